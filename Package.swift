@@ -1,0 +1,122 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One package; see CONTRIBUTING.md for the module map and for who may import whom.
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// `POSTERN_TESTS=A,B swift test` compiles only those test targets: every test target links into one binary otherwise.
+let onlyTests = Context.environment["POSTERN_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
+extension Target.Dependency {
+    static func nio(_ name: String) -> Self { .product(name: name, package: "swift-nio") }
+    static let logging: Self = .product(name: "Logging", package: "swift-log")
+    static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
+    static let collections: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let http: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let httpTLS: Self = .product(name: "HummingbirdTLS", package: "hummingbird")
+    static let httpClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
+    static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
+    static let lifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let yams: Self = .product(name: "Yams", package: "Yams")
+    static let arguments: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let sources: [Target] = [
+    // Shared by every side: values and wire types, no I/O.
+    library("PosternJSON"),
+    library("ManagedAgentsAPI", ["PosternJSON"]),
+    library("PosternTelemetry", ["PosternJSON", .logging]),
+
+    // Control plane.
+    library("PosternCore", ["ManagedAgentsAPI", "PosternJSON", .logging, .collections]),
+    library("PosternStore", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .grdb, .crypto, .logging]),
+    library("PosternModels", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOFoundationCompat"), .nio("NIOHTTP1"), .logging]),
+    library("PosternServer", [
+        "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpTLS, .httpTypes, .lifecycle, .crypto, .logging,
+        .nio("NIOCore"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+    ]),
+
+    // Perimeter.
+    library("ManagedAgentsClient", ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
+    library("PosternAudit", ["PosternJSON", .crypto]),
+    library("PosternGate", ["PosternAudit", "PosternJSON"]),
+    .target(name: "CPosternSandbox"),
+    library("PosternSandboxWire", ["PosternJSON"]),
+    library("PosternSandbox", ["CPosternSandbox", "PosternSandboxWire", "PosternJSON", .nio("NIOPosix"), .nio("NIOCore"), .logging]),
+    library("PosternWorker", [
+        "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON", .lifecycle, .logging,
+    ]),
+
+    // Tools around both.
+    library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
+    library("PosternCommands", [
+        "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
+        "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON",
+        .arguments, .yams, .lifecycle, .logging, .httpClient, .crypto,
+    ]),
+    .executableTarget(name: "postern", dependencies: ["PosternCommands"], swiftSettings: settings),
+    .executableTarget(
+        name: "postern-init",
+        dependencies: ["CPosternSandbox", "PosternSandboxWire", "PosternJSON"],
+        // Static: it is PID 1 of a root that holds no Swift runtime, and it starts in a millisecond.
+        swiftSettings: settings + [.unsafeFlags(["-static-executable"])],
+        linkerSettings: [.unsafeFlags(["-static-executable"])]
+    ),
+    library("PosternTestKit", ["PosternCore", "ManagedAgentsAPI", "ManagedAgentsClient", "PosternSandbox", "PosternJSON", .logging]),
+]
+
+let testTargets: [Target] = [
+    tests("PosternJSONTests", ["PosternJSON"]),
+    tests("ManagedAgentsAPITests", ["ManagedAgentsAPI", "PosternJSON"]),
+    tests("PosternCoreTests", ["PosternCore", "ManagedAgentsAPI", "PosternTestKit", "PosternJSON"]),
+    tests("PosternStoreTests", ["PosternStore", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON"]),
+    tests("PosternModelsTests", ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternTestKit", "PosternJSON", .http]),
+    tests("PosternServerTests", [
+        "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+    ]),
+    tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
+    tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
+    tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
+    tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternTestKit", "PosternJSON"]),
+    tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
+]
+
+let package = Package(
+    name: "postern",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "postern", targets: ["postern"]),
+        .executable(name: "postern-init", targets: ["postern-init"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    ],
+    targets: sources + testTargets.filter { onlyTests?.contains($0.name) ?? true }
+)
