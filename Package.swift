@@ -10,8 +10,21 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-/// `POSTERN_TESTS=A,B swift test` compiles only those test targets: every test target links into one binary otherwise.
+/// `POSTERN_TESTS=A,B swift test` builds only those test targets and what they need: otherwise every target is built for any test.
 let onlyTests = Context.environment["POSTERN_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
+/// The targets with these names and all that they depend on.
+func closure(of names: Set<String>, in targets: [Target]) -> [Target] {
+    var wanted = names
+    var count = 0
+    while count != wanted.count {
+        count = wanted.count
+        for target in targets where wanted.contains(target.name) {
+            for case .byNameItem(let name, _) in target.dependencies { wanted.insert(name) }
+        }
+    }
+    return targets.filter { wanted.contains($0.name) }
+}
 
 extension Target.Dependency {
     static func nio(_ name: String) -> Self { .product(name: name, package: "swift-nio") }
@@ -83,7 +96,7 @@ let sources: [Target] = [
 let testTargets: [Target] = [
     tests("PosternJSONTests", ["PosternJSON"]),
     tests("ManagedAgentsAPITests", ["ManagedAgentsAPI", "PosternJSON"]),
-    tests("PosternCoreTests", ["PosternCore", "ManagedAgentsAPI", "PosternTestKit", "PosternJSON"]),
+    tests("PosternCoreTests", ["PosternCore", "ManagedAgentsAPI", "PosternTestKit", "PosternJSON", .logging]),
     tests("PosternStoreTests", ["PosternStore", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON"]),
     tests("PosternModelsTests", ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternTestKit", "PosternJSON", .http]),
     tests("PosternServerTests", [
@@ -92,18 +105,17 @@ let testTargets: [Target] = [
     ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
-    tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
+    tests("PosternSandboxTests", ["postern-init", "PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternTestKit", "PosternJSON"]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
 ]
 
+let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets)
+
 let package = Package(
     name: "postern",
     platforms: [.macOS(.v15)],
-    products: [
-        .executable(name: "postern", targets: ["postern"]),
-        .executable(name: "postern-init", targets: ["postern-init"]),
-    ],
+    products: ["postern", "postern-init"].filter { name in targets.contains { $0.name == name } }.map { .executable(name: $0, targets: [$0]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
@@ -118,5 +130,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
-    targets: sources + testTargets.filter { onlyTests?.contains($0.name) ?? true }
+    targets: targets
 )

@@ -1,0 +1,39 @@
+import ManagedAgentsAPI
+import PosternJSON
+
+/// An event on its way into the log: decided, not stored.
+struct EventDraft: Sendable, Equatable {
+    var id: String
+    var view: EventRow.View = .processed
+    var type: String
+    /// The event's own members.
+    var fields: JSONObject
+    var processedAt: Timestamp?
+
+    /// The members that every event has beside its own.
+    static let envelope = ["id", "type", "processed_at"]
+
+    /// The event as it is stored, listed and streamed. This is the only place where an event is encoded.
+    var encoded: [UInt8] {
+        var object = JSONObject()
+        object["id"] = .string(id)
+        object["type"] = .string(type)
+        for (key, value) in fields { object[key] = value }
+        if view != .hidden { object["processed_at"] = JSON(processedAt?.description) }
+        return JSON.object(object).encoded
+    }
+
+    func row(sequence: Int) -> EventRow {
+        EventRow(sequence: sequence, eventID: id, view: view, type: type, processedAt: processedAt, bytes: encoded)
+    }
+}
+
+/// Types of the rows that only the engine reads.
+enum HiddenEvent {
+    /// A model's answer as it came: `content`, `stop_reason`, and `calls`, which maps its tool uses to events.
+    static let modelResponse = "postern.model_response"
+    /// The next model request asks for a summary of the conversation.
+    static let compactionStart = "postern.compaction_start"
+    /// The conversation so far was replaced by `summary`.
+    static let compaction = "postern.compaction"
+}

@@ -1,0 +1,266 @@
+import Logging
+import ManagedAgentsAPI
+import PosternJSON
+import Synchronization
+
+/// The shell around one session's machine. Inputs wait in an inbox; whoever finds it untended drains it: fold, store in one transaction, then
+/// tell subscribers, start or stop model requests, answer the senders. A session with an empty inbox holds no task and no timer.
+actor SessionRunner {
+    nonisolated let id: String
+    /// The last event that the present holder of the work item was handed. Unknown after a restart, so then everything counts as handed.
+    nonisolated let deliveredSequence = Atomic<Int>(0)
+    /// Nothing in flight: may be dropped from memory.
+    nonisolated let isQuiet = Atomic<Bool>(true)
+
+    private let engine: EngineContext
+    private var machine: SessionMachine?
+    private var record: SessionRecord?
+    private var inbox: [SessionTask] = []
+    private var drain: Task<Void, Never>?
+    private var request: (span: String, task: Task<Void, Never>)?
+    private var retry: Task<Void, Never>?
+    private let inboxLimit = 256
+
+    init(id: String, engine: EngineContext) {
+        self.id = id
+        self.engine = engine
+    }
+
+    /// A session that was just created, with the effects of its first step still to perform.
+    init(record: SessionRecord, machine: SessionMachine, engine: EngineContext) {
+        id = record.id
+        self.engine = engine
+        self.record = record
+        self.machine = machine
+    }
+
+    func begin(_ step: SessionStep) { perform(step) }
+
+    /// Enters a task and waits until it is stored or refused.
+    func submit(_ kind: SessionTask.Kind) async -> Result<[[UInt8]], APIError> {
+        guard inbox.count < inboxLimit else {
+            return .failure(APIError(429, .rateLimit, "Session \(id) has too many requests waiting. Try again shortly.", retryAfter: 1))
+        }
+        return await withCheckedContinuation { post(SessionTask(kind: kind, reply: $0)) }
+    }
+
+    /// Enters a task that nobody waits for.
+    func post(_ kind: SessionTask.Kind) { post(SessionTask(kind: kind, reply: nil)) }
+
+    private func post(_ task: SessionTask) {
+        inbox.append(task)
+        guard drain == nil else { return }
+        isQuiet.store(false, ordering: .relaxed)
+        drain = Task { await self.drainInbox() }
+    }
+
+    /// Stops what runs, for good; the next process resumes it from the log.
+    func shutDown() async {
+        request?.task.cancel()
+        retry?.cancel()
+        await request?.task.value
+        await drain?.value
+    }
+
+    // MARK: Draining
+
+    private func drainInbox() async {
+        var conflicts = 0
+        while !inbox.isEmpty {
+            let batch = inbox
+            inbox = []
+            do {
+                try await settle(batch)
+                conflicts = 0
+            } catch .conflict where conflicts < 20 {
+                // Another writer was first: read what it wrote and decide again.
+                conflicts += 1
+                machine = nil
+                inbox.insert(contentsOf: batch, at: 0)
+            } catch {
+                machine = nil
+                await putOff(batch, error)
+            }
+        }
+        drain = nil
+        isQuiet.store(request == nil && retry == nil, ordering: .relaxed)
+    }
+
+    /// Storing failed: senders are told, the engine's own inputs are tried again until the store is back.
+    private func putOff(_ batch: [SessionTask], _ error: StoreError) async {
+        engine.logger.error("session could not be stored", metadata: ["session": "\(id)", "error": "\(error)"])
+        var kept: [SessionTask] = []
+        for task in batch {
+            if let reply = task.reply { reply.resume(returning: .failure(error.apiError)) } else { kept.append(task) }
+        }
+        guard !kept.isEmpty else { return }
+        try? await Task.sleep(for: .seconds(1))
+        inbox.insert(contentsOf: kept, at: 0)
+    }
+
+    private func settle(_ batch: [SessionTask]) async throws(StoreError) {
+        guard var machine = try await loadedMachine(), var record else {
+            for task in batch { task.reply?.resume(returning: .failure(.notFound("Session \(id) not found."))) }
+            return
+        }
+        var pending = PendingSettlement(record: record)
+        var answers: [(reply: SessionTask.Reply, result: Result<[[UInt8]], APIError>)] = []
+        for task in batch {
+            let result = await apply(task.kind, to: &machine, &pending)
+            if let reply = task.reply { answers.append((reply, result)) }
+        }
+        if pending.step.needsWorker, pending.work == nil || pending.work?.state == .stopped, pending.archivedAt == nil,
+            let work = try await engine.store.work(id)
+        {
+            pending.work = WorkMachine.requeue(pending.work ?? work, now: engine.source.now())?.following(work) ?? pending.work
+        }
+        if let settlement = pending.settlement(state: machine.state, now: engine.source.now()) {
+            try await engine.store.settle(settlement)
+            record.apply(settlement)
+        }
+        self.machine = machine
+        self.record = record
+        engine.hub.publish(pending.step.rows, session: id)
+        if let work = pending.work {
+            if work.state == .queued { engine.signal.notify(work.environmentID) }
+            if !work.isLeased { engine.leases.forget(id) }
+        }
+        perform(pending.step)
+        for answer in answers { answer.reply.resume(returning: answer.result) }
+    }
+
+    private func loadedMachine() async throws(StoreError) -> SessionMachine? {
+        if let machine { return machine }
+        guard let record = try await engine.store.session(id) else { return nil }
+        var state = SessionState(sessionID: id, threadID: record.threadID, agent: record.agent)
+        while true {
+            let rows = try await engine.store.rows(session: id, after: state.lastSequence, limit: 1000)
+            for row in rows {
+                do {
+                    try state.apply(row)
+                } catch {
+                    throw .unavailable("the log of session \(id) cannot be read: \(error)")
+                }
+            }
+            if rows.count < 1000 { break }
+        }
+        if record.archivedAt != nil { state.markArchived() }
+        if self.record == nil { deliveredSequence.store(state.lastSequence, ordering: .relaxed) }
+        self.record = record
+        let machine = SessionMachine(state: state, limits: engine.limits, source: engine.source)
+        self.machine = machine
+        return machine
+    }
+
+    private func apply(
+        _ kind: SessionTask.Kind, to machine: inout SessionMachine, _ pending: inout PendingSettlement
+    ) async -> Result<[[UInt8]], APIError> {
+        do throws(APIError) {
+            switch kind {
+            case .input(let input): try machine.handle(input)
+            case .update(let patch): try machine.handle(try pending.update(patch))
+            case .archive:
+                guard machine.state.status != .running, machine.state.status != .rescheduling else {
+                    throw .invalid(
+                        "Session \(id) cannot be archived while its status is \"\(machine.state.status.rawValue)\". Only pending or idle sessions may be archived."
+                    )
+                }
+                if pending.record.archivedAt == nil {
+                    machine.markArchived()
+                    pending.archivedAt = engine.source.now()
+                    if let work = try await engine.work(id) { pending.work = WorkMachine.stop(work, force: true, now: engine.source.now()) }
+                }
+            case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
+            case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
+            case .stopWork(let force): try await stopWork(force, &machine, &pending)
+            }
+            let step = machine.takeStep()
+            pending.step.add(step)
+            return .success(step.echoes)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func endLease(isRevoked: Bool, _ machine: inout SessionMachine, _ pending: inout PendingSettlement) async throws(APIError) {
+        guard let work = try await engine.work(id) else { return }
+        let now = engine.source.now()
+        if !isRevoked, let end = work.leaseExpiresAt, end > now { return engine.leases.watch(id, until: end) }
+        guard let expired = WorkMachine.expire(work, now: now) else { return }
+        pending.work = expired
+        try await settleCalls(of: work, &machine)
+    }
+
+    private func stopWork(_ force: Bool, _ machine: inout SessionMachine, _ pending: inout PendingSettlement) async throws(APIError) {
+        let now = engine.source.now()
+        guard let work = try await engine.work(id), let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
+        pending.work = stopped
+        guard stopped.state == .stopped, work.isLeased else { return }
+        try await settleCalls(of: work, &machine)
+        // Calls that nobody was handed still want a worker.
+        if machine.state.calls.contains(where: { $0.isOutstanding && $0.owner == .worker }) {
+            pending.work = WorkMachine.requeue(stopped, now: now)?.following(work)
+        }
+    }
+
+    /// In the transaction that ends the lease, so that the next worker finds nothing to run twice.
+    private func settleCalls(of work: WorkRecord, _ machine: inout SessionMachine) async throws(APIError) {
+        let redelivery = try await engine.redelivery(environmentID: work.environmentID)
+        try machine.handle(.leaseLost(deliveredSequence: deliveredSequence.load(ordering: .relaxed), redelivery: redelivery))
+    }
+
+    // MARK: Effects
+
+    private func perform(_ step: SessionStep) {
+        for effect in step.effects {
+            switch effect {
+            case .requestModel(let model, let span): startRequest(model, span)
+            case .cancelRequest(let span):
+                guard request?.span == span else { continue }
+                request?.task.cancel()
+                request = nil
+            case .scheduleRetry(let delay):
+                retry = Task {
+                    guard (try? await Task.sleep(for: delay)) != nil else { return }
+                    self.retryIsDue()
+                }
+            case .cancelRetry:
+                retry?.cancel()
+                retry = nil
+            }
+        }
+        if request != nil || retry != nil { isQuiet.store(false, ordering: .relaxed) }
+    }
+
+    private func retryIsDue() {
+        retry = nil
+        post(.input(.retryDue))
+    }
+
+    private func startRequest(_ model: ModelRequest, _ span: String) {
+        let engine = engine
+        let id = id
+        let task = Task {
+            let previews = Mutex(PreviewMapper(makeID: engine.source.makeID))
+            let result: Result<ModelResponse, ModelError>
+            do throws(ModelError) {
+                result = .success(
+                    try await engine.provider.respond(to: model) { preview in
+                        guard let frame = previews.withLock({ $0.handle(preview) }) else { return }
+                        engine.hub.publishPreview(frame.kind, type: frame.type, bytes: frame.bytes, session: id)
+                    })
+            } catch {
+                result = .failure(error)
+            }
+            if Task.isCancelled { return }
+            self.requestHasEnded(span, result, previews.withLock { $0.ids })
+        }
+        request = (span, task)
+    }
+
+    private func requestHasEnded(_ span: String, _ result: Result<ModelResponse, ModelError>, _ previewIDs: [Int: String]) {
+        guard request?.span == span else { return }
+        request = nil
+        post(.input(.modelFinished(span: span, result, previewIDs: previewIDs)))
+    }
+}

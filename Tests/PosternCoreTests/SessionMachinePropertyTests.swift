@@ -1,0 +1,89 @@
+import ManagedAgentsAPI
+import PosternJSON
+import Testing
+
+@testable import PosternCore
+
+private typealias H = MachineHarness
+
+/// Random lives of a session. After every input the log alone must give back the same state, and what goes to the model must be a
+/// conversation that the Messages API takes.
+@Suite("Session machine, random lives") struct SessionMachinePropertyTests {
+    @Test(arguments: 0..<60) func invariants(seed: Int) throws {
+        var random = SplitMix(state: UInt64(seed))
+        var limits = SessionLimits()
+        limits.attempts = 3
+        if seed % 3 == 0 { limits.contextTokens = 400 }
+        var h = H(limits: limits)
+        for step in 0..<120 {
+            let input = Self.input(&h, &random, step)
+            do throws(APIError) { try h.feed(input) } catch { continue }
+            #expect(try h.refolded() == h.machine.state)
+            #expect(h.log.map(\.sequence) == Array(1...max(1, h.log.count)).prefix(h.log.count).map { $0 })
+            if !h.requestMessages.isEmpty { try Self.checkConversation(h.requestMessages) }
+            if h.machine.state.status == .idle, let last = h.log.last(where: { $0.view == .processed && !$0.type.hasPrefix("user.") }), step > 0 {
+                #expect(["session.status_idle", "session.updated"].contains(last.type), "idle after \(last.type)")
+            }
+            if h.machine.state.status == .running { #expect(h.machine.state.openSpan != nil, "a running session has a request in flight") }
+        }
+        let times = h.log.compactMap(\.processedAt)
+        #expect(zip(times, times.dropFirst()).allSatisfy { $0 < $1 })
+    }
+
+    private static func input(_ h: inout H, _ random: inout SplitMix, _ step: Int) -> SessionInput {
+        let state = h.machine.state
+        if random.next() % 11 == 0 { return .clientEvents([.interrupt(threadID: nil)] + (random.next() % 2 == 0 ? [H.message("after")] : [])) }
+        if random.next() % 23 == 0 {
+            h.machine = SessionMachine(state: state, limits: h.machine.limits, source: h.machine.source)
+            return .resumed
+        }
+        if random.next() % 13 == 0 {
+            return .leaseLost(deliveredSequence: random.next() % 2 == 0 ? state.lastSequence : 0, redelivery: random.next() % 3 == 0 ? .atLeastOnce : .atMostOnce)
+        }
+        if state.status == .rescheduling, random.next() % 2 == 0 { return .retryDue }
+        if let span = state.openSpan, random.next() % 3 != 0 {
+            switch random.next() % 6 {
+            case 0: return .modelFinished(span: span, .failure(ModelError(.overloaded, "busy")), previewIDs: [:])
+            case 1 where random.next() % 4 == 0: return .modelFinished(span: span, .failure(ModelError(.contextTooLong, "long")), previewIDs: [:])
+            case 2, 3: return .modelFinished(span: span, .success(.init(content: [H.text("done \(step)")], stopReason: "end_turn", usage: .init(input: 50))), previewIDs: [:])
+            default:
+                let names = ["bash", "write", "lookup", "edit", "read"]
+                let uses = (0...Int(random.next() % 3)).map { H.use(names[Int(random.next() % 5)], "toolu_\(step)_\($0)") }
+                return .modelFinished(span: span, .success(.init(content: uses, stopReason: "tool_use", usage: .init(input: 20))), previewIDs: [:])
+            }
+        }
+        if let call = state.calls.randomElement(using: &random), random.next() % 5 != 0 {
+            if call.permission == .ask, call.verdict == nil {
+                return .clientEvents([.toolConfirmation(toolUseID: call.eventID, allow: random.next() % 2 == 0, denyMessage: nil)])
+            }
+            return .clientEvents([
+                call.owner == .client
+                    ? .customToolResult(toolUseID: call.eventID, content: [H.text("r")], isError: false)
+                    : .toolResult(toolUseID: call.eventID, content: [H.text("r")], isError: random.next() % 2 == 0)
+            ])
+        }
+        return .clientEvents([H.message("message \(step)")])
+    }
+
+    /// Every tool use is answered, completely and first, in the very next message.
+    static func checkConversation(_ messages: [JSON]) throws {
+        #expect(messages.first?["role"]?.string == "user")
+        for (index, message) in messages.enumerated() {
+            let uses = (message["content"]?.array ?? []).filter { $0["type"]?.string == "tool_use" }.map { $0["id"]?.string }
+            let next = index + 1 < messages.count ? messages[index + 1]["content"]?.array ?? [] : []
+            let results = next.filter { $0["type"]?.string == "tool_result" }.map { $0["tool_use_id"]?.string }
+            #expect(uses == results)
+        }
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
