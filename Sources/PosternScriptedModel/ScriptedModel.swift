@@ -11,7 +11,7 @@ package enum ScriptedModel {
         | `$ CMD` | calls the tool `bash` with `{"command": CMD}` |
         | `@TOOL {json}` | calls TOOL with that input (`{}` if left out). Input that is no JSON is sent as it stands, to test the reader |
         | *(blank)* | ends the turn if it holds a call: calls between two blank lines are parallel calls of one turn |
-        | `\\\\LINE` | speaks LINE, whatever it begins with |
+        | `\\LINE` | speaks LINE, whatever it begins with |
         | anything else | is spoken; the text of a turn comes before its calls |
 
         | directive | what the model does |

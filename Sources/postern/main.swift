@@ -1,1 +1,3 @@
-print("postern")
+import PosternCommands
+
+await PosternMain.run(Array(CommandLine.arguments.dropFirst()))

@@ -1,1 +1,115 @@
+// The system calls that the sandbox needs and that Swift cannot make safely or at all. No policy lives here, except the seccomp
+// program (filter.c), which has to be data. Every function that can fail returns a negative errno.
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// ---- hardening.c: what a process does to itself
+
+/// Makes this process undumpable: other processes of its uid can neither read /proc/PID/{mem,environ,fd,exe} nor trace it.
+int psb_make_undumpable(void);
+
+/// Replaces the session keyring inherited from the host by a new, empty one. Keyrings are not part of any namespace.
+int psb_join_fresh_keyring(void);
+
+/// Sets no_new_privs: set-id bits and file capabilities are without effect from here on, for all descendants.
+int psb_set_no_new_privs(void);
+
+/// Orphans of this process's descendants become its children, so that it can wait for them and kill them.
+int psb_become_subreaper(void);
+
+/// Installs the filter of filter.c on this process; descendants inherit it. Needs no_new_privs.
+int psb_install_filter(void);
+
+/// Number of instructions of the filter.
+size_t psb_filter_length(void);
+
+/// The kernel's Landlock ABI version, 0 where there is none.
+int psb_landlock_abi(void);
+
+/// 1 when the kernel has seccomp filters with the action "kill process".
+int psb_seccomp_available(void);
+
+enum { PSB_LIMIT_CORE, PSB_LIMIT_CPU, PSB_LIMIT_FILE_SIZE, PSB_LIMIT_OPEN_FILES, PSB_LIMIT_PROCESSES, PSB_LIMIT_ADDRESS_SPACE, PSB_LIMIT_LOCKED };
+
+/// Sets soft and hard limit `which` (PSB_LIMIT_*) of this process; never above the present hard limit.
+int psb_set_limit(int which, uint64_t value);
+
+// ---- process.c: making processes
+
+/// fork(2), which Swift hides. For single-threaded callers only.
+pid_t psb_fork(void);
+
+/// What a new process is to be. Everything not named here is closed or reset: descriptors, signal mask, handlers.
+struct psb_process {
+    const char *path;
+    char *const *arguments;
+    char *const *environment;
+    /// Folder to start in, or -1.
+    int directory;
+    /// These become descriptors 0, 1, … of the new process; it gets no others.
+    const int *descriptors;
+    int descriptor_count;
+    /// Start a session of its own, without a terminal.
+    int new_session;
+    /// RLIMIT_NPROC of the new process; 0 leaves it.
+    uint64_t process_limit;
+    /// Become this user, with the group of the same number given here and no other groups; 0 stays who it is.
+    uid_t uid;
+    gid_t gid;
+    /// Die (SIGKILL) with the calling thread.
+    int die_with_parent;
+    /// Detached mounts (psb_clone_mount) put onto these folders, in a mount namespace of its own, before the uid changes.
+    const int *mounts;
+    const char *const *mount_points;
+    int mount_count;
+};
+
+/// Starts `process`; its pid, or the negative errno of what failed, execve included.
+pid_t psb_spawn(const struct psb_process *process);
+
+/// A pidfd for `pid`.
+int psb_pidfd_open(pid_t pid);
+
+/// Sends a signal through a pidfd.
+int psb_pidfd_kill(int descriptor, int signal);
+
+// ---- messages.c: bytes and descriptors over a unix socket
+
+enum { PSB_MAXIMUM_DESCRIPTORS = 8 };
+
+/// Sends some of `bytes`, with `descriptors` attached to the first of them. Never blocks (-EAGAIN), never raises SIGPIPE.
+ssize_t psb_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count);
+
+/// Receives up to `length` bytes and up to PSB_MAXIMUM_DESCRIPTORS descriptors, which are close-on-exec. 0 is the end. Never blocks.
+/// More descriptors than that: all are closed and the answer is -EPROTO.
+ssize_t psb_receive(int socket, void *bytes, size_t length, int *descriptors, size_t *descriptor_count);
+
+/// A connected pair of close-on-exec stream sockets.
+int psb_socket_pair(int pair[2]);
+
+/// A listening, non-blocking TCP socket on 127.0.0.1:`port` of this process's network namespace.
+int psb_listen_loopback(uint16_t port);
+
+/// A memory file, close-on-exec.
+int psb_memory_file(const char *name);
+
+// ---- mounts.c: the mount API
+
+/// Gives this process a mount namespace of its own from which nothing propagates back.
+int psb_private_mounts(void);
+
+/// Mounts an empty tmpfs (nosuid, nodev, mode 0755) on `path`.
+int psb_mount_tmpfs(const char *path, const char *options);
+
+/// Binds one file or folder on another, by path; for the spawner's own files.
+int psb_bind(const char *source, const char *target);
+
+/// A detached copy of the mount tree at `directory` (not recursive).
+int psb_clone_mount(int directory);
+
+/// Maps owner `disk_uid`:`disk_gid` of the detached mount to `shown_uid`:`shown_gid` (idmapped mount): files of the one appear as,
+/// and are written as, those of the other. -EINVAL where the file system cannot.
+int psb_map_owner(int mount, uid_t disk_uid, gid_t disk_gid, uid_t shown_uid, gid_t shown_gid);

@@ -11,14 +11,14 @@ struct ScriptLine {
 
     var isBlank: Bool { text.utf8.allSatisfy { $0 == 0x20 || $0 == 0x09 } }
 
-    func step(number: Int) throws(ScriptedFault) -> Script.Step {
+    func step(number lineNumber: Int) throws(ScriptedFault) -> Script.Step {
         switch text.utf8.first {
         case UInt8(ascii: "\\"): return .say(String(text.dropFirst()))
         case UInt8(ascii: "$"):
             guard text.hasPrefix("$ ") else { return .say(String(text)) }
             return .call(tool: "bash", input: bashInput(command: text.dropFirst(2)))
         case UInt8(ascii: "@"): return toolCall() ?? .say(String(text))
-        case UInt8(ascii: "!"): return try directive(number: number)
+        case UInt8(ascii: "!"): return try directive(lineNumber: lineNumber)
         default: return .say(String(text))
         }
     }
@@ -38,11 +38,11 @@ struct ScriptLine {
         return .call(tool: String(name), input: trimmed.isEmpty ? "{}" : String(trimmed))
     }
 
-    private func directive(number: Int) throws(ScriptedFault) -> Script.Step {
+    private func directive(lineNumber: Int) throws(ScriptedFault) -> Script.Step {
         let words = text.split(separator: " ")
         let name = words[0]
         var arguments = words.dropFirst().map(String.init)
-        func fault(_ reason: String) -> ScriptedFault { .invalid("script: line \(number): \(reason)") }
+        func fault(_ reason: String) -> ScriptedFault { .invalid("script: line \(lineNumber): \(reason)") }
         func number(_ bounds: ClosedRange<Int>) throws(ScriptedFault) -> Int {
             guard let word = arguments.first, let value = Int(word), bounds.contains(value) else {
                 throw fault("\(name) needs a number from \(bounds.lowerBound) to \(bounds.upperBound)")
@@ -61,7 +61,7 @@ struct ScriptLine {
             var times: Int?
             if let word = arguments.first, Int(word) != nil { times = try number(1...1_000) }
             var retryAfter: Int?
-            if let word = arguments.first, word.hasPrefix("retry-after="), let value = Int(word.dropFirst(12)), value >= 0 {
+            if let word = arguments.first, word.hasPrefix("retry-after="), let value = Int(word.dropFirst(12)), (0...86_400_000).contains(value) {
                 retryAfter = value
                 arguments.removeFirst()
             }

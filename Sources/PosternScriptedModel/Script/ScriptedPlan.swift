@@ -45,6 +45,11 @@ package struct ScriptedPlan: Sendable, Equatable {
     package var ending: Ending = .stop("end_turn")
     package var usage = Usage()
 
+    /// Milliseconds that the plan waits in all.
+    package var wait: Int {
+        steps.reduce(0) { if case .sleep(let milliseconds) = $1 { $0 + milliseconds } else { $0 } }
+    }
+
     package var blocks: [Block] {
         steps.compactMap { if case .block(let block) = $0 { block } else { nil } }
     }

@@ -1,0 +1,100 @@
+#define _GNU_SOURCE
+#include "CPosternSandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Declared here and not taken from <linux/mount.h>, which quarrels with <sys/mount.h> in glibc 2.36.
+struct mount_attributes {
+    uint64_t set, clear, propagation, user_namespace;
+};
+enum { clone_tree = 1, attribute_idmap = 0x00100000 };
+
+int psb_private_mounts(void) {
+    if (unshare(CLONE_NEWNS) < 0) return -errno;
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+int psb_mount_tmpfs(const char *path, const char *options) {
+    return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
+int psb_bind(const char *source, const char *target) { return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0; }
+
+int psb_clone_mount(int directory) {
+    int tree = (int)syscall(SYS_open_tree, directory, "", AT_EMPTY_PATH | clone_tree | O_CLOEXEC);
+    return tree < 0 ? -errno : tree;
+}
+
+static int write_map(pid_t pid, const char *file, unsigned inside, unsigned outside) {
+    char path[64], line[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
+    int length = snprintf(line, sizeof line, "%u %u 1\n", inside, outside);
+    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) return -errno;
+    ssize_t written = write(descriptor, line, (size_t)length);
+    int error = written == length ? 0 : -errno;
+    close(descriptor);
+    return error;
+}
+
+// A user namespace exists only with a process in it: a child enters one, waits until it has been opened, and is killed.
+static int mapped_user_namespace(uid_t disk_uid, gid_t disk_gid, uid_t shown_uid, gid_t shown_gid) {
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) < 0) return -errno;
+    pid_t child = fork();
+    if (child < 0) {
+        int error = errno;
+        close(ready[0]);
+        close(ready[1]);
+        return -error;
+    }
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        char state = unshare(CLONE_NEWUSER) < 0 ? (char)errno : 0;
+        if (write(ready[1], &state, 1) == 1 && state == 0) {
+            for (;;) pause();
+        }
+        _exit(1);
+    }
+    close(ready[1]);
+    char state = (char)EIO;
+    int namespace = -EIO;
+    if (read(ready[0], &state, 1) == 1 && state == 0) {
+        int error = write_map(child, "uid_map", disk_uid, shown_uid);
+        if (error == 0) error = write_map(child, "gid_map", disk_gid, shown_gid);
+        if (error == 0) {
+            char path[64];
+            snprintf(path, sizeof path, "/proc/%d/ns/user", child);
+            namespace = open(path, O_RDONLY | O_CLOEXEC);
+            if (namespace < 0) namespace = -errno;
+        } else {
+            namespace = error;
+        }
+    } else {
+        namespace = -(int)state;
+    }
+    close(ready[0]);
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    return namespace;
+}
+
+int psb_map_owner(int mount, uid_t disk_uid, gid_t disk_gid, uid_t shown_uid, gid_t shown_gid) {
+    int namespace = mapped_user_namespace(disk_uid, disk_gid, shown_uid, shown_gid);
+    if (namespace < 0) return namespace;
+    struct mount_attributes attributes = {.set = attribute_idmap, .user_namespace = (uint64_t)namespace};
+    long status = syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+    int error = status < 0 ? -errno : 0;
+    close(namespace);
+    return error;
+}

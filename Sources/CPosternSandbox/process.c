@@ -1,0 +1,124 @@
+#define _GNU_SOURCE
+#include "CPosternSandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 0x00000004
+#endif
+
+pid_t psb_fork(void) {
+    pid_t pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
+int psb_pidfd_open(pid_t pid) {
+    int descriptor = (int)syscall(SYS_pidfd_open, pid, 0);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+int psb_pidfd_kill(int descriptor, int signal) {
+    return syscall(SYS_pidfd_send_signal, descriptor, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+enum { most_descriptors = 8, scratch = 64 };
+
+// Everything below runs in the child of vfork, which borrows the parent's memory until execve: system calls and locals only, and raw
+// calls where the C library would talk to the other threads of the parent (setresuid).
+
+static int become_user(const struct psb_process *process) {
+    if (process->uid == 0) return 0;
+    if (syscall(SYS_setgroups, 0, NULL) < 0) return -errno;
+    if (syscall(SYS_setresgid, process->gid, process->gid, process->gid) < 0) return -errno;
+    if (syscall(SYS_setresuid, process->uid, process->uid, process->uid) < 0) return -errno;
+    // Believe the kernel's answer, not the call's.
+    uid_t real, effective, saved;
+    if (syscall(SYS_getresuid, &real, &effective, &saved) < 0) return -errno;
+    return real == process->uid && effective == process->uid && saved == process->uid ? 0 : -EPERM;
+}
+
+static int place_mounts(const struct psb_process *process) {
+    if (process->mount_count == 0) return 0;
+    if (unshare(CLONE_NEWNS) < 0) return -errno;
+    for (int i = 0; i < process->mount_count; i++) {
+        if (syscall(SYS_move_mount, process->mounts[i], "", AT_FDCWD, process->mount_points[i], MOVE_MOUNT_F_EMPTY_PATH) < 0) return -errno;
+    }
+    return 0;
+}
+
+static int place_descriptors(const struct psb_process *process) {
+    int copies[most_descriptors];
+    for (int i = 0; i < process->descriptor_count; i++) {
+        copies[i] = fcntl(process->descriptors[i], F_DUPFD_CLOEXEC, scratch);
+        if (copies[i] < 0) return -errno;
+    }
+    for (int i = 0; i < process->descriptor_count; i++) {
+        if (dup2(copies[i], i) < 0) return -errno;
+    }
+    return syscall(SYS_close_range, process->descriptor_count, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static void reset_signals(void) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &standard, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int prepare(const struct psb_process *process, pid_t parent) {
+    int error;
+    if (process->directory >= 0 && fchdir(process->directory) < 0) return -errno;
+    if (process->new_session && setsid() < 0) return -errno;
+    if ((error = place_mounts(process)) < 0) return error;
+    if ((error = become_user(process)) < 0) return error;
+    if (process->die_with_parent) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return -errno;
+        // The parent may have died before the line above.
+        if (getppid() != parent) return -ESRCH;
+    }
+    if (process->process_limit > 0) {
+        struct rlimit limit = {.rlim_cur = process->process_limit, .rlim_max = process->process_limit};
+        if (setrlimit(RLIMIT_NPROC, &limit) < 0) return -errno;
+    }
+    if ((error = place_descriptors(process)) < 0) return error;
+    reset_signals();
+    return 0;
+}
+
+pid_t psb_spawn(const struct psb_process *process) {
+    if (process->descriptor_count > most_descriptors) return -EINVAL;
+    volatile int failure = 0;
+    pid_t parent = getpid();
+    sigset_t all, before;
+    // No handler of the parent may run in the child while they share memory.
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = vfork();
+    if (pid == 0) {
+        failure = prepare(process, parent);
+        if (failure == 0) {
+            execve(process->path, process->arguments, process->environment);
+            failure = -errno;
+        }
+        _exit(127);
+    }
+    int fork_error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) return -fork_error;
+    if (failure != 0) {
+        // The caller must never see the stillborn child.
+        siginfo_t ignored;
+        while (syscall(SYS_waitid, 1 /* P_PID */, pid, &ignored, 4 /* WEXITED */, NULL) < 0 && errno == EINTR) {}
+        return failure;
+    }
+    return pid;
+}

@@ -1,0 +1,101 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+
+/// The real transport: async-http-client over HTTP/1.1, one connection per exchange in flight, kept warm between exchanges.
+/// `shutdown()` must be called once, last.
+package struct AsyncHTTPTransport: ClientTransport {
+    package struct Configuration: Sendable {
+        package var baseURL: BaseURL
+        /// PEM file of further certificate authorities, trusted besides the system's.
+        package var caFile: String?
+        /// An HTTP proxy for `CONNECT`. Loopback is dialled directly.
+        package var proxy: Proxy?
+        package var connectTimeout: Duration = .seconds(5)
+        /// Longest silence inside a body: keep-alives of a stream come well inside it (contract, section 1.5).
+        package var readTimeout: Duration = .seconds(600)
+        /// Connections to the service at once: a session's stream takes one for as long as it is served.
+        package var maximumConnections = 4096
+
+        package init(baseURL: BaseURL, caFile: String? = nil, proxy: Proxy? = nil) {
+            self.baseURL = baseURL
+            self.caFile = caFile
+            self.proxy = proxy
+        }
+    }
+
+    private let client: HTTPClient
+    private let root: String
+
+    package init(_ configuration: Configuration) throws(TransportError) {
+        var settings = HTTPClient.Configuration(redirectConfiguration: .disallow)
+        settings.timeout.connect = TimeAmount(configuration.connectTimeout)
+        settings.timeout.read = TimeAmount(configuration.readTimeout)
+        settings.httpVersion = .http1Only
+        settings.connectionPool.idleTimeout = .seconds(90)
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.maximumConnections
+        // The next exchange of a session finds an open connection even while its stream holds one.
+        settings.connectionPool.preWarmedHTTP1ConnectionCount = 1
+        // A refused connection is the caller's to retry: its retry policy is the one that is documented.
+        settings.connectionPool.retryConnectionEstablishment = false
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        if let file = configuration.caFile {
+            do {
+                tls.additionalTrustRoots = [.certificates(try NIOSSLCertificate.fromPEMFile(file))]
+            } catch {
+                throw .refused("the CA file \(file) cannot be read as PEM certificates: \(error)")
+            }
+        }
+        settings.tlsConfiguration = tls
+        if let proxy = configuration.proxy, !configuration.baseURL.isLoopback {
+            settings.proxy = .server(
+                host: proxy.host, port: proxy.port, authorization: proxy.credentials.map { .basic(username: $0.user, password: $0.password.value) })
+        }
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
+        root = configuration.baseURL.description
+    }
+
+    package func send(_ request: ClientRequest) async throws(TransportError) -> ClientResponse {
+        var outgoing = HTTPClientRequest(url: root + request.target)
+        outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
+        for field in request.headers.fields { outgoing.headers.add(name: field.name, value: field.value) }
+        if !request.body.isEmpty || request.method != .get { outgoing.body = .bytes(request.body) }
+        do {
+            let response = try await client.execute(outgoing, deadline: .now() + TimeAmount(request.timeout))
+            let body = response.body.map { Array($0.readableBytesView) }
+            return ClientResponse(
+                status: Int(response.status.code), headers: ClientHeaders(response.headers.map { (name: $0.name, value: $0.value) }),
+                body: ClientBody(body))
+        } catch {
+            throw Self.translate(error)
+        }
+    }
+
+    package func shutdown() async {
+        // It fails only when it was shut down before, which is what is wanted.
+        try? await client.shutdown()
+    }
+
+    private static func translate(_ error: any Error) -> TransportError {
+        if error is CancellationError || Task.isCancelled { return .cancelled }
+        guard let error = error as? HTTPClientError else { return .connection("\(error)") }
+        switch error {
+        case .cancelled: return .cancelled
+        case .deadlineExceeded, .readTimeout, .writeTimeout, .connectTimeout, .tlsHandshakeTimeout, .httpProxyHandshakeTimeout,
+            .getConnectionFromPoolTimeout:
+            return .timeout(error.shortDescription)
+        case .remoteConnectionClosed: return .broken(error.shortDescription)
+        case .proxyAuthenticationRequired, .invalidProxyResponse: return .connection("proxy: \(error.shortDescription)")
+        default: return .broken(error.shortDescription)
+        }
+    }
+}
+
+extension TimeAmount {
+    fileprivate init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self = .nanoseconds(seconds &* 1_000_000_000 &+ attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,89 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// Small files that a command reads or writes. Blocking: for the start of a process and for commands, not for a running service.
+enum TextFile {
+    /// Bytes; a configuration, a resource or a key is never near it.
+    static let maximumSize = 8 << 20
+
+    /// - Parameter path: `-` is standard input.
+    static func read(_ path: String) throws(CommandError) -> String {
+        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("read", path) }
+        defer { if path != "-" { close(descriptor) } }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = chunk.withUnsafeMutableBytes { systemRead(descriptor, $0) }
+            if count == 0 { break }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw failure("read", path)
+            }
+            bytes.append(contentsOf: chunk[..<count])
+            guard bytes.count <= maximumSize else { throw CommandError(.failure, "\(path) is larger than \(maximumSize) bytes") }
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw CommandError(.failure, "\(path) is not UTF-8 text") }
+        return text
+    }
+
+    /// The first line, without spaces around it.
+    static func readSecret(_ path: String) throws(CommandError) -> String {
+        let secret = try read(path).prefix { !$0.isNewline }.trimmingSpaces
+        guard !secret.isEmpty else { throw CommandError(.configuration, "\(path) holds no key on its first line") }
+        return secret
+    }
+
+    /// Writes a file that only its owner can read. An existing one is replaced at once, never seen half-written.
+    static func writeSecret(_ text: String, to path: String) throws(CommandError) {
+        let temporary = path + ".new"
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("write", path) }
+        defer { close(descriptor) }
+        let bytes = Array("\(text)\n".utf8)
+        guard bytes.withUnsafeBytes({ systemWrite(descriptor, $0) }) == bytes.count, fsync(descriptor) == 0, rename(temporary, path) == 0 else {
+            throw failure("write", path)
+        }
+    }
+
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Makes a folder and those above it; an existing one is left as it is.
+    static func makeFolder(_ path: String, mode: mode_t = 0o700) throws(CommandError) {
+        var prefix = ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            prefix += prefix.isEmpty && !path.hasPrefix("/") ? part : "/\(part)"
+            if prefix == "/" || prefix.isEmpty || exists(prefix) { continue }
+            guard mkdir(prefix, mode) == 0 || errno == EEXIST else { throw failure("make", prefix) }
+        }
+    }
+
+    /// The path as an absolute one, against the current folder; links are kept.
+    static func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        guard let current = getcwd(nil, 0) else { return path }
+        defer { free(current) }
+        let folder = String(cString: current)
+        if path == "." { return folder }
+        return folder + "/" + (path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
+    }
+
+    private static func failure(_ verb: String, _ path: String) -> CommandError {
+        CommandError(.failure, "cannot \(verb) \(path): \(String(cString: strerror(errno)))")
+    }
+}
+
+private func systemRead(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int { read(descriptor, buffer.baseAddress, buffer.count) }
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int { write(descriptor, bytes.baseAddress, bytes.count) }
+
+extension StringProtocol {
+    var trimmingSpaces: String {
+        let start = firstIndex { !$0.isWhitespace } ?? endIndex
+        let end = lastIndex { !$0.isWhitespace }.map { index(after: $0) } ?? start
+        return String(self[start..<end])
+    }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+
+/// `postern`.
+package struct PosternCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "postern",
+        abstract: "Let an AI agent work on private data without moving that data.",
+        discussion: """
+            The agent loop runs in the control plane (`serve`), the agent's hands run in a sandbox of a worker (`worker poll`) that only dials out.
+
+            Try it without any key, in three terminals:
+
+              postern scripted-model --listen 127.0.0.1:8401
+              postern serve --model-base-url http://127.0.0.1:8401
+              export POSTERN_API_KEY=$(cat postern-data/admin.key)
+              postern agents create --name helper --model scripted-model
+              postern environments create --name here
+              postern environments keys create env_… > env.key
+              postern worker poll --base-url http://127.0.0.1:8400 --environment-id env_… --environment-key-file env.key
+
+            and then: postern sessions run --agent agent_… --environment env_… '$ uname -a'
+
+            Exit statuses:
+            \(ExitStatus.reference)
+            """,
+        version: PosternVersion.text,
+        groupedSubcommands: [
+            CommandGroup(name: "Services", subcommands: [ScriptedModelCommand.self]),
+            CommandGroup(
+                name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
+            CommandGroup(name: "Tools", subcommands: [DocsCommand.self]),
+        ])
+
+    package init() {}
+}
+
+package enum PosternVersion {
+    package static let text = "0.1.0"
+}

@@ -1,0 +1,18 @@
+import ArgumentParser
+
+/// `postern docs`: pages that are made from the code. For contributors, so it is hidden.
+struct DocsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "docs", abstract: "Print a page of the documentation that is made from the code.", shouldDisplay: false)
+
+    enum Page: String, ExpressibleByArgument, CaseIterable { case configuration }
+
+    @Argument(help: "The page.")
+    var page: Page
+
+    func run() async throws {
+        switch page {
+        case .configuration: Terminal().put(ConfigurationReference.page)
+        }
+    }
+}

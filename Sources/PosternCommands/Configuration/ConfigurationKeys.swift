@@ -1,0 +1,105 @@
+/// Every setting of `postern`, documented once: the flags' help and docs/configuration.md are made from this.
+extension ConfigurationKey {
+    // MARK: serve
+
+    package static let listen = ConfigurationKey(
+        "listen", .serve, .text, default: "127.0.0.1:8400",
+        "Address and port of the API. Port 0 takes a free one; the line on standard output names it. Plain HTTP is refused beyond loopback.")
+    package static let data = ConfigurationKey(
+        "data", .serve, .path, default: "postern-data", "Folder of the database and of `admin.key`; made with mode 0700 if it is missing.")
+    package static let tlsCertificate = ConfigurationKey(
+        "tls.cert", .serve, .path, "PEM file with the server's certificate and its chain. Needs `tls.key`.")
+    package static let tlsKey = ConfigurationKey("tls.key", .serve, .path, "PEM file with the private key of `tls.cert`.")
+    package static let modelProvider = ConfigurationKey(
+        "model.provider", .serve, .choice(["anthropic", "openai"]), default: "anthropic",
+        "What the model service speaks: the Anthropic Messages API, or OpenAI Chat Completions (vLLM, Ollama, llama.cpp and others).")
+    package static let modelBaseURL = ConfigurationKey(
+        "model.base_url", .serve, .url, "Where the model service is. Default: https://api.anthropic.com for `anthropic`; needed for `openai`.")
+    package static let modelAPIKeyFile = ConfigurationKey(
+        "model.api_key_file", .serve, .path, "File that holds the model service's key, alone on its first line.")
+    package static let modelAPIKey = ConfigurationKey(
+        "model.api_key", .serve, .secret,
+        "The model service's key. With `anthropic`, ANTHROPIC_API_KEY is read too; with `openai`, OPENAI_API_KEY. Local services need none.")
+    package static let adminKey = ConfigurationKey(
+        "admin_key", .serve, .secret,
+        "The admin API key, at least 20 characters. Without it the first start makes one and writes it to `admin.key` in the data folder.")
+    package static let leaseSeconds = ConfigurationKey(
+        "lease_seconds", .serve, .integer(5...3600), default: "300",
+        "How long a work item stays with a worker that no longer sends heartbeats, in seconds.")
+    package static let serveLogFormat = ConfigurationKey(
+        "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
+    package static let serveLogLevel = ConfigurationKey(
+        "log.level", .serve, .choice(["trace", "debug", "info", "notice", "warning", "error"]), default: "info",
+        "The least important lines that are written.")
+
+    // MARK: worker
+
+    package static let environmentID = ConfigurationKey(
+        "environment_id", .worker, .text, aliases: ["ANTHROPIC_ENVIRONMENT_ID"], "The environment whose queue is served (`env_…`).")
+    package static let environmentKey = ConfigurationKey(
+        "environment_key", .worker, .secret, aliases: ["ANTHROPIC_ENVIRONMENT_KEY"],
+        "The environment's key. Read once and taken out of the environment at once; nothing that runs in a sandbox can see it.")
+    package static let environmentKeyFile = ConfigurationKey(
+        "environment_key_file", .worker, .path, "File that holds the environment's key, alone on its first line. Comes before the variable.")
+    package static let baseURL = ConfigurationKey(
+        "base_url", .worker, .url, default: "https://api.anthropic.com", aliases: ["ANTHROPIC_BASE_URL"],
+        "The control plane. Plain HTTP works on loopback only.")
+    package static let workerID = ConfigurationKey(
+        "worker_id", .worker, .text, aliases: ["ANTHROPIC_WORKER_ID"],
+        "Name of this worker in the queue's statistics. Default: the host's name and an id that is kept in the state folder.")
+    package static let workdir = ConfigurationKey(
+        "workdir", .worker, .path, default: "postern-work", "Folder of the sessions' workspaces and of the worker's journal.")
+    package static let workspaceSource = ConfigurationKey(
+        "workspace_source", .worker, .path, "Folder that is copied into each new session's workspace. Left out: workspaces start empty.")
+    package static let sharedWorkspace = ConfigurationKey(
+        "shared_workspace", .worker, .path,
+        "One folder that every session works in, as the official worker does. Sessions then see each other's files.")
+    package static let maxSessions = ConfigurationKey(
+        "max_sessions", .worker, .integer(1...10_000), default: "64", "Sessions served at once. A worker that is full does not poll.")
+    package static let maxIdle = ConfigurationKey(
+        "max_idle", .worker, .integer(0...86_400), default: "60",
+        "Seconds after the end of a turn until a session is given back to the queue; 0 keeps it.")
+    package static let sandbox = ConfigurationKey(
+        "sandbox", .worker, .choice(["bubblewrap", "none"]), default: "bubblewrap",
+        "What confines the tools. `none` runs them with the worker's own rights: for machines that are a sandbox themselves.")
+    package static let proxy = ConfigurationKey(
+        "proxy", .worker, .text, aliases: ["HTTPS_PROXY", "https_proxy"],
+        "HTTP proxy that outgoing connections pass by CONNECT: `http://[user:password@]host:port`.")
+    package static let caFile = ConfigurationKey("ca_file", .worker, .path, "PEM file of certificate authorities to trust beside the system's own.")
+    package static let offloadThreshold = ConfigurationKey(
+        "offload_threshold", .worker, .integer(1_000...400_000), default: "100000",
+        "Characters (about a quarter of that in tokens) above which a tool's output goes to a file in the sandbox and the model gets a preview.")
+    package static let sessionID = ConfigurationKey(
+        "session_id", .worker, .text, aliases: ["ANTHROPIC_SESSION_ID"], "`worker run` only: the session of the claimed item.")
+    package static let workID = ConfigurationKey(
+        "work_id", .worker, .text, aliases: ["ANTHROPIC_WORK_ID"], "`worker run` only: the claimed item.")
+    package static let workSecret = ConfigurationKey(
+        "work_secret", .worker, .secret, aliases: ["ANTHROPIC_WORK_SECRET"],
+        "`worker run` only: the item's own secret, from the poll's answer. With it, a worker needs no environment key.")
+    package static let workerLogFormat = ConfigurationKey(
+        "log.format", .worker, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
+    package static let workerLogLevel = ConfigurationKey(
+        "log.level", .worker, .choice(["trace", "debug", "info", "notice", "warning", "error"]), default: "info",
+        "The least important lines that are written.")
+
+    // MARK: client
+
+    package static let clientBaseURL = ConfigurationKey(
+        "base_url", .client, .url, default: "http://127.0.0.1:8400", "The control plane that the commands talk to.")
+    package static let clientAPIKey = ConfigurationKey(
+        "api_key", .client, .secret, "The API key of the commands.")
+    package static let clientAPIKeyFile = ConfigurationKey(
+        "api_key_file", .client, .path, "File that holds the API key, alone on its first line; for example `admin.key` of the data folder.")
+    package static let clientCAFile = ConfigurationKey(
+        "ca_file", .client, .path, "PEM file of certificate authorities to trust beside the system's own.")
+
+    /// In the order of the reference page.
+    package static let all: [ConfigurationKey] = [
+        .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .adminKey, .leaseSeconds,
+        .serveLogFormat, .serveLogLevel,
+        .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .workspaceSource, .sharedWorkspace, .maxSessions,
+        .maxIdle,
+        .sandbox, .offloadThreshold, .proxy, .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
+        .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile,
+    ]
+}

@@ -1,0 +1,36 @@
+import ArgumentParser
+
+extension Option where Value == String? {
+    /// The flag of a setting: its name and help come from the key, so that they are written once.
+    init(_ key: ConfigurationKey) {
+        var help = key.help
+        if let fallback = key.fallback { help += " (default: \(fallback))" }
+        help += " [\(([key.variable] + key.aliases).joined(separator: ", "))]"
+        self.init(name: .customLong(key.flag), help: ArgumentHelp(stringLiteral: help))
+    }
+}
+
+/// Flags of settings, read by `Configuration`.
+protocol SettingFlags {
+    /// Each key with its flag's value.
+    var given: [(ConfigurationKey, String?)] { get }
+}
+
+extension SettingFlags {
+    var flags: [String: String] {
+        var flags: [String: String] = [:]
+        for (key, value) in given { flags[key.name] = value }
+        return flags
+    }
+}
+
+/// `--config`: the YAML file of `serve` and `worker`.
+struct ConfigFileOption: ParsableArguments {
+    @Option(name: .long, help: "YAML file with settings; docs/configuration.md lists them. [POSTERN_CONFIG]")
+    var config: String?
+
+    func file(_ section: ConfigurationKey.Section, environment: [String: String]) throws -> ConfigurationFile? {
+        guard let path = config ?? environment[Configuration.ReservedVariable.config.rawValue] else { return nil }
+        return try ConfigurationFile(TextFile.read(path), name: path, section: section)
+    }
+}

@@ -1,0 +1,91 @@
+import PosternCore
+import PosternJSON
+
+/// An answer with an error status, or an error in the middle of a stream, and what it means. A value without I/O.
+struct ModelErrorAnswer {
+    private static let maximumMessage = 1_000
+
+    var status: Int?
+    /// `error.type` (and `error.code` at OpenAI-compatible services).
+    var type: String?
+    var code: String?
+    var message: String?
+    var requestID: String?
+    var retryAfter: Duration?
+    /// `x-should-retry`: the service's own opinion.
+    var shouldRetry: Bool?
+
+    init(status: Int, header: (String) -> String?, body: [UInt8]) {
+        self.status = status
+        requestID = header("request-id") ?? header("x-request-id")
+        retryAfter = RetryAfter.read(header)
+        switch header("x-should-retry") {
+        case "true": shouldRetry = true
+        case "false": shouldRetry = false
+        default: break
+        }
+        if let value = try? JSON(parsing: body) { read(value) }
+    }
+
+    /// An `error` event.
+    init(event: JSON) { read(event) }
+
+    private mutating func read(_ value: JSON) {
+        // Some compatible servers send the error as a bare string.
+        type = value["error"]?["type"]?.string
+        code = value["error"]?["code"]?.string
+        message = value["error"]?["message"]?.string ?? value["error"]?.string ?? value["message"]?.string
+        requestID = requestID ?? value["request_id"]?.string
+    }
+
+    var error: ModelError {
+        ModelError(kind, text, retryAfter: retryAfter)
+    }
+
+    private var kind: ModelError.Kind {
+        let kind = kindByContent
+        switch shouldRetry {
+        case false? where [.overloaded, .rateLimited, .unavailable].contains(kind): return .requestFailed
+        case true? where kind == .requestFailed: return .unavailable
+        default: return kind
+        }
+    }
+
+    private var kindByContent: ModelError.Kind {
+        if isContextTooLong { return .contextTooLong }
+        if code == "insufficient_quota" || message?.contains("credit balance is too low") == true { return .billing }
+        switch type {
+        case "overloaded_error": return .overloaded
+        case "rate_limit_error", "rate_limit_exceeded": return .rateLimited
+        case "billing_error": return .billing
+        case "authentication_error", "permission_error": return .authentication
+        case "api_error", "timeout_error", "server_error": return .unavailable
+        default: break
+        }
+        switch status {
+        case 529?: return .overloaded
+        case 429?: return .rateLimited
+        case 402?: return .billing
+        case 401?, 403?: return .authentication
+        case 408?: return .unavailable
+        case .some(500...): return .unavailable
+        case nil: return type == "invalid_request_error" || type == "request_too_large" || type == "not_found_error" ? .requestFailed : .unavailable
+        default: return .requestFailed
+        }
+    }
+
+    /// The services tell this by words only.
+    private var isContextTooLong: Bool {
+        if code == "context_length_exceeded" { return true }
+        guard let message else { return false }
+        return message.contains("prompt is too long") || message.contains("exceed context limit") || message.contains("maximum context length")
+    }
+
+    private var text: String {
+        var text = status.map { "the model service answered \($0)" } ?? "the model service broke off its answer"
+        if let type { text += " (\(type.prefix(100)))" }
+        if let message { text += ": \(message.prefix(Self.maximumMessage))" }
+        if let requestID { text += " [request \(requestID.prefix(100))]" }
+        return text
+    }
+}

@@ -1,0 +1,131 @@
+import CPosternSandbox
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+
+/// Where a session's folders are, as this process sees them.
+struct Places {
+    var workspace: Int32
+    var outputs: Int32
+    var roots: ToolRoots
+
+    /// In a sandbox the paths are fixed. Without one they are those of descriptors 4 and 5.
+    init(confined: Bool) throws(SystemFailure) {
+        if confined {
+            roots = ToolRoots(workspace: SandboxPaths.workspace, outputs: SandboxPaths.toolOutputs, home: SandboxPaths.home)
+            workspace = open(roots.workspace, O_PATH | O_DIRECTORY | O_CLOEXEC)
+            outputs = open(roots.outputs, O_PATH | O_DIRECTORY | O_CLOEXEC)
+        } else {
+            workspace = SandboxPaths.controlDescriptor + 1
+            outputs = SandboxPaths.controlDescriptor + 2
+            for descriptor in [workspace, outputs] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+            let paths = [workspace, outputs].map { Posix.link(AT_FDCWD, Array("/proc/self/fd/\($0)".utf8)).map { String(decoding: $0, as: UTF8.self) } }
+            guard let first = paths[0], let second = paths[1] else { throw SystemFailure("readlink") }
+            roots = ToolRoots(workspace: first, outputs: second, home: first)
+        }
+        guard workspace >= 0 else { throw SystemFailure("open \(roots.workspace)") }
+        guard outputs >= 0 else { throw SystemFailure("open \(roots.outputs)") }
+    }
+}
+
+extension Supervisor {
+    /// The whole life of the process. Answers an exit status.
+    static func main(confined: Bool) -> Int32 {
+        guard geteuid() != 0, getuid() != 0 else { return fail("refuses to run as user 0") }
+        guard !confined || getpid() == 1 else { return fail("is to be process 1 of a sandbox") }
+        do {
+            try harden(confined: confined)
+            let listener = try listen(confined: confined)
+            let children = try watchChildren()
+            var places = try Places(confined: confined)
+            // Opened for reading where the folder is listed; O_PATH is enough everywhere else.
+            places.outputs = try reopened(places.outputs)
+            detachStandardStreams()
+            let (configuration, control) = try firstMessage()
+            try limit(configuration.limits)
+            // From here on every process, this one included, lives under the filter.
+            if confined { try check("seccomp", psb_install_filter()) }
+            let supervisor = Supervisor(confined: confined, children: children, places: places, configuration: configuration)
+            supervisor.control = control
+            supervisor.control.send(["type": "ready", "version": JSON(Roles.version)], descriptors: listener.map { [$0] } ?? [])
+            return supervisor.run()
+        } catch let failure as SystemFailure {
+            return fail(failure.text)
+        } catch {
+            return fail("\(error)")
+        }
+    }
+
+    private static func check(_ name: String, _ result: Int32) throws(SystemFailure) {
+        guard result >= 0 else { throw SystemFailure(name, -result) }
+    }
+
+    private static func harden(confined: Bool) throws(SystemFailure) {
+        umask(0o022)
+        try check("PR_SET_DUMPABLE", psb_make_undumpable())
+        try check("PR_SET_NO_NEW_PRIVS", psb_set_no_new_privs())
+        try check("join session keyring", psb_join_fresh_keyring())
+        if !confined { try check("PR_SET_CHILD_SUBREAPER", psb_become_subreaper()) }
+    }
+
+    /// The listener inside the network namespace whose descriptor goes out: what is dialled inside arrives outside, and there is no
+    /// other way out.
+    private static func listen(confined: Bool) throws(SystemFailure) -> Int32? {
+        guard confined else { return nil }
+        let listener = psb_listen_loopback(SandboxPaths.listenerPort)
+        try check("listen on the sandbox's loopback", listener)
+        return listener
+    }
+
+    private static func watchChildren() throws(SystemFailure) -> Int32 {
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, SIGCHLD)
+        sigprocmask(SIG_BLOCK, &set, nil)
+        let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue) | Int32(SFD_NONBLOCK.rawValue))
+        guard descriptor >= 0 else { throw SystemFailure("signalfd") }
+        return descriptor
+    }
+
+    private static func reopened(_ directory: Int32) throws(SystemFailure) -> Int32 {
+        let descriptor = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemFailure("open the tool outputs folder") }
+        close(directory)
+        return descriptor
+    }
+
+    /// Up to here standard error goes to whoever started us, for the reason of a failure; from here on it is nobody's.
+    private static func detachStandardStreams() {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0 else { return }
+        for descriptor in Int32(0)...2 { dup2(null, descriptor) }
+        close(null)
+    }
+
+    private static func firstMessage() throws -> (InitConfiguration, ControlSocket) {
+        var control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 64 << 20)
+        while true {
+            if let message = try control.next() {
+                for descriptor in message.descriptors { close(descriptor) }
+                guard message.body["type"]?.string == "configure" else { throw SystemFailure("first message", EPROTO) }
+                return (InitConfiguration(json: message.body), control)
+            }
+            var watched = pollfd(fd: control.descriptor, events: Int16(POLLIN), revents: 0)
+            _ = poll(&watched, 1, -1)
+            guard control.receive() else { throw SystemFailure("control socket", ECONNRESET) }
+        }
+    }
+
+    private static func limit(_ limits: SandboxLimits) throws(SystemFailure) {
+        // 1, not 0: with a pipe in core_pattern the kernel starts the host's handler unless the limit is exactly 1.
+        try check("RLIMIT_CORE", psb_set_limit(Int32(PSB_LIMIT_CORE.rawValue), 1))
+        try check("RLIMIT_NOFILE", psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES.rawValue), UInt64(limits.openFiles)))
+        try check("RLIMIT_FSIZE", psb_set_limit(Int32(PSB_LIMIT_FILE_SIZE.rawValue), UInt64(limits.fileBytes)))
+        try check("RLIMIT_MEMLOCK", psb_set_limit(Int32(PSB_LIMIT_LOCKED.rawValue), 1 << 20))
+    }
+
+    private static func fail(_ reason: String) -> Int32 {
+        _ = Posix.write(2, Array("postern-init: \(reason)\n".utf8))
+        return 70
+    }
+}

@@ -1,0 +1,36 @@
+import Glibc
+import PosternSandboxWire
+
+/// `postern-init` is started by Postern only, with its control socket as descriptor 3.
+enum Roles {
+    static let version = 1
+
+    static let usage = """
+        postern-init is part of Postern and is started by it:
+          postern-init spawner [--bwrap PATH] [--uids FIRST-LAST]   starts sandboxes for a worker
+          postern-init sandbox                                      process 1 of a sandbox
+          postern-init unconfined                                   the same tools without a sandbox (driver "none")
+
+        """
+
+    static func run(_ arguments: [String]) -> Int32 {
+        switch arguments.dropFirst().first {
+        case "spawner":
+            guard let options = SpawnerOptions(arguments: Array(arguments.dropFirst(2))) else { break }
+            return SpawnerLoop.main(options)
+        case "sandbox" where arguments.count == 2: return Supervisor.main(confined: true)
+        case "unconfined" where arguments.count == 2: return Supervisor.main(confined: false)
+        case "--version":
+            print(version)
+            return 0
+        default: break
+        }
+        write(2, usage)
+        return 2
+    }
+
+    private static func write(_ descriptor: Int32, _ text: String) {
+        var text = text
+        text.withUTF8 { _ = Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

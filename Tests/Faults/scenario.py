@@ -1,0 +1,132 @@
+"""One scenario: sessions at work, a killer, and the audit afterwards."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit import Findings, audit
+from client import SessionClient
+from control import Control, Place
+from effects import count_marks
+from postern_fixture import Postern
+from processes import ChildProcess
+
+
+@dataclass(frozen=True)
+class Scenario:
+    #: Whether a call runs at most once (Postern's rule) or at least once (the reference's).
+    at_most_once: bool
+    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out.
+    comes_back: bool
+
+    @property
+    def name(self) -> str:
+        return ("at most once" if self.at_most_once else "at least once") + ", " + ("worker returns" if self.comes_back else "worker replaced")
+
+
+@dataclass
+class Outcome:
+    scenario: Scenario
+    seed: int
+    kills: Counter[str]
+    findings: Findings
+    seconds: float
+
+
+class Workers:
+    """The one worker that is alive; a killed one returns, or is followed by another in another folder."""
+
+    def __init__(self, postern: Postern, place: Place, scenario: Scenario, sessions: int) -> None:
+        self._postern, self._place, self._scenario, self._sessions = postern, place, scenario, sessions
+        self._generation = 0
+        self.root = postern.folder / "workers"
+        self.process = self._start()
+
+    def _start(self) -> ChildProcess:
+        folder = self.root / f"folder-{0 if self._scenario.comes_back else self._generation}"
+        self._generation += 1
+        return self._postern.worker(
+            self._place.environment, self._place.key, "--max-sessions", str(self._sessions), name=f"worker-{self._generation}", workdir=folder)
+
+    def kill(self) -> None:
+        self.process.kill_alone()
+        self.process = self._start()
+
+
+def run(scenario: Scenario, *, kills: int, sessions: int, seed: int, say: Callable[[str], None], patience: float = 90) -> Outcome:
+    source = random.Random(seed)
+    findings = Findings()
+    done: Counter[str] = Counter()
+    began = time.monotonic()
+    with Postern("postern-faults") as postern:
+        postern.serve("--lease-seconds", "3")
+        control = Control(postern.url, postern.admin_key)
+        metadata = {} if scenario.at_most_once else {"postern.redelivery": "at_least_once"}
+        place = control.place(environment={"metadata": metadata})
+        workers = Workers(postern, place, scenario, sessions)
+        finish = threading.Event()
+        clients = [
+            SessionClient(control, control.session(place), f"s{number}", source.randrange(1 << 30), finish, patience=patience)
+            for number in range(sessions)
+        ]
+        for client in clients:
+            client.start()
+        _kill(postern, workers, clients, source, kills, done, say)
+        finish.set()
+        for client in clients:
+            client.join(patience * 3)
+        findings.violations += [c.problem for c in clients if c.problem]
+        findings.violations += [f"{c.session}: its client still waits" for c in clients if c.is_alive()]
+        _audit(control, clients, workers.root, scenario, findings)
+        for client in clients:
+            client.reader.stop()
+        if findings.violations:
+            say(f"  logs: {_keep_logs(postern.folder, scenario, seed)}")
+    findings.counts["sessions"] = sessions
+    return Outcome(scenario, seed, done, findings, time.monotonic() - began)
+
+
+def _kill(
+    postern: Postern, workers: Workers, clients: list[SessionClient], source: random.Random, kills: int, done: Counter[str], say: Callable[[str], None],
+) -> None:
+    for number in range(kills):
+        # The moment of a kill is random by intent; nothing is waited for here.
+        time.sleep(source.uniform(0.05, 1.2))
+        if all(c.problem for c in clients):
+            return
+        victim = source.choice(("server", "worker", "worker", "both"))
+        if victim in ("server", "both"):
+            assert postern.server is not None
+            postern.server.kill_alone()
+        if victim in ("worker", "both"):
+            workers.kill()
+        if victim in ("server", "both"):
+            postern.restart_server()
+        for name in ("server", "worker") if victim == "both" else (victim,):
+            done[name] += 1
+        if (number + 1) % 10 == 0:
+            say(f"  {number + 1} of {kills} kills, {sum(len(c.rounds) for c in clients)} messages so far")
+
+
+def _audit(control: Control, clients: list[SessionClient], root: Path, scenario: Scenario, findings: Findings) -> None:
+    effects = count_marks(root)
+    for client in clients:
+        events = control.events(client.session)
+        # The last frames may still be on their way to the reader.
+        last = events[-1]["id"] if events else None
+        client.reader.wait_for(lambda frames: any(f.json["id"] == last for f in frames), seconds=10)
+        audit(client, events, effects, at_most_once=scenario.at_most_once, findings=findings)
+
+
+def _keep_logs(folder: Path, scenario: Scenario, seed: int) -> Path:
+    kept = Path(__file__).resolve().parents[2] / "out" / f"faults-{seed}"
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        (kept / log.name).write_bytes(log.read_bytes())
+    return kept

@@ -1,0 +1,67 @@
+import ArgumentParser
+import PosternJSON
+import Testing
+
+@testable import PosternCommands
+
+@Suite struct ParsingTests {
+    @Test(arguments: ["--environment-key", "--environment-key=ek_secret", "--work-secret", "--admin-key", "--model-api-key=sk_secret", "--api-key"])
+    func keysAsArgumentsAreRefusedWithTheRemedy(argument: String) throws {
+        let refusal = try #require(SecretArgument.refusal(["worker", "poll", argument, "value"]))
+        #expect(refusal.contains("refused"))
+        #expect(refusal.contains("set ") || refusal.contains("Set "))
+        #expect(!refusal.contains("secret_") && !refusal.contains("ek_secret") && !refusal.contains("sk_secret"))
+    }
+
+    @Test func theFileFlagIsNoKeyAndACommandsOwnArgumentsAreItsOwn() {
+        #expect(SecretArgument.refusal(["worker", "poll", "--environment-key-file", "f"]) == nil)
+        #expect(SecretArgument.refusal(["sandbox", "run", "--", "prog", "--api-key", "x"]) == nil)
+    }
+
+    @Test(arguments: [
+        ["agents", "create", "--name", "a", "--model", "m"], ["agents", "list", "--json"], ["agents", "archive", "agent_1"],
+        ["environments", "keys", "create", "env_1"], ["environments", "delete", "env_1"], ["keys", "create", "--role", "viewer"],
+        ["sessions", "run", "--agent", "a", "--environment", "e", "hello", "world"], ["sessions", "run", "--session", "s", "hi"],
+        ["sessions", "attach", "s", "--follow"], ["sessions", "send", "s", "--deny", "sevt_1", "no"], ["docs", "configuration"],
+    ])
+    func commandsParse(arguments: [String]) throws { _ = try PosternCommand.parseAsRoot(arguments) }
+
+    @Test(arguments: [
+        ["agents", "creat"], ["keys", "create", "--role", "owner"], ["sessions", "run"], ["sessions", "run", "--session", "s", "--agent", "a", "x"],
+        ["sessions", "send", "s"], ["sessions", "send", "s", "--interrupt", "--allow", "x"], ["agents", "list", "--limit", "0"],
+        ["serve", "--lisen", "x"],
+    ])
+    func wrongCommandsDoNot(arguments: [String]) {
+        #expect(throws: (any Error).self) { try PosternCommand.parseAsRoot(arguments) }
+    }
+
+    @Test func wrongArgumentsExitWithTheDocumentedStatus() {
+        do {
+            _ = try PosternCommand.parseAsRoot(["agents", "creat"])
+            Issue.record("accepted")
+        } catch {
+            #expect(PosternCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+        }
+    }
+
+    @Test func aResourceFileKeepsTypesAndOrder() throws {
+        let body = try ResourceFile.body(
+            parsing:
+                "name: helper\nmodel: {id: m, speed: fast}\ntools: [{type: agent_toolset_20260401}]\nsystem: |\n  two\n  lines\nversion: 3\nquoted: '3'\non: true\nnone: null\n",
+            name: "f")
+        let expected: JSON = [
+            "name": "helper", "model": ["id": "m", "speed": "fast"], "tools": [["type": "agent_toolset_20260401"]], "system": "two\nlines\n",
+            "version": 3,
+            "quoted": "3", "on": true, "none": nil,
+        ]
+        #expect(JSON.object(body) == expected)
+        #expect(throws: CommandError.self) { try ResourceFile.body(parsing: "- a", name: "f") }
+        #expect(throws: CommandError.self) { try ResourceFile.body(parsing: "a: [", name: "f") }
+    }
+
+    @Test func everyKeyIsInTheReference() {
+        let page = ConfigurationReference.page
+        for key in ConfigurationKey.all { #expect(page.contains("`\(key.variable)`"), "\(key.name)") }
+        for status in ExitStatus.allCases { #expect(page.contains("| \(status.rawValue) |")) }
+    }
+}
