@@ -52,7 +52,8 @@ def measure_long_history(scene: Scene) -> list[Row]:
     long_whole, long_engine = timed_turns(control, session, count)
     name = f"turn at event {size:,}"
     return [
-        Row(name, "ms", long_whole, "at event 100", short_whole, sense="cost", floor=1.5, aim=1.1, note="request → idle, the model's reading included"),
+        Row(name, "ms", long_whole, "at event 100", short_whole, sense="cost", floor=1.5, aim=1.1,
+            note="request → idle, the model's reading included"),
         Row(name + ", without the model", "ms", long_engine, "at event 100", short_engine, sense="cost"),
     ]
 

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +19,26 @@
 pid_t psb_fork(void) {
     pid_t pid = fork();
     return pid < 0 ? -errno : pid;
+}
+
+int psb_watch_children(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
+    int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+void psb_clear_children(int descriptor) {
+    struct signalfd_siginfo information[8];
+    while (read(descriptor, information, sizeof information) > 0) {}
+}
+
+void psb_unblock_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int psb_pidfd_open(pid_t pid) {

@@ -37,7 +37,8 @@ class Contract:
     def _endpoint(name: str, entry: dict[str, Any]) -> Endpoint:
         answer = entry.get("response") or entry.get("sse") or ""
         return Endpoint(
-            name, entry["method"], entry["path"], entry["in_scope"], answer.removesuffix("?"), answer.endswith("?"), entry.get("page"), "sse" in entry)
+            name, entry["method"], entry["path"], entry["in_scope"], answer.removesuffix("?"), answer.endswith("?"), entry.get("page"),
+            "sse" in entry)
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
         """The endpoint of a request; a fixed segment wins over a parameter."""

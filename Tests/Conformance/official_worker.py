@@ -17,7 +17,7 @@ class OfficialWorker:
 
     def __init__(self, url: str, environment: str, key: str, folder: Path, *, max_idle: float = 0.2, **options: Any) -> None:
         self._url, self._environment, self._key = url, environment, key
-        self._options = {"workdir": folder, "max_idle": max_idle} | options
+        self._options: dict[str, Any] = {"workdir": folder, "max_idle": max_idle} | options
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="official worker", daemon=True)
         self._task: asyncio.Task[None] | None = None

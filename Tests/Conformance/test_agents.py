@@ -41,7 +41,8 @@ def test_effort_comes_back_as_an_object(api: Any) -> None:
 
 @pytest.mark.behaviour("agent-04")
 def test_permission_policies_are_resolved(api: Any) -> None:
-    toolset = make(api, tools=[{"type": "agent_toolset_20260401", "configs": [{"name": "bash", "permission_policy": {"type": "always_ask"}}]}]).tools[0]
+    asks = {"name": "bash", "permission_policy": {"type": "always_ask"}}
+    toolset = make(api, tools=[{"type": "agent_toolset_20260401", "configs": [asks]}]).tools[0]
     assert toolset.default_config.enabled is True
     assert toolset.default_config.permission_policy.type == "always_allow"
     bash = next(c for c in toolset.configs if c.name == "bash")
@@ -132,7 +133,8 @@ SERVER = {"type": "url", "name": "s", "url": "https://mcp.example/x"}
 @pytest.mark.behaviour("agent-02")
 @pytest.mark.parametrize("fields", [
     {"tools": [CUSTOM | {"name": f"t{i}"} for i in range(257)]},
-    {"mcp_servers": [SERVER | {"name": f"s{i}"} for i in range(21)], "tools": [{"type": "mcp_toolset", "mcp_server_name": f"s{i}"} for i in range(21)]},
+    {"mcp_servers": [SERVER | {"name": f"s{i}"} for i in range(21)],
+     "tools": [{"type": "mcp_toolset", "mcp_server_name": f"s{i}"} for i in range(21)]},
     {"mcp_servers": [SERVER, SERVER], "tools": [{"type": "mcp_toolset", "mcp_server_name": "s"}]},
     {"mcp_servers": [SERVER]},
     {"tools": [{"type": "mcp_toolset", "mcp_server_name": "nobody"}]},

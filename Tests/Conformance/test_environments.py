@@ -21,8 +21,8 @@ def test_create(api: Any, config: dict[str, Any]) -> None:
 
 
 def test_cloud_is_refused_with_the_reason(control: Control) -> None:
-    error = refused(control.http.post("/v1/environments", json={"name": unique("e"), "config": {"type": "cloud", "networking": {"type": "unrestricted"}}}),
-                    400, "invalid_request_error")
+    body = {"name": unique("e"), "config": {"type": "cloud", "networking": {"type": "unrestricted"}}}
+    error = refused(control.http.post("/v1/environments", json=body), 400, "invalid_request_error")
     assert "self_hosted" in error["message"]
 
 

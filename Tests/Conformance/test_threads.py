@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import anthropic
 import pytest
 
 from control import Control, Place
 from refusals import refused
+from tally import TALLY
 
 
 @pytest.mark.behaviour("thread-01", "thread-02")
@@ -43,6 +45,10 @@ def test_the_primary_thread_is_not_archived(api: Any, control: Control, place: P
     thread = control.call("GET", f"/v1/sessions/{session}/threads")["data"][0]["id"]
     refused(control.http.post(f"/v1/sessions/{session}/threads/{thread}/archive"), 400, "invalid_request_error",
             "The primary thread cannot be archived; archive the session instead.")
+    with pytest.raises(anthropic.BadRequestError):
+        api.call(lambda c: c.beta.sessions.threads.archive(thread, session_id=session))
+    # While sessions have one thread only, this refusal is the endpoint's one right answer.
+    TALLY.answer("sessions.threads.archive", api.mode, [])
 
 
 @pytest.mark.behaviour("general-11")

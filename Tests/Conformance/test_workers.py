@@ -84,7 +84,8 @@ def test_files(control: Control, places: dict[str, Place]) -> None:
 
 
 def test_paths_outside_the_workspace(control: Control, places: dict[str, Place]) -> None:
-    got = run(control, places["free"], '@read {"file_path":"/etc/passwd"}\n@read {"file_path":"../../../etc/passwd"}\n@write {"file_path":"/etc/x","content":""}')
+    got = run(control, places["free"], "\n".join([
+        '@read {"file_path":"/etc/passwd"}', '@read {"file_path":"../../../etc/passwd"}', '@write {"file_path":"/etc/x","content":""}']))
     assert [failed for failed, _ in got] == [True] * 3
     assert all("is outside the session's working directory" in text for _, text in got)
 
@@ -120,7 +121,8 @@ def test_confirmation(control: Control, places: dict[str, Place]) -> None:
         control.say(session, "$ echo allowed\n\n$ echo denied")
         for verdict in ("allow", "deny"):
             idle = stream.until(lambda e: e["type"] == "session.status_idle" and e["stop_reason"]["type"] == "requires_action")[-1]
-            control.send(session, *({"type": "user.tool_confirmation", "tool_use_id": c, "result": verdict} for c in idle["stop_reason"]["event_ids"]))
+            for call in idle["stop_reason"]["event_ids"]:
+                control.send(session, {"type": "user.tool_confirmation", "tool_use_id": call, "result": verdict})
         stream.until(at_rest)
     assert [content[0]["text"] for _, content in results(control, session)] == ["allowed"]
     denied = [e for e in control.events(session) if e["type"] == "agent.tool_result"]

@@ -93,7 +93,8 @@ def run(scenario: Scenario, *, kills: int, sessions: int, seed: int, say: Callab
 
 
 def _kill(
-    postern: Postern, workers: Workers, clients: list[SessionClient], source: random.Random, kills: int, done: Counter[str], say: Callable[[str], None],
+    postern: Postern, workers: Workers, clients: list[SessionClient], source: random.Random, kills: int, done: Counter[str],
+    say: Callable[[str], None],
 ) -> None:
     for number in range(kills):
         # The moment of a kill is random by intent; nothing is waited for here.

@@ -70,7 +70,7 @@ import Testing
     @Test(arguments: refused)
     func refusals(request: String, message: String) {
         #expect {
-            _ = try AnthropicRequest.read(request.utf8)
+            _ = try AnthropicRequest.read(Array(request.utf8))
         } throws: { error in
             guard let fault = error as? ScriptedFault else { return false }
             return fault.message.contains(message) && (fault.status == 400 || fault.status == 404)
@@ -87,7 +87,7 @@ import Testing
             ].joined(separator: ","),
             #","stream":true,"system":"Hello","thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"},"metadata":{"user_id":"x"}"#
                 + #","tools":[{"name":"bash","description":"d","input_schema":{"type":"object"}},{"type":"bash_20250124","name":"bash2"}]"#)
-        let conversation = try AnthropicRequest.read(full.utf8)
+        let conversation = try AnthropicRequest.read(Array(full.utf8))
         #expect(conversation.streams)
         #expect(conversation.turns.map(\.role) == [.user, .user, .assistant, .user, .system])
         #expect(conversation.turns[3].results.map(\.text) == ["ok"])

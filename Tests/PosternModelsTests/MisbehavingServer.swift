@@ -6,14 +6,14 @@ struct MisbehavingServer {
     let port: Int
     /// Yields once for each connection that the client has closed.
     let closed: AsyncStream<Void>
-    /// Yields once for each request that has begun to arrive.
-    let requested: AsyncStream<Void>
+    /// Yields for each connection the first bytes of its request.
+    let requested: AsyncStream<String>
     private let channel: any Channel
 
     /// - Parameter closes: close the connection after the answer.
     static func start(answer: String, closes: Bool) async throws -> MisbehavingServer {
         let (closed, closedContinuation) = AsyncStream.makeStream(of: Void.self)
-        let (requested, requestedContinuation) = AsyncStream.makeStream(of: Void.self)
+        let (requested, requestedContinuation) = AsyncStream.makeStream(of: String.self)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.pipeline.eventLoop.makeCompletedFuture {
@@ -35,10 +35,10 @@ private final class AnsweringHandler: ChannelInboundHandler {
     private let answer: String
     private let closes: Bool
     private let closed: AsyncStream<Void>.Continuation
-    private let requested: AsyncStream<Void>.Continuation
+    private let requested: AsyncStream<String>.Continuation
     private var hasAnswered = false
 
-    init(answer: String, closes: Bool, closed: AsyncStream<Void>.Continuation, requested: AsyncStream<Void>.Continuation) {
+    init(answer: String, closes: Bool, closed: AsyncStream<Void>.Continuation, requested: AsyncStream<String>.Continuation) {
         self.answer = answer
         self.closes = closes
         self.closed = closed
@@ -48,7 +48,7 @@ private final class AnsweringHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasAnswered else { return }
         hasAnswered = true
-        requested.yield()
+        requested.yield(String(buffer: unwrapInboundIn(data)))
         if !answer.isEmpty { context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil) }
         if closes { context.close(promise: nil) }
     }

@@ -42,6 +42,15 @@ int psb_set_limit(int which, uint64_t value);
 /// fork(2), which Swift hides. For single-threaded callers only.
 pid_t psb_fork(void);
 
+/// Blocks SIGCHLD and gives a non-blocking descriptor that is readable when a child has ended.
+int psb_watch_children(void);
+
+/// Takes what psb_watch_children has reported.
+void psb_clear_children(int descriptor);
+
+/// Unblocks every signal, for a child that goes on without execve.
+void psb_unblock_signals(void);
+
 /// What a new process is to be. Everything not named here is closed or reset: descriptors, signal mask, handlers.
 struct psb_process {
     const char *path;
@@ -89,6 +98,12 @@ ssize_t psb_receive(int socket, void *bytes, size_t length, int *descriptors, si
 
 /// A connected pair of close-on-exec stream sockets.
 int psb_socket_pair(int pair[2]);
+
+/// A close-on-exec pipe: reading end, writing end.
+int psb_pipe(int pair[2]);
+
+/// O_PATH, which Swift does not see.
+static const int psb_open_path = 010000000;
 
 /// A listening, non-blocking TCP socket on 127.0.0.1:`port` of this process's network namespace.
 int psb_listen_loopback(uint16_t port);

@@ -17,9 +17,12 @@ struct ClientOptions: ParsableArguments, SettingFlags {
     @Flag(name: .long, help: "Print JSON, for programs.")
     var json = false
 
+    @Flag(name: .shortAndLong, help: "Print ids only, for scripts.")
+    var quiet = false
+
     var given: [(ConfigurationKey, String?)] { [(.clientBaseURL, baseURL), (.clientAPIKeyFile, apiKeyFile), (.clientCAFile, caFile)] }
 
-    var show: Show { Show(asJSON: json) }
+    var show: Show { Show(asJSON: json, idsOnly: quiet) }
 
     /// Gives `body` a client and shuts its connections down afterwards.
     func withClient<Result>(_ body: (ManagedAgentsClient) async throws -> Result) async throws -> Result {

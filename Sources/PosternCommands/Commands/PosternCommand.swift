@@ -15,7 +15,7 @@ package struct PosternCommand: AsyncParsableCommand {
               export POSTERN_API_KEY=$(cat postern-data/admin.key)
               postern agents create --name helper --model scripted-model
               postern environments create --name here
-              postern environments keys create env_… > env.key
+              postern environments keys create env_… --output env.key
               postern worker poll --base-url http://127.0.0.1:8400 --environment-id env_… --environment-key-file env.key
 
             and then: postern sessions run --agent agent_… --environment env_… '$ uname -a'

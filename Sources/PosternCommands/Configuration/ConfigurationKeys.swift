@@ -22,7 +22,7 @@ extension ConfigurationKey {
         "The model service's key. With `anthropic`, ANTHROPIC_API_KEY is read too; with `openai`, OPENAI_API_KEY. Local services need none.")
     package static let adminKey = ConfigurationKey(
         "admin_key", .serve, .secret,
-        "The admin API key, at least 20 characters. Without it the first start makes one and writes it to `admin.key` in the data folder.")
+        "The admin API key, at least 24 bytes. Without it the first start makes one and writes it to `admin.key` in the data folder.")
     package static let leaseSeconds = ConfigurationKey(
         "lease_seconds", .serve, .integer(5...3600), default: "300",
         "How long a work item stays with a worker that no longer sends heartbeats, in seconds.")

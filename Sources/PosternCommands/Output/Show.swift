@@ -4,9 +4,11 @@ import PosternJSON
 package struct Show: Sendable {
     package let terminal: Terminal
     package let asJSON: Bool
+    package let idsOnly: Bool
 
-    package init(asJSON: Bool, terminal: Terminal = Terminal()) {
+    package init(asJSON: Bool, idsOnly: Bool = false, terminal: Terminal = Terminal()) {
         self.asJSON = asJSON
+        self.idsOnly = idsOnly
         self.terminal = terminal
     }
 
@@ -22,6 +24,10 @@ package struct Show: Sendable {
 
     package func list(_ resources: [JSON], columns: [Column], empty: String) {
         if asJSON { return terminal.print(JSON.array(resources).indented) }
+        if idsOnly {
+            for resource in resources { terminal.print(resource["id"]?.string ?? "") }
+            return
+        }
         guard !resources.isEmpty else { return terminal.note(empty) }
         var table = Table(columns.map { $0.title.uppercased() })
         for resource in resources { table.add(columns.map { resource.at($0.path).map(\.plain) ?? "" }) }
@@ -31,6 +37,7 @@ package struct Show: Sendable {
     /// Every field but those that are empty.
     package func one(_ resource: JSON) {
         if asJSON { return terminal.print(resource.indented) }
+        if idsOnly, let id = resource["id"]?.string { return terminal.print(id) }
         guard let object = resource.object else { return terminal.print(resource.plain) }
         let width = object.keys.map(\.count).max() ?? 0
         for (key, value) in object where !value.isEmpty {
@@ -42,7 +49,9 @@ package struct Show: Sendable {
 
     /// A sentence for people, and the object for programs.
     package func done(_ sentence: String, _ resource: JSON) {
-        terminal.print(asJSON ? resource.indented : sentence)
+        if asJSON { return terminal.print(resource.indented) }
+        if idsOnly, let id = resource["id"]?.string { return terminal.print(id) }
+        terminal.print(sentence)
     }
 }
 

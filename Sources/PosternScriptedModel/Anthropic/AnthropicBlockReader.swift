@@ -16,14 +16,14 @@ struct AnthropicBlockReader {
         self.pendingCalls = pendingCalls
     }
 
-    mutating func read(_ content: JSON, isLast: Bool, cache: inout CacheBreakpoints) throws(ScriptedFault) {
+    mutating func read(_ content: JSON, cache: inout CacheBreakpoints) throws(ScriptedFault) {
         switch content {
         case .string(let text):
-            guard !text.isEmpty else { throw emptyContent(isLast: isLast) }
+            guard !text.isEmpty else { throw emptyContent }
             resultsAreOver = true
             try add(text: text)
         case .array(let blocks):
-            guard !blocks.isEmpty else { throw emptyContent(isLast: isLast) }
+            guard !blocks.isEmpty else { throw emptyContent }
             for (index, block) in blocks.enumerated() {
                 guard case .object(let object) = block else {
                     throw .invalid("messages.\(message).content.\(index): Input should be an object")
@@ -40,7 +40,7 @@ struct AnthropicBlockReader {
         }
     }
 
-    private func emptyContent(isLast: Bool) -> ScriptedFault {
+    private var emptyContent: ScriptedFault {
         turn.role == .user
             ? .invalid("messages.\(message): user messages must have non-empty content")
             : .invalid("messages.\(message): all messages must have non-empty content except for the optional final assistant message")
@@ -116,12 +116,12 @@ struct AnthropicBlockReader {
             throw .invalid("\(path).tool_result: content cannot be empty if `is_error` is true")
         }
         let text = try resultText(block["content"], at: path)
-        turn.results.append(.init(isError: isError, text: text))
+        turn.results.append(.init(isError: isError, text: text.utf8.count > 4096 ? String(decoding: text.utf8.prefix(4096), as: UTF8.self) : text))
         // Results that follow other blocks do not count as answers, so they are reported as missing.
         if !resultsAreOver { answeredCalls.insert(id) }
     }
 
-    /// The first text of a result; counts its tokens.
+    /// The start of the first text of a result; counts the tokens of all.
     private mutating func resultText(_ content: JSON?, at path: String) throws(ScriptedFault) -> String {
         switch content {
         case nil, .null: return ""

@@ -9,8 +9,11 @@ package enum AnthropicRequest {
         "cache_control", "diagnostics", "compaction", "fallbacks", "user_profile_id", "workspace_id",
     ]
 
-    /// - Parameter countsOnly: the request is for `count_tokens`, which has no `max_tokens` and no `stream`.
-    package static func read(_ body: some Sequence<UInt8>, countsOnly: Bool = false) throws(ScriptedFault) -> Conversation {
+    /// - Parameters:
+    ///   - countsOnly: the request is for `count_tokens`, which has no `max_tokens` and no `stream`.
+    ///   - memo: what was read of longer and longer requests before; the answer is the same without it.
+    package static func read(_ body: [UInt8], countsOnly: Bool = false, memo: PrefixMemo? = nil) throws(ScriptedFault) -> Conversation {
+        if !countsOnly, let hit = memo?.find(body) { return try hit.finish(body, memo: memo) }
         let value: JSON
         do {
             value = try JSON(parsing: body)
@@ -18,6 +21,23 @@ package enum AnthropicRequest {
             throw .invalid("The request body is not valid JSON: \(error)")
         }
         guard case .object(let request) = value else { throw .invalid("The request body is not a JSON object") }
+        var reading = try head(request, countsOnly: countsOnly)
+        guard let messages = request["messages"] else { throw .invalid("messages: Field required") }
+        guard case .array(let list) = messages else { throw .invalid("messages: Input should be a valid list") }
+        guard !countsOnly, let memo, body.count >= PrefixMemo.smallestBody, list.count > PrefixMemo.openMessages else {
+            try reading.read(list[...])
+            return try reading.finished()
+        }
+        let settled = list.count - PrefixMemo.openMessages
+        try reading.read(list[..<settled])
+        var scanner = MessageScanner(body)
+        if let end = scanner.end(ofMessages: settled) { memo.remember(reading, of: body, end: end, replacing: nil) }
+        try reading.read(list[settled...])
+        return try reading.finished()
+    }
+
+    /// Everything but the messages.
+    private static func head(_ request: JSONObject, countsOnly: Bool) throws(ScriptedFault) -> AnthropicReading {
         for key in request.keys where !fields.contains(key) { throw .invalid("\(key): Extra inputs are not permitted") }
         let model = try string(request, "model")
         guard model != ScriptedModel.missingModel else { throw ScriptedFault(status: 404, message: "model: \(model)") }
@@ -28,17 +48,7 @@ package enum AnthropicRequest {
         try AnthropicTools.read(request["tools"], into: &conversation, cache: &cache)
         try readSystem(request["system"], into: &conversation, cache: &cache)
         conversation.prefixIsCached = cache.count > 0
-        guard let messages = request["messages"] else { throw .invalid("messages: Field required") }
-        guard case .array(let list) = messages else { throw .invalid("messages: Input should be a valid list") }
-        try AnthropicMessages.read(list, into: &conversation, cache: &cache)
-        if request["cache_control"]?.object != nil, let last = conversation.turns.indices.last {
-            conversation.turns[last].cachedTokens = conversation.turns[last].tokens
-        }
-        conversation.cachesForAnHour = cache.hasHour
-        let window = ScriptedModel.contextWindow(of: model)
-        let tokens = conversation.inputTokens
-        guard tokens <= window else { throw .invalid("prompt is too long: \(tokens) tokens > \(window) maximum") }
-        return conversation
+        return AnthropicReading(conversation: conversation, cache: cache, cachesLast: request["cache_control"]?.object != nil)
     }
 
     private static func string(_ request: JSONObject, _ key: String) throws(ScriptedFault) -> String {

@@ -11,7 +11,7 @@ package enum OpenAIRequest {
         package var includesUsage: Bool
     }
 
-    package static func read(_ body: some Sequence<UInt8>) throws(ScriptedFault) -> Read {
+    package static func read(_ body: [UInt8]) throws(ScriptedFault) -> Read {
         let value: JSON
         do {
             value = try JSON(parsing: body)

@@ -4,7 +4,7 @@ package struct Conversation: Sendable, Equatable {
 
     package struct Result: Sendable, Equatable {
         package var isError: Bool
-        /// The first text of the result, whole.
+        /// The first text of the result, or its start.
         package var text: String
     }
 

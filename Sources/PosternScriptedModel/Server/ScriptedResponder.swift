@@ -12,6 +12,7 @@ struct ScriptedResponder: HTTPResponder {
     private static let maximumBody = 32 * 1024 * 1024
 
     private let failures = FailureCounter()
+    private let memo = PrefixMemo()
     private let requests = RequestCounter()
 
     func respond(to request: Request, context: Context) async throws -> Response {
@@ -29,7 +30,7 @@ struct ScriptedResponder: HTTPResponder {
         switch (request.method, path) {
         case (.post, "/v1/messages"):
             try requireVersion(request)
-            let conversation = try AnthropicRequest.read(try await body(of: &request))
+            let conversation = try AnthropicRequest.read(try await body(of: &request), memo: memo)
             let plan = try ScriptInterpreter.plan(for: conversation)
             try fail(plan.failures)
             return plan.streams ? streamed(plan, AnthropicReplyStream(), request, id: id) : whole(plan, AnthropicReply.message, id: id)
@@ -63,9 +64,9 @@ struct ScriptedResponder: HTTPResponder {
         guard isAnthropic(request) else { throw .invalid("anthropic-version: header is required") }
     }
 
-    private func body(of request: inout Request) async throws(ScriptedFault) -> ByteBufferView {
+    private func body(of request: inout Request) async throws(ScriptedFault) -> [UInt8] {
         do {
-            return try await request.collectBody(upTo: Self.maximumBody).readableBytesView
+            return Array(buffer: try await request.collectBody(upTo: Self.maximumBody))
         } catch {
             throw ScriptedFault(status: 413, message: "Request exceeds the maximum size")
         }

@@ -11,6 +11,8 @@ struct Shell {
     let output: Int32
     private var unsent: [UInt8] = []
     private var status: [UInt8] = []
+    /// The shell has closed its end: nothing is to be watched for any more.
+    private(set) var isSilent = false
 
     static let program = "/bin/bash"
 
@@ -18,7 +20,7 @@ struct Shell {
         var sockets: [Int32] = [-1, -1]
         var pipes: [Int32] = [-1, -1]
         guard psb_socket_pair(&sockets) == 0 else { throw SystemFailure("socketpair") }
-        guard pipe2(&pipes, O_CLOEXEC) == 0 else {
+        guard psb_pipe(&pipes) == 0 else {
             let failure = SystemFailure("pipe")
             for descriptor in sockets { close(descriptor) }
             throw failure
@@ -63,20 +65,25 @@ struct Shell {
     enum Report: Equatable {
         case nothing
         case finished(status: Int32)
-        /// The shell has closed its end, or what came is no status.
-        case lost
+        /// The shell has closed its end.
+        case closed
+        /// What came is no status.
+        case broken
     }
 
     mutating func receive() -> Report {
         var buffer = [UInt8](repeating: 0, count: 64)
         let count = recv(control, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
-        if count < 0 { return errno == EAGAIN || errno == EINTR ? .nothing : .lost }
-        if count == 0 { return .lost }
+        if count < 0, errno == EAGAIN || errno == EINTR { return .nothing }
+        if count <= 0 {
+            isSilent = true
+            return .closed
+        }
         status.append(contentsOf: buffer[..<count])
-        guard let end = status.firstIndex(of: 0) else { return status.count > 16 ? .lost : .nothing }
+        guard let end = status.firstIndex(of: 0) else { return status.count > 16 ? .broken : .nothing }
         let text = String(decoding: status[..<end], as: UTF8.self)
         status.removeSubrange(...end)
-        guard let value = Int32(text), status.isEmpty else { return .lost }
+        guard let value = Int32(text), status.isEmpty else { return .broken }
         return .finished(status: value)
     }
 

@@ -79,9 +79,8 @@ extension Supervisor {
         case .finished(let status):
             finishBash(text: { $0 }, isError: status != 0, exitCode: status)
             runNextBash()
-        case .lost:
-            // It says no more: gone, or replaced by another program. Its exit status is waited for, but not for long.
-            kill(shell.pid, SIGKILL)
+        case .closed: break  // It has exited, or `exec` put another program in its place: its end or the time-out ends the call.
+        case .broken: kill(shell.pid, SIGKILL)
         }
     }
 

@@ -13,8 +13,8 @@ struct Places {
     init(confined: Bool) throws(SystemFailure) {
         if confined {
             roots = ToolRoots(workspace: SandboxPaths.workspace, outputs: SandboxPaths.toolOutputs, home: SandboxPaths.home)
-            workspace = open(roots.workspace, O_PATH | O_DIRECTORY | O_CLOEXEC)
-            outputs = open(roots.outputs, O_PATH | O_DIRECTORY | O_CLOEXEC)
+            workspace = open(roots.workspace, psb_open_path | O_DIRECTORY | O_CLOEXEC)
+            outputs = open(roots.outputs, psb_open_path | O_DIRECTORY | O_CLOEXEC)
         } else {
             workspace = SandboxPaths.controlDescriptor + 1
             outputs = SandboxPaths.controlDescriptor + 2
@@ -78,12 +78,8 @@ extension Supervisor {
     }
 
     private static func watchChildren() throws(SystemFailure) -> Int32 {
-        var set = sigset_t()
-        sigemptyset(&set)
-        sigaddset(&set, SIGCHLD)
-        sigprocmask(SIG_BLOCK, &set, nil)
-        let descriptor = signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue) | Int32(SFD_NONBLOCK.rawValue))
-        guard descriptor >= 0 else { throw SystemFailure("signalfd") }
+        let descriptor = psb_watch_children()
+        try check("signalfd", descriptor)
         return descriptor
     }
 

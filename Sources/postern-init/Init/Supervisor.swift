@@ -71,7 +71,7 @@ final class Supervisor {
             pollfd(fd: children, events: Int16(POLLIN), revents: 0),
         ]
         if let shell {
-            watched.append(pollfd(fd: shell.control, events: Int16(POLLIN | (shell.hasUnsent ? POLLOUT : 0)), revents: 0))
+            if !shell.isSilent { watched.append(pollfd(fd: shell.control, events: Int16(POLLIN | (shell.hasUnsent ? POLLOUT : 0)), revents: 0)) }
             // Between calls what a background job prints stays in the pipe, which bounds it.
             if bash != nil { watched.append(pollfd(fd: shell.output, events: Int16(POLLIN), revents: 0)) }
         }
@@ -125,8 +125,7 @@ final class Supervisor {
 
     /// Collects every process that has ended.
     private func reap() {
-        var buffer = [UInt8](repeating: 0, count: MemoryLayout<signalfd_siginfo>.size * 8)
-        while read(children, &buffer, buffer.count) > 0 {}
+        psb_clear_children(children)
         reapAll()
     }
 
@@ -163,8 +162,7 @@ final class Supervisor {
             if reapAll() || monotonicMicroseconds() > deadline { return }
             var watched = pollfd(fd: children, events: Int16(POLLIN), revents: 0)
             _ = poll(&watched, 1, 5)
-            var buffer = [UInt8](repeating: 0, count: MemoryLayout<signalfd_siginfo>.size * 8)
-            while read(children, &buffer, buffer.count) > 0 {}
+            psb_clear_children(children)
         }
     }
 

@@ -48,6 +48,6 @@ struct ProcessStart {
         var pointers = strings.map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer(body)
+        return pointers.withUnsafeMutableBufferPointer { body($0) }
     }
 }

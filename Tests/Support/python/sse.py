@@ -47,9 +47,12 @@ class FrameParser:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             match name:
-                case "event": event = value
-                case "id": identifier = value
-                case "data": data.append(value)
+                case "event":
+                    event = value
+                case "id":
+                    identifier = value
+                case "data":
+                    data.append(value)
         if event is None and not data:
             return None
         return Frame(event, identifier, "\n".join(data))

@@ -15,12 +15,12 @@ struct CreateAgentCommand: AsyncParsableCommand {
     @OptionGroup var client: ClientOptions
     @OptionGroup var fields: AgentFields
 
-    @Flag(name: .long, help: "No tools at all.")
-    var noTools = false
+    @Flag(name: .long, inversion: .prefixedNo, help: "Give it the toolset that a worker serves.")
+    var tools = true
 
     func run() async throws {
         var body = try fields.body(isUpdate: false)
-        if noTools { body["tools"] = [] } else if body["tools"] == nil { body["tools"] = [["type": "agent_toolset_20260401"]] }
+        if body["tools"] == nil, tools { body["tools"] = [["type": "agent_toolset_20260401"]] }
         guard body["name"] != nil, body["model"] != nil else { throw ValidationError("an agent needs --name and --model, or a --file with both") }
         let agent = try await client.withClient { try await $0.createAgent(body) }
         client.show.one(.object(agent))

@@ -29,7 +29,17 @@ struct EnvironmentFields: ParsableArguments {
     @Option(name: .long, help: "What it is for.")
     var description: String?
 
+    enum Redelivery: String, ExpressibleByArgument, CaseIterable {
+        case atMostOnce = "at_most_once"
+        case atLeastOnce = "at_least_once"
+    }
+
+    @Option(name: .long, help: "What becomes of a call whose worker was lost: reported as unknown, or run again.")
+    var redelivery: Redelivery?
+
     func body(isUpdate: Bool) throws -> JSONObject {
-        try options.body([("name", name.map(JSON.string)), ("description", description.map(JSON.string))], isUpdate: isUpdate)
+        var options = options
+        if let redelivery { options.metadata.append("postern.redelivery=\(redelivery.rawValue)") }
+        return try options.body([("name", name.map(JSON.string)), ("description", description.map(JSON.string))], isUpdate: isUpdate)
     }
 }

@@ -6,7 +6,7 @@ import PosternJSON
 struct EnvironmentKeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys", abstract: "The keys that let workers serve an environment.",
-        discussion: "Example: postern environments keys create env_… > env.key",
+        discussion: "Example: postern environments keys create env_… --output env.key",
         subcommands: [Create.self, List.self, Revoke.self])
 
     static let columns: [Show.Column] = [
@@ -18,9 +18,9 @@ struct EnvironmentKeysCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a key and print it once.",
             discussion: """
-                Standard output holds nothing but the key, so that it can go straight into a file that a worker reads:
+                Standard output holds nothing but the key; --output writes it straight into a file that a worker reads:
 
-                  (umask 077; postern environments keys create env_… > env.key)
+                  postern environments keys create env_… --output env.key
                 """)
 
         @OptionGroup var client: ClientOptions
@@ -31,7 +31,7 @@ struct EnvironmentKeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             let key = try await client.withClient { api in try await api.createEnvironmentKey(environment: environment, fields.body()) }
-            try KeyAnswer.show(.object(key), client.show)
+            try KeyAnswer.show(.object(key), client.show, output: fields.output)
         }
     }
 
@@ -80,6 +80,9 @@ struct KeyFields: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("The moment it stops working, such as 2027-01-31T00:00:00Z.", valueName: "time"))
     var expiresAt: String?
 
+    @Option(name: .shortAndLong, help: "Write the key to this file, readable by its owner only, instead of printing it.")
+    var output: String?
+
     func body() -> JSONObject {
         var body = JSONObject()
         if let name { body["name"] = .string(name) }
@@ -90,8 +93,15 @@ struct KeyFields: ParsableArguments {
 
 /// The answer to the making of a key: the only place that holds its secret.
 enum KeyAnswer {
-    static func show(_ answer: JSON, _ show: Show) throws {
+    static func show(_ answer: JSON, _ show: Show, output: String?) throws {
         guard let secret = answer["secret"]?.string ?? answer["key"]?.string else { throw CommandError(.failure, "the answer holds no key") }
+        if let output {
+            try TextFile.writeSecret(secret, to: output)
+            var shown = answer.object ?? [:]
+            shown["key"] = nil
+            shown["secret"] = nil
+            return show.done("Wrote \(answer["id"]?.string ?? "the key") to \(output).", .object(shown))
+        }
         if show.asJSON { return show.terminal.print(answer.indented) }
         show.terminal.note("\(answer["id"]?.string ?? "The key"), shown this once:")
         show.terminal.print(secret)

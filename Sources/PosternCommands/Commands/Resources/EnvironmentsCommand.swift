@@ -6,7 +6,7 @@ struct EnvironmentsCommand: AsyncParsableCommand {
         commandName: "environments", abstract: "Environments: the queues that workers serve, and their keys.",
         discussion: """
             Example: postern environments create --name build-farm
-                     postern environments keys create env_… > env.key
+                     postern environments keys create env_… --output env.key
             """,
         subcommands: [
             CreateEnvironmentCommand.self, ListCommand<Environments>.self, ShowCommand<Environments>.self, UpdateEnvironmentCommand.self,

@@ -15,7 +15,7 @@ struct KeysCommand: AsyncParsableCommand {
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make an API key and print it once.", discussion: "Example: (umask 077; postern keys create --role viewer > viewer.key)")
+            abstract: "Make an API key and print it once.", discussion: "Example: postern keys create --role viewer --output viewer.key")
 
         @OptionGroup var client: ClientOptions
         @OptionGroup var fields: KeyFields
@@ -29,7 +29,7 @@ struct KeysCommand: AsyncParsableCommand {
             var body = fields.body()
             body["role"] = .string(role.rawValue)
             let key = try await client.withClient { try await $0.request(.post, "/postern/v1/keys", body: .object(body)).json() }
-            try KeyAnswer.show(key, client.show)
+            try KeyAnswer.show(key, client.show, output: fields.output)
         }
     }
 

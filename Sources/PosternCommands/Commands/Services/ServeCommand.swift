@@ -1,0 +1,52 @@
+import ArgumentParser
+import Logging
+import PosternTelemetry
+
+/// `postern serve`
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the control plane: API, agent loop and work queue.",
+        discussion: """
+            Listens on loopback with plain HTTP; other addresses need --tls-cert and --tls-key. The first start makes an admin key, prints it once and
+            writes it to admin.key in the data folder. SIGTERM and Ctrl-C stop it gracefully; everything also survives a kill -9.
+
+            Example: ANTHROPIC_API_KEY=… postern serve --data /var/lib/postern
+                     postern serve --model-provider openai --model-base-url http://127.0.0.1:11434/v1
+            """)
+
+    @OptionGroup var file: ConfigFileOption
+    @OptionGroup var flags: ServeFlags
+
+    func run() async throws {
+        let environment = try SecretHandover.take(ProcessEnvironment.current)
+        SecretHandover.harden()
+        let configuration = try Configuration(
+            .serve, flags: flags.flags, environment: environment, file: file.file(.serve, environment: environment))
+        let settings = try ServeSettings(configuration, environment: environment)
+        let logs = settings.logs
+        let logger = logs.logger("serve")
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        try await ControlPlane(settings, logs: logs).run()
+    }
+}
+
+struct ServeFlags: ParsableArguments, SettingFlags {
+    @Option(.listen) var listen: String?
+    @Option(.data) var data: String?
+    @Option(.tlsCertificate) var tlsCert: String?
+    @Option(.tlsKey) var tlsKey: String?
+    @Option(.modelProvider) var modelProvider: String?
+    @Option(.modelBaseURL) var modelBaseURL: String?
+    @Option(.modelAPIKeyFile) var modelAPIKeyFile: String?
+    @Option(.leaseSeconds) var leaseSeconds: String?
+    @Option(.serveLogFormat) var logFormat: String?
+    @Option(.serveLogLevel) var logLevel: String?
+
+    var given: [(ConfigurationKey, String?)] {
+        [
+            (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
+            (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.leaseSeconds, leaseSeconds), (.serveLogFormat, logFormat),
+            (.serveLogLevel, logLevel),
+        ]
+    }
+}

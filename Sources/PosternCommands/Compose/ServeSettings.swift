@@ -1,0 +1,74 @@
+import Logging
+import PosternModels
+import PosternTelemetry
+
+/// The settings of `serve`, checked against one another.
+struct ServeSettings: Sendable {
+    var listen: ListenAddress
+    var dataFolder: String
+    /// PEM files.
+    var tls: (certificate: String, key: String)?
+    var model: ModelProviderConfiguration
+    var adminKey: String?
+    var leaseSeconds: Int
+    var logs: LogWriter
+
+    init(_ configuration: Configuration, environment: [String: String]) throws {
+        listen = try ListenAddress(configuration.required(.listen))
+        dataFolder = TextFile.absolute(try configuration.required(.data))
+        switch (configuration.text(.tlsCertificate), configuration.text(.tlsKey)) {
+        case (let certificate?, let key?): tls = (certificate, key)
+        case (nil, nil): tls = nil
+        default: throw ConfigurationError("tls.cert and tls.key go together: one of them is missing")
+        }
+        guard tls != nil || listen.isLoopback else {
+            throw ConfigurationError(
+                "listen: plain HTTP is served on loopback only, and \(listen.host) is reachable from elsewhere: give --tls-cert and --tls-key")
+        }
+        model = try Self.model(configuration, environment)
+        adminKey = configuration.text(.adminKey)
+        leaseSeconds = try configuration.integer(.leaseSeconds)
+        logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
+    }
+
+    private static func model(_ configuration: Configuration, _ environment: [String: String]) throws -> ModelProviderConfiguration {
+        let name = try configuration.required(.modelProvider)
+        guard let kind = ModelProviderConfiguration.Kind(rawValue: name) else { throw ConfigurationError("model.provider: \(name) is not known") }
+        let baseURL = configuration.text(.modelBaseURL)
+        if kind == .openai, baseURL == nil, environment["OPENAI_API_KEY"] == nil, configuration.text(.modelAPIKey) == nil,
+            configuration.text(.modelAPIKeyFile) == nil
+        {
+            throw ConfigurationError("model.base_url is missing: say where the service that speaks OpenAI Chat Completions is")
+        }
+        var key = try configuration.text(.modelAPIKeyFile).map { path throws(CommandError) in try TextFile.readSecret(path) }
+        key = key ?? configuration.text(.modelAPIKey)
+        // A provider's usual variable is for that provider only: a key is never sent to another service.
+        key = key ?? environment[kind == .anthropic ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY"].flatMap { $0.isEmpty ? nil : $0 }
+        if key == nil, kind == .anthropic, baseURL == nil {
+            throw ConfigurationError(
+                "no key for the model: set ANTHROPIC_API_KEY, give --model-api-key-file FILE, or point --model-base-url at a local model "
+                    + "(without any model: `postern scripted-model`)")
+        }
+        do {
+            return try ModelProviderConfiguration(
+                kind: kind, baseURL: baseURL, apiKey: key, proxyURL: environment["HTTPS_PROXY"].flatMap { $0.isEmpty || isLocal(baseURL) ? nil : $0 })
+        } catch {
+            throw ConfigurationError("model: \(error)")
+        }
+    }
+
+    private static func isLocal(_ baseURL: String?) -> Bool {
+        guard let baseURL else { return false }
+        return ["http://127.", "http://localhost", "http://[::1]"].contains { baseURL.lowercased().hasPrefix($0) }
+    }
+}
+
+extension LogWriter {
+    init(_ configuration: Configuration, format: ConfigurationKey, level: ConfigurationKey) throws {
+        let formatName = try configuration.required(format)
+        let levelName = try configuration.required(level)
+        guard let format = LogFormat(rawValue: formatName) else { throw ConfigurationError("log.format: \(formatName) is not known") }
+        guard let level = Logger.Level(rawValue: levelName) else { throw ConfigurationError("log.level: \(levelName) is not known") }
+        self.init(format: format, level: level)
+    }
+}

@@ -1,0 +1,89 @@
+import HTTPTypes
+import ManagedAgentsAPI
+import PosternCore
+
+/// Turns a request's secret into a principal and decides whether a route is open to it.
+struct Authenticator: Sendable {
+    static let revokedText = "OAuth access token has been revoked."
+    static let wrongEnvironmentText = "Token not authorized for this environment"
+
+    let keys: KeyService
+    let work: WorkService
+
+    /// Who calls. The workspace header, if there is one, must name the key's own workspace.
+    func principal(_ headers: HTTPFields) async throws(APIError) -> Principal {
+        let credential = try Credential(headers)
+        let principal = try await find(credential)
+        if let wanted = headers[.workspaceID] {
+            guard ResourceID.isWellFormed(wanted, .workspace) else {
+                throw .invalid("anthropic-workspace-id header must be a valid workspace ID.")
+            }
+            guard wanted == principal.workspaceID else { throw .forbidden("This credential does not belong to workspace \(wanted).") }
+        }
+        return principal
+    }
+
+    private func find(_ credential: Credential) async throws(APIError) -> Principal {
+        switch try await keys.look(up: credential.secret) {
+        case .valid(let key): return key.kind == .api ? .apiKey(key) : .environmentKey(key)
+        case .revoked(let key): throw .unauthenticated(key.kind == .api ? "API key has been revoked." : Self.revokedText)
+        case .expired(let key): throw .unauthenticated(key.kind == .api ? "API key has expired." : "OAuth access token has expired.")
+        case .unknown: break
+        }
+        guard let work = try await work.work(tokenHash: keys.secrets.hash(credential.secret)) else { throw credential.unknown }
+        return .sessionsToken(work)
+    }
+
+    /// - Parameters:
+    ///   - parameters: Of the path.
+    ///   - route: For the message.
+    func authorize(_ principal: Principal, _ access: Access, _ parameters: [String: String], route: String) async throws(APIError) {
+        switch (principal, access) {
+        case (_, .open): return
+        case (.apiKey(let key), .metrics): try check(key, .viewer)
+        case (.apiKey(let key), .client(let role)), (.apiKey(let key), .session(let role)), (.apiKey(let key), .queueOrClient(let role)),
+            (.apiKey(let key), .leaseOrClient(let role)):
+            try check(key, role)
+        case (.apiKey, .queue), (.apiKey, .lease):
+            throw .unauthenticated("This endpoint takes a worker's credential, not an API key.")
+        case (.environmentKey(let key), .queue), (.environmentKey(let key), .queueOrClient), (.environmentKey(let key), .lease),
+            (.environmentKey(let key), .leaseOrClient):
+            guard key.environmentID == parameters["environment_id"] else { throw .forbidden(Self.wrongEnvironmentText) }
+        case (.sessionsToken(let work), .lease), (.sessionsToken(let work), .leaseOrClient):
+            guard work.environmentID == parameters["environment_id"], work.sessionID == parameters["work_id"] else {
+                throw .forbidden("This sessions token belongs to another work item.")
+            }
+        case (_, .session):
+            guard let id = parameters["session_id"], try await work.isLeaseHeld(session: id, by: principal) else {
+                throw .forbidden("A worker's credential opens only the session whose lease it holds.")
+            }
+        default:
+            throw .forbidden(
+                "\(route) is not open to a worker's credential: it serves its environment's queue, reads the session whose lease it holds and posts results "
+                    + "there.")
+        }
+    }
+
+    private func check(_ key: KeyRecord, _ role: KeyRecord.Role) throws(APIError) {
+        guard let held = key.role, held >= role else {
+            throw .forbidden("This needs an API key with the role \(role.rawValue); this key's role is \(key.role?.rawValue ?? "none").")
+        }
+    }
+}
+
+extension Principal {
+    var workspaceID: String {
+        switch self {
+        case .apiKey(let key), .environmentKey(let key): key.workspaceID
+        case .sessionsToken(let work): work.workspaceID
+        }
+    }
+
+    /// The key whose end ends everything that was opened with this credential.
+    var keyID: String? {
+        switch self {
+        case .apiKey(let key), .environmentKey(let key): key.id
+        case .sessionsToken(let work): work.keyID
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import NIOCore
+
+/// Where the server listens and what it puts up with.
+package struct ServerConfiguration: Sendable {
+    package struct TLS: Sendable, Equatable {
+        /// PEM, leaf first.
+        package var certificateFile: String
+        package var keyFile: String
+        package init(certificateFile: String, keyFile: String) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+        }
+    }
+
+    package var host: String
+    /// 0 lets the system choose.
+    package var port: Int
+    package var tls: TLS?
+
+    /// Largest request body, in bytes.
+    package var maximumBodySize = 32 << 20
+    /// Largest request head, in bytes.
+    package var maximumHeaderSize = 32 << 10
+    /// Most events that one request may carry.
+    package var maximumEventsPerRequest = 1000
+    /// Event streams open at the same time, in all and for one credential.
+    package var maximumStreams = 10_000
+    package var maximumStreamsPerCredential = 2_000
+    /// How often a quiet stream shows that it is alive.
+    package var keepAlive = Duration.seconds(15)
+    /// How long a connection may take nothing of what was written to it.
+    package var stallTimeout = Duration.seconds(30)
+    /// How long a connection may stay silent between requests or within one.
+    package var idleTimeout = Duration.seconds(75)
+    /// Whether `GET /metrics` asks for an API key. By default it does as soon as others than this machine can reach the port.
+    package var metricsNeedKey: Bool
+
+    package init(host: String = "127.0.0.1", port: Int = 8400, tls: TLS? = nil) {
+        self.host = host
+        self.port = port
+        self.tls = tls
+        metricsNeedKey = !Self.isLoopback(host)
+    }
+
+    /// - Throws: `ConfigurationRefusal` for what must not be served.
+    package func validate() throws(ConfigurationRefusal) {
+        guard tls != nil || Self.isLoopback(host) else {
+            throw ConfigurationRefusal(
+                "listen: plain HTTP is served on loopback only, and \(host) is not. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy "
+                    + "that ends TLS.")
+        }
+        guard (0...65_535).contains(port) else { throw ConfigurationRefusal("listen: \(port) is no port") }
+    }
+
+    static func isLoopback(_ host: String) -> Bool {
+        if host == "localhost" || host == "::1" || host == "[::1]" { return true }
+        guard let address = try? SocketAddress(ipAddress: host, port: 0) else { return false }
+        return address.isLoopbackV4
+    }
+}
+
+package struct ConfigurationRefusal: Error, Sendable, Equatable, CustomStringConvertible {
+    package var description: String
+    package init(_ description: String) { self.description = description }
+}
+
+extension SocketAddress {
+    fileprivate var isLoopbackV4: Bool {
+        guard case .v4 = self, let text = ipAddress else { return false }
+        return text.hasPrefix("127.")
+    }
+}

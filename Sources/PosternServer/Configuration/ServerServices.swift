@@ -1,0 +1,33 @@
+import ManagedAgentsAPI
+import PosternCore
+import PosternJSON
+import PosternTelemetry
+
+/// Everything that the routes call.
+package struct ServerServices: Sendable {
+    package var agents: AgentService
+    package var environments: EnvironmentService
+    package var keys: KeyService
+    package var sessions: SessionService
+    package var work: WorkService
+    /// What `GET /v1/models` answers; usually the model provider's own list.
+    package var models: @Sendable () async throws(ModelError) -> [JSONObject]
+    package var metrics: MetricsRegistry
+    /// Whether the server can do its work now, for `/readyz`; the text says what is missing.
+    package var notReady: @Sendable () async -> String?
+
+    package init(
+        agents: AgentService, environments: EnvironmentService, keys: KeyService, sessions: SessionService, work: WorkService,
+        models: @escaping @Sendable () async throws(ModelError) -> [JSONObject], metrics: MetricsRegistry = MetricsRegistry(),
+        notReady: @escaping @Sendable () async -> String? = { nil }
+    ) {
+        self.agents = agents
+        self.environments = environments
+        self.keys = keys
+        self.sessions = sessions
+        self.work = work
+        self.models = models
+        self.metrics = metrics
+        self.notReady = notReady
+    }
+}

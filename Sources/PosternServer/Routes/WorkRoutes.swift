@@ -1,0 +1,101 @@
+import HTTPTypes
+import ManagedAgentsAPI
+import PosternCore
+import PosternJSON
+
+/// `/v1/environments/{environment_id}/work` (contract section 5).
+struct WorkRoutes {
+    let work: WorkService
+    let environments: EnvironmentService
+    let revocations: Revocations
+
+    var routes: [Route] {
+        let work = work
+        let root = "/v1/environments/{environment_id}/work"
+        return [
+            Route(.get, root + "/poll", .queue, "Ask for a work item", query: ["block_ms", "reclaim_older_than_ms"], poll),
+            Route(.get, root + "/stats", .queueOrClient(.viewer), "Count the queue") { call async throws(APIError) in
+                let id = try await environment(call)
+                let (statistics, workers) = try await work.statistics(environmentID: id)
+                return .json([
+                    "type": "work_queue_stats", "depth": JSON(statistics.depth), "pending": JSON(statistics.pending),
+                    "oldest_queued_at": JSON(statistics.oldestQueuedAt?.description), "workers_polling": workers.map { JSON($0) } ?? .null,
+                ] as JSONObject)
+            },
+            Route(.get, root, .queue, "List work items", query: ["limit", "page"]) { call async throws(APIError) in
+                let id = try await environment(call)
+                let list = "work:" + id
+                let page = try await work.list(
+                    environmentID: id, from: try call.query.position(list, .descending), limit: try call.query.limit(default: 20, maximum: 1000))
+                return page.answer(list, last: .null) { $0.json().encoded }
+            },
+            Route(.get, root + "/{work_id}", .client(.viewer), "Get a work item") { call async throws(APIError) in
+                .json(try await work.work(try call.parameter("work_id"), environmentID: try await environment(call)).json())
+            },
+            Route(.post, root + "/{work_id}", .client(.developer), "Change a work item's metadata", takesBody: true) { call async throws(APIError) in
+                let patch = try WorkParams.metadata(try await call.optionalBody())
+                let id = try await environment(call)
+                return .json(try await work.updateMetadata(try call.parameter("work_id"), environmentID: id, patch).json())
+            },
+            Route(.post, root + "/{work_id}/ack", .queue, "Acknowledge a work item") { call async throws(APIError) in
+                .json(try await work.acknowledge(try call.parameter("work_id"), environmentID: try await environment(call)).json())
+            },
+            Route(
+                .post, root + "/{work_id}/heartbeat", .lease, "Extend a lease", query: ["expected_last_heartbeat", "desired_ttl_seconds"]
+            ) { call async throws(APIError) in
+                let seconds = try call.query.plainInt("desired_ttl_seconds", WorkParams.leaseSeconds)
+                let beat = try await work.heartbeat(
+                    try call.parameter("work_id"), environmentID: try await environment(call), expected: call.query.string("expected_last_heartbeat"),
+                    desiredSeconds: seconds)
+                return .json(beat.json)
+            },
+            Route(.post, root + "/{work_id}/stop", .leaseOrClient(.developer), "Stop a work item", takesBody: true) { call async throws(APIError) in
+                let force = try WorkParams.force(try await call.optionalBody())
+                return .json(try await work.stop(try call.parameter("work_id"), environmentID: try await environment(call), force: force).json())
+            },
+        ]
+    }
+
+    /// The environment of the path, which must be of the caller's workspace and exist.
+    private func environment(_ call: Call) async throws(APIError) -> String {
+        try await environments.environment(try call.parameter("environment_id"), workspaceID: try call.workspaceID()).id
+    }
+
+    /// Answers `null` when there is nothing to do. Our own workers ask for a longer wait than the reference knows with a header.
+    private func poll(_ call: Call) async throws(APIError) -> Answer {
+        guard case .environmentKey(let key) = try call.caller() else { throw .internalError }
+        let query = try WorkParams.Poll(call.query)
+        var wait = query.blockMilliseconds.map { Duration.milliseconds($0) }
+        if let text = call.request.headers[.posternPollSeconds] {
+            guard let seconds = Int(text), (1...60).contains(seconds) else { throw .invalid("Postern-Poll-Seconds: must be from 1 to 60") }
+            wait = .seconds(seconds)
+        }
+        let environmentID = try await environment(call)
+        let workerID = call.request.headers[.workerID].map { String($0.prefix(256)) }
+        let work = work
+        let reclaim = Duration.milliseconds(query.reclaimMilliseconds)
+        let headers: HTTPFields = [.posternPoll: "1"]
+        let claim = { @Sendable () async throws(APIError) in
+            try await work.poll(environmentID: environmentID, key: key, workerID: workerID, reclaimAfter: reclaim, wait: wait)
+        }
+        let claimed = wait == nil ? try await claim() : try await whileConnected(call, key, claim)
+        guard let claimed else { return .json(JSON.null.encoded, headers: headers) }
+        return .json(claimed.work.json(secret: WorkRecord.secret(sessionsToken: claimed.sessionsToken)).encoded, headers: headers)
+    }
+
+    /// Runs a long wait that ends early when the key is revoked, the peer goes or the server closes down.
+    private func whileConnected<Value: Sendable>(
+        _ call: Call, _ key: KeyRecord, _ operation: @escaping @Sendable () async throws(APIError) -> Value
+    ) async throws(APIError) -> Value {
+        let task = Task { () async -> Result<Value, APIError> in
+            do { return .success(try await operation()) } catch { return .failure(error) }
+        }
+        let watch = revocations.watch(key.id) { task.cancel() }
+        ConnectionGuard.whenEnding(call.channel) { task.cancel() }
+        defer {
+            watch.cancel()
+            ConnectionGuard.forget(call.channel)
+        }
+        return try await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }.get()
+    }
+}

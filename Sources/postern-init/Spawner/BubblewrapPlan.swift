@@ -1,0 +1,69 @@
+import Glibc
+import PosternSandboxWire
+
+/// The argument list of bubblewrap: the whole view that a sandbox has of the machine. It is made here, by the process that may become
+/// any user, from numbers and from paths of this process's own; a worker cannot add to it.
+struct BubblewrapPlan {
+    let bubblewrap: String
+    let run: RunFolder
+    var workspace: String
+    var outputs: String
+    var isReadOnly: Bool
+    var limits: SandboxLimits
+
+    /// Parts of the old root that are links into `/usr` on one system and folders on another.
+    private static let systemFolders: [[String]] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"].compactMap { name in
+        let path = Array("/\(name)".utf8)
+        guard let info = Posix.status(AT_FDCWD, path, follow: false) else { return nil }
+        if Posix.isKind(info, S_IFLNK) {
+            return Posix.link(AT_FDCWD, path).map { ["--symlink", String(decoding: $0, as: UTF8.self), "/\(name)"] }
+        }
+        return ["--ro-bind", "/\(name)", "/\(name)"]
+    }
+
+    /// Files of /proc that tell about the machine and are readable by all.
+    private static let maskedFiles = ["keys", "key-users", "kallsyms", "timer_list", "sysrq-trigger"].filter { exists("/proc/\($0)") }
+    private static let maskedFolders = ["acpi", "scsi", "asound"].filter { exists("/proc/\($0)") }
+
+    private static func exists(_ path: String) -> Bool { Posix.status(AT_FDCWD, Array(path.utf8), follow: false) != nil }
+
+    var arguments: [String] {
+        namespaces + system + process + temporary + session + ["--remount-ro", "/", "--", SandboxPaths.initProgram, "sandbox"]
+    }
+
+    private var namespaces: [String] {
+        [
+            bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup",
+            "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", "--hostname", "sandbox",
+            "--uid", "\(SandboxPaths.userID)", "--gid", "\(SandboxPaths.userID)",
+        ]
+    }
+
+    private var system: [String] {
+        ["--ro-bind", "/usr", "/usr"] + Self.systemFolders.flatMap { $0 } + ["--ro-bind", run.etc, "/etc"]
+            + EtcFolder.bound.flatMap { ["--ro-bind", "/etc/\($0)", "/etc/\($0)"] }
+    }
+
+    private var process: [String] {
+        // /proc/sys looks at the uid outside every namespace, so it is made read-only as well.
+        ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+            // A device node on a mount without devices cannot be opened: nothing is read and nothing is written.
+            + Self.maskedFiles.flatMap { ["--ro-bind", "/dev/null", "/proc/\($0)"] }
+            + Self.maskedFolders.flatMap { ["--tmpfs", "/proc/\($0)", "--remount-ro", "/proc/\($0)"] }
+    }
+
+    private var temporary: [String] {
+        [
+            "--dev", "/dev", "--perms", "1777", "--size", "\(max(65_536, limits.temporaryBytes / 4))", "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+            "--perms", "1777", "--size", "\(limits.temporaryBytes)", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "../tmp", "/var/tmp",
+            "--size", "\(limits.temporaryBytes)", "--tmpfs", SandboxPaths.home,
+        ]
+    }
+
+    private var session: [String] {
+        [
+            "--ro-bind", run.program, SandboxPaths.initProgram, isReadOnly ? "--ro-bind" : "--bind", workspace, SandboxPaths.workspace,
+            "--bind", outputs, SandboxPaths.toolOutputs, "--chdir", SandboxPaths.workspace,
+        ]
+    }
+}

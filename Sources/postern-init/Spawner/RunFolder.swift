@@ -1,0 +1,80 @@
+import CPosternSandbox
+import Glibc
+import PosternSandboxWire
+
+/// What all sandboxes of a spawner share: the made-up part of `/etc`, this program, and the places from which workspaces are bound.
+///
+/// A root spawner keeps it in a tmpfs that only its own mount namespace sees, and puts each session's folders into it in yet another
+/// namespace, per sandbox: bubblewrap finds its sources by path and as the session's user, who may not walk to where they really are.
+struct RunFolder {
+    let path: String
+    /// This program, as a path that bubblewrap can bind.
+    let program: String
+    /// Where a root spawner puts a session's folders; `nil` for an ordinary user, whose folders bubblewrap reaches itself.
+    let mountPoints: (workspace: String, outputs: String)?
+
+    var etc: String { "\(path)/etc" }
+
+    private static let rootPath = "/run/postern"
+
+    init(isRoot: Bool) throws(SystemFailure) {
+        guard let own = Posix.link(AT_FDCWD, Array("/proc/self/exe".utf8)) else { throw SystemFailure("readlink /proc/self/exe") }
+        let executable = String(decoding: own, as: UTF8.self)
+        if isRoot {
+            path = Self.rootPath
+            try Self.check("private mount namespace", psb_private_mounts())
+            if mkdir(path, 0o755) < 0, errno != EEXIST { throw SystemFailure("mkdir \(path)") }
+            try Self.check("tmpfs on \(path)", psb_mount_tmpfs(path, "size=16m,mode=755"))
+            mountPoints = ("\(path)/workspace", "\(path)/outputs")
+            for folder in ["\(path)/workspace", "\(path)/outputs"] { guard mkdir(folder, 0o755) == 0 else { throw SystemFailure("mkdir \(folder)") } }
+            // The program may lie where a session's user cannot walk.
+            program = "\(path)/init"
+            close(open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0o444))
+            try Self.check("bind \(executable)", psb_bind(executable, program))
+        } else {
+            let base = Self.userBase()
+            Self.sweep(base)
+            var template = Array("\(base)/postern-\(getpid())-XXXXXX".utf8CString)
+            guard let made = mkdtemp(&template) else { throw SystemFailure("mkdtemp in \(base)") }
+            path = String(cString: made)
+            program = executable
+            mountPoints = nil
+        }
+        try EtcFolder.make(at: etc)
+    }
+
+    private static func check(_ name: String, _ result: Int32) throws(SystemFailure) {
+        guard result >= 0 else { throw SystemFailure(name, -result) }
+    }
+
+    private static func userBase() -> String {
+        let runtime = "/run/user/\(getuid())"
+        guard let info = Posix.status(AT_FDCWD, Array(runtime.utf8), follow: false), Posix.isKind(info, S_IFDIR), info.st_uid == getuid() else {
+            return "/tmp"
+        }
+        return runtime
+    }
+
+    /// Removes what spawners of this user that were killed have left: `postern-<pid>-…` of no living process.
+    private static func sweep(_ base: String) {
+        let folder = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { return }
+        defer { close(folder) }
+        for name in Posix.names(of: folder) ?? [] {
+            let parts = String(decoding: name, as: UTF8.self).split(separator: "-")
+            guard parts.count == 3, parts[0] == "postern", let pid = pid_t(parts[1]), kill(pid, 0) < 0, errno == ESRCH,
+                let info = Posix.status(folder, name, follow: false), info.st_uid == getuid()
+            else { continue }
+            _ = TreeRemoval.remove(folder, name)
+        }
+    }
+
+    /// Removes a user's run folder at an orderly end; a root spawner's vanishes with its mount namespace.
+    func remove() {
+        guard mountPoints == nil, let slash = path.lastIndex(of: "/") else { return }
+        let parent = open(String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { return }
+        _ = TreeRemoval.remove(parent, Array(path[path.index(after: slash)...].utf8))
+        close(parent)
+    }
+}

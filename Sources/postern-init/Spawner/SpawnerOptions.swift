@@ -1,0 +1,25 @@
+import Glibc
+
+/// How a spawner is set up; given once, by the worker, before any session exists.
+struct SpawnerOptions {
+    /// Where bubblewrap is; `nil` when it is in none of the usual places. Only `start` with that driver needs it.
+    var bubblewrap: String? = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].first { Program.isExecutable($0) }
+    /// Users that sessions run as, if the spawner is root. Never 0.
+    var users: ClosedRange<uid_t> = 210_000...219_999
+
+    init?(arguments: [String]) {
+        var rest = arguments[...]
+        while let name = rest.popFirst() {
+            guard let value = rest.popFirst() else { return nil }
+            switch name {
+            case "--bwrap": bubblewrap = Program.isExecutable(value) ? value : nil
+            case "--uids":
+                let bounds = value.split(separator: "-").compactMap { uid_t($0) }
+                // Below 1000 are the system's own users.
+                guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 1 else { return nil }
+                users = bounds[0]...bounds[1]
+            default: return nil
+            }
+        }
+    }
+}
