@@ -90,7 +90,7 @@ let sources: [Target] = [
         swiftSettings: settings + [.unsafeFlags(["-static-executable"])],
         linkerSettings: [.unsafeFlags(["-static-executable"])]
     ),
-    library("PosternTestKit", ["PosternCore", "ManagedAgentsAPI", "ManagedAgentsClient", "PosternSandbox", "PosternJSON", .logging]),
+    library("PosternTestKit", ["PosternCore", "ManagedAgentsAPI", "PosternJSON"]),
 ]
 
 let testTargets: [Target] = [

@@ -39,7 +39,7 @@ def measure_server(scene: Scene) -> list[Row]:
 def measure_sandboxes(scene: Scene) -> Row:
     control, place = scene.control, scene.control.place()
     count = scene.count(20, 5)
-    worker = scene.own_worker(place, "--max-sessions", str(count), "--max-idle", "600s")
+    worker = scene.own_worker(place, "--max-sessions", str(count), "--max-idle", "600")
     control.turn(control.session(place), "$ true")
     def total() -> tuple[int, int]:
         sizes = []

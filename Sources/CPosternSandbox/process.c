@@ -87,6 +87,12 @@ static int place_descriptors(const struct psb_process *process) {
     return syscall(SYS_close_range, process->descriptor_count, ~0U, 0) < 0 ? -errno : 0;
 }
 
+static int limit(int resource, uint64_t value) {
+    if (value == 0) return 0;
+    struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
+    return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
 static void reset_signals(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &standard, NULL);
@@ -106,10 +112,9 @@ static int prepare(const struct psb_process *process, pid_t parent) {
         // The parent may have died before the line above.
         if (getppid() != parent) return -ESRCH;
     }
-    if (process->process_limit > 0) {
-        struct rlimit limit = {.rlim_cur = process->process_limit, .rlim_max = process->process_limit};
-        if (setrlimit(RLIMIT_NPROC, &limit) < 0) return -errno;
-    }
+    if ((error = limit(RLIMIT_NPROC, process->process_limit)) < 0) return error;
+    if ((error = limit(RLIMIT_AS, process->address_space_limit)) < 0) return error;
+    if ((error = limit(RLIMIT_CPU, process->cpu_limit)) < 0) return error;
     if ((error = place_descriptors(process)) < 0) return error;
     reset_signals();
     return 0;

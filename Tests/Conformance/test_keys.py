@@ -9,14 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from control import MODEL, Control, Place, unique
+from control import MODEL, Control, Place, secret, unique
 from hands import Hands
 from refusals import refused
 
 
 def api_key(control: Control, role: str) -> tuple[str, Control]:
     made = control.call("POST", "/postern/v1/keys", {"name": unique("key"), "role": role})
-    return str(made["id"]), Control(control.url, made["key"])
+    return str(made["id"]), Control(control.url, secret(made))
 
 
 def ended_within(seconds: float, read: Any) -> float:
@@ -40,7 +40,7 @@ def test_a_key_is_shown_once(control: Control) -> None:
     made = control.call("POST", "/postern/v1/keys", {"name": unique("key"), "role": "viewer"})
     listed = control.call("GET", "/postern/v1/keys")["data"]
     assert made["id"] in [k["id"] for k in listed]
-    assert made["key"] not in str(listed)
+    assert secret(made) not in str(listed)
 
 
 def test_roles(control: Control, place: Place) -> None:
@@ -67,7 +67,7 @@ def test_a_revoked_key_ends_its_streams_within_a_second(control: Control, place:
 def test_a_revoked_environment_key_ends_polls_and_leases(postern: Any, control: Control) -> None:
     agent, environment = control.agent(), control.environment()
     made = control.call("POST", f"/postern/v1/environments/{environment}/keys", {"name": "short-lived"})
-    place = Place(agent, environment, made["key"])
+    place = Place(agent, environment, secret(made))
     session = control.session(place)
     hands = Hands(postern.url, place)
     with hands.token.watch(session) as stream:
@@ -85,7 +85,7 @@ def test_another_workspaces_ids_do_not_exist(control: Control, place: Place, hea
     assert made.status_code == 200, made.text
     workspace = made.json()["id"]
     key = control.call("POST", "/postern/v1/keys", {"name": unique("key"), "role": "admin", "workspace_id": workspace})
-    other = Control(control.url, key["key"])
+    other = Control(control.url, secret(key))
     session = control.session(place)
     for path in (f"/v1/agents/{place.agent}", f"/v1/environments/{place.environment}", f"/v1/sessions/{session}", f"/v1/sessions/{session}/events"):
         refused(other.http.get(path), 404, "not_found_error")

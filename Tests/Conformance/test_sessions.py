@@ -112,7 +112,7 @@ def test_tools_are_replaced(api: Any, control: Control, place: Place) -> None:
 
 
 def test_tools_cannot_change_while_running(control: Control, place: Place) -> None:
-    session = control.session(place, initial_events=[text_event("$ true")])
+    session = control.session(place, initial_events=[text_event("!sleep 60000\nlate")])
     refused(control.http.post(f"/v1/sessions/{session}", json={"agent": {"tools": []}}), 400, "invalid_request_error")
 
 
@@ -130,7 +130,7 @@ def test_archive_of_an_idle_session(api: Any, control: Control, place: Place) ->
 
 @pytest.mark.behaviour("session-19", "session-23")
 def test_a_running_session_is_neither_deleted_nor_archived(control: Control, place: Place) -> None:
-    session = control.session(place, initial_events=[text_event("$ true")])
+    session = control.session(place, initial_events=[text_event("!sleep 60000\nlate")])
     refused(control.http.delete(f"/v1/sessions/{session}"), 400, "invalid_request_error",
             "Cannot delete session while it is running. Send an interrupt event or wait for the session to complete.")
     refused(control.http.post(f"/v1/sessions/{session}/archive"), 400, "invalid_request_error",

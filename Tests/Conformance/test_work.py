@@ -6,7 +6,7 @@ import anthropic
 import pytest
 
 from api import AsyncAPI, SyncAPI, open_api
-from control import Control, Place, at_rest
+from control import Control, Place, at_rest, secret
 from hands import Hands, sessions_token
 from refusals import refused
 
@@ -176,7 +176,7 @@ def test_a_lease_that_runs_out_sends_the_item_back(postern: Any, control: Contro
 @pytest.mark.behaviour("work-01")
 def test_a_revoked_key(control: Control, place: Place) -> None:
     made = control.call("POST", f"/postern/v1/environments/{place.environment}/keys", {"name": "short-lived"})
-    key = Control(control.url, made["key"])
+    key = Control(control.url, secret(made))
     assert key.call("GET", f"/v1/environments/{place.environment}/work")["data"] == []
     assert control.http.delete(f"/postern/v1/environments/{place.environment}/keys/{made['id']}").status_code in (200, 204)
     answer = key.http.get(f"/v1/environments/{place.environment}/work")

@@ -27,7 +27,7 @@ def places(worker: str, postern: Any, control: Control) -> Iterator[dict[str, Pl
         with OfficialWorker(postern.url, free.environment, free.key, folder):
             yield {"free": free, "asking": asking}
     else:
-        process = postern.worker(free.environment, free.key, "--max-idle", "1s", workdir=folder)
+        process = postern.worker(free.environment, free.key, "--max-idle", "1", workdir=folder)
         yield {"free": free, "asking": asking}
         process.stop()
 

@@ -36,6 +36,13 @@ import Testing
         #expect(text == "Hello\nidle: end_turn\n")
     }
 
+    @Test func blocksOfOneMessageAreApart() {
+        func delta(_ index: JSON, _ text: JSON) -> JSON {
+            ["type": "event_delta", "event_id": "sevt_1", "delta": ["index": index, "content": ["type": "text", "text": text]]]
+        }
+        #expect(rendered([delta(0, "One."), delta(1, "Two."), ["type": "agent.message", "id": "sevt_1", "content": []]]) == "One.\nTwo.\n")
+    }
+
     @Test func outputCannotSteerTheTerminal() {
         let text = rendered([["type": "agent.message", "id": "sevt_1", "content": [["type": "text", "text": "\u{1B}]0;owned\u{07}\u{202E}x"]]]])
         #expect(text == "\\u{1b}]0;owned\\u{7}\\u{202e}x\n")

@@ -63,8 +63,10 @@ struct psb_process {
     int descriptor_count;
     /// Start a session of its own, without a terminal.
     int new_session;
-    /// RLIMIT_NPROC of the new process; 0 leaves it.
+    /// RLIMIT_NPROC, RLIMIT_AS and RLIMIT_CPU of the new process; 0 leaves each.
     uint64_t process_limit;
+    uint64_t address_space_limit;
+    uint64_t cpu_limit;
     /// Become this user, with the group of the same number given here and no other groups; 0 stays who it is.
     uid_t uid;
     gid_t gid;
@@ -110,6 +112,17 @@ int psb_listen_loopback(uint16_t port);
 
 /// A memory file, close-on-exec.
 int psb_memory_file(const char *name);
+
+// ---- events.c: waiting for many descriptors in one thread
+
+/// A descriptor that collects the readiness of others.
+int psb_events_open(void);
+
+/// Watches `descriptor` for reading and, if asked, for writing. Again for one that is watched already: changes that.
+int psb_events_watch(int events, int descriptor, int writing);
+
+/// Waits; the ready descriptors, at most `capacity`.
+int psb_events_wait(int events, int *ready, int capacity);
 
 // ---- mounts.c: the mount API
 

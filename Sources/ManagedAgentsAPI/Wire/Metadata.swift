@@ -23,7 +23,10 @@ package enum Metadata {
     /// - Parameter emptyDeletes: Whether `""` deletes too, as it does for environments.
     package static func merged(_ stored: JSONObject, _ patch: JSONObject, emptyDeletes: Bool = false) throws(APIError) -> JSONObject {
         var merged = stored
-        for (key, value) in patch { merged[key] = value.isNull || (emptyDeletes && value == "") ? nil : value }
+        for (key, value) in patch {
+            // Not one expression with `?:`, whose `nil` would be a JSON null.
+            if value.isNull || (emptyDeletes && value == "") { merged[key] = JSON?.none } else { merged[key] = value }
+        }
         try checkCount(merged.count, WirePath("metadata"))
         return merged
     }

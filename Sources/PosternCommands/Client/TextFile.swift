@@ -72,6 +72,13 @@ enum TextFile {
         return folder + "/" + (path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
     }
 
+    /// The absolute path without links; as `absolute` where there is nothing yet.
+    static func resolved(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return absolute(path) }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
     private static func failure(_ verb: String, _ path: String) -> CommandError {
         CommandError(.failure, "cannot \(verb) \(path): \(String(cString: strerror(errno)))")
     }

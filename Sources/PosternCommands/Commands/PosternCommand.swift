@@ -25,10 +25,10 @@ package struct PosternCommand: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         groupedSubcommands: [
-            CommandGroup(name: "Services", subcommands: [ScriptedModelCommand.self]),
+            CommandGroup(name: "Services", subcommands: [ServeCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
-            CommandGroup(name: "Tools", subcommands: [DocsCommand.self]),
+            CommandGroup(name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self]),
         ])
 
     package init() {}

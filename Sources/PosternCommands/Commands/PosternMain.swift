@@ -30,9 +30,13 @@ package enum PosternMain {
         } catch let error as ConfigurationError {
             for problem in error.problems { terminal.complain(problem) }
             exit(ExitStatus.configuration.rawValue)
+        } catch let status as ExitCode {
+            exit(status.rawValue)
         } catch {
-            // Help, version and wrong arguments are the parser's to word; so is a bare exit status.
-            PosternCommand.exit(withError: error)
+            // Help, version and wrong arguments are the parser's to word.
+            guard PosternCommand.exitCode(for: error) == .failure else { PosternCommand.exit(withError: error) }
+            terminal.complain("\(error)")
+            exit(ExitStatus.failure.rawValue)
         }
     }
 }

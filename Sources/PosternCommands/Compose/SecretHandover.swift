@@ -12,7 +12,9 @@ import Darwin
 enum SecretHandover {
     /// Every variable that holds a secret of ours or of a service that we talk to.
     static let variables: Set<String> = Set(
-        ConfigurationKey.all.filter(\.isSecret).flatMap { [$0.variable] + $0.aliases } + ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"])
+        ConfigurationKey.all.filter(\.isSecret).flatMap { [$0.variable] + $0.aliases } + [
+            "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY",
+        ])
 
     /// The environment as the settings see it, secrets included. Returns only in a process whose own environment holds none.
     /// To be called first thing, before threads or children exist.
@@ -58,7 +60,9 @@ enum SecretHandover {
     ) throws(CommandError) -> Never {
         let bytes = JSON.object(JSONObject(secrets.sorted { $0.key < $1.key }.map { ($0.key, JSON.string($0.value)) })).encoded
         var ends: [Int32] = [-1, -1]
-        guard bytes.count <= maximumSize, pipe(&ends) == 0 else { throw CommandError(.failure, "the secrets cannot be handed over: no pipe for them") }
+        guard bytes.count <= maximumSize, pipe(&ends) == 0 else {
+            throw CommandError(.failure, "the secrets cannot be handed over: no pipe for them")
+        }
         let written = bytes.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count) }
         close(ends[1])
         guard written == bytes.count else { throw CommandError(.failure, "the secrets cannot be handed over: the pipe is too small") }

@@ -63,7 +63,9 @@ package struct Configuration: Sendable {
         /// The configuration file of `serve` and `worker`.
         case config = "POSTERN_CONFIG"
         /// Where `postern-init` is, when it is not beside `postern`.
-        case initPath = "POSTERN_INIT"
+        case initPath = "POSTERN_INIT_PATH"
+        /// Scripts and suites: the `postern` to use.
+        case binary = "POSTERN_BIN"
     }
 
     package func setting(_ key: ConfigurationKey) -> Setting? {

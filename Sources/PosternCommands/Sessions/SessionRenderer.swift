@@ -6,7 +6,7 @@ package struct SessionRenderer: Sendable {
     /// Lines of a tool's result that are shown.
     private let resultLines: Int
     /// The message whose preview is on the screen without its line feed.
-    private var openPreview: String?
+    private var openPreview: (id: String, block: Int)?
     /// Messages that were shown while they streamed.
     private var previewed: Set<String> = []
 
@@ -28,11 +28,12 @@ package struct SessionRenderer: Sendable {
 
     private mutating func delta(_ event: JSON) -> String {
         guard let id = event["event_id"]?.string, let text = event.at("delta.content.text")?.string, !text.isEmpty else { return "" }
-        var output = ""
-        if openPreview != id { output = closePreview() }
-        openPreview = id
+        let block = event.at("delta.index")?.int ?? 0
+        // Another message, or the next block of this one.
+        let isNew = openPreview.map { $0 != (id, block) } ?? false
+        openPreview = (id, block)
         previewed.insert(id)
-        return output + Terminal.visible(text)
+        return (isNew ? "\n" : "") + Terminal.visible(text)
     }
 
     private mutating func closePreview() -> String {

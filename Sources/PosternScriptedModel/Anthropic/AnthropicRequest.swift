@@ -13,7 +13,8 @@ package enum AnthropicRequest {
     ///   - countsOnly: the request is for `count_tokens`, which has no `max_tokens` and no `stream`.
     ///   - memo: what was read of longer and longer requests before; the answer is the same without it.
     package static func read(_ body: [UInt8], countsOnly: Bool = false, memo: PrefixMemo? = nil) throws(ScriptedFault) -> Conversation {
-        if !countsOnly, let hit = memo?.find(body) { return try hit.finish(body, memo: memo) }
+        let query = countsOnly || memo == nil ? nil : PrefixMemo.Query(body)
+        if let memo, let query, let hit = memo.find(query) { return try hit.finish(query, memo: memo) }
         let value: JSON
         do {
             value = try JSON(parsing: body)
@@ -24,14 +25,14 @@ package enum AnthropicRequest {
         var reading = try head(request, countsOnly: countsOnly)
         guard let messages = request["messages"] else { throw .invalid("messages: Field required") }
         guard case .array(let list) = messages else { throw .invalid("messages: Input should be a valid list") }
-        guard !countsOnly, let memo, body.count >= PrefixMemo.smallestBody, list.count > PrefixMemo.openMessages else {
+        guard let memo, let query, list.count > PrefixMemo.openMessages else {
             try reading.read(list[...])
             return try reading.finished()
         }
         let settled = list.count - PrefixMemo.openMessages
         try reading.read(list[..<settled])
         var scanner = MessageScanner(body)
-        if let end = scanner.end(ofMessages: settled) { memo.remember(reading, of: body, end: end, replacing: nil) }
+        if let end = scanner.end(ofMessages: settled) { memo.remember(reading, of: query, end: end, replacing: nil) }
         try reading.read(list[settled...])
         return try reading.finished()
     }

@@ -34,12 +34,23 @@ package final class PrefixMemo: Sendable {
         self.maximumMessages = maximumMessages
     }
 
-    /// The longest known beginning of `body`.
-    func find(_ body: [UInt8]) -> Entry? {
-        guard body.count >= Self.smallestBody else { return nil }
-        let hashes = BlockHash.prefixes(of: body)
+    /// A body with the hashes of its prefixes.
+    struct Query {
+        let body: [UInt8]
+        let hashes: [UInt64]
+
+        /// - Returns: nil for a body that is read faster than looked up.
+        init?(_ body: [UInt8]) {
+            guard body.count >= PrefixMemo.smallestBody else { return nil }
+            self.body = body
+            hashes = BlockHash.prefixes(of: body)
+        }
+    }
+
+    /// The longest known beginning of a body.
+    func find(_ query: Query) -> Entry? {
+        let (body, hashes) = (query.body, query.hashes)
         return state.withLock { state in
-            guard !state.entries.isEmpty else { return nil }
             for (index, hash) in hashes.enumerated().reversed() {
                 guard let entry = state.entries[hash] else { continue }
                 let start = (index + 1) * BlockHash.blockSize
@@ -50,12 +61,12 @@ package final class PrefixMemo: Sendable {
         }
     }
 
-    /// Keeps `reading`, which has read the first `end` bytes of `body`, in the place of the entry that it goes on from.
-    func remember(_ reading: AnthropicReading, of body: [UInt8], end: Int, replacing old: UInt64?) {
+    /// Keeps `reading`, which has read the first `end` bytes of the body, in the place of the entry that it goes on from.
+    func remember(_ reading: AnthropicReading, of query: Query, end: Int, replacing old: UInt64?) {
         let blocks = end / BlockHash.blockSize
         guard blocks > 0 else { return }
-        guard let key = BlockHash.prefixes(of: Array(body[..<(blocks * BlockHash.blockSize)])).last else { return }
-        let entry = Entry(reading: reading, end: end, tail: Array(body[(blocks * BlockHash.blockSize)..<end]), key: key)
+        let key = query.hashes[blocks - 1]
+        let entry = Entry(reading: reading, end: end, tail: Array(query.body[(blocks * BlockHash.blockSize)..<end]), key: key)
         state.withLock { state in
             for stale in Set([old, key].compactMap { $0 }) { Self.remove(stale, from: &state) }
             state.entries[key] = entry
@@ -76,7 +87,8 @@ package final class PrefixMemo: Sendable {
 
 extension PrefixMemo.Entry {
     /// Reads the rest of the request.
-    func finish(_ body: [UInt8], memo: PrefixMemo?) throws(ScriptedFault) -> Conversation {
+    func finish(_ query: PrefixMemo.Query, memo: PrefixMemo) throws(ScriptedFault) -> Conversation {
+        let body = query.body
         // What follows is `,message,message]}`; with anything else behind the messages it is no JSON, and the whole is read instead.
         guard body[end] == UInt8(ascii: ","), let close = body.lastIndex(of: UInt8(ascii: "}")) else { return try AnthropicRequest.read(body) }
         var rest: [UInt8] = [UInt8(ascii: "[")]
@@ -89,7 +101,7 @@ extension PrefixMemo.Entry {
         try reading.read(list[..<settled])
         if settled > 0 {
             var scanner = MessageScanner(body, afterMessageAt: end)
-            if let newEnd = scanner.end(ofMessages: settled) { memo?.remember(reading, of: body, end: newEnd, replacing: key) }
+            if let newEnd = scanner.end(ofMessages: settled) { memo.remember(reading, of: query, end: newEnd, replacing: key) }
         }
         try reading.read(list[settled...])
         return try reading.finished()

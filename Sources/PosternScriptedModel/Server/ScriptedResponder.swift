@@ -13,6 +13,7 @@ struct ScriptedResponder: HTTPResponder {
 
     private let failures = FailureCounter()
     private let memo = PrefixMemo()
+    private let scripts = ScriptMemo()
     private let requests = RequestCounter()
 
     func respond(to request: Request, context: Context) async throws -> Response {
@@ -31,7 +32,7 @@ struct ScriptedResponder: HTTPResponder {
         case (.post, "/v1/messages"):
             try requireVersion(request)
             let conversation = try AnthropicRequest.read(try await body(of: &request), memo: memo)
-            let plan = try ScriptInterpreter.plan(for: conversation)
+            let plan = try ScriptInterpreter.plan(for: conversation, scripts: scripts)
             try fail(plan.failures)
             return plan.streams ? streamed(plan, AnthropicReplyStream(), request, id: id) : whole(plan, AnthropicReply.message, id: id)
         case (.post, "/v1/messages/count_tokens"):
@@ -40,7 +41,7 @@ struct ScriptedResponder: HTTPResponder {
             return json(JSON.object(["input_tokens": JSON(conversation.inputTokens)]).encoded, id: id)
         case (.post, "/v1/chat/completions"):
             let read = try OpenAIRequest.read(try await body(of: &request))
-            let plan = try ScriptInterpreter.plan(for: read.conversation)
+            let plan = try ScriptInterpreter.plan(for: read.conversation, scripts: scripts)
             try fail(plan.failures)
             return plan.streams
                 ? streamed(plan, OpenAIReplyStream(includesUsage: read.includesUsage), request, id: id)

@@ -1,4 +1,5 @@
 import HTTPTypes
+import HummingbirdCore
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
@@ -75,7 +76,7 @@ struct WorkRoutes {
         let work = work
         let reclaim = Duration.milliseconds(query.reclaimMilliseconds)
         let headers: HTTPFields = [.posternPoll: "1"]
-        let claim = { @Sendable () async throws(APIError) in
+        let claim = { @Sendable [wait] () async throws(APIError) in
             try await work.poll(environmentID: environmentID, key: key, workerID: workerID, reclaimAfter: reclaim, wait: wait)
         }
         let claimed = wait == nil ? try await claim() : try await whileConnected(call, key, claim)
@@ -88,7 +89,7 @@ struct WorkRoutes {
         _ call: Call, _ key: KeyRecord, _ operation: @escaping @Sendable () async throws(APIError) -> Value
     ) async throws(APIError) -> Value {
         let task = Task { () async -> Result<Value, APIError> in
-            do { return .success(try await operation()) } catch { return .failure(error) }
+            do throws(APIError) { return .success(try await operation()) } catch { return .failure(error) }
         }
         let watch = revocations.watch(key.id) { task.cancel() }
         ConnectionGuard.whenEnding(call.channel) { task.cancel() }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 import ManagedAgentsAPI
 import NIOCore
 import PosternJSON

@@ -1,4 +1,5 @@
 import Hummingbird
+import HummingbirdCore
 import ManagedAgentsAPI
 import NIOCore
 import PosternCore

@@ -27,7 +27,7 @@ final class StreamWheel: Service {
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             var slot = 0
             while !Task.isCancelled {
                 do { try await Task.sleep(for: self.turn / Self.slots) } catch { return }

@@ -27,6 +27,14 @@ package enum SQLDialect: Sendable {
         }
     }
 
+    /// Statements of the database's own that answer `ok` or what is wrong with the file and the references.
+    var integrityChecks: [(rule: String, sql: String)] {
+        switch self {
+        case .sqlite: [("the file is damaged", "PRAGMA integrity_check"), ("a reference leads nowhere", "PRAGMA foreign_key_check")]
+        case .postgres: []
+        }
+    }
+
     /// The schema text with this database's words in its marked places.
     func render(_ schema: String) -> String {
         [("{blob}", blob), ("{key}", key), ("{clustered}", clustered)].reduce(schema) { $0.replacing($1.0, with: $1.1) }

@@ -31,7 +31,7 @@ enum SQLiteRunner {
 
     static func failure(_ error: any Error, step: Int = 0) -> SQLFailure {
         guard let error = error as? DatabaseError else { return .unavailable("\(error)") }
-        let message = error.message ?? error.resultCode.errorString ?? "SQLite error \(error.extendedResultCode.rawValue)"
+        let message = error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"
         return switch error.resultCode {
         case .SQLITE_CONSTRAINT:
             switch error.extendedResultCode {

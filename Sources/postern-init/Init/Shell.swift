@@ -16,7 +16,7 @@ struct Shell {
 
     static let program = "/bin/bash"
 
-    init(environment: [String], directory: Int32, processLimit: Int) throws(SystemFailure) {
+    init(environment: [String], directory: Int32, limits: SandboxLimits) throws(SystemFailure) {
         var sockets: [Int32] = [-1, -1]
         var pipes: [Int32] = [-1, -1]
         guard psb_socket_pair(&sockets) == 0 else { throw SystemFailure("socketpair") }
@@ -32,7 +32,7 @@ struct Shell {
         do {
             pid = try ProcessStart(
                 path: Self.program, arguments: [Self.program, "--noprofile", "--norc"], environment: environment, directory: directory,
-                descriptors: [sockets[1], pipes[1], pipes[1]], processLimit: processLimit
+                descriptors: [sockets[1], pipes[1], pipes[1]], limits: limits
             ).start()
         } catch {
             close(sockets[0])
@@ -73,7 +73,7 @@ struct Shell {
 
     mutating func receive() -> Report {
         var buffer = [UInt8](repeating: 0, count: 64)
-        let count = recv(control, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(control, &buffer, buffer.count, Int32(MSG_DONTWAIT))
         if count < 0, errno == EAGAIN || errno == EINTR { return .nothing }
         if count <= 0 {
             isSilent = true

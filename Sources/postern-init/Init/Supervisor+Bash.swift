@@ -6,7 +6,7 @@ extension Supervisor {
     func startBash(_ id: Int, _ request: ToolRequest) {
         let now = monotonicMicroseconds()
         do throws(ToolFailure) {
-            var input = try ToolInput(tool: "bash", request.input, allowed: ["command", "restart", "timeout_ms"])
+            let input = try ToolInput(tool: "bash", request.input, allowed: ["command", "restart", "timeout_ms"])
             let restart = try input.optionalBool("restart") ?? false
             let timeout = try input.optionalInt("timeout_ms", in: 0...3_600_000) ?? 0
             let command = try input.optionalString("command")
@@ -39,7 +39,7 @@ extension Supervisor {
     /// Starts a shell if there is none. Failure is found out by the next call.
     func startShell() {
         guard shell == nil else { return }
-        shell = try? Shell(environment: environment, directory: workspace, processLimit: configuration.limits.processes)
+        shell = try? Shell(environment: environment, directory: workspace, limits: configuration.limits)
     }
 
     private func runNextBash() {
@@ -48,7 +48,7 @@ extension Supervisor {
         call.started = monotonicMicroseconds()
         if shell == nil {
             do throws(SystemFailure) {
-                shell = try Shell(environment: environment, directory: workspace, processLimit: configuration.limits.processes)
+                shell = try Shell(environment: environment, directory: workspace, limits: configuration.limits)
             } catch {
                 answer(call.id, ToolAnswer(text: "bash: the shell could not be started: \(error.text)", isError: true), started: call.started)
                 runNextBash()

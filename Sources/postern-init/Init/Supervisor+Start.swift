@@ -114,10 +114,10 @@ extension Supervisor {
 
     private static func limit(_ limits: SandboxLimits) throws(SystemFailure) {
         // 1, not 0: with a pipe in core_pattern the kernel starts the host's handler unless the limit is exactly 1.
-        try check("RLIMIT_CORE", psb_set_limit(Int32(PSB_LIMIT_CORE.rawValue), 1))
-        try check("RLIMIT_NOFILE", psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES.rawValue), UInt64(limits.openFiles)))
-        try check("RLIMIT_FSIZE", psb_set_limit(Int32(PSB_LIMIT_FILE_SIZE.rawValue), UInt64(limits.fileBytes)))
-        try check("RLIMIT_MEMLOCK", psb_set_limit(Int32(PSB_LIMIT_LOCKED.rawValue), 1 << 20))
+        try check("RLIMIT_CORE", psb_set_limit(Int32(PSB_LIMIT_CORE), 1))
+        try check("RLIMIT_NOFILE", psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), UInt64(limits.openFiles)))
+        try check("RLIMIT_FSIZE", psb_set_limit(Int32(PSB_LIMIT_FILE_SIZE), UInt64(limits.fileBytes)))
+        try check("RLIMIT_MEMLOCK", psb_set_limit(Int32(PSB_LIMIT_LOCKED), 1 << 20))
     }
 
     private static func fail(_ reason: String) -> Int32 {

@@ -127,7 +127,7 @@ extension Supervisor {
         do throws(SystemFailure) {
             let pid = try ProcessStart(
                 path: path, arguments: arguments, environment: environment, directory: workspace, descriptors: descriptors,
-                processLimit: configuration.limits.processes
+                limits: configuration.limits
             ).start()
             executions.append(ExecuteCall(id: id, pid: pid, started: monotonicMicroseconds()))
         } catch {

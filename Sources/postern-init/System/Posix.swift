@@ -37,7 +37,9 @@ enum Posix {
     static func link(_ directory: Int32, _ name: [UInt8]) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let length = withPath(name) { path in
-            buffer.withUnsafeMutableBytes { readlinkat(directory, path, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) }
+            buffer.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { readlinkat(directory, path, $0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? -1
+            }
         }
         return length < 0 ? nil : Array(buffer.prefix(length))
     }
@@ -86,9 +88,7 @@ enum Posix {
         defer { closedir(stream) }
         var names: [[UInt8]] = []
         while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strnlen(UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self), 256))) }
-            }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in Array(bytes.prefix { $0 != 0 }) }
             if name != [0x2E], name != [0x2E, 0x2E] { names.append(name) }
         }
         return names

@@ -1,5 +1,6 @@
 import CPosternSandbox
 import Glibc
+import PosternSandboxWire
 
 /// How a process is to be started; see `psb_process`, whose fields these are.
 struct ProcessStart {
@@ -10,7 +11,8 @@ struct ProcessStart {
     /// Become 0, 1, … of the process; it gets no other descriptor.
     var descriptors: [Int32]
     var newSession = true
-    var processLimit = 0
+    /// Limits of the new process; `nil` leaves them.
+    var limits: SandboxLimits?
     var user: uid_t = 0
     var group: gid_t = 0
     var dieWithParent = false
@@ -28,7 +30,9 @@ struct ProcessStart {
                                     var process = psb_process(
                                         path: path, arguments: arguments.baseAddress, environment: environment.baseAddress, directory: directory,
                                         descriptors: descriptors.baseAddress, descriptor_count: Int32(descriptors.count),
-                                        new_session: newSession ? 1 : 0, process_limit: UInt64(processLimit), uid: user, gid: group,
+                                        new_session: newSession ? 1 : 0, process_limit: UInt64(limits?.processes ?? 0),
+                                        address_space_limit: UInt64(max(0, limits?.addressSpaceBytes ?? 0)),
+                                        cpu_limit: UInt64(max(0, limits?.cpuSeconds ?? 0)), uid: user, gid: group,
                                         die_with_parent: dieWithParent ? 1 : 0, mounts: trees.baseAddress, mount_points: points.baseAddress,
                                         mount_count: Int32(trees.count))
                                     return psb_spawn(&process)

@@ -26,6 +26,11 @@ def text_event(text: str) -> dict[str, Any]:
     return {"type": "user.message", "content": [{"type": "text", "text": text}]}
 
 
+def secret(made: dict[str, Any]) -> str:
+    """The secret of a key that was just made."""
+    return str(made["secret"])
+
+
 @dataclass(frozen=True)
 class Place:
     """An agent and an environment with a worker's key."""
@@ -60,7 +65,7 @@ class Control:
         return str(self.call("POST", "/v1/environments", {"name": unique("environment"), "config": {"type": "self_hosted"}} | fields)["id"])
 
     def environment_key(self, environment: str) -> str:
-        return str(self.call("POST", f"/postern/v1/environments/{environment}/keys", {"name": unique("key")})["key"])
+        return secret(self.call("POST", f"/postern/v1/environments/{environment}/keys", {"name": unique("key")}))
 
     def place(self, *, agent: dict[str, Any] | None = None, environment: dict[str, Any] | None = None) -> Place:
         made = self.environment(**(environment or {}))

@@ -28,6 +28,7 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             var body = fields.body()
             body["role"] = .string(role.rawValue)
+            if body["name"] == nil { body["name"] = .string(role.rawValue) }
             let key = try await client.withClient { try await $0.request(.post, "/postern/v1/keys", body: .object(body)).json() }
             try KeyAnswer.show(key, client.show, output: fields.output)
         }

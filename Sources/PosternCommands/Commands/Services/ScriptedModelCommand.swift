@@ -25,7 +25,7 @@ struct ScriptedModelCommand: AsyncParsableCommand {
         guard address.isLoopback else { throw ConfigurationError("--listen \(listen): the scripted model serves this machine only") }
         let logger = LogWriter(format: .text, level: .warning).logger("scripted-model")
         let server = ScriptedModelServer(host: address.host, port: address.port, logger: logger)
-        try await Services.run([ScriptedModelService(server: server, address: address)], logger: logger)
+        try await Services.run([ScriptedModelService(server: server, address: address)], listen: address, logger: logger)
     }
 }
 

@@ -1,0 +1,35 @@
+import Crypto
+import PosternJSON
+
+/// The worker's own key for digests. With it, the holder of the log and the key can prove that a given text went in or out; without
+/// it, nobody can guess short texts from their digests.
+package struct AuditKey: Sendable {
+    private let key: SymmetricKey
+
+    package init(bytes: [UInt8]) { key = SymmetricKey(data: bytes) }
+
+    /// Reads the key (32 bytes, mode 0600) or makes one at first use. Blocks; for start-up.
+    package static func load(path: String) throws(FileError) -> AuditKey {
+        if let bytes = try SmallFile.read(path) {
+            guard bytes.count == 32 else { throw FileError(action: "use", path: path, reason: "an audit key has 32 bytes, not \(bytes.count)") }
+            return AuditKey(bytes: bytes)
+        }
+        let bytes = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
+        try SmallFile.write(bytes, to: path)
+        return AuditKey(bytes: bytes)
+    }
+
+    /// What a digest is of: keeps an input and an output with the same bytes apart.
+    package enum Purpose: String, Sendable { case input, output }
+
+    /// HMAC-SHA256 over the purpose, a zero byte and the canonical JSON; lower-case hex.
+    package func digest(_ purpose: Purpose, of value: JSON) -> String { digest(purpose, canonical: value.canonical) }
+
+    package func digest(_ purpose: Purpose, canonical bytes: [UInt8]) -> String {
+        var code = HMAC<SHA256>(key: key)
+        code.update(data: Array(purpose.rawValue.utf8) + [0])
+        code.update(data: bytes)
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: code.finalize().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}

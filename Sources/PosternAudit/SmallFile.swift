@@ -1,0 +1,73 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// Small private files, read and written whole: keys, ids, markers. These calls block; they are for start-up and for queues of their own.
+package enum SmallFile {
+    /// Makes a folder and its parents; the last one gets mode 0700 if it is new.
+    package static func makeFolder(_ path: String) throws(FileError) {
+        if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else { throw FileError("make the folder", path) }
+        try makeFolder(String(path[..<slash]))
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("make the folder", path) }
+    }
+
+    /// The bytes, or `nil` if there is no such file. At most 1 MiB; links are not followed.
+    package static func read(_ path: String) throws(FileError) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        if descriptor < 0 {
+            if errno == ENOENT { return nil }
+            throw FileError("open", path)
+        }
+        defer { close(descriptor) }
+        return try readAll(descriptor, path, limit: 1 << 20)
+    }
+
+    /// Reads to the end; more than `limit` bytes are an error.
+    package static func readAll(_ descriptor: Int32, _ path: String, limit: Int) throws(FileError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            #if canImport(Glibc)
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            #else
+            let count = Darwin.read(descriptor, &chunk, chunk.count)
+            #endif
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw FileError("read", path)
+            }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+            if bytes.count > limit { throw FileError(action: "read", path: path, reason: "larger than \(limit) bytes") }
+        }
+    }
+
+    /// Writes a new file with mode 0600, flushes it and puts it in place in one step. An existing one is replaced.
+    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        let temporary = "\(path).\(getpid()).tmp"
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw FileError("create", temporary) }
+        defer { close(descriptor) }
+        var offset = 0
+        while offset < bytes.count {
+            let written = bytes.withUnsafeBytes { buffer in
+                #if canImport(Glibc)
+                Glibc.write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+                #else
+                Darwin.write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
+                #endif
+            }
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw FileError("write", temporary)
+            }
+            offset += written
+        }
+        guard fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
+        guard rename(temporary, path) == 0 else { throw FileError("put in place", path) }
+    }
+}

@@ -1,0 +1,107 @@
+import AsyncHTTPClient
+import Logging
+import PosternCore
+import PosternModels
+import PosternServer
+import PosternStore
+import PosternTelemetry
+import ServiceLifecycle
+
+/// The composition root of `serve`: the only place that knows which store, which model and which server are at work.
+struct ControlPlane {
+    private let settings: ServeSettings
+    private let logs: LogWriter
+    private let terminal = Terminal()
+
+    init(_ settings: ServeSettings, logs: LogWriter) {
+        self.settings = settings
+        self.logs = logs
+    }
+
+    /// The database's file in a data folder.
+    static func databasePath(_ dataFolder: String) -> String { dataFolder + "/postern.sqlite" }
+
+    func run() async throws {
+        let logger = logs.logger("serve")
+        try TextFile.makeFolder(settings.dataFolder)
+        let lock = try FolderLock(settings.dataFolder)
+        defer { lock.release() }
+        let store = try await opened(Self.databasePath(settings.dataFolder))
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: try settings.model.httpClientConfiguration())
+        do {
+            try await serve(store, client, logger)
+        } catch {
+            await close(store, client, logger)
+            throw error
+        }
+        await close(store, client, logger)
+        logger.info("stopped")
+    }
+
+    private func serve(_ store: PosternStore, _ client: HTTPClient, _ logger: Logger) async throws {
+        let metrics = MetricsRegistry()
+        ProcessMetrics.register(metrics)
+        let provider = MeasuredProvider(settings.model.makeProvider(client: client, logger: logs.logger("model")), metrics)
+        let engine = SessionEngine(store: store, provider: provider, logger: logs.logger("engine"))
+        let secrets = Secrets.sha256
+        let work = WorkService(engine: engine, leaseSeconds: settings.leaseSeconds) { secrets.mintSessionsToken() }
+        let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
+        try await AdminKey(keys: keys, folder: settings.dataFolder, terminal: terminal).prepare(given: settings.adminKey)
+        let services = ServerServices(
+            agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
+            work: work, models: { () async throws(ModelError) in try await provider.models() }, metrics: metrics,
+            notReady: { await Self.storeProblem(store) })
+        var configuration = ServerConfiguration(host: settings.listen.host, port: settings.listen.port)
+        configuration.tls = settings.tls.map { .init(certificateFile: $0.certificate, keyFile: $0.key) }
+        let server = try buildServer(configuration: configuration, services: services, logger: logs.logger("server")) { [settings, terminal] port in
+            let url = settings.listen.url(scheme: settings.tls == nil ? "http" : "https", port: port)
+            terminal.print("Postern is listening on \(url)")
+            logger.info("listening", metadata: [LoggingKeys.address: "\(url)"])
+        }
+        // They stop in the reverse order: no request comes any more when the engine ends its turns.
+        try await Services.run([EngineService(engine: engine), server], listen: settings.listen, logger: logs.logger("lifecycle"))
+    }
+
+    private func opened(_ path: String) async throws -> PosternStore {
+        do {
+            return try await PosternStore.open(path: path)
+        } catch {
+            throw CommandError(.failure, "the database \(path) cannot be opened: \(error.reason)")
+        }
+    }
+
+    private func close(_ store: PosternStore, _ client: HTTPClient, _ logger: Logger) async {
+        try? await client.shutdown()
+        // Blocks for the last checkpoint; nothing else of this process is left to be held up.
+        do { try store.close() } catch { logger.warning("the database was not closed in order", metadata: [LoggingKeys.error: "\(error.reason)"]) }
+    }
+
+    private static func storeProblem(_ store: PosternStore) async -> String? {
+        do {
+            _ = try await store.workspaces()
+            return nil
+        } catch {
+            return "the store does not answer"
+        }
+    }
+}
+
+/// The engine as a service: it ends when the group is asked to stop.
+private struct EngineService: Service {
+    let engine: SessionEngine
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await engine.run() }
+    }
+}
+
+extension StoreError {
+    /// For people.
+    var reason: String {
+        switch self {
+        case .conflict: "somebody else wrote at the same time"
+        case .duplicate(let field): "\(field) is taken"
+        case .unavailable(let reason): reason
+        }
+    }
+}

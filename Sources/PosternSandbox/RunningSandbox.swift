@@ -1,0 +1,200 @@
+import CPosternSandbox
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+import Synchronization
+
+/// A sandbox that runs: the worker's end of its control socket.
+package final class RunningSandbox: Sandbox {
+    private typealias Reply = CheckedContinuation<Result<ControlMessage, SandboxError>, Never>
+
+    private struct State {
+        var nextID = 1
+        var replies: [Int: Reply] = [:]
+        /// Cancelled before their reply was waited for.
+        var cancelled: Set<Int> = []
+        var end: String?
+        var id = 0
+        var user = -1
+        var listener: Int32 = -1
+    }
+
+    /// What the reactor's thread talks to; holds no reference back to the sandbox.
+    private final class Inbox: Sendable {
+        let state = Mutex(State())
+        let ready = OneValue<Bool>()
+        let end = OneValue<String>()
+
+        func received(_ message: ControlMessage) {
+            var message = message
+            let id = message.body["id"]?.int ?? 0
+            if message.body["type"] == "ready", ready.current == nil {
+                let listener = message.descriptors.first ?? -1
+                message.descriptors = Array(message.descriptors.dropFirst())
+                state.withLock { $0.listener = listener }
+                ready.set(true)
+            } else if let reply = state.withLock({ $0.replies.removeValue(forKey: id) }) {
+                reply.resume(returning: .success(message))
+                return
+            }
+            for descriptor in message.descriptors { close(descriptor) }
+        }
+
+        func ended(_ reason: String) {
+            let replies = state.withLock { state in
+                state.end = reason
+                defer { state.replies = [:] }
+                return Array(state.replies.values)
+            }
+            ready.set(false)
+            for reply in replies { reply.resume(returning: .failure(SandboxError(.lost, "the sandbox has ended: \(reason)"))) }
+            end.set(reason)
+        }
+    }
+
+    private let spawner: Spawner
+    private let inbox = Inbox()
+    private let channel: ControlChannel
+
+    init(spawner: Spawner, socket: Int32) {
+        self.spawner = spawner
+        let inbox = inbox
+        channel = ControlChannel(socket, spawner.reactor, onMessage: { inbox.received($0) }, onEnd: { inbox.ended($0) })
+        channel.open()
+    }
+
+    deinit {
+        channel.close("no longer used")
+        let listener = inbox.state.withLock { $0.listener }
+        if listener >= 0 { close(listener) }
+    }
+
+    /// The user that the sandbox runs as, outside.
+    package var user: Int { inbox.state.withLock { $0.user } }
+
+    /// The listener inside the sandbox's network namespace, on port 3128 of its loopback: what is dialled there is accepted here.
+    /// -1 where there is none (driver `none`). It stays the sandbox's.
+    package var listener: Int32 { inbox.state.withLock { $0.listener } }
+
+    func send(_ message: JSON, descriptors: [Int32] = []) { channel.send(message, descriptors: descriptors) }
+
+    func abandon() { channel.close("not started") }
+
+    /// Waits until the sandbox that the spawner has started answers.
+    func attach(id: Int, user: Int) async throws(SandboxError) {
+        inbox.state.withLock {
+            $0.id = id
+            $0.user = user
+        }
+        if await inbox.ready.get() { return }
+        await spawner.kill(id)
+        let exit = await spawner.exit(of: id)
+        let said = exit.errors.split(separator: "\n").joined(separator: "; ")
+        throw SandboxError(.startFailed, "the sandbox did not start: \(said.isEmpty ? "no reason was given" : said)\(SandboxProbe.remedy(for: said))")
+    }
+
+    // MARK: Calls
+
+    package func call(_ invocation: ToolInvocation) async throws(SandboxError) -> ToolOutcome {
+        guard Self.isFileName(invocation.id) else {
+            throw SandboxError(.refused, "the event id '\(invocation.id)' must be 1 to 128 letters, digits, '_', '-' or '.', and not begin with '.'")
+        }
+        let message = try await request([
+            "type": "call", "call": .string(invocation.id), "name": .string(invocation.name), "input": invocation.input,
+        ])
+        defer { for descriptor in message.descriptors { close(descriptor) } }
+        let outcome = try Self.outcome(of: message)
+        if message.body["cancelled"]?.bool == true { throw SandboxError(.cancelled, "the call was cancelled and its processes were killed") }
+        return ToolOutcome(
+            content: outcome["content"]?.array ?? [], isError: outcome["is_error"]?.bool ?? true, inputBytes: invocation.input.encoded.count,
+            outputBytes: outcome["bytes"]?.int ?? 0, outputLines: outcome["lines"]?.int ?? 0, offloadedTo: outcome["offloaded_to"]?.string,
+            exitCode: message.body["exit_code"]?.int.flatMap { Int32(exactly: $0) }, duration: .microseconds(message.body["microseconds"]?.int ?? 0),
+            timedOut: message.body["timed_out"]?.bool ?? false)
+    }
+
+    package func execute(_ command: [String], stdin: Int32, stdout: Int32, stderr: Int32) async throws(SandboxError) -> ExitStatus {
+        guard !command.isEmpty else { throw SandboxError(.refused, "there is no command to run") }
+        let copies = [stdin, stdout, stderr].map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
+        guard copies.allSatisfy({ $0 >= 0 }) else {
+            for copy in copies where copy >= 0 { close(copy) }
+            throw SandboxError(.refused, "a descriptor given to the command is not open")
+        }
+        let message = try await request(["type": "execute", "arguments": .array(command.map(JSON.string))], descriptors: copies)
+        for descriptor in message.descriptors { close(descriptor) }
+        if let error = message.body["error"]?.string { throw SandboxError(.refused, error) }
+        if Task.isCancelled { throw SandboxError(.cancelled, "the command was cancelled and everything in the sandbox was killed") }
+        if let signal = message.body["signal"]?.int { return .signalled(Int32(truncatingIfNeeded: signal)) }
+        return .exited(Int32(truncatingIfNeeded: message.body["status"]?.int ?? 255))
+    }
+
+    package func stop() async {
+        let id = inbox.state.withLock { $0.id }
+        if id > 0 { await spawner.kill(id) }
+        channel.close("stopped")
+    }
+
+    package func ended() async -> String { await inbox.end.get() }
+
+    /// Sends a request and waits for its reply; a cancelled task sends the cancellation and still waits, so that what it asked for is dead.
+    private func request(_ body: JSONObject, descriptors: [Int32] = []) async throws(SandboxError) -> ControlMessage {
+        let id = inbox.state.withLock { state in
+            defer { state.nextID += 1 }
+            return state.nextID
+        }
+        var body = body
+        body["id"] = JSON(id)
+        let message = JSON.object(body)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (reply: Reply) in
+                let refusal = inbox.state.withLock { state -> SandboxError? in
+                    if state.cancelled.remove(id) != nil { return SandboxError(.cancelled, "the call was cancelled before it started") }
+                    if let end = state.end { return SandboxError(.lost, "the sandbox has ended: \(end)") }
+                    state.replies[id] = reply
+                    return nil
+                }
+                guard let refusal else {
+                    channel.send(message, descriptors: descriptors)
+                    return
+                }
+                for descriptor in descriptors { close(descriptor) }
+                reply.resume(returning: .failure(refusal))
+            }
+        } onCancel: {
+            let isWaiting = inbox.state.withLock { state in
+                if state.replies[id] != nil { return true }
+                state.cancelled.insert(id)
+                return false
+            }
+            if isWaiting { channel.send(["type": "cancel", "id": JSON(id)]) }
+        }
+        inbox.state.withLock { _ = $0.cancelled.remove(id) }
+        return try result.get()
+    }
+
+    private static func isFileName(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count) && text.utf8.first != UInt8(ascii: ".")
+            && text.utf8.allSatisfy { byte in
+                byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || (0x30...0x39).contains(byte)
+                    || (0x61...0x7A).contains(byte | 0x20)
+            }
+    }
+
+    /// The outcome in the message, or in the memory file that came with it.
+    private static func outcome(of message: ControlMessage) throws(SandboxError) -> JSON {
+        if let inline = message.body["outcome"] { return inline }
+        guard let size = message.body["outcome_bytes"]?.int, (1...(64 << 20)).contains(size), let file = message.descriptors.first else {
+            throw SandboxError(.lost, "the sandbox gave an answer without an outcome")
+        }
+        var filled = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while filled < size {
+                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
+                guard read > 0 else { break }
+                filled += read
+            }
+            count = filled
+        }
+        guard filled == size, let outcome = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "the sandbox gave an unreadable outcome") }
+        return outcome
+    }
+}

@@ -1,0 +1,165 @@
+import CPosternSandbox
+import Glibc
+import PosternSandboxWire
+
+/// What this machine can do for a sandbox, and what to do about what it cannot; `postern doctor` prints it. Looking changes nothing.
+package struct SandboxProbe: Sendable {
+    package struct Finding: Sendable {
+        package enum Verdict: String, Sendable {
+            case good
+            /// A layer is missing, the boundary stands.
+            case degraded
+            /// No boundary without it.
+            case missing
+        }
+        package var name: String
+        package var verdict: Verdict
+        package var detail: String
+        /// What to do; empty when all is well.
+        package var remedy: String = ""
+    }
+
+    package var findings: [Finding]
+
+    /// Why no boundary is possible here, with the remedies; `nil` when one is.
+    package var refusal: String? {
+        let missing = findings.filter { $0.verdict == .missing }
+        guard !missing.isEmpty else { return nil }
+        return "no sandbox is possible on this machine: " + missing.map { "\($0.name): \($0.detail) (\($0.remedy))" }.joined(separator: "; ")
+    }
+
+    package init(spawner: Spawner.Greeting) {
+        self.init(bubblewrap: spawner.bubblewrap)
+    }
+
+    /// With the path of bubblewrap, `nil` for none.
+    package init(bubblewrap: String?) {
+        findings = [
+            Self.kernel(), Self.userNamespaces(), Self.appArmor(), Self.bubblewrap(bubblewrap), Self.seccomp(), Self.landlock(), Self.cgroups(),
+        ]
+    }
+
+    private static func kernel() -> Finding {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let parts = release.split { !$0.isNumber }.compactMap { Int($0) }
+        // close_range (5.9) and openat2-era mount calls; idmapped mounts are 5.12.
+        guard parts.count >= 2, (parts[0], parts[1]) >= (5, 12) else {
+            return Finding(name: "kernel", verdict: .missing, detail: release, remedy: "use Linux 5.12 or later")
+        }
+        return Finding(name: "kernel", verdict: .good, detail: release)
+    }
+
+    private static func userNamespaces() -> Finding {
+        let name = "user namespaces"
+        if contents("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+            return Finding(name: name, verdict: .missing, detail: "kernel.unprivileged_userns_clone is 0", remedy: "sysctl -w kernel.unprivileged_userns_clone=1")
+        }
+        guard let most = contents("/proc/sys/user/max_user_namespaces").flatMap({ Int($0) }), most > 0 else {
+            return Finding(
+                name: name, verdict: .missing, detail: "user.max_user_namespaces is 0 or absent", remedy: "sysctl -w user.max_user_namespaces=15000, or a kernel with CONFIG_USER_NS")
+        }
+        return Finding(name: name, verdict: .good, detail: "at most \(most)")
+    }
+
+    private static let appArmorRemedy =
+        "Ubuntu 23.10 and later let only named programs make user namespaces: install a profile for bubblewrap (/etc/apparmor.d/bwrap with "
+        + "'abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }', then apparmor_parser -r "
+        + "/etc/apparmor.d/bwrap), or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+
+    private static func appArmor() -> Finding {
+        let name = "AppArmor restriction of user namespaces"
+        guard contents("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" else {
+            return Finding(name: name, verdict: .good, detail: "none")
+        }
+        if access("/etc/apparmor.d/bwrap", F_OK) == 0 || access("/etc/apparmor.d/bwrap-userns-restrict", F_OK) == 0 {
+            return Finding(name: name, verdict: .good, detail: "on, and a profile for bubblewrap is there")
+        }
+        return Finding(name: name, verdict: .missing, detail: "kernel.apparmor_restrict_unprivileged_userns is 1 and bubblewrap has no profile", remedy: appArmorRemedy)
+    }
+
+    private static func bubblewrap(_ path: String?) -> Finding {
+        let remedy = "install the package 'bubblewrap' (0.8 or later), on Debian and Ubuntu: apt-get install bubblewrap"
+        guard let path else { return Finding(name: "bubblewrap", verdict: .missing, detail: "not found", remedy: remedy) }
+        let version = output(of: [path, "--version"])
+        let numbers = version.split { !$0.isNumber }.compactMap { Int($0) }
+        guard numbers.count >= 2, (numbers[0], numbers[1]) >= (0, 8) else {
+            return Finding(name: "bubblewrap", verdict: .missing, detail: "\(path): \(version)", remedy: remedy)
+        }
+        return Finding(name: "bubblewrap", verdict: .good, detail: "\(path), \(version)")
+    }
+
+    private static func seccomp() -> Finding {
+        psb_seccomp_available() == 1
+            ? Finding(name: "seccomp", verdict: .good, detail: "filter of \(psb_filter_length()) instructions")
+            : Finding(name: "seccomp", verdict: .missing, detail: "not in this kernel", remedy: "use a kernel with CONFIG_SECCOMP_FILTER")
+    }
+
+    private static func landlock() -> Finding {
+        let version = psb_landlock_abi()
+        return version > 0
+            ? Finding(name: "Landlock", verdict: .good, detail: "ABI \(version) (not used yet)")
+            : Finding(name: "Landlock", verdict: .degraded, detail: "not enabled", remedy: "add landlock to the kernel's lsm= list")
+    }
+
+    private static func cgroups() -> Finding {
+        let groups = (contents("/proc/self/cgroup") ?? "").split(separator: "\n")
+        let layout = groups.count == 1 && groups[0].hasPrefix("0::") ? "v2" : groups.contains { $0.hasPrefix("0::") } ? "v1 with v2 (hybrid)" : "v1"
+        return Finding(name: "cgroups", verdict: groups.isEmpty ? .degraded : .good, detail: groups.isEmpty ? "none" : "\(layout) (not used yet; limits are rlimits)")
+    }
+
+    /// A remedy for what bubblewrap said when it failed, to be put behind it; empty when none is known.
+    static func remedy(for said: String) -> String {
+        guard said.contains("Permission denied") || said.contains("Operation not permitted") || said.contains("No space left") else { return "" }
+        let blocking = [userNamespaces(), appArmor()].filter { $0.verdict == .missing }
+        return blocking.isEmpty ? "" : ". Remedy: " + blocking.map(\.remedy).joined(separator: "; ")
+    }
+
+    private static func contents(_ path: String) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = read(file, &buffer, buffer.count)
+        guard count >= 0 else { return nil }
+        var text = String(decoding: buffer[..<count], as: UTF8.self)
+        while text.hasSuffix("\n") { text.removeLast() }
+        return text
+    }
+
+    /// What a short-lived program prints.
+    private static func output(of command: [String]) -> String {
+        var pipes: [Int32] = [-1, -1]
+        guard psb_pipe(&pipes) == 0 else { return "" }
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        var pointers = command.map { strdup($0) } + [nil]
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        defer {
+            for pointer in pointers { free(pointer) }
+            close(pipes[0])
+            close(null)
+        }
+        let descriptors = [null, pipes[1], null]
+        let pid = pointers.withUnsafeMutableBufferPointer { pointers in
+            environment.withUnsafeMutableBufferPointer { environment in
+                descriptors.withUnsafeBufferPointer { descriptors in
+                    var process = psb_process()
+                    process.path = UnsafePointer(pointers[0])
+                    process.arguments = UnsafePointer(pointers.baseAddress)
+                    process.environment = UnsafePointer(environment.baseAddress)
+                    process.directory = -1
+                    process.descriptors = descriptors.baseAddress
+                    process.descriptor_count = Int32(descriptors.count)
+                    return psb_spawn(&process)
+                }
+            }
+        }
+        close(pipes[1])
+        guard pid > 0 else { return "" }
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = read(pipes[0], &buffer, buffer.count)
+        waitpid(pid, nil, 0)
+        return String(decoding: buffer[..<max(0, count)].prefix { $0 != 0x0A }, as: UTF8.self)
+    }
+}

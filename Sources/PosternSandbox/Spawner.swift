@@ -1,0 +1,222 @@
+import CPosternSandbox
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+import Synchronization
+
+/// The worker's connection to its spawner process, which starts, kills and cleans up sandboxes. Made once, before anything else; ends
+/// with `close` or with this process, and every sandbox with it.
+///
+/// If this process is root the spawner stays root and runs each sandbox as a user of its own; otherwise everything is one ordinary user.
+package final class Spawner: Sendable {
+    package struct Configuration: Sendable {
+        /// bubblewrap's path; `nil` looks in the usual places.
+        package var bubblewrap: String?
+        /// Users for sessions, if the spawner is root. At least 1000.
+        package var users: ClosedRange<UInt32> = 210_000...219_999
+        /// Put before the spawner's command, for example `/usr/bin/setpriv …` to run it as somebody else.
+        package var prefix: [String] = []
+
+        package init() {}
+    }
+
+    /// What the spawner said of itself.
+    package struct Greeting: Sendable {
+        package var isRoot: Bool
+        package var user: Int
+        /// `nil` where it found none.
+        package var bubblewrap: String?
+    }
+
+    /// How a sandbox ended.
+    struct Exit: Sendable {
+        var status: Int
+        /// What it said before.
+        var errors: String
+    }
+
+    private struct State {
+        var nextID = 1
+        var replies: [Int: OneValue<Result<ControlMessage, SandboxError>>] = [:]
+        var exits: [Int: OneValue<Exit>] = [:]
+        var end: String?
+    }
+
+    /// Of the spawner process.
+    package let processID: Int32
+    package let greeting: Greeting
+    let reactor: ControlReactor
+    private let connection: Connection
+
+    /// Starts the spawner and waits until it answers.
+    package static func launch(_ configuration: Configuration = Configuration()) async throws(SandboxError) -> Spawner {
+        let program = try InitProgram.path()
+        var arguments = configuration.prefix + [program, "spawner", "--uids", "\(configuration.users.lowerBound)-\(configuration.users.upperBound)"]
+        if let bubblewrap = configuration.bubblewrap { arguments += ["--bwrap", bubblewrap] }
+        let reactor = try ControlReactor()
+        var pair: [Int32] = [-1, -1]
+        guard psb_socket_pair(&pair) == 0 else { throw SandboxError(.unavailable, "no descriptors are left for the spawner") }
+        let connection = Connection()
+        let channel = ControlChannel(
+            pair[0], reactor, onMessage: { connection.received($0) }, onEnd: { connection.ended("the spawner has ended: \($0)") })
+        connection.channel.set(channel)
+        let pid = spawn(arguments, control: pair[1])
+        Glibc.close(pair[1])
+        guard pid > 0 else {
+            channel.close("not started")
+            reactor.stop()
+            throw SandboxError(.unavailable, "the spawner could not be started (\(arguments[0])): \(SystemError.reason(-pid))")
+        }
+        channel.open()
+        let hello = await connection.greeting.get()
+        do throws(SandboxError) {
+            let message = try hello.get()
+            guard message["type"]?.string == "hello" else {
+                throw SandboxError(.unavailable, "the spawner cannot work: \(message["reason"]?.string ?? "unknown greeting")")
+            }
+            let greeting = Greeting(
+                isRoot: message["root"]?.bool ?? false, user: message["uid"]?.int ?? -1, bubblewrap: message["bubblewrap"]?.string)
+            return Spawner(pid, greeting, reactor, connection)
+        } catch {
+            channel.close("refused")
+            reactor.stop()
+            waitpid(pid, nil, 0)
+            throw error
+        }
+    }
+
+    private init(_ processID: Int32, _ greeting: Greeting, _ reactor: ControlReactor, _ connection: Connection) {
+        self.processID = processID
+        self.greeting = greeting
+        self.reactor = reactor
+        self.connection = connection
+    }
+
+    /// Ends the spawner and every sandbox, and waits for it. Idempotent.
+    package func close() async {
+        connection.channel.current?.close("closed")
+        let pid = processID
+        // The spawner sees the end of its socket and exits at once; the wait is for the kernel.
+        await withCheckedContinuation { continuation in
+            Blocking.run {
+                waitpid(pid, nil, 0)
+                continuation.resume()
+            }
+        }
+        reactor.stop()
+    }
+
+    /// Removes the workspace or outputs folder `path`, whoever owns what is in it. A missing one is no error.
+    package func removeFolder(_ path: String) async throws(SandboxError) {
+        let (parent, name) = try HostFolder.openParent(of: path, "folder")
+        let reply = try await connection.request(["type": "remove", "name": .string(name)], descriptors: [parent])
+        if let error = reply.body["error"]?.string { throw SandboxError(.refused, "'\(path)' cannot be removed: \(error)") }
+    }
+
+    /// Starts a sandbox; the descriptors are control socket, workspace (or its parent), outputs' parent, and are taken over.
+    func start(_ request: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> (id: Int, user: Int) {
+        var request = request
+        request["type"] = "start"
+        let reply = try await connection.request(request, descriptors: descriptors)
+        return (reply.body["id"]?.int ?? 0, reply.body["uid"]?.int ?? -1)
+    }
+
+    /// Kills a sandbox and waits for its end.
+    func kill(_ id: Int) async {
+        connection.channel.current?.send(["type": "kill", "id": JSON(id)])
+        _ = await exit(of: id)
+    }
+
+    /// Waits for the end of a sandbox.
+    func exit(of id: Int) async -> Exit { await connection.exit(of: id).get() }
+
+    private static func spawn(_ arguments: [String], control: Int32) -> Int32 {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { Glibc.close(null) }
+        var pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        // No variable of the worker's is in the spawner's environment.
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        let descriptors = [null, null, 2, control]
+        return pointers.withUnsafeMutableBufferPointer { pointers in
+            environment.withUnsafeMutableBufferPointer { environment in
+                descriptors.withUnsafeBufferPointer { descriptors in
+                    var process = psb_process()
+                    process.path = UnsafePointer(pointers[0])
+                    process.arguments = UnsafePointer(pointers.baseAddress)
+                    process.environment = UnsafePointer(environment.baseAddress)
+                    process.directory = -1
+                    process.descriptors = descriptors.baseAddress
+                    process.descriptor_count = Int32(descriptors.count)
+                    // Signals from the worker's terminal are the worker's to handle.
+                    process.new_session = 1
+                    return psb_spawn(&process)
+                }
+            }
+        }
+    }
+
+    /// What the reactor's thread talks to; holds no reference back to the spawner.
+    private final class Connection: Sendable {
+        let channel = OneValue<ControlChannel>()
+        let greeting = OneValue<Result<JSON, SandboxError>>()
+        private let state = Mutex(State())
+
+        func request(_ body: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> ControlMessage {
+            let reply = OneValue<Result<ControlMessage, SandboxError>>()
+            var body = body
+            let id = state.withLock { state -> Int in
+                defer { state.nextID += 1 }
+                state.replies[state.nextID] = reply
+                state.exits[state.nextID] = body["type"] == "start" ? OneValue() : nil
+                if let end = state.end { reply.set(.failure(SandboxError(.lost, end))) }
+                return state.nextID
+            }
+            body["id"] = JSON(id)
+            channel.current?.send(.object(body), descriptors: descriptors)
+            return try await reply.get().get()
+        }
+
+        /// The end of sandbox `id`; of one that is not known any more, at once.
+        func exit(of id: Int) -> OneValue<Exit> {
+            state.withLock { state in
+                if let exit = state.exits[id] { return exit }
+                let gone = OneValue<Exit>()
+                gone.set(Exit(status: -1, errors: ""))
+                return gone
+            }
+        }
+
+        func received(_ message: ControlMessage) {
+            for descriptor in message.descriptors { Glibc.close(descriptor) }
+            let body = message.body
+            let id = body["id"]?.int ?? 0
+            switch body["type"]?.string {
+            case "hello", "broken": greeting.set(.success(body))
+            case "started", "removed": state.withLock { $0.replies.removeValue(forKey: id) }?.set(.success(message))
+            case "failed":
+                let (reply, exit) = state.withLock { ($0.replies.removeValue(forKey: id), $0.exits.removeValue(forKey: id)) }
+                reply?.set(.failure(SandboxError(.startFailed, body["reason"]?.string ?? "unknown")))
+                exit?.set(Exit(status: -1, errors: ""))
+            case "exited":
+                let exit = Exit(status: body["status"]?.int ?? -1, errors: body["errors"]?.string ?? "")
+                state.withLock { $0.exits.removeValue(forKey: id) }?.set(exit)
+            default: break
+            }
+        }
+
+        func ended(_ reason: String) {
+            let (replies, exits) = state.withLock { state in
+                state.end = reason
+                defer {
+                    state.replies = [:]
+                    state.exits = [:]
+                }
+                return (Array(state.replies.values), Array(state.exits.values))
+            }
+            greeting.set(.failure(SandboxError(.unavailable, reason)))
+            for reply in replies { reply.set(.failure(SandboxError(.lost, reason))) }
+            for exit in exits { exit.set(Exit(status: -1, errors: reason)) }
+        }
+    }
+}

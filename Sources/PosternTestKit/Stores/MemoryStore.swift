@@ -1,0 +1,97 @@
+import ManagedAgentsAPI
+import PosternCore
+import Synchronization
+
+/// The store's twin: everything in memory, the same answers, nothing durable. For tests of what uses a store.
+package final class MemoryStore: Sendable {
+    struct Session {
+        var record: SessionRecord
+        var rows: [EventRow] = []
+
+        mutating func apply(_ settlement: Settlement) {
+            rows += settlement.rows
+            record.lastSequence += settlement.rows.count
+            record.status = settlement.status
+            record.usage = settlement.usage
+            record.updatedAt = settlement.updatedAt
+            if let title = settlement.title { record.title = title }
+            if let metadata = settlement.metadata { record.metadata = metadata }
+            if let agent = settlement.agent { record.agent = agent }
+            if let time = settlement.archivedAt { record.archivedAt = time }
+        }
+    }
+
+    struct State {
+        var sessions: [String: Session] = [:]
+        var work: [String: WorkRecord] = [:]
+        /// Every version, from 1.
+        var agents: [String: [AgentRecord]] = [:]
+        var environments: [String: EnvironmentRecord] = [:]
+        var keys: [String: KeyRecord] = [:]
+        var workspaces: [String: WorkspaceRecord] = [:]
+        var failure: StoreError?
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Makes every call fail with `error` until it is called with nil: a full disk, for tests of who uses the store.
+    package func fail(with error: StoreError?) { state.withLock { $0.failure = error } }
+
+    /// Runs `body` on the state. A body checks everything before it changes anything, so that what throws has changed nothing.
+    func with<Value: Sendable>(_ body: (inout State) throws(StoreError) -> Value) throws(StoreError) -> Value {
+        let answer: Result<Value, StoreError> = state.withLock { state in
+            if let failure = state.failure { return .failure(failure) }
+            do throws(StoreError) {
+                return .success(try body(&state))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try answer.get()
+    }
+
+    /// One page of `elements`, which are sorted in the list's order; `precedes` says whether a position lies before another in it.
+    static func page<Element>(
+        _ elements: [Element], from: PagePosition?, limit: Int, position: (Element) -> PagePosition,
+        precedes: (PagePosition, PagePosition) -> Bool
+    ) -> Page<Element> {
+        let limit = max(1, limit)
+        func backward(_ element: Element?) -> PagePosition? {
+            element.map { PagePosition(major: position($0).major, minor: position($0).minor, isBackward: true) }
+        }
+        guard let from else {
+            let page = Array(elements.prefix(limit))
+            return Page(elements: page, next: elements.count > limit ? page.last.map(position) : nil)
+        }
+        if from.isBackward {
+            let before = elements.filter { precedes(position($0), from) }
+            let page = Array(before.suffix(limit))
+            return Page(elements: page, next: page.last.map(position), previous: before.count > limit ? backward(page.first) : nil)
+        }
+        let after = elements.filter { precedes(from, position($0)) }
+        let page = Array(after.prefix(limit))
+        return Page(elements: page, next: after.count > limit ? page.last.map(position) : nil, previous: backward(page.first))
+    }
+
+    /// A page of a list by time, then id.
+    static func pageByTime<Element>(
+        _ elements: some Sequence<Element>, order: SortOrder = .descending, from: PagePosition?, limit: Int,
+        key: (Element) -> (time: Timestamp, id: String)
+    ) -> Page<Element> {
+        let precedes = { (left: PagePosition, right: PagePosition) -> Bool in
+            order == .ascending ? (left.major, left.minor) < (right.major, right.minor) : (left.major, left.minor) > (right.major, right.minor)
+        }
+        let position = { (element: Element) in PagePosition(major: key(element).time.microseconds, minor: key(element).id) }
+        let sorted = elements.sorted { precedes(position($0), position($1)) }
+        return page(sorted, from: from, limit: limit, position: position, precedes: precedes)
+    }
+}
+
+extension TimeRange {
+    func contains(_ time: Timestamp) -> Bool {
+        (after.map { time > $0 } ?? true) && (atOrAfter.map { time >= $0 } ?? true) && (before.map { time < $0 } ?? true)
+            && (atOrBefore.map { time <= $0 } ?? true)
+    }
+}
