@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -20,8 +21,14 @@ struct mount_attributes {
 enum { clone_tree = 1, attribute_idmap = 0x00100000 };
 
 int psb_private_mounts(void) {
-    if (unshare(CLONE_NEWNS) < 0) return -errno;
-    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+    int outer = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (outer < 0) return -errno;
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        int error = errno;
+        close(outer);
+        return -error;
+    }
+    return outer;
 }
 
 int psb_mount_tmpfs(const char *path, const char *options) {
@@ -30,9 +37,20 @@ int psb_mount_tmpfs(const char *path, const char *options) {
 
 int psb_bind(const char *source, const char *target) { return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0; }
 
-int psb_clone_mount(int directory) {
+int psb_clone_mount(int directory, int outer) {
+    int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (own < 0) return -errno;
+    if (setns(outer, CLONE_NEWNS) < 0) {
+        int error = errno;
+        close(own);
+        return -error;
+    }
     int tree = (int)syscall(SYS_open_tree, directory, "", AT_EMPTY_PATH | clone_tree | O_CLOEXEC);
-    return tree < 0 ? -errno : tree;
+    int error = errno;
+    // To go on in the wrong namespace is worse than to end.
+    if (setns(own, CLONE_NEWNS) < 0) abort();
+    close(own);
+    return tree < 0 ? -error : tree;
 }
 
 static int write_map(pid_t pid, const char *file, unsigned inside, unsigned outside) {

@@ -6,7 +6,7 @@ import PosternCore
 /// A value: copies share the database. `close()` ends it for all.
 package struct PosternStore: Sendable {
     let database: any SQLDatabase
-    private let sqlite: SQLiteDatabase
+    let sqlite: SQLiteDatabase
 
     /// What the store is opened for.
     package enum Purpose: Sendable {

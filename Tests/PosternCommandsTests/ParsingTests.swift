@@ -40,7 +40,7 @@ import Testing
             _ = try PosternCommand.parseAsRoot(["agents", "creat"])
             Issue.record("accepted")
         } catch {
-            #expect(PosternCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+            #expect(PosternCommand.exitCode(for: error).rawValue == CommandStatus.usage.rawValue)
         }
     }
 
@@ -62,6 +62,6 @@ import Testing
     @Test func everyKeyIsInTheReference() {
         let page = ConfigurationReference.page
         for key in ConfigurationKey.all { #expect(page.contains("`\(key.variable)`"), "\(key.name)") }
-        for status in ExitStatus.allCases { #expect(page.contains("| \(status.rawValue) |")) }
+        for status in CommandStatus.allCases { #expect(page.contains("| \(status.rawValue) |")) }
     }
 }

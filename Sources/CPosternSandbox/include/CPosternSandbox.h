@@ -126,7 +126,7 @@ int psb_events_wait(int events, int *ready, int capacity);
 
 // ---- mounts.c: the mount API
 
-/// Gives this process a mount namespace of its own from which nothing propagates back.
+/// Gives this process a mount namespace of its own from which nothing propagates back. The answer is a descriptor of the one it leaves.
 int psb_private_mounts(void);
 
 /// Mounts an empty tmpfs (nosuid, nodev, mode 0755) on `path`.
@@ -135,8 +135,9 @@ int psb_mount_tmpfs(const char *path, const char *options);
 /// Binds one file or folder on another, by path; for the spawner's own files.
 int psb_bind(const char *source, const char *target);
 
-/// A detached copy of the mount tree at `directory` (not recursive).
-int psb_clone_mount(int directory);
+/// A detached copy of the mount at `directory` (not recursive). The kernel copies mounts of one's own namespace only, and `directory`
+/// was opened by a process of namespace `outer` (psb_private_mounts), which is entered for that one call.
+int psb_clone_mount(int directory, int outer);
 
 /// Maps owner `disk_uid`:`disk_gid` of the detached mount to `shown_uid`:`shown_gid` (idmapped mount): files of the one appear as,
 /// and are written as, those of the other. -EINVAL where the file system cannot.

@@ -75,7 +75,7 @@ extension CommandError {
     init(_ error: ClientError, baseURL: String) {
         switch error {
         case .api(let failure):
-            let status: ExitStatus =
+            let status: CommandStatus =
                 switch failure.error.status {
                 case 401, 403: .refused
                 case 404: .notFound

@@ -21,14 +21,14 @@ package struct PosternCommand: AsyncParsableCommand {
             and then: postern sessions run --agent agent_… --environment env_… '$ uname -a'
 
             Exit statuses:
-            \(ExitStatus.reference)
+            \(CommandStatus.reference)
             """,
         version: PosternVersion.text,
         groupedSubcommands: [
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
-            CommandGroup(name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self]),
+            CommandGroup(name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
         ])
 
     package init() {}

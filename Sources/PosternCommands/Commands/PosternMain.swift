@@ -14,7 +14,7 @@ package enum PosternMain {
         let terminal = Terminal()
         if let refusal = SecretArgument.refusal(arguments) {
             terminal.complain(refusal)
-            exit(ExitStatus.usage.rawValue)
+            exit(CommandStatus.usage.rawValue)
         }
         do {
             var command = try PosternCommand.parseAsRoot(arguments)
@@ -23,20 +23,20 @@ package enum PosternMain {
             } else {
                 try command.run()
             }
-            exit(ExitStatus.success.rawValue)
+            exit(CommandStatus.success.rawValue)
         } catch let error as CommandError {
             terminal.complain(error.message)
             exit(error.status.rawValue)
         } catch let error as ConfigurationError {
             for problem in error.problems { terminal.complain(problem) }
-            exit(ExitStatus.configuration.rawValue)
+            exit(CommandStatus.configuration.rawValue)
         } catch let status as ExitCode {
             exit(status.rawValue)
         } catch {
             // Help, version and wrong arguments are the parser's to word.
             guard PosternCommand.exitCode(for: error) == .failure else { PosternCommand.exit(withError: error) }
             terminal.complain("\(error)")
-            exit(ExitStatus.failure.rawValue)
+            exit(CommandStatus.failure.rawValue)
         }
     }
 }

@@ -14,7 +14,7 @@ enum ConfigurationReference {
             for key in ConfigurationKey.all where key.section == section { lines.append(row(key)) }
         }
         lines += ["", "## Exit statuses", "", "| status | meaning |", "| --- | --- |"]
-        lines += ExitStatus.allCases.map { "| \($0.rawValue) | \($0.meaning) |" }
+        lines += CommandStatus.allCases.map { "| \($0.rawValue) | \($0.meaning) |" }
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -19,7 +19,7 @@ struct SessionFollower {
     private var seen: Set<String> = []
     /// Ids of the events that this run has sent. Until the first of them is processed, an idle is an older turn's.
     private var awaited: Set<String> = []
-    private var verdict: (ExitStatus, String)?
+    private var verdict: (CommandStatus, String)?
 
     init(client: ManagedAgentsClient, session: String, output: Output) {
         self.client = client
@@ -41,7 +41,7 @@ struct SessionFollower {
     ///   - events: sent once the stream is open.
     ///   - isNew: show the history too; false for a session whose earlier turns are none of this run's.
     ///   - stays: go on after the turn.
-    mutating func run(sending events: [JSON], isNew: Bool, stays: Bool = false) async throws -> (ExitStatus, String) {
+    mutating func run(sending events: [JSON], isNew: Bool, stays: Bool = false) async throws -> (CommandStatus, String) {
         var unsent = events
         var failures = 0
         var skipsHistory = !isNew

@@ -4,7 +4,7 @@ import PosternJSON
 package struct SessionOutcome: Sendable, Equatable {
     package enum Verdict: Sendable, Equatable {
         case goesOn
-        case over(ExitStatus, String)
+        case over(CommandStatus, String)
     }
 
     /// Calls that nobody but a client can answer, by event id: what they need.

@@ -17,7 +17,7 @@ package final class KeyService: Sendable {
     package let revocations: Revocations
     private let endLeases: @Sendable (_ keyID: String) async -> Void
     private let now: @Sendable () -> Timestamp
-    private let expiries = LeaseClock()
+    private let expiries = DeadlineClock()
 
     /// Look-ups of the last second, so that a busy key costs one read a second. Another process's revocation is seen after that second.
     private struct Cached {

@@ -8,7 +8,7 @@ struct EngineContext: Sendable {
     let provider: any ModelProvider
     let hub = EventHub()
     let signal = WorkSignal()
-    let leases = LeaseClock()
+    let leases = DeadlineClock()
     let limits: SessionLimits
     let source: StepSource
     let logger: Logger

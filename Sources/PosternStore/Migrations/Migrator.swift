@@ -6,8 +6,10 @@ struct Migrator {
     let database: any SQLDatabase
     let migrations: [Migration]
 
-    private static let table =
-        "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)"
+    private static let table = """
+        CREATE TABLE IF NOT EXISTS schema_migrations (
+            version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)
+        """
 
     /// Runs what is missing. Refuses a database that a newer Postern has written, or whose history is not ours.
     func migrate(at time: Timestamp) async throws(SQLFailure) {
@@ -29,8 +31,9 @@ struct Migrator {
             var reader = SQLRowReader(row)
             let (version, name, checksum) = (try reader.integer(), try reader.text(), try reader.text())
             guard let known = migrations.first(where: { $0.version == version }) else {
+                let newest = migrations.last?.version ?? 0
                 throw .unavailable(
-                    "the database has schema \(version) (\(name)), this Postern knows up to \(migrations.last?.version ?? 0): start a newer Postern or restore a backup")
+                    "the database has schema \(version) (\(name)), this Postern knows up to \(newest): use a newer Postern or restore a backup")
             }
             guard known.checksum == checksum else {
                 throw .unavailable("schema \(version) (\(name)) of the database is not the one that this Postern made: restore a backup")

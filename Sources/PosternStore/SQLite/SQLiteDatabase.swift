@@ -74,6 +74,11 @@ package final class SQLiteDatabase: SQLDatabase {
         }
     }
 
+    /// A setting (`PRAGMA`) of the connection that writes. Blocks.
+    func writerSetting(_ name: String) throws -> String? {
+        try pool.writeWithoutTransaction { try String.fetchOne($0, sql: "PRAGMA \(name)") }
+    }
+
     /// Waits for what is running and closes every connection; later calls answer `unavailable`. Blocks.
     package func close() throws(SQLFailure) {
         do {

@@ -80,10 +80,12 @@ package final class MemoryStore: Sendable {
         _ elements: some Sequence<Element>, order: SortOrder = .descending, from: PagePosition?, limit: Int,
         key: (Element) -> (time: Timestamp, id: String)
     ) -> Page<Element> {
-        let precedes = { (left: PagePosition, right: PagePosition) -> Bool in
+        func precedes(_ left: PagePosition, _ right: PagePosition) -> Bool {
             order == .ascending ? (left.major, left.minor) < (right.major, right.minor) : (left.major, left.minor) > (right.major, right.minor)
         }
-        let position = { (element: Element) in PagePosition(major: key(element).time.microseconds, minor: key(element).id) }
+        func position(_ element: Element) -> PagePosition {
+            PagePosition(major: key(element).time.microseconds, minor: key(element).id)
+        }
         let sorted = elements.sorted { precedes(position($0), position($1)) }
         return page(sorted, from: from, limit: limit, position: position, precedes: precedes)
     }

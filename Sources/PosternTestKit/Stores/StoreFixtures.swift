@@ -1,5 +1,6 @@
 import ManagedAgentsAPI
 import PosternCore
+import PosternJSON
 
 /// Records with plausible values, for tests and benchmarks of stores.
 package enum StoreFixtures {

@@ -13,6 +13,9 @@ struct RunFolder {
     /// Where a root spawner puts a session's folders; `nil` for an ordinary user, whose folders bubblewrap reaches itself.
     let mountPoints: (workspace: String, outputs: String)?
 
+    /// The mount namespace that the worker's descriptors belong to; -1 for an ordinary user.
+    let outerMounts: Int32
+
     var etc: String { "\(path)/etc" }
 
     private static let rootPath = "/run/postern"
@@ -22,7 +25,8 @@ struct RunFolder {
         let executable = String(decoding: own, as: UTF8.self)
         if isRoot {
             path = Self.rootPath
-            try Self.check("private mount namespace", psb_private_mounts())
+            outerMounts = psb_private_mounts()
+            try Self.check("private mount namespace", outerMounts)
             if mkdir(path, 0o755) < 0, errno != EEXIST { throw SystemFailure("mkdir \(path)") }
             try Self.check("tmpfs on \(path)", psb_mount_tmpfs(path, "size=16m,mode=755"))
             mountPoints = ("\(path)/workspace", "\(path)/outputs")
@@ -39,6 +43,7 @@ struct RunFolder {
             path = String(cString: made)
             program = executable
             mountPoints = nil
+            outerMounts = -1
         }
         try EtcFolder.make(at: etc)
     }

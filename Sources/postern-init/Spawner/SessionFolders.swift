@@ -55,9 +55,9 @@ enum SessionFolders {
         return Set((Posix.names(of: own) ?? []).compactMap { Posix.status(own, $0, follow: false)?.st_uid })
     }
 
-    /// A detached mount of `folder` in which its owner is `user`.
-    static func mount(_ folder: Folder, as user: uid_t) throws(SpawnerFailure) -> Int32 {
-        let tree = psb_clone_mount(folder.descriptor)
+    /// A detached mount of `folder` in which its owner is `user`; `outer` is the worker's mount namespace.
+    static func mount(_ folder: Folder, as user: uid_t, outer: Int32) throws(SpawnerFailure) -> Int32 {
+        let tree = psb_clone_mount(folder.descriptor, outer)
         guard tree >= 0 else { throw SpawnerFailure(text: "a folder of the session cannot be mounted: \(SystemError.reason(-tree))") }
         guard folder.user != user else { return tree }
         let result = psb_map_owner(tree, folder.user, folder.group, user, user)

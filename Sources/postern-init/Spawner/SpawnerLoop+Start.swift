@@ -71,13 +71,13 @@ extension SpawnerLoop {
         var mounts: [(tree: Int32, point: String)] = []
         if let points = run.mountPoints {
             do throws(SpawnerFailure) {
-                mounts.append((try SessionFolders.mount(workspace, as: user), points.workspace))
+                mounts.append((try SessionFolders.mount(workspace, as: user, outer: run.outerMounts), points.workspace))
             } catch {
                 user = try servedAsOwner(workspace, because: "its file system cannot map owners (\(error.text))")
-                mounts.append((try SessionFolders.mount(workspace, as: user), points.workspace))
+                mounts.append((try SessionFolders.mount(workspace, as: user, outer: run.outerMounts), points.workspace))
             }
             do throws(SpawnerFailure) {
-                mounts.append((try SessionFolders.mount(outputs, as: user), points.outputs))
+                mounts.append((try SessionFolders.mount(outputs, as: user, outer: run.outerMounts), points.outputs))
             } catch {
                 for mount in mounts { close(mount.tree) }
                 throw SpawnerFailure(text: "the tool outputs folder belongs to user \(outputs.user) and cannot be mapped to \(user): \(error.text)")

@@ -112,7 +112,7 @@ def at_rest(event: dict[str, Any]) -> bool:
 class Watch:
     """An open event stream; once entered, everything that happens is in it. It gives up after `patience` seconds of its life."""
 
-    patience = 60.0
+    patience = 30.0
 
     def __init__(self, http: httpx2.Client, path: str, deltas: tuple[str, ...], last_event_id: str | None) -> None:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": last_event_id} if last_event_id is not None else {})
@@ -123,18 +123,23 @@ class Watch:
         self.response = self._context.__enter__()
         if self.response.status_code != 200:
             raise RuntimeError(f"stream: {self.response.status_code} {self.response.read()[:500]!r}")
-        self._coming = frames(self.response.iter_text())
-        self._deadline = time.monotonic() + self.patience
+        self._coming = frames(self._chunks())
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._context.__exit__(*error)
 
+    def _chunks(self) -> Iterator[str]:
+        # Signs of life make no frame, so the time is looked at for each piece that arrives.
+        deadline = time.monotonic() + self.patience
+        for chunk in self.response.iter_text():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still waiting after {self.patience:g} s; seen: {[f.event for f in self.frames]}")
+            yield chunk
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for frame in self._coming:
             self.frames.append(frame)
-            if time.monotonic() > self._deadline:
-                raise TimeoutError(f"still waiting after {self.patience:g} s; seen: {[f.event for f in self.frames]}")
             if frame.event != "ping":
                 yield frame.json
 

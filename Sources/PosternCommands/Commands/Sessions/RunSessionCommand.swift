@@ -55,7 +55,7 @@ extension ClientOptions {
     var output: SessionFollower.Output { json ? .json(Terminal()) : .text(Terminal()) }
 
     /// The closing line on standard error.
-    func finish(_ follower: SessionFollower, _ status: ExitStatus, _ reason: String, wall: Duration) {
+    func finish(_ follower: SessionFollower, _ status: CommandStatus, _ reason: String, wall: Duration) {
         let terminal = show.terminal
         if status != .success { terminal.complain("session \(follower.session): \(reason)") }
         terminal.note(json ? follower.summary.json(wall: wall).text : "\n" + follower.summary.line(wall: wall))

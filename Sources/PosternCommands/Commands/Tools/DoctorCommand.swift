@@ -29,7 +29,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 baseURL: try configuration.required(.clientBaseURL), caFile: configuration.text(.clientCAFile), proxy: environment["HTTPS_PROXY"])
         }
         print(findings)
-        if findings.contains(where: { $0.verdict == .missing }) { throw ExitStatus.checkFailed.code }
+        if findings.contains(where: { $0.verdict == .missing }) { throw CommandStatus.checkFailed.code }
     }
 
     private func print(_ findings: [Finding]) {

@@ -81,7 +81,7 @@ struct RunSandboxCommand: AsyncParsableCommand {
             }
             defer { group.cancelAll() }
             while let status = try await group.next() { if let status { return status } }
-            return ExitStatus.interrupted.rawValue
+            return CommandStatus.interrupted.rawValue
         }
     }
 }

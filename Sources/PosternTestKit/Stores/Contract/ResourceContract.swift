@@ -1,5 +1,6 @@
 import ManagedAgentsAPI
 import PosternCore
+import PosternJSON
 
 extension StoreContract {
     private typealias Make = StoreFixtures

@@ -8,7 +8,8 @@ extension StoreContract {
     static let sessionCases: [Case] = [
         Case("a new session is found whole") { store in
             var session = Make.session("sesn_1", rows: 2)
-            session.usage = SessionUsage(tokens: ModelUsage(input: 1, output: 2, cacheRead: 3, cacheCreation5m: 4, cacheCreation1h: 5), activeMicroseconds: 6)
+            session.usage = SessionUsage(
+                tokens: ModelUsage(input: 1, output: 2, cacheRead: 3, cacheCreation5m: 4, cacheCreation1h: 5), activeMicroseconds: 6)
             session.title = nil
             session.metadata = ["b": "1", "a": .string("ü\u{0}\"")]
             let rows = [Make.row(1, view: .received), Make.row(2)]

@@ -1,13 +1,14 @@
 import ManagedAgentsAPI
 import PosternCore
+import PosternJSON
 
 extension StoreContract {
     private typealias Make = StoreFixtures
 
     /// Stores a session with that work item.
-    private static func add(_ store: any Store, _ id: String, environment: String = "env_1", at second: Int, _ change: (inout WorkRecord) -> Void = { _ in })
-        async throws
-    {
+    private static func add(
+        _ store: any Store, _ id: String, environment: String = "env_1", at second: Int, _ change: (inout WorkRecord) -> Void = { _ in }
+    ) async throws {
         var work = Make.work(id, environment: environment, at: second)
         change(&work)
         try await store.create(Make.session(id, environment: environment, at: second), rows: [], work: work)
@@ -34,10 +35,11 @@ extension StoreContract {
             try await refused(.conflict) { [unknown] () async throws(StoreError) in try await store.update(unknown) }
             try equal(try await store.work("sesn_1"), work)
         },
-        Case("the next item is the oldest that is free, the worker's own first") { store in
+        Case("the next item is the oldest that is free, the worker's own first") { (store: any Store) async throws in
             let now = Make.time(100)
             func next(_ worker: String?, _ environment: String = "env_1", reclaimBefore: Timestamp = Make.time(0)) async throws -> String? {
-                try await store.nextQueued(environmentID: environment, workerID: worker, reclaimBefore: reclaimBefore)?.sessionID
+                let item = try await store.nextQueued(environmentID: environment, workerID: worker, reclaimBefore: reclaimBefore)
+                return item?.sessionID
             }
             try expect(try await next(nil) == nil, "an item in an empty queue")
             try await add(store, "c", at: 3)

@@ -1,11 +1,11 @@
 import ManagedAgentsAPI
 import Synchronization
 
-/// One timer for all leases: sleeps until the soonest may have run out, then names its session. A lease that was extended meanwhile is found
-/// alive by whoever is told, and watched on.
-final class LeaseClock: Sendable {
+/// One timer for many deadlines, such as the ends of leases or of keys: sleeps until the soonest, then names it. What was prolonged
+/// meanwhile is found alive by whoever is told, and watched on.
+final class DeadlineClock: Sendable {
     private struct State {
-        /// Session → when its lease ends, as last heard.
+        /// Id → when it is due, as last heard.
         var deadlines: [String: Timestamp] = [:]
         var wake: CheckedContinuation<Void, Never>?
         var soonest: Timestamp?
@@ -13,9 +13,9 @@ final class LeaseClock: Sendable {
 
     private let state = Mutex(State())
 
-    func watch(_ sessionID: String, until deadline: Timestamp) {
+    func watch(_ id: String, until deadline: Timestamp) {
         let wake = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            state.deadlines[sessionID] = deadline
+            state.deadlines[id] = deadline
             guard state.soonest.map({ deadline < $0 }) ?? true else { return nil }
             defer { state.wake = nil }
             return state.wake
@@ -23,11 +23,11 @@ final class LeaseClock: Sendable {
         wake?.resume()
     }
 
-    func forget(_ sessionID: String) {
-        state.withLock { _ = $0.deadlines.removeValue(forKey: sessionID) }
+    func forget(_ id: String) {
+        state.withLock { _ = $0.deadlines.removeValue(forKey: id) }
     }
 
-    /// Calls `expired` for each lease whose end has passed, until the task is cancelled.
+    /// Calls `expired` for each deadline that has passed, until the task is cancelled.
     func run(now: @Sendable () -> Timestamp, expired: @Sendable (String) async -> Void) async {
         while !Task.isCancelled {
             let time = now()

@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// The exit statuses of `postern`, all of them. Where there is a convention (sysexits.h, `env`, shells) it is kept.
-package enum ExitStatus: Int32, Sendable, CaseIterable {
+package enum CommandStatus: Int32, Sendable, CaseIterable {
     case success = 0
     /// The API refused the request, or something failed that has no status of its own.
     case failure = 1
@@ -55,10 +55,10 @@ package enum ExitStatus: Int32, Sendable, CaseIterable {
 
 /// A failure with its status; the message goes to standard error as `postern: …`.
 package struct CommandError: Error, CustomStringConvertible {
-    package var status: ExitStatus
+    package var status: CommandStatus
     package var message: String
 
-    package init(_ status: ExitStatus, _ message: String) {
+    package init(_ status: CommandStatus, _ message: String) {
         self.status = status
         self.message = message
     }
