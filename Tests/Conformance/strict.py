@@ -22,6 +22,9 @@ from anthropic._models import BaseModel, UnionDiscriminator
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 #: Fields that were recorded on the wire although the SDK's model lacks them, or that hold a value of null only.
 KNOWN_EXTRAS: dict[str, set[str]] = {"BetaSelfHostedWork": {"actor"}}
+#: Models are described by their provider, whose times have no fraction.
+PROVIDERS_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+PROVIDERS = {"BetaModelInfo"}
 #: Recorded: a value or absent, never null.
 NEVER_NULL = {"session_thread_id"}
 
@@ -104,10 +107,14 @@ def _model(value: Any, model: type[BaseModel], where: str) -> list[str]:
         elif value[key] is None and key in NEVER_NULL:
             found.append(f"{where}.{key}: null instead of absent")
         else:
-            found += problems(value[key], hints(model)[name], f"{where}.{key}")
+            found += [p for p in problems(value[key], hints(model)[name], f"{where}.{key}") if not _is_providers_time(model, value[key])]
     for key in value.keys() - known - KNOWN_EXTRAS.get(model.__name__, set()):
         found.append(f"{where}.{key}: unknown field of {model.__name__}")
     return found
+
+
+def _is_providers_time(model: type[BaseModel], value: Any) -> bool:
+    return model.__name__ in PROVIDERS and isinstance(value, str) and PROVIDERS_TIME.fullmatch(value) is not None
 
 
 def _any_of(value: Any, members: list[Any], where: str) -> list[str]:

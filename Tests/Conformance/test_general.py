@@ -110,7 +110,7 @@ def test_bodies_that_are_no_objects(control: Control, path: str, body: bytes) ->
     refused(control.http.post(path, content=body, headers={"content-type": "application/json"}), 400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer "}, {"authorization": "Basic eDp5"}, {"x-api-key": "wrong"}, {"x-api-key": ""}])
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer"}, {"authorization": "Basic eDp5"}, {"x-api-key": "wrong"}, {"x-api-key": ""}])
 def test_no_or_wrong_credential(control: Control, headers: dict[str, str]) -> None:
     refused(httpx2.get(f"{control.url}/v1/agents", headers=headers), 401, "authentication_error")
 

@@ -219,7 +219,9 @@ def test_session_usage_and_stats_grow(api: Any, control: Control, place: Place) 
     session = make(api, place)
     control.turn(session.id, "hello")
     after = api.call(lambda c: c.beta.sessions.retrieve(session.id))
-    assert after.usage.input_tokens > 0 and after.usage.output_tokens > 0
+    created = after.usage.cache_creation
+    assert after.usage.input_tokens + created.ephemeral_5m_input_tokens + created.ephemeral_1h_input_tokens > 0
+    assert after.usage.output_tokens > 0
     assert after.stats.active_seconds is not None
 
 

@@ -47,7 +47,7 @@ def test_previews(api: Any, control: Control, place: Place) -> None:
     assert starts[1].event.id == message.id
     deltas = [e for e in seen if e.type == "event_delta"]
     assert deltas and {d.event_id for d in deltas} == {message.id}
-    assert "".join(d.delta.content.text for d in deltas) == message.content[0].text
+    assert "".join(d.delta.content.text for d in deltas) == "".join(block.text for block in message.content)
     order = [e.type for e in seen]
     assert order.index("event_delta") < order.index("agent.message")
     assert "event_start" not in {e["type"] for e in control.events(session)}, "previews are never stored"

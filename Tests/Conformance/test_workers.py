@@ -61,8 +61,10 @@ def test_bash_inputs(control: Control, places: dict[str, Place]) -> None:
     assert got[4][0] and "timed out after 0.3s" in got[4][1]
 
 
-def test_no_secret_in_the_environment(control: Control, places: dict[str, Place]) -> None:
-    assert run(control, places["free"], "$ env | grep -c '^ANTHROPIC_\\|^POSTERN_'")[0][1].strip() == "0"
+def test_no_secret_in_the_environment(control: Control, worker: str, places: dict[str, Place]) -> None:
+    # The official worker does not know the other prefix.
+    names = "^ANTHROPIC_" if worker == "official" else "^ANTHROPIC_\\|^POSTERN_"
+    assert run(control, places["free"], f"$ env | grep -c '{names}'")[0][1].strip() == "0"
 
 
 def test_files(control: Control, places: dict[str, Place]) -> None:
@@ -120,9 +122,9 @@ def test_confirmation(control: Control, places: dict[str, Place]) -> None:
     with control.watch(session) as stream:
         control.say(session, "$ echo allowed\n\n$ echo denied")
         for verdict in ("allow", "deny"):
-            idle = stream.until(lambda e: e["type"] == "session.status_idle" and e["stop_reason"]["type"] == "requires_action")[-1]
-            for call in idle["stop_reason"]["event_ids"]:
-                control.send(session, {"type": "user.tool_confirmation", "tool_use_id": call, "result": verdict})
+            call = stream.until(lambda e: e["type"] == "agent.tool_use")[-1]
+            assert call["evaluated_permission"] == "ask"
+            control.send(session, {"type": "user.tool_confirmation", "tool_use_id": call["id"], "result": verdict})
         stream.until(at_rest)
     assert [content[0]["text"] for _, content in results(control, session)] == ["allowed"]
     denied = [e for e in control.events(session) if e["type"] == "agent.tool_result"]

@@ -2,6 +2,7 @@ import HTTPTypes
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
+import PosternTestKit
 import Testing
 
 @testable import PosternServer
@@ -21,8 +22,7 @@ import Testing
         var testDescription: String { "\(method) \(path) \(body ?? "")" }
 
         init(
-            _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, _ status: Int, _ type: String = "invalid_request_error", _ message: String?,
-            retry: String? = "false"
+            _ method: HTTPRequest.Method, _ path: String, _ body: String?, _ status: Int, _ type: String, _ message: String?, retry: String? = "false"
         ) {
             self.method = method
             self.path = path
@@ -31,6 +31,10 @@ import Testing
             self.type = type
             self.message = message
             self.retry = retry
+        }
+
+        init(_ method: HTTPRequest.Method, _ path: String, _ status: Int, _ type: String, _ message: String?, retry: String? = "false") {
+            self.init(method, path, nil, status, type, message, retry: retry)
         }
     }
 

@@ -2,6 +2,7 @@ import HTTPTypes
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
+import PosternTestKit
 import Testing
 
 @testable import PosternServer

@@ -8,9 +8,8 @@ import Testing
 
     @Test func aCommitIsOnTheDiskWhenItReturns() async throws {
         try await withStore { store in
-            #expect(try store.sqlite.writerSetting("synchronous") == "2")
-            #expect(try store.sqlite.writerSetting("journal_mode") == "wal")
-            #expect(try store.sqlite.writerSetting("foreign_keys") == "1")
+            let settings = try ["synchronous", "journal_mode", "foreign_keys"].map { try store.sqlite.writerSetting($0) }
+            #expect(settings == ["2", "wal", "1"])
         }
     }
 

@@ -70,15 +70,30 @@ struct SandboxBench {
             name: "command in a warm sandbox", unit: "ms", samples: own, peerName: "posix_spawn outside", peer: peer, sense: "cost", floor: 3, aim: 1.5)
     }
 
-    /// Bubblewrap with the namespaces and binds of a session's sandbox and nothing of ours in it.
+    /// Bubblewrap with the namespaces and binds of a session's sandbox (postern-init, BubblewrapPlan) and nothing of ours in it.
     private static func bareBubblewrap(_ path: String, _ folder: String) -> [String] {
-        var arguments = [path, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+        var arguments = [
+            path, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup", "--die-with-parent",
+            "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", "--hostname", "sandbox", "--uid", "1000", "--gid", "1000",
+            "--ro-bind", "/usr", "/usr",
+        ]
         for name in ["bin", "sbin", "lib", "lib64"] where TextFile.exists("/\(name)") { arguments += ["--symlink", "usr/\(name)", "/\(name)"] }
-        arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]
-        for name in ["passwd", "group", "hosts", "ld.so.cache", "nsswitch.conf"] where TextFile.exists("/etc/\(name)") {
+        arguments += ["--tmpfs", "/etc"]
+        for name in ["alternatives", "ld.so.cache", "localtime", "ssl"] where TextFile.exists("/etc/\(name)") {
             arguments += ["--ro-bind", "/etc/\(name)", "/etc/\(name)"]
         }
-        return arguments + ["--bind", folder, "/workspace", "--chdir", "/workspace", "/bin/true"]
+        arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+        for name in ["keys", "key-users", "kallsyms", "timer_list", "sysrq-trigger"] where TextFile.exists("/proc/\(name)") {
+            arguments += ["--ro-bind", "/dev/null", "/proc/\(name)"]
+        }
+        for name in ["acpi", "scsi", "asound"] where TextFile.exists("/proc/\(name)") {
+            arguments += ["--tmpfs", "/proc/\(name)", "--remount-ro", "/proc/\(name)"]
+        }
+        return arguments + [
+            "--dev", "/dev", "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "../tmp", "/var/tmp",
+            "--tmpfs", "/home/agent", "--bind", folder, "/workspace", "--bind", folder, "/mnt/session/tool_outputs", "--chdir", "/workspace",
+            "--remount-ro", "/", "--", "/bin/true",
+        ]
     }
 
     /// Milliseconds from `posix_spawn` to the end of the program. Blocks the thread: it is a bench, and nothing else runs.

@@ -16,15 +16,15 @@ struct Fixture: Sendable {
     let store = MemoryStore()
     let engine: SessionEngine
     let services: ServerServices
-    let configuration: ServerConfiguration
+    let configuration: PosternServer.ServerConfiguration
     let responder: APIResponder
     let admin: String
     let workspaceID: String
 
     init(
-        provider: any ModelProvider = OneAnswer(), configure: (inout ServerConfiguration) -> Void = { _ in }
+        provider: any ModelProvider = OneAnswer(), configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
     ) async throws {
-        var configuration = ServerConfiguration(port: 0)
+        var configuration = PosternServer.ServerConfiguration(port: 0)
         configure(&configuration)
         self.configuration = configuration
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -9,5 +9,5 @@ struct StoreCommand: AsyncParsableCommand {
 
             Example: postern store backup --data /var/lib/postern /backup/postern-$(date +%F).sqlite
             """,
-        subcommands: [BackupStoreCommand.self])
+        subcommands: [CheckStoreCommand.self, BackupStoreCommand.self])
 }
