@@ -69,5 +69,11 @@ package enum SmallFile {
         }
         guard fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
         guard rename(temporary, path) == 0 else { throw FileError("put in place", path) }
+        // The name itself must be on the disk too.
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { throw FileError("open", folder) }
+        defer { close(parent) }
+        guard fsync(parent) == 0 else { throw FileError("flush", folder) }
     }
 }

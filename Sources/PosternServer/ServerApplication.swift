@@ -47,7 +47,7 @@ func makeRouteTable(configuration: ServerConfiguration, services: ServerServices
     }
     let api =
         AgentRoutes(agents: services.agents).routes
-        + EnvironmentRoutes(environments: services.environments).routes
+        + EnvironmentRoutes(environments: services.environments, sessions: services.sessions, work: work).routes
         + WorkRoutes(work: work, environments: services.environments, revocations: revocations).routes
         + SessionRoutes(sessions: services.sessions, agents: services.agents, environments: services.environments).routes
         + EventRoutes(sessions: services.sessions, streams: streams, maximumEvents: configuration.maximumEventsPerRequest).routes

@@ -65,7 +65,7 @@ def run(scenario: Scenario, *, kills: int, sessions: int, seed: int, say: Callab
     done: Counter[str] = Counter()
     began = time.monotonic()
     with Postern("postern-faults") as postern:
-        postern.serve("--lease-seconds", "3")
+        postern.serve("--lease-seconds", "5")
         control = Control(postern.url, postern.admin_key)
         metadata = {} if scenario.at_most_once else {"postern.redelivery": "at_least_once"}
         place = control.place(environment={"metadata": metadata})

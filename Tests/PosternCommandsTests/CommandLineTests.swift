@@ -26,8 +26,10 @@ final class CommandLineTests {
 
     @Test(arguments: [
         (["--version"], CommandStatus.success), (["agents", "creat"], .usage), (["worker", "poll", "--environment-key", "ek"], .usage),
-        (["agents", "list"], .refused), (["serve", "--listen", "0.0.0.0:0", "--model-base-url", "http://127.0.0.1:9"], .configuration), (["serve"], .configuration),
-        (["store", "backup", "--data", "nowhere", "copy.sqlite"], .failure), (["sandbox", "run", "--env", "POSTERN_X=1", "--", "true"], .sandboxFailed),
+        (["agents", "list"], .refused), (["serve", "--listen", "0.0.0.0:0", "--model-base-url", "http://127.0.0.1:9"], .configuration),
+        (["serve"], .configuration),
+        (["store", "backup", "--data", "nowhere", "copy.sqlite"], .failure),
+        (["sandbox", "run", "--env", "POSTERN_X=1", "--", "true"], .sandboxFailed),
     ])
     func commandsEndWithTheDocumentedStatus(arguments: [String], status: CommandStatus) async throws {
         let (output, ended) = try await run(arguments)

@@ -62,7 +62,7 @@ import Testing
         summary.consume(["type": "user.tool_result", "is_error": true, "content": []])
         #expect(
             summary.line(wall: .milliseconds(1540))
-                == "1 turns · 1 tool calls (1 failed) · 15 (+ 7 from cache) tokens in, 3 out · 7 B into the perimeter, 2 B out · 1.5 s")
+                == "1 turn · 1 tool call (1 failed) · 15 (+ 7 from cache) tokens in, 3 out · 7 B into the perimeter, 2 B out · 1.54 s")
     }
 
     @Test func tablesAlign() {

@@ -1,6 +1,7 @@
 import Glibc
 import PosternJSON
 import PosternSandbox
+import PosternSandboxWire
 import Testing
 
 @Suite struct FileToolTests {

@@ -1,5 +1,6 @@
 import PosternJSON
 import PosternSandbox
+import PosternSandboxWire
 import Testing
 
 @Suite struct ShellTests {
@@ -79,7 +80,7 @@ import Testing
             #expect(outcome.text == "started")
             #expect(outcome.duration < .seconds(5))
             #expect(try await box.sh("jobs -r | wc -l") == "1")
-            print("YES", try await box.bash("yes & sleep 0.05; kill %2; wait %2").text.prefix(300))
+            #expect(try await box.bash("yes & sleep 0.05; kill %2; wait %2").text.contains("y\ny\n"))
             #expect(try await box.call("bash", ["restart": true]).text == "bash session restarted")
             #expect(try await box.sh("jobs -r | wc -l; for f in /proc/[0-9]*/comm; do cat $f; done | grep -c sleep") == "0\n0")
         }
@@ -119,7 +120,8 @@ import Testing
         try await Box.with(change: { spec, _ in spec.environment = [("GREETING", "hello there"), ("PS1", "x")] }) { box in
             #expect(try await box.sh("echo $GREETING") == "hello there")
             let names = try await box.sh("env | cut -d= -f1 | sort | tr '\\n' ' '")
-            print("ENV", names)
+            // Bash drops PS1 and PS2 itself when it is not interactive.
+            #expect(names == "GREETING HOME LANG LOGNAME PATH PWD SHELL SHLVL TERM TMPDIR USER _ ")
         }
         for name in ["ANTHROPIC_API_KEY", "anthropic_x", "POSTERN_TOKEN", "A=B", "", "1A"] {
             await #expect(throws: SandboxError.self) {

@@ -76,7 +76,7 @@ import Testing
     @Test func environmentsWithWorkAreKept() async throws {
         let server = try await Fixture()
         let environment = try await server.environment()
-        _ = try await server.session(try await server.agent(), environment)
+        let session = try await server.session(try await server.agent(), environment)
         let queued = try await server.call(.delete, "/v1/environments/\(environment)")
         #expect(queued.status == 409 && queued.type == "invalid_request_error")
         #expect(
@@ -84,6 +84,7 @@ import Testing
                 == "Cannot delete self-hosted environment with work in the queue. Either archive the environment first to allow the queue to drain, or use force=true to delete immediately.")
         let forced = try await server.call(.delete, "/v1/environments/\(environment)?force=true")
         #expect(forced.status == 200, "\(forced.text)")
+        #expect(try await server.call(.get, "/v1/sessions/\(session)").json["status"] == "terminated", "archived, and still there to read")
 
         let leased = try await server.leasedSession()
         let busy = try await server.call(.delete, "/v1/environments/\(leased.environment)")

@@ -17,7 +17,8 @@ struct BenchRow: Sendable {
     var json: JSON {
         [
             "name": .string(name), "unit": .string(unit), "samples": .array(samples.map(JSON.double)), "peer_name": .string(peerName),
-            "peer": .array(peer.map(JSON.double)), "sense": .string(sense), "floor": floor.map(JSON.double) ?? .null, "aim": aim.map(JSON.double) ?? .null,
+            "peer": .array(peer.map(JSON.double)), "sense": .string(sense), "floor": floor.map(JSON.double) ?? .null,
+            "aim": aim.map(JSON.double) ?? .null,
             "note": .string(note),
         ]
     }

@@ -67,7 +67,8 @@ struct SandboxBench {
         }
         await sandbox.stop()
         return BenchRow(
-            name: "command in a warm sandbox", unit: "ms", samples: own, peerName: "posix_spawn outside", peer: peer, sense: "cost", floor: 3, aim: 1.5)
+            name: "command in a warm sandbox", unit: "ms", samples: own, peerName: "posix_spawn outside", peer: peer, sense: "cost", floor: 3,
+            aim: 1.5)
     }
 
     /// Bubblewrap with the namespaces and binds of a session's sandbox (postern-init, BubblewrapPlan) and nothing of ours in it.

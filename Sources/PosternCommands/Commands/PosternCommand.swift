@@ -28,7 +28,8 @@ package struct PosternCommand: AsyncParsableCommand {
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
-            CommandGroup(name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
+            CommandGroup(
+                name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
         ])
 
     package init() {}

@@ -37,7 +37,7 @@ package struct SessionSummary: Sendable, Equatable {
     package func line(wall: Duration) -> String {
         let failed = failedCalls > 0 ? " (\(failedCalls) failed)" : ""
         let cached = cacheReadTokens > 0 ? " (+ \(cacheReadTokens) from cache)" : ""
-        return "\(modelRequests) turns · \(toolCalls) tool calls\(failed) · \(inputTokens)\(cached) tokens in, \(outputTokens) out · "
+        return "\(Self.counted(modelRequests, "turn")) · \(Self.counted(toolCalls, "tool call"))\(failed) · \(inputTokens)\(cached) tokens in, \(outputTokens) out · "
             + "\(Self.size(bytesIn)) into the perimeter, \(Self.size(bytesOut)) out · \(Self.seconds(wall))"
     }
 
@@ -58,7 +58,9 @@ package struct SessionSummary: Sendable, Equatable {
         }
     }
 
-    static func seconds(_ duration: Duration) -> String { "\(decimal(duration / .seconds(1))) s" }
+    static func seconds(_ duration: Duration) -> String { "\((duration / .milliseconds(10)).rounded() / 100) s" }
+
+    private static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
     private static func decimal(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 }

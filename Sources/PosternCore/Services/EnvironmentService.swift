@@ -77,7 +77,7 @@ package final class EnvironmentService: Sendable {
         return record
     }
 
-    /// - Parameter force: Deletes in spite of sessions and queued work; the sessions stay readable.
+    /// - Parameter force: Deletes in spite of queued work. Sessions must have been archived all the same; archived ones stay readable.
     package func delete(_ id: String, force: Bool, workspaceID: String) async throws(APIError) {
         _ = try await environment(id, workspaceID: workspaceID)
         if !force {
@@ -92,7 +92,15 @@ package final class EnvironmentService: Sendable {
                 throw .conflict("Environment has \(sessions) active sessions. Use force=true to delete anyway.")
             }
         }
-        let existed = try await stored { () async throws(StoreError) in try await store.deleteEnvironment(id) }
+        let existed: Bool
+        do {
+            existed = try await store.deleteEnvironment(id)
+        } catch .conflict {
+            // A session was created after the count.
+            throw .conflict("Environment has active sessions. Use force=true to delete anyway.")
+        } catch {
+            throw error.apiError
+        }
         guard existed else { throw .notFound("Environment \(id) not found.") }
     }
 

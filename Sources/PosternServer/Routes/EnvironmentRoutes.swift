@@ -6,6 +6,8 @@ import PosternJSON
 /// `/v1/environments` (contract section 2.2).
 struct EnvironmentRoutes {
     let environments: EnvironmentService
+    let sessions: SessionService
+    let work: WorkService
 
     var routes: [Route] {
         let environments = environments
@@ -36,9 +38,30 @@ struct EnvironmentRoutes {
             Route(.delete, "/v1/environments/{environment_id}", .client(.developer), "Delete an environment", query: ["force"]) {
                 call async throws(APIError) in
                 let id = try call.parameter("environment_id")
-                try await environments.delete(id, force: try call.query.bool("force") ?? false, workspaceID: try call.workspaceID())
+                let force = try call.query.bool("force") ?? false
+                if force { try await endSessions(of: id, call) }
+                try await environments.delete(id, force: force, workspaceID: try call.workspaceID())
                 return .json(["id": .string(id), "type": "environment_deleted"] as JSONObject)
             },
         ]
+    }
+
+    /// Interrupts and archives every session of an environment that is to be deleted in spite of them. Each has one work item, so the queue lists them.
+    private func endSessions(of id: String, _ call: Call) async throws(APIError) {
+        let workspace = try call.workspaceID()
+        _ = try await environments.environment(id, workspaceID: workspace)
+        var position: PagePosition?
+        repeat {
+            let page = try await work.list(environmentID: id, from: position, limit: 100)
+            for item in page.elements {
+                let session = try await sessions.session(item.sessionID, workspaceID: workspace)
+                guard session.archivedAt == nil else { continue }
+                if session.status == .running || session.status == .rescheduling {
+                    _ = try await sessions.send([.interrupt(threadID: nil)], to: session.id, by: try call.caller())
+                }
+                _ = try await sessions.archive(session.id, workspaceID: workspace)
+            }
+            position = page.next
+        } while position != nil
     }
 }

@@ -1,0 +1,60 @@
+import ManagedAgentsClient
+import PosternTelemetry
+
+/// The settings of `worker poll` and `worker run`, checked against one another.
+struct WorkerSettings: Sendable {
+    var environmentID: String
+    /// Nil when the item's own secret is all there is.
+    var environmentKey: Secret?
+    var baseURL: BaseURL
+    var proxy: Proxy?
+    var caFile: String?
+    /// Nil: made up once and kept in the state folder.
+    var workerID: String?
+    var workdir: String
+    var workspaceSource: String?
+    var sharedWorkspace: String?
+    var maximumSessions: Int
+    /// Nil keeps a session for ever.
+    var maximumIdle: Duration?
+    var sandbox: String
+    var offloadThreshold: Int
+    var logs: LogWriter
+
+    init(_ configuration: Configuration) throws {
+        environmentID = try configuration.required(.environmentID)
+        environmentKey = try Self.key(configuration)
+        do {
+            baseURL = try BaseURL(configuration.required(.baseURL))
+            proxy = try configuration.text(.proxy).map { try Proxy($0) }
+        } catch let error as BaseURL.Invalid {
+            throw ConfigurationError("base_url: \(error)")
+        } catch let error as Proxy.Invalid {
+            throw ConfigurationError("proxy: \(error)")
+        }
+        caFile = configuration.text(.caFile)
+        workerID = configuration.text(.workerID)
+        workdir = TextFile.absolute(try configuration.required(.workdir))
+        workspaceSource = try configuration.text(.workspaceSource).map { try Self.folder($0, .workspaceSource) }
+        sharedWorkspace = try configuration.text(.sharedWorkspace).map { try Self.folder($0, .sharedWorkspace) }
+        guard workspaceSource == nil || sharedWorkspace == nil else {
+            throw ConfigurationError("workspace_source and shared_workspace exclude each other: sessions get copies, or they share one folder")
+        }
+        maximumSessions = try configuration.integer(.maxSessions)
+        let idle = try configuration.integer(.maxIdle)
+        maximumIdle = idle == 0 ? nil : .seconds(idle)
+        sandbox = try configuration.required(.sandbox)
+        offloadThreshold = try configuration.integer(.offloadThreshold)
+        logs = try LogWriter(configuration, format: .workerLogFormat, level: .workerLogLevel)
+    }
+
+    private static func key(_ configuration: Configuration) throws -> Secret? {
+        if let file = configuration.text(.environmentKeyFile) { return Secret(try TextFile.readSecret(file)) }
+        return configuration.text(.environmentKey).map(Secret.init)
+    }
+
+    private static func folder(_ path: String, _ key: ConfigurationKey) throws -> String {
+        guard TextFile.exists(path) else { throw ConfigurationError("\(key.name): there is no folder \(path)") }
+        return TextFile.resolved(path)
+    }
+}

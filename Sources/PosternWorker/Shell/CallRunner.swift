@@ -1,0 +1,127 @@
+import Logging
+import ManagedAgentsClient
+import PosternAudit
+import PosternGate
+import PosternJSON
+import PosternSandbox
+
+/// Runs one call from intent to accepted result.
+struct CallRunner: Sendable {
+    static let unknownText = "The worker was stopped while this call ran; its outcome is unknown and it was not repeated."
+    static let drainedText = "The call was cancelled because the worker is shutting down; it may have taken effect in part."
+
+    let item: WorkItem
+    let client: ManagedAgentsClient
+    let sandbox: SandboxHolder
+    let journal: SessionJournal
+    let gate: ResultGate
+    let lease: Lease
+    let toolTimeout: Duration
+    let pacing: Pacing
+    let statistics: StatisticsBox
+    let logger: Logger
+
+    /// The result of a call, ready to be sent; `nil` when it was dropped. Throws when nothing can be recorded: then nothing may go on.
+    func execute(_ call: ToolCall, _ control: RunningCall) async throws -> PassedResult? {
+        let gateCall = gateCall(call)
+        let passed: PassedResult
+        switch journal.known.disposition(of: call.id) {
+        case .send(let event): return try await gate.readmit(event: event, of: gateCall)
+        case .unknown:
+            statistics.update { $0.unknownCalls += 1 }
+            passed = try await gate.pass(.failure(Self.unknownText, reason: "outcome unknown after a restart"), of: gateCall)
+        case .run:
+            // Both records are on the disk before anything happens.
+            async let audited: Void = gate.intend(gateCall, input: call.input)
+            async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
+            _ = try await (audited, journalled)
+            let result = await run(call, control)
+            if control.isDropped {
+                try await journal.append(.settled(callID: call.id))
+                return nil
+            }
+            statistics.update { statistics in
+                statistics.calls += 1
+                if result.isError { statistics.failedCalls += 1 }
+            }
+            passed = try await gate.pass(result, of: gateCall)
+        }
+        try await journal.append(.outcome(callID: call.id, event: passed.event))
+        return passed
+    }
+
+    /// The result of a call that has one already.
+    func kept(_ call: ToolCall) async throws -> PassedResult {
+        if case .send(let event) = journal.known.disposition(of: call.id) { return try await gate.readmit(event: event, of: gateCall(call)) }
+        return try await gate.pass(.failure(Self.unknownText, reason: "the result was lost"), of: gateCall(call))
+    }
+
+    /// Sends until it is accepted, refused for good, or the window closes. Never once the lease is lost.
+    func post(_ result: PassedResult) async -> Bool {
+        var window = SendingWindow(opensAt: pacing.now(), length: lease.sendingWindow)
+        while !lease.isLost, !Task.isCancelled {
+            do throws(ClientError) {
+                _ = try await client.request(.post, "/v1/sessions/\(item.sessionID)/events", bytes: result.body)
+                statistics.update { statistics in
+                    statistics.results += 1
+                    statistics.bytesPosted += result.event.count
+                }
+                // Should this line be lost, the result is sent once more and the service takes it for the same.
+                do { try await journal.append(.settled(callID: result.call.callID)) } catch { logger.error("journal: \(error)") }
+                return true
+            } catch {
+                if error.isCancellation || Task.isCancelled { return false }
+                logger.warning("result of \(result.call.callID) not accepted: \(error)")
+                guard !error.isFatal,
+                    let wait = window.failed(now: pacing.now(), random: pacing.random(), retryAfter: error.retryAfter)
+                else { return false }
+                do { try await pacing.sleep(wait) } catch { return false }
+            }
+        }
+        return false
+    }
+
+    private func gateCall(_ call: ToolCall) -> GateCall {
+        GateCall(
+            sessionID: item.sessionID, workID: item.id, callID: call.id, tool: call.name, kind: call.kind == .tool ? .tool : .customTool)
+    }
+
+    private func run(_ call: ToolCall, _ control: RunningCall) async -> OutgoingResult {
+        guard call.input.object != nil else {
+            return .failure("\(call.name): the input must be a JSON object, not \(call.input.kind)", reason: "invalid input")
+        }
+        let (sandbox, toolTimeout, pacing) = (sandbox, toolTimeout, pacing)
+        let began = pacing.now()
+        let work = Task { () async throws -> ToolOutcome in
+            try await withThrowingTaskGroup(of: ToolOutcome.self) { group in
+                group.addTask { try await sandbox.call(ToolInvocation(id: call.id, name: call.name, input: call.input)) }
+                group.addTask {
+                    try await pacing.sleep(toolTimeout)
+                    throw TimedOut()
+                }
+                defer { group.cancelAll() }
+                guard let outcome = try await group.next() else { throw CancellationError() }
+                return outcome
+            }
+        }
+        control.begin(work)
+        do {
+            let outcome = try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                control.cancel(answer: false)
+            }
+            return OutgoingResult(
+                content: outcome.content, isError: outcome.isError, producedBytes: outcome.outputBytes, offloadedTo: outcome.offloadedTo,
+                exitCode: outcome.exitCode, duration: outcome.duration, timedOut: outcome.timedOut)
+        } catch is TimedOut {
+            return .failure("tool '\(call.name)' timed out", reason: "time-out", timedOut: true, duration: pacing.now() - began)
+        } catch let error as SandboxError where error.code != .cancelled {
+            return .failure("\(call.name): the sandbox failed: \(error.message)", reason: "sandbox", duration: pacing.now() - began)
+        } catch {
+            return .failure(Self.drainedText, reason: "worker shutting down", duration: pacing.now() - began)
+        }
+    }
+
+    private struct TimedOut: Error {}
+}

@@ -1,0 +1,34 @@
+import PosternSandbox
+import Synchronization
+
+/// A call that runs, and the two ways to end it early.
+final class RunningCall: Sendable {
+    private struct State {
+        var work: Task<ToolOutcome, any Error>?
+        var isCancelled = false
+        var isDropped = false
+    }
+
+    private let state = Mutex(State())
+
+    /// The result is of no use any more; nothing is sent.
+    var isDropped: Bool { state.withLock { $0.isDropped } }
+
+    /// Sets what runs; cancelled at once if the end came first.
+    func begin(_ work: Task<ToolOutcome, any Error>) {
+        let isCancelled = state.withLock { state in
+            state.work = work
+            return state.isCancelled
+        }
+        if isCancelled { work.cancel() }
+    }
+
+    /// Ends what runs. With `answer`, an error result is sent all the same.
+    func cancel(answer: Bool) {
+        state.withLock { state in
+            state.isCancelled = true
+            if !answer { state.isDropped = true }
+            return state.work
+        }?.cancel()
+    }
+}

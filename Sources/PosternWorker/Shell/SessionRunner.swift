@@ -1,0 +1,203 @@
+import Logging
+import ManagedAgentsClient
+import PosternAudit
+import PosternGate
+import PosternJSON
+import PosternSandbox
+
+/// Serves one claimed item until its session is idle, over, or not this worker's any more.
+struct SessionRunner: Sendable {
+    /// The tools of `agent_toolset_20260401` that run here.
+    static let tools: Set<String> = ["bash", "read", "write", "edit", "glob", "grep"]
+
+    enum End: Sendable, Equatable {
+        case idle
+        case sessionEnded
+        case drained
+        case leaseLost
+        case stopped
+        case failed(String)
+    }
+
+    private enum Message: Sendable {
+        case machine(SessionToolMachine.Input)
+        case end(End)
+    }
+
+    let item: WorkItem
+    let client: ManagedAgentsClient
+    let lease: Lease
+    let journal: SessionJournal
+    let sandbox: SandboxHolder
+    let calls: CallRunner
+    let maxIdle: Duration?
+    let pacing: Pacing
+    let drain: Signal
+    /// Fires when another claim of this session is taken up here.
+    let superseded: Signal
+    let logger: Logger
+
+    /// The item is acknowledged. Returns after everything is torn down and the item is stopped, except after a lost lease.
+    func run() async -> End {
+        let (inbox, feed) = AsyncStream.makeStream(of: Message.self)
+        let listeners = [
+            drain.onFire { feed.yield(.machine(.drain)) },
+            superseded.onFire { feed.yield(.end(.leaseLost)) },
+        ]
+        defer {
+            drain.remove(listeners[0])
+            superseded.remove(listeners[1])
+        }
+        return await withDiscardingTaskGroup(returning: End.self) { group in
+            group.addTask { await heartbeats(feed) }
+            group.addTask { await read(feed) }
+            let end = await loop(inbox, feed)
+            if end == .leaseLost { lease.lose() }
+            await sandbox.stop()
+            if end != .leaseLost { await stopItem() }
+            group.cancelAll()
+            feed.finish()
+            return end
+        }
+    }
+
+    private func heartbeats(_ feed: AsyncStream<Message>.Continuation) async {
+        switch await lease.run() {
+        case .lost: feed.yield(.end(.leaseLost))
+        case .stopping: feed.yield(.end(.stopped))
+        case .refused: feed.yield(.end(.failed("the heartbeat was refused")))
+        case nil: break
+        }
+    }
+
+    private func read(_ feed: AsyncStream<Message>.Continuation) async {
+        async let fetched = check()
+        let reader = StreamReader(sessionID: item.sessionID, client: client, pacing: pacing, logger: logger)
+        await reader.run(
+            mayBegin: {
+                if let end = await fetched {
+                    feed.yield(.end(end))
+                    return false
+                }
+                return true
+            },
+            { found in
+                switch found {
+                case .history(let events): feed.yield(.machine(.history(events)))
+                case .historyFailed: feed.yield(.machine(.historyFailed))
+                case .live(let event): feed.yield(.machine(.live(type: event.type, event: event.json)))
+                case .detached(let error): feed.yield(.end(.failed("the session cannot be read: \(error)")))
+                }
+            })
+        // A stream that cannot be opened may be the sign of a session that is over: the fetch says so.
+        if let end = await fetched { feed.yield(.end(end)) }
+    }
+
+    /// What the session itself says against serving it; `nil` for nothing.
+    private func check() async -> End? {
+        let session: JSONObject
+        do {
+            session = try await client.session(item.sessionID)
+        } catch {
+            return error.isCancellation ? nil : .failed("the session cannot be fetched: \(error)")
+        }
+        if session["status"]?.string == "terminated" { return .sessionEnded }
+        let stores = session["resources"]?.array?.filter { $0["type"]?.string == "memory_store" } ?? []
+        if !stores.isEmpty {
+            let names = stores.map { $0["name"]?.string ?? $0["memory_store_id"]?.string ?? "?" }.joined(separator: ", ")
+            return .failed("the session has memory stores (\(names)), which this worker cannot mount yet; it is not run without them")
+        }
+        for skill in session["agent"]?["skills"]?.array ?? [] {
+            logger.warning("the skill \(skill["skill_id"]?.string ?? "?") is not installed: this worker cannot download skills yet")
+        }
+        return nil
+    }
+
+    // MARK: The loop
+
+    private func loop(_ inbox: AsyncStream<Message>, _ feed: AsyncStream<Message>.Continuation) async -> End {
+        var machine = SessionToolMachine(owned: Self.tools, maximumIdle: maxIdle)
+        var tasks: [String: (task: Task<Void, Never>, control: RunningCall)] = [:]
+        var timer: (deadline: Duration, task: Task<Void, Never>)?
+        var end = End.failed("cancelled")
+        messages: for await message in inbox {
+            let input: SessionToolMachine.Input
+            switch message {
+            case .end(let reason):
+                end = reason
+                break messages
+            case .machine(let value): input = value
+            }
+            switch input {
+            case .posted(let id), .postFailed(let id): tasks[id] = nil
+            default: break
+            }
+            for action in machine.handle(input, now: pacing.now()) {
+                switch action {
+                case .run(let call):
+                    let control = RunningCall()
+                    tasks[call.id] = (Task { await perform(call, control, feed) }, control)
+                case .resend(let call):
+                    let control = RunningCall()
+                    tasks[call.id] = (Task { await resend(call, feed) }, control)
+                case .cancel(let id, let answer): tasks[id]?.control.cancel(answer: answer)
+                case .end(let reason):
+                    switch reason {
+                    case .idle: end = .idle
+                    case .sessionEnded: end = .sessionEnded
+                    case .drained: end = .drained
+                    }
+                    break messages
+                }
+            }
+            if timer?.deadline != machine.deadline {
+                timer?.task.cancel()
+                timer = machine.deadline.map { deadline in
+                    let wait = deadline - pacing.now()
+                    let task = Task {
+                        do { try await pacing.sleep(max(wait, .zero)) } catch { return }
+                        feed.yield(.machine(.timer))
+                    }
+                    return (deadline, task)
+                }
+            }
+        }
+        timer?.task.cancel()
+        if end == .leaseLost { lease.lose() }
+        for (_, entry) in tasks {
+            entry.control.cancel(answer: false)
+            entry.task.cancel()
+        }
+        for (_, entry) in tasks { await entry.task.value }
+        return end
+    }
+
+    private func perform(_ call: ToolCall, _ control: RunningCall, _ feed: AsyncStream<Message>.Continuation) async {
+        do {
+            let result = try await calls.execute(call, control)
+            feed.yield(.machine(.executed(call.id)))
+            guard let result, !control.isDropped else { return }
+            feed.yield(.machine(await calls.post(result) ? .posted(call.id) : .postFailed(call.id)))
+        } catch {
+            // What cannot be recorded must neither run nor leave.
+            feed.yield(.end(.failed("\(error)")))
+        }
+    }
+
+    private func resend(_ call: ToolCall, _ feed: AsyncStream<Message>.Continuation) async {
+        do {
+            feed.yield(.machine(await calls.post(try await calls.kept(call)) ? .posted(call.id) : .postFailed(call.id)))
+        } catch {
+            feed.yield(.end(.failed("\(error)")))
+        }
+    }
+
+    private func stopItem() async {
+        do throws(ClientError) {
+            _ = try await client.stopWork(item.id, environment: item.environmentID, force: true)
+        } catch {
+            if error.status != 409 { logger.warning("the item could not be stopped: \(error)") }
+        }
+        do { try await journal.append(.released) } catch { logger.error("journal: \(error)") }
+    }
+}

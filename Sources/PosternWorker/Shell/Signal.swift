@@ -1,0 +1,38 @@
+import Synchronization
+
+/// Something that happens once, and whoever listens is told, also who comes late.
+final class Signal: Sendable {
+    private struct State {
+        var hasFired = false
+        var next = 0
+        var listeners: [Int: @Sendable () -> Void] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    var hasFired: Bool { state.withLock { $0.hasFired } }
+
+    func fire() {
+        let listeners = state.withLock { state in
+            state.hasFired = true
+            defer { state.listeners = [:] }
+            return Array(state.listeners.values)
+        }
+        for listener in listeners { listener() }
+    }
+
+    /// Calls `action` once, now or later; the number is for `remove`.
+    @discardableResult
+    func onFire(_ action: @escaping @Sendable () -> Void) -> Int {
+        let id: Int? = state.withLock { state in
+            guard !state.hasFired else { return nil }
+            state.next += 1
+            state.listeners[state.next] = action
+            return state.next
+        }
+        if id == nil { action() }
+        return id ?? 0
+    }
+
+    func remove(_ id: Int) { state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
+}

@@ -1,0 +1,198 @@
+import Logging
+import ManagedAgentsAPI
+import ManagedAgentsClient
+import PosternAudit
+import PosternGate
+import PosternSandbox
+import ServiceLifecycle
+
+/// The worker: claims sessions of one environment and runs their tools in sandboxes. It only dials out.
+///
+/// `run()` ends by graceful shutdown or cancellation, after releasing its sessions (at most `drainTimeout`); by an error that waiting
+/// cannot cure, such as a revoked key; or, with `drain`, when the queue is empty.
+package final class Worker: Service {
+    package enum Mode: Sendable {
+        /// Poll and serve many sessions.
+        case poll
+        /// Serve one item that another process claimed (contract, section 6.7).
+        case item(WorkItem)
+    }
+
+    /// Why a worker ended.
+    package enum Failure: Error, Sendable, CustomStringConvertible {
+        case api(ClientError)
+        case file(FileError)
+        case item(String)
+
+        package var description: String {
+            switch self {
+            case .api(let error): error.description
+            case .file(let error): error.description
+            case .item(let reason): reason
+            }
+        }
+    }
+
+    private let configuration: WorkerConfiguration
+    private let client: ManagedAgentsClient
+    private let driver: any SandboxDriver
+    private let mode: Mode
+    private let logger: Logger
+    private let box = StatisticsBox()
+    private let drain = Signal()
+
+    /// Nothing happens before `run()`.
+    package init(
+        configuration: WorkerConfiguration, transport: any ClientTransport, driver: any SandboxDriver, mode: Mode = .poll, logger: Logger
+    ) {
+        self.configuration = configuration
+        var options = ManagedAgentsClient.Options()
+        options.pacing = configuration.pacing
+        options.helper = "environments-worker"
+        client = ManagedAgentsClient(transport: transport, credential: configuration.environmentKey ?? Secret(""), options: options)
+        self.driver = driver
+        self.mode = mode
+        self.logger = logger
+    }
+
+    package var statistics: WorkerStatistics { box.current }
+
+    /// Stops claiming, cancels running calls, posts their error results, releases all items.
+    package func shutDown() { drain.fire() }
+
+    package func run() async throws {
+        // The work goes on in a task of its own, because draining must still talk while the caller's task is cancelled.
+        let work = Task { try await self.serve() }
+        try await withGracefulShutdownHandler {
+            try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                self.drain.fire()
+            }
+        } onGracefulShutdown: {
+            self.drain.fire()
+        }
+    }
+
+    private func serve() async throws {
+        let server: ItemServer
+        let audit: AuditLog
+        do {
+            let configuration = configuration
+            let opened = try await Blocking.run { () throws(FileError) in
+                if !configuration.sharedWorkspace { try SmallFile.makeFolder(configuration.workdir) }
+                let state = try StateFolder(path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName)
+                return (state, try AuditLog(path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key")))
+            }
+            audit = opened.1
+            let gate = ResultGate(audit: audit, limits: configuration.gateLimits, timestamp: { Timestamp.now().description })
+            server = ItemServer(
+                configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, statistics: box, drain: drain,
+                logger: logger)
+        } catch {
+            throw Failure.file(error)
+        }
+        let registry = SessionRegistry(limit: configuration.maxSessions)
+        let result: Result<Void, any Error>
+        switch mode {
+        case .poll: result = await poll(server, registry)
+        case .item(let item): result = await one(item, server, registry)
+        }
+        await end(registry)
+        await audit.finish()
+        try result.get()
+    }
+
+    private func one(_ item: WorkItem, _ server: ItemServer, _ registry: SessionRegistry) async -> Result<Void, any Error> {
+        var item = item
+        // Killed and started again for the same item: the lease goes on where it was.
+        let path = server.state.journal(item.sessionID)
+        if StateFolder.isSafeName(item.sessionID),
+            let known = try? await Blocking.run({ () throws(FileError) in try SessionJournal.read(path)?.item }), known.workID == item.id
+        {
+            item.heartbeat = known.heartbeat
+        }
+        if case .failed(let reason) = await server.serve(item, superseded: Signal(), acknowledge: { true }) {
+            return .failure(Failure.item(reason))
+        }
+        return .success(())
+    }
+
+    // MARK: Polling
+
+    private func poll(_ server: ItemServer, _ registry: SessionRegistry) async -> Result<Void, any Error> {
+        logger.info("worker \(server.state.workerID) serves \(configuration.environmentID) with sandbox driver \(driver.name)")
+        await resume(server, registry)
+        let sweeping = Task { await sweep(server, registry) }
+        let polling = Task { await Poller(server: server, registry: registry, drains: configuration.drain).run() }
+        let listener = drain.onFire {
+            polling.cancel()
+            Task { await registry.wake() }
+        }
+        let failure = await polling.value
+        drain.remove(listener)
+        sweeping.cancel()
+        await sweeping.value
+        return failure.map { .failure(Failure.api($0)) } ?? .success(())
+    }
+
+    /// Takes up the items that a killed worker held.
+    private func resume(_ server: ItemServer, _ registry: SessionRegistry) async {
+        let state = server.state
+        for session in (try? await Blocking.run({ () throws(FileError) in state.journalledSessions() })) ?? [] {
+            let path = state.journal(session)
+            let known: JournalState?
+            do {
+                known = try await Blocking.run { () throws(FileError) in try SessionJournal.read(path) }
+            } catch {
+                logger.error("the journal of \(session) cannot be used: \(error)")
+                continue
+            }
+            guard let held = known?.item, held.environmentID == configuration.environmentID else { continue }
+            logger.info("taking up session \(session) again")
+            let item = WorkItem(
+                id: held.workID, environmentID: held.environmentID, sessionID: session, secret: held.secret.map { Secret($0) },
+                heartbeat: held.heartbeat, needsAck: false)
+            await registry.start(item) { superseded in _ = await server.serve(item, superseded: superseded, acknowledge: { true }) }
+        }
+    }
+
+    /// Removes what is kept of sessions that are gone. A session that cannot be asked about is left.
+    private func sweep(_ server: ItemServer, _ registry: SessionRegistry) async {
+        let state = server.state
+        for session in (try? await Blocking.run({ () throws(FileError) in state.markedWorkspaces() })) ?? [] {
+            if Task.isCancelled { return }
+            if await registry.serves(session) { continue }
+            let isGone: Bool
+            do {
+                isGone = try await client.session(session)["status"]?.string == "terminated"
+            } catch {
+                isGone = error.status == 404
+            }
+            if isGone, await !registry.serves(session) {
+                await Workspaces(configuration: configuration, state: state, logger: logger).remove(session)
+            }
+        }
+    }
+
+    // MARK: The end
+
+    /// Waits until every session is released; after a drain at most `drainTimeout`, then they are abandoned to their leases.
+    private func end(_ registry: SessionRegistry) async {
+        let (pacing, limit) = (configuration.pacing, configuration.drainTimeout)
+        if !configuration.drain || drain.hasFired { drain.fire() }
+        let bounding = Signal()
+        let guardian = Task {
+            await withCheckedContinuation { (fired: CheckedContinuation<Void, Never>) in
+                self.drain.onFire { fired.resume() }
+                bounding.onFire { self.drain.fire() }
+            }
+            do { try await pacing.sleep(limit) } catch { return }
+            await registry.cancelAll()
+        }
+        await registry.idle()
+        guardian.cancel()
+        bounding.fire()
+        await guardian.value
+    }
+}

@@ -1,0 +1,53 @@
+import ManagedAgentsClient
+import PosternGate
+import PosternSandbox
+import PosternSandboxWire
+
+/// What a worker needs to know. Transport and sandbox driver are passed beside it.
+package struct WorkerConfiguration: Sendable {
+    /// The environment whose queue is served, `env_…`.
+    package var environmentID: String
+    /// The environment key; may be absent in `run` mode with an item's own secret.
+    package var environmentKey: Secret?
+    /// Folder of the session workspaces, one below it for each session, named by its id. Absolute.
+    package var workdir: String
+    /// Folder of the worker's own files: id, journals, audit log and key, offloaded outputs. Absolute; one worker at a time. Default:
+    /// `<workdir>/.postern`.
+    package var stateDirectory: String
+    /// Sent on polls. `nil`: made once and kept in the state folder, `<host name>-<12 hex digits>`.
+    package var workerID: String?
+    /// For the id that is made.
+    package var hostName = "worker"
+    /// Sessions served at once, 1 or more.
+    package var maxSessions = 100
+    /// How long a session that has ended its turn keeps its sandbox and its place; `nil` for ever.
+    package var maxIdle: Duration? = .seconds(60)
+    /// All sessions share `workdir` itself, as with the official worker.
+    package var sharedWorkspace = false
+    /// Folder that is copied into each new session workspace; `nil` for empty ones.
+    package var workspaceSource: String?
+    /// Characters above which a result is offloaded, 1 to 400,000.
+    package var offloadThreshold = 100_000
+    /// Longest time for one call.
+    package var toolTimeout: Duration = .seconds(150)
+    /// Variables of every process in a sandbox.
+    package var toolEnvironment: [(name: String, value: String)] = []
+    package var sandboxLimits = SandboxLimits()
+    package var gateLimits = ResultGate.Limits()
+    /// End when the queue is empty instead of waiting.
+    package var drain = false
+    /// How long an ending worker waits for its sessions to be released.
+    package var drainTimeout: Duration = .seconds(30)
+    /// Seconds that a poll may be held by a service that knows how (Postern); others ignore it.
+    package var pollHoldSeconds = 30
+    package var pacing: Pacing = .live
+    /// Removes a folder whoever owns what is in it; `nil`: as this process's user. Gives the reason of a failure.
+    package var removeFolder: (@Sendable (String) async -> String?)?
+
+    package init(environmentID: String, environmentKey: Secret?, workdir: String, stateDirectory: String? = nil) {
+        self.environmentID = environmentID
+        self.environmentKey = environmentKey
+        self.workdir = workdir
+        self.stateDirectory = stateDirectory ?? workdir + "/.postern"
+    }
+}
