@@ -43,7 +43,8 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("one tool", turns.measure_one_tool),
     ("cpu per turn", turns.measure_cpu),
     ("fan-out", fan_out.measure),
-    ("memory", memory.measure),
+    ("memory of the server", memory.measure_server),
+    ("memory of sandboxes", memory.measure_sandboxes),
 ]
 
 

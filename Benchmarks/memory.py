@@ -11,10 +11,6 @@ def row(name: str, before: tuple[int, int], after: tuple[int, int], count: int, 
     return Row(name, "KiB PSS", [max(0.0, (after[1] - before[1]) / count)], note=f"{(after[0] - before[0]) / count:.1f} KiB RSS; {note}".rstrip("; "))
 
 
-def measure(scene: Scene) -> list[Row]:
-    return [*measure_server(scene), measure_sandboxes(scene)]
-
-
 def measure_server(scene: Scene) -> list[Row]:
     control, pid = scene.control, scene.server.pid
     place = control.place()
@@ -36,7 +32,7 @@ def measure_server(scene: Scene) -> list[Row]:
     ]
 
 
-def measure_sandboxes(scene: Scene) -> Row:
+def measure_sandboxes(scene: Scene) -> list[Row]:
     control, place = scene.control, scene.control.place()
     count = scene.count(20, 5)
     worker = scene.own_worker(place, "--max-sessions", str(count), "--max-idle", "600")
@@ -52,4 +48,4 @@ def measure_sandboxes(scene: Scene) -> Row:
     before = total()
     for _ in range(count - 1):
         control.turn(control.session(place), "$ true")
-    return row("warm sandbox, all its processes", before, total(), count - 1, f"mean of {count - 1}")
+    return [row("warm sandbox, all its processes", before, total(), count - 1, f"mean of {count - 1}")]

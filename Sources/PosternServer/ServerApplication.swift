@@ -15,7 +15,8 @@ import ServiceLifecycle
 /// - Parameter onListening: Told the bound port, which differs from the configured one when that is 0.
 /// - Throws: `ConfigurationRefusal` for an address that must not be served, or NIOSSL's error for files that hold no certificate or key.
 package func buildServer(
-    configuration: ServerConfiguration, services: ServerServices, logger: Logger, onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    configuration: ServerConfiguration, services: ServerServices, logger: Logger,
+    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) throws -> some ApplicationProtocol {
     try configuration.validate()
     let wheel = StreamWheel(turn: configuration.keepAlive)

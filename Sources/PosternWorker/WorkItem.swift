@@ -15,9 +15,13 @@ package struct WorkItem: Sendable {
     package var heartbeat: String?
     /// Whether it was polled and is still to be acknowledged.
     package var needsAck: Bool
+    /// Whether a worker that was killed held it, as the journal says: nothing is done before the first heartbeat has shown that the
+    /// lease still holds.
+    package var isResumed: Bool
 
     package init(
-        id: String, environmentID: String, kind: String = "session", sessionID: String, secret: Secret?, heartbeat: String? = nil, needsAck: Bool
+        id: String, environmentID: String, kind: String = "session", sessionID: String, secret: Secret?, heartbeat: String? = nil, needsAck: Bool,
+        isResumed: Bool = false
     ) {
         self.id = id
         self.environmentID = environmentID
@@ -26,6 +30,7 @@ package struct WorkItem: Sendable {
         self.secret = secret
         self.heartbeat = heartbeat
         self.needsAck = needsAck
+        self.isResumed = isResumed
     }
 
     /// Reads a poll's answer; `nil` if it has no id.

@@ -3,8 +3,10 @@ import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternAudit
 import PosternGate
+import PosternJSON
 import PosternSandbox
 import ServiceLifecycle
+import Synchronization
 
 /// The worker: claims sessions of one environment and runs their tools in sandboxes. It only dials out.
 ///
@@ -95,10 +97,13 @@ package final class Worker: Service {
         let registry = SessionRegistry(limit: configuration.maxSessions)
         let result: Result<Void, any Error>
         switch mode {
-        case .poll: result = await poll(server, registry)
+        case .poll:
+            result = await poll(server, registry)
+            // Drained means that the queue is empty; its sessions may still end by themselves.
+            if case .success = result, configuration.drain {} else { drain.fire() }
+            await end(registry)
         case .item(let item): result = await one(item, server, registry)
         }
-        await end(registry)
         await audit.finish()
         try result.get()
     }
@@ -111,11 +116,16 @@ package final class Worker: Service {
             let known = try? await Blocking.run({ () throws(FileError) in try SessionJournal.read(path)?.item }), known.workID == item.id
         {
             item.heartbeat = known.heartbeat
+            item.isResumed = true
         }
-        if case .failed(let reason) = await server.serve(item, superseded: Signal(), acknowledge: { true }) {
-            return .failure(Failure.item(reason))
+        let failure = Mutex<String?>(nil)
+        await registry.start(item) { [item] superseded in
+            if case .failed(let reason) = await server.serve(item, superseded: superseded, acknowledge: { true }) {
+                failure.withLock { $0 = reason }
+            }
         }
-        return .success(())
+        await end(registry)
+        return failure.withLock { $0 }.map { .failure(Failure.item($0)) } ?? .success(())
     }
 
     // MARK: Polling
@@ -152,7 +162,7 @@ package final class Worker: Service {
             logger.info("taking up session \(session) again")
             let item = WorkItem(
                 id: held.workID, environmentID: held.environmentID, sessionID: session, secret: held.secret.map { Secret($0) },
-                heartbeat: held.heartbeat, needsAck: false)
+                heartbeat: held.heartbeat, needsAck: false, isResumed: true)
             await registry.start(item) { superseded in _ = await server.serve(item, superseded: superseded, acknowledge: { true }) }
         }
     }
@@ -177,22 +187,23 @@ package final class Worker: Service {
 
     // MARK: The end
 
-    /// Waits until every session is released; after a drain at most `drainTimeout`, then they are abandoned to their leases.
+    /// Waits until every session is released; once the worker drains, at most `drainTimeout`, then they are left to their leases.
     private func end(_ registry: SessionRegistry) async {
         let (pacing, limit) = (configuration.pacing, configuration.drainTimeout)
-        if !configuration.drain || drain.hasFired { drain.fire() }
-        let bounding = Signal()
+        let (fired, feed) = AsyncStream.makeStream(of: Void.self)
+        let listener = drain.onFire {
+            feed.yield()
+            feed.finish()
+        }
         let guardian = Task {
-            await withCheckedContinuation { (fired: CheckedContinuation<Void, Never>) in
-                self.drain.onFire { fired.resume() }
-                bounding.onFire { self.drain.fire() }
+            for await _ in fired {
+                do { try await pacing.sleep(limit) } catch { return }
+                await registry.cancelAll()
             }
-            do { try await pacing.sleep(limit) } catch { return }
-            await registry.cancelAll()
         }
         await registry.idle()
+        drain.remove(listener)
         guardian.cancel()
-        bounding.fire()
         await guardian.value
     }
 }

@@ -9,19 +9,46 @@ import Testing
         (#"{"name":"","model":"m"}"#, "name: value is required"),
         (#"{"name":"a"}"#, "model: value is required"),
         (#"{"name":"a","model":"m","zoo":1,"access_token":2}"#, #"Failed to parse request body: unknown field "access_token""#),
-        (#"{"name":"a","model":{"id":"m","effort":"huge"}}"#, #"Failed to parse request: model.effort: "huge" is not a valid value; must be one of "low", "medium", "high", "xhigh", "max""#),
+        (
+            #"{"name":"a","model":{"id":"m","effort":"huge"}}"#,
+            #"Failed to parse request: model.effort: "huge" is not a valid value; must be one of "low", "medium", "high", "xhigh", "max""#
+        ),
         (#"{"name":7,"model":"m"}"#, "Failed to parse request: name: expected string, got number"),
         (#"[]"#, "Failed to parse request body: expected object, got array"),
         (#"{"name":"a","model":"m","multiagent":{"type":"coordinator","agents":[]}}"#, "multiagent.coordinator.agents: must contain at least 1 item"),
-        (#"{"name":"a","model":"m","multiagent":{"type":"coordinator","agents":[{"type":"self"},{"type":"self"}]}}"#, #"multiagent.agents.1: at most one {"type":"self"} entry is allowed"#),
-        (#"{"name":"a","model":"m","multiagent":{"type":"coordinator","agents":["agent_01UnknownAgentIdXXXXXXXX"]}}"#, "Agent has invalid configuration: subagent agent_01UnknownAgentIdXXXXXXXX is not a valid agent ID"),
+        (
+            #"{"name":"a","model":"m","multiagent":{"type":"coordinator","agents":[{"type":"self"},{"type":"self"}]}}"#,
+            #"multiagent.agents.1: at most one {"type":"self"} entry is allowed"#
+        ),
+        (
+            #"{"name":"a","model":"m","multiagent":{"type":"coordinator","agents":["agent_01UnknownAgentIdXXXXXXXX"]}}"#,
+            "Agent has invalid configuration: subagent agent_01UnknownAgentIdXXXXXXXX is not a valid agent ID"
+        ),
         (#"{"name":"a","model":"m","skills":[{"type":"custom","skill_id":"s"}]}"#, "skills is not built yet in this version of Postern."),
-        (#"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401"},{"type":"custom","name":"mcp__a__b","description":"d","input_schema":{"type":"object"}}]}"#, #"tools.1.custom.name: custom tool name "mcp__a__b" uses reserved MCP tool prefix"#),
-        (#"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"bash"},{"name":"read","color":1}]}]}"#, #"Failed to parse request: tools[0].configs[1]: unknown field "color""#),
-        (#"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_fetch","allowed_domains":["a"],"blocked_domains":["b"]}]}]}"#, "tools.0.agent_toolset_20260401.configs.0: allowed_domains and blocked_domains exclude each other"),
-        (#"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_search","allowed_domains":[]}]}]}"#, "tools.0.agent_toolset_20260401.configs.0.allowed_domains: must contain at least 1 item"),
-        (#"{"name":"a","model":"m","mcp_servers":[{"type":"url","name":"x","url":"https://h"}]}"#, #"mcp_servers.0: server "x" is named by no mcp_toolset in tools"#),
-        (#"{"name":"a","model":"m","tools":[{"type":"mcp_toolset","mcp_server_name":"x"}]}"#, #"tools.0.mcp_toolset.mcp_server_name: no entry of mcp_servers is named "x""#),
+        (
+            #"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401"},{"type":"custom","name":"mcp__a__b","description":"d","input_schema":{"type":"object"}}]}"#,
+            #"tools.1.custom.name: custom tool name "mcp__a__b" uses reserved MCP tool prefix"#
+        ),
+        (
+            #"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"bash"},{"name":"read","color":1}]}]}"#,
+            #"Failed to parse request: tools[0].configs[1]: unknown field "color""#
+        ),
+        (
+            #"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_fetch","allowed_domains":["a"],"blocked_domains":["b"]}]}]}"#,
+            "tools.0.agent_toolset_20260401.configs.0: allowed_domains and blocked_domains exclude each other"
+        ),
+        (
+            #"{"name":"a","model":"m","tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_search","allowed_domains":[]}]}]}"#,
+            "tools.0.agent_toolset_20260401.configs.0.allowed_domains: must contain at least 1 item"
+        ),
+        (
+            #"{"name":"a","model":"m","mcp_servers":[{"type":"url","name":"x","url":"https://h"}]}"#,
+            #"mcp_servers.0: server "x" is named by no mcp_toolset in tools"#
+        ),
+        (
+            #"{"name":"a","model":"m","tools":[{"type":"mcp_toolset","mcp_server_name":"x"}]}"#,
+            #"tools.0.mcp_toolset.mcp_server_name: no entry of mcp_servers is named "x""#
+        ),
     ]
 
     @Test(arguments: refusals) func refusal(body: String, message: String) throws {
@@ -61,7 +88,10 @@ import Testing
 
     @Test func patchTellsNullFromAbsent() throws {
         let stored = try AgentParams(
-            ["name": "a", "model": ["id": "m", "effort": "low", "inference_geo": "us"], "system": "s", "description": "d", "metadata": ["k": "v", "l": "w"]]
+            [
+                "name": "a", "model": ["id": "m", "effort": "low", "inference_geo": "us"], "system": "s", "description": "d",
+                "metadata": ["k": "v", "l": "w"],
+            ]
         ).body(id: "agent_x", now: Timestamp(microseconds: 0))
         #expect(try AgentPatch(["version": nil]).applied(to: stored) == stored)
         let cleared = try AgentPatch(["system": nil, "description": "", "metadata": ["k": nil, "n": "1"]]).applied(to: stored)
@@ -80,7 +110,8 @@ import Testing
         func make(_ count: Int) throws {
             let domains = JSON.array((0..<count).map { .string("d\($0).example") })
             _ = try AgentParams([
-                "name": "a", "model": "m", "tools": [["type": "agent_toolset_20260401", "configs": [["name": "web_search", "allowed_domains": domains]]]],
+                "name": "a", "model": "m",
+                "tools": [["type": "agent_toolset_20260401", "configs": [["name": "web_search", "allowed_domains": domains]]]],
             ])
         }
         try make(64)

@@ -10,11 +10,23 @@ import Testing
         (#"{"events":[{"type":"session.usage"}]}"#, #"Failed to parse request: events[0].type: "session.usage" is not a valid value"#),
         (#"{"events":[{"type":"user.message","content":[{"type":"text","text":""}]}]}"#, "events.0.user_message.content.0.text: value is required"),
         (#"{"events":[{"type":"user.message"}]}"#, "events.0.user_message.content: value is required"),
-        (#"{"events":[{"type":"user.tool_confirmation","tool_use_id":"x","result":"allow","deny_message":"no"}]}"#, "Invalid tool_confirmation event at index 0: deny_message is only allowed when result is 'deny'"),
+        (
+            #"{"events":[{"type":"user.tool_confirmation","tool_use_id":"x","result":"allow","deny_message":"no"}]}"#,
+            "Invalid tool_confirmation event at index 0: deny_message is only allowed when result is 'deny'"
+        ),
         (#"{"events":[{"type":"user.interrupt","session_thread_id":"sthr_1"}]}"#, "Invalid thread ID."),
-        (#"{"events":[{"type":"user.define_outcome","description":"d","rubric":{"type":"text","content":"c"}}]}"#, "user.define_outcome is not built yet in this version of Postern."),
-        (#"{"events":[{"type":"user.message","content":[{"type":"image","source":{"type":"file","file_id":"file_1"}}]}]}"#, "A content source of type file is not built yet in this version of Postern."),
-        (#"{"events":[{"type":"user.message","content":[{"type":"text","text":"a"}],"extra":1}]}"#, #"Failed to parse request body: unknown field "extra""#),
+        (
+            #"{"events":[{"type":"user.define_outcome","description":"d","rubric":{"type":"text","content":"c"}}]}"#,
+            "user.define_outcome is not built yet in this version of Postern."
+        ),
+        (
+            #"{"events":[{"type":"user.message","content":[{"type":"image","source":{"type":"file","file_id":"file_1"}}]}]}"#,
+            "A content source of type file is not built yet in this version of Postern."
+        ),
+        (
+            #"{"events":[{"type":"user.message","content":[{"type":"text","text":"a"}],"extra":1}]}"#,
+            #"Failed to parse request body: unknown field "extra""#
+        ),
     ]
 
     @Test(arguments: refusals) func refusal(body: String, message: String) throws {
@@ -46,7 +58,9 @@ import Testing
     @Test func systemMessageStandsLastAndFollowsItsEvent() {
         let message: JSON = ["type": "user.message", "content": [["type": "text", "text": "t"]]]
         let system: JSON = ["type": "system.message", "content": [["type": "text", "text": "t"]]]
-        for events: [JSON] in [[system], [system, message], [message, system, message], [message, system, system], [["type": "user.interrupt"], system]] {
+        for events: [JSON] in [
+            [system], [system, message], [message, system, message], [message, system, system], [["type": "user.interrupt"], system],
+        ] {
             #expect(throws: APIError.self) { try ClientEventParams.send(["events": .array(events)], maximum: 10) }
         }
         #expect(throws: Never.self) { try ClientEventParams.send(["events": [message, system]], maximum: 10) }

@@ -6,7 +6,10 @@ import Testing
     @Test(arguments: [
         (#"{}"#, "name: Field required"),
         (#"{"name":"e","bogus":1}"#, "bogus: Extra inputs are not permitted"),
-        (#"{"name":"e","config":{"type":"bogus"}}"#, "config: Input tag 'bogus' found using 'type' does not match any of the expected tags: 'cloud', 'self_hosted'"),
+        (
+            #"{"name":"e","config":{"type":"bogus"}}"#,
+            "config: Input tag 'bogus' found using 'type' does not match any of the expected tags: 'cloud', 'self_hosted'"
+        ),
         (#"{"name":"e","config":{"type":"self_hosted","networking":{}}}"#, "config.self_hosted.networking: Extra inputs are not permitted"),
         (#"{"name":7}"#, "name: Input should be a valid string"),
     ])

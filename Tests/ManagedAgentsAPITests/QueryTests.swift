@@ -10,7 +10,9 @@ import Testing
         #expect(try Query("created_at[gt]=2026-01-02T03:04:05+00:00").time("created_at", "gt") == Timestamp("2026-01-02T03:04:05Z"))
         #expect(throws: APIError.self) { try Query("created_at[gt]=yesterday").time("created_at", "gt") }
         #expect(throws: APIError.self) { try Query("include_archived=maybe").bool("include_archived") }
-        for bad in ["limit=0", "limit=101", "limit=x", "limit=-1"] { #expect(throws: APIError.self) { try Query(bad).limit(default: 20, maximum: 100) } }
+        for bad in ["limit=0", "limit=101", "limit=x", "limit=-1"] {
+            #expect(throws: APIError.self) { try Query(bad).limit(default: 20, maximum: 100) }
+        }
         #expect(try Query("limit=").limit(default: 20, maximum: 100) == 20)
     }
 

@@ -9,7 +9,7 @@ import Testing
 
     /// One sandbox, prepared by a command; then calls with the text and the error flag they must give.
     private func check(_ prepare: String, _ calls: [(tool: String, input: JSON, text: String, isError: Bool)]) async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             _ = try await box.sh(prepare)
             for call in calls {
                 let outcome = try await box.call(call.tool, call.input)
@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func readsImagesAndDocuments() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             _ = try await box.sh("printf 'abcd' > p.png; printf 'ab' > p.JPG; head -c 1000000 /dev/zero > big.pdf; truncate -s 3932161 huge.webp; truncate -s 20971521 huge.pdf")
             let image = try await box.call("read", ["file_path": "p.png"])
             #expect(image.content == [["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": "YWJjZA=="]]])
@@ -178,7 +178,7 @@ import Testing
                 ("grep", ["pattern": "root", "path": "out"], "grep: path 'out' \(Self.outside)", true),
                 ("grep", [:], "grep: pattern is required", true),
             ])
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let invalid = try await box.call("grep", ["pattern": "("])
             #expect(invalid.isError && invalid.text.hasPrefix("grep: rg failed: regex parse error"))
             let missing = try await box.call("grep", ["pattern": "x", "path": "none"])
@@ -188,7 +188,7 @@ import Testing
 
     @Test func grepsWithoutRipgrep() async throws {
         // A PATH without rg, which the session's configuration may well have.
-        try await Box.with(change: { spec, _ in spec.environment = [("PATH", "/nowhere")] }) { box in
+        try await Box.with(change: { spec, _ in spec.environment = [("PATH", "/nowhere")] }) { (box: Box) async throws in
             _ = try await box.sh("p=/usr/bin; printf 'alpha\\nbeta\\n' > a.txt; $p/mkdir d .git; printf 'beta beta\\n' > d/b.txt; printf 'beta' > .git/c; printf 'beta\\0' > bin")
             #expect(try await box.call("grep", ["pattern": "be.a"]).text == "/workspace/a.txt:2:beta\n/workspace/d/b.txt:1:beta beta\n")
             #expect(try await box.call("grep", ["pattern": "al", "path": "a.txt"]).text == "/workspace/a.txt:1:alpha\n")

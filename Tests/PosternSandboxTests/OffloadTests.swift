@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct OffloadTests {
     @Test func keepsWhatFitsAndOffloadsTheRest() async throws {
-        try await Box.with(change: { spec, _ in spec.offloadThreshold = 1000 }) { box in
+        try await Box.with(change: { spec, _ in spec.offloadThreshold = 1000 }) { (box: Box) async throws in
             let fits = try await box.bash("head -c 1000 /dev/zero | tr '\\0' é")
             #expect(fits.offloadedTo == nil)
             let exact = try await box.call("bash", ["command": "for i in $(seq 500); do printf é; done; printf 'x%.0s' {1..500}; echo"], id: "sevt_exact")
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func previewsFilesWithoutCopying() async throws {
-        try await Box.with(change: { spec, _ in spec.offloadThreshold = 1000 }) { box in
+        try await Box.with(change: { spec, _ in spec.offloadThreshold = 1000 }) { (box: Box) async throws in
             _ = try await box.sh("seq 3000 > big")
             let read = try await box.call("read", ["file_path": "big"])
             #expect(read.offloadedTo == nil && !read.isError)
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func survivesAFloodInBoundedMemory() async throws {
-        try await Box.with(change: { spec, _ in spec.limits.toolOutputBytes = 4 << 20 }) { box in
+        try await Box.with(change: { spec, _ in spec.limits.toolOutputBytes = 4 << 20 }) { (box: Box) async throws in
             let flood = try await box.bash("yes 'a line of the flood'", timeout: 1500)
             #expect(flood.timedOut && flood.isError)
             #expect(flood.text.hasPrefix("bash: bash command timed out after 1.5s\n[This output is too large for one result: "))
@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test func refusesUnsafeNames() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             for id in ["../x", "", ".x", "a/b", "a b", String(repeating: "x", count: 129)] {
                 await #expect(throws: SandboxError.self) { try await box.call("bash", ["command": "true"], id: id) }
             }

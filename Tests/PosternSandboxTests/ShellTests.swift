@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct ShellTests {
     @Test(arguments: Mode.possible) func runsCommandsInOneShell(mode: Mode) async throws {
-        try await Box.with(mode) { box in
+        try await Box.with(mode) { (box: Box) async throws in
             #expect(try await box.sh("echo hello; pwd; id -u; whoami") == "hello\n/workspace\n1000\nagent")
             #expect(try await box.sh("cd /tmp; x=5; declare -A m; m[a]=1; f() { echo in f; }") == "(no output)")
             #expect(try await box.sh("echo $x $PWD ${m[a]}; f") == "5 /tmp 1\nin f")
@@ -31,7 +31,7 @@ import Testing
         ("echo \"[$PS1][$PS2][$TERM]\"", "[][][dumb]"),
         ("for i in 1 2; do echo $i; done\ncat <<E\nhere\nE", "1\n2\nhere"),
     ]) func showsOutput(command: String, text: String) async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let outcome = try await box.bash(command)
             #expect(outcome.text == text)
             #expect(!outcome.isError)
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test func survivesWhatEndsOtherShells() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             _ = try await box.sh("kept=1")
             let syntax = try await box.bash("if then")
             #expect(syntax.isError && syntax.text.contains("syntax error"))
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func startsAFreshShellAfterExit() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let exit = try await box.bash("cd /tmp; lost=1; echo bye; exit 3")
             #expect(exit.isError && exit.text == "bye" && exit.exitCode == 3)
             let next = try await box.sh("echo [$lost] $PWD")
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test func killsEverythingAtATimeOut() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let timed = try await box.bash("trap '' TERM; echo before; (setsid sh -c 'sleep 1000 & sleep 1001' &) ; sleep 1002", timeout: 300)
             #expect(timed.isError && timed.timedOut)
             #expect(timed.text == "bash: bash command timed out after 0.3s\nbefore")
@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func doesNotWaitForBackgroundJobs() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let outcome = try await box.bash("sleep 1000 & echo started")
             #expect(outcome.text == "started")
             #expect(outcome.duration < .seconds(5))
@@ -97,7 +97,7 @@ import Testing
         (["command": "x", "cwd": "/"], "bash: unknown argument 'cwd'; bash takes command, restart, timeout_ms"),
         ("text", "bash: the input must be an object, it is a string"),
     ] as [(JSON, String)]) func refusesWrongArguments(input: JSON, text: String) async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             let outcome = try await box.call("bash", input)
             #expect(outcome.isError)
             #expect(outcome.text == text)
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test func killsACancelledCommand() async throws {
-        try await Box.with { box in
+        try await Box.with { (box: Box) async throws in
             _ = try await box.sh("echo warm")
             let task = Task { try await box.bash("touch started; sleep 1000") }
             while try await box.call("glob", ["pattern": "started"]).text == "no matches" {}
@@ -117,7 +117,7 @@ import Testing
     }
 
     @Test func passesTheEnvironmentAndNothingElse() async throws {
-        try await Box.with(change: { spec, _ in spec.environment = [("GREETING", "hello there"), ("PS1", "x")] }) { box in
+        try await Box.with(change: { spec, _ in spec.environment = [("GREETING", "hello there"), ("PS1", "x")] }) { (box: Box) async throws in
             #expect(try await box.sh("echo $GREETING") == "hello there")
             let names = try await box.sh("env | cut -d= -f1 | sort | tr '\\n' ' '")
             // Bash drops PS1 and PS2 itself when it is not interactive.

@@ -61,7 +61,9 @@ import Testing
         let thread = try await server.call(.get, "/v1/sessions/\(leased.session)/threads").json["data"]?.array?.first?["id"]?.string ?? ""
         let spare = try await server.apiKey("viewer")
         let path = String(parts[1]).replacing("{environment_id}", with: leased.environment).replacing("{session_id}", with: leased.session)
-            .replacing("{work_id}", with: leased.session).replacing("{agent_id}", with: try await server.agent()).replacing("{thread_id}", with: thread)
+            .replacing("{work_id}", with: leased.session).replacing("{agent_id}", with: try await server.agent()).replacing(
+                "{thread_id}", with: thread
+            )
             .replacing("{key_id}", with: spare.id).replacing("{model_id}", with: "m-1").replacing("{resource_id}", with: "sesrsc_1")
         let allowed = Self.table[route] ?? []
         for kind in Kind.allCases {
@@ -92,8 +94,10 @@ import Testing
         let session = "/v1/sessions/\(leased.session)"
         for (method, path) in [
             (HTTPRequest.Method.get, "/v1/agents/\(agent)"), (.post, "/v1/agents/\(agent)"), (.post, "/v1/agents/\(agent)/archive"),
-            (.get, "/v1/agents/\(agent)/versions"), (.get, environment), (.post, environment), (.delete, environment), (.post, environment + "/archive"),
-            (.get, environment + "/work/stats"), (.get, environment + "/work/\(leased.session)"), (.post, environment + "/work/\(leased.session)/stop"),
+            (.get, "/v1/agents/\(agent)/versions"), (.get, environment), (.post, environment), (.delete, environment),
+            (.post, environment + "/archive"),
+            (.get, environment + "/work/stats"), (.get, environment + "/work/\(leased.session)"),
+            (.post, environment + "/work/\(leased.session)/stop"),
             (.get, session), (.post, session), (.delete, session), (.post, session + "/archive"), (.get, session + "/events"),
             (.post, session + "/events"), (.get, session + "/events/stream"), (.get, session + "/threads"), (.get, session + "/resources"),
             (.get, "/postern" + environment + "/keys"), (.post, "/postern" + environment + "/keys"),
@@ -113,13 +117,16 @@ import Testing
     }
 
     @Test(arguments: [
-        "user.message", "user.interrupt", "user.tool_confirmation", "user.define_outcome", "system.message", "agent.message", "session.status_idle", "",
+        "user.message", "user.interrupt", "user.tool_confirmation", "user.define_outcome", "system.message", "agent.message", "session.status_idle",
+        "",
     ])
     func aWorkerPostsResultsOnly(type: String) async throws {
         let server = try await Fixture()
         let leased = try await server.leasedSession()
         for secret in [leased.key, leased.token] {
-            let events: JSON = [["type": "user.tool_result", "tool_use_id": "sevt_1"], ["type": .string(type), "content": [["type": "text", "text": "x"]]]]
+            let events: JSON = [
+                ["type": "user.tool_result", "tool_use_id": "sevt_1"], ["type": .string(type), "content": [["type": "text", "text": "x"]]],
+            ]
             let reply = try await server.call(.post, "/v1/sessions/\(leased.session)/events", key: secret, body: ["events": events])
             #expect(reply.status == 403 && reply.type == "permission_error")
         }

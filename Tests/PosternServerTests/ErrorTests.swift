@@ -56,25 +56,45 @@ import Testing
         Row(.post, "/v1/environments", "{}", 400, "invalid_request_error", "name: Field required"),
         Row(.get, "/v1/environments/env_x", 404, "not_found_error", "Environment env_x not found."),
         Row(.delete, "/v1/environments/env_x", 404, "not_found_error", "Environment env_x not found."),
-        Row(.post, "/v1/environments/{environment}", #"{"config":{"type":"cloud"}}"#, 400, "invalid_request_error", "Cannot change environment type from BYOC to Cloud"),
+        Row(
+            .post, "/v1/environments/{environment}", #"{"config":{"type":"cloud"}}"#, 400, "invalid_request_error",
+            "Cannot change environment type from BYOC to Cloud"),
         Row(.post, "/v1/environments/{environment}/work/poll", "{}", 400, "invalid_request_error", "metadata: Field required"),
         Row(.get, "/v1/environments/{environment}/work/poll", 401, "authentication_error", nil),
         Row(.get, "/v1/environments/{environment}/work", 401, "authentication_error", nil),
         Row(.get, "/v1/environments/{environment}/work/work_x", 404, "not_found_error", nil),
         Row(.get, "/v1/sessions/sesn_x", 404, "not_found_error", "Session sesn_x not found."),
-        Row(.post, "/v1/sessions", #"{"agent":"{agent}","environment_id":"env_x"}"#, 404, "not_found_error", "Environment env_x not found.", retry: nil),
+        Row(
+            .post, "/v1/sessions", #"{"agent":"{agent}","environment_id":"env_x"}"#, 404, "not_found_error", "Environment env_x not found.",
+            retry: nil),
         Row(.post, "/v1/sessions", #"{"agent":"{agent}"}"#, 400, "invalid_request_error", "environment_id: value is required"),
-        Row(.post, "/v1/sessions", #"{"agent":{"type":"agent_with_overrides","id":"{agent}","multiagent":{}},"environment_id":"{environment}"}"#, 400, "invalid_request_error", #"Failed to parse request body: unknown field "multiagent""#),
+        Row(
+            .post, "/v1/sessions", #"{"agent":{"type":"agent_with_overrides","id":"{agent}","multiagent":{}},"environment_id":"{environment}"}"#, 400,
+            "invalid_request_error", #"Failed to parse request body: unknown field "multiagent""#),
         Row(.post, "/v1/sessions/{session}", #"{"vault_ids":[]}"#, 400, "invalid_request_error", "vault_ids: Not yet supported"),
         Row(.post, "/v1/sessions/{session}/events", #"{"events":[]}"#, 400, "invalid_request_error", "events: must contain at least 1 item"),
-        Row(.post, "/v1/sessions/{session}/events", #"{"events":[{"type":"agent.message"}]}"#, 400, "invalid_request_error", #"Failed to parse request: events[0].type: "agent.message" is not a valid value"#),
-        Row(.post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.message","content":[{"type":"text","text":""}]}]}"#, 400, "invalid_request_error", "events.0.user_message.content.0.text: value is required"),
-        Row(.post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.tool_result","tool_use_id":"sevt_1","content":[]}]}"#, 403, "permission_error", "events[0]: `user.tool_result` may only be sent with environment credentials (the self-hosted runner's Session-Instance JWT); an API key or Console session cannot post this event type"),
-        Row(.post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.interrupt","session_thread_id":"sthr_011CZkZAtmR3yMPDzynEDxu7"}]}"#, 404, "not_found_error", "Thread not found: sthr_011CZkZAtmR3yMPDzynEDxu7"),
-        Row(.post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.define_outcome"}]}"#, 400, "invalid_request_error", "user.define_outcome is not built yet in this version of Postern."),
+        Row(
+            .post, "/v1/sessions/{session}/events", #"{"events":[{"type":"agent.message"}]}"#, 400, "invalid_request_error",
+            #"Failed to parse request: events[0].type: "agent.message" is not a valid value"#),
+        Row(
+            .post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.message","content":[{"type":"text","text":""}]}]}"#, 400,
+            "invalid_request_error", "events.0.user_message.content.0.text: value is required"),
+        Row(
+            .post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.tool_result","tool_use_id":"sevt_1","content":[]}]}"#, 403,
+            "permission_error",
+            "events[0]: `user.tool_result` may only be sent with environment credentials (the self-hosted runner's Session-Instance JWT); an API key or Console session cannot post this event type"
+        ),
+        Row(
+            .post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.interrupt","session_thread_id":"sthr_011CZkZAtmR3yMPDzynEDxu7"}]}"#,
+            404, "not_found_error", "Thread not found: sthr_011CZkZAtmR3yMPDzynEDxu7"),
+        Row(
+            .post, "/v1/sessions/{session}/events", #"{"events":[{"type":"user.define_outcome"}]}"#, 400, "invalid_request_error",
+            "user.define_outcome is not built yet in this version of Postern."),
         Row(.get, "/v1/sessions/{session}/resources/sesrsc_1", 404, "not_found_error", "Resource not found: sesrsc_1"),
         Row(.get, "/v1/sessions/{session}/threads/sthr_x", 400, "invalid_request_error", "Invalid thread ID."),
-        Row(.post, "/v1/sessions/{session}/threads/{thread}/archive", 400, "invalid_request_error", "The primary thread cannot be archived; archive the session instead."),
+        Row(
+            .post, "/v1/sessions/{session}/threads/{thread}/archive", 400, "invalid_request_error",
+            "The primary thread cannot be archived; archive the session instead."),
         Row(.get, "/v1/sessions/{session}/events/stream?event_deltas[]=bogus", 400, "invalid_request_error", nil),
     ]
 
@@ -119,7 +139,8 @@ import Testing
             configuration.maximumHeaderSize = 2000
             configuration.maximumEventsPerRequest = 2
         }
-        let large = try await server.call(.post, "/v1/agents", body: ["name": "a", "model": "m", "system": .string(String(repeating: "x", count: 1000))])
+        let large = try await server.call(
+            .post, "/v1/agents", body: ["name": "a", "model": "m", "system": .string(String(repeating: "x", count: 1000))])
         #expect(large.status == 413 && large.type == "request_too_large")
         let head = try await server.call(.get, "/v1/agents?x=" + String(repeating: "x", count: 2000))
         #expect(head.status == 431)

@@ -32,7 +32,8 @@ import Testing
     @Test func apiKeysExpire() async throws {
         let server = try await Fixture()
         let soon = Timestamp.now().advanced(by: .milliseconds(300))
-        let created = try await server.call(.post, "/postern/v1/keys", body: ["name": "k", "role": "viewer", "expires_at": .string(soon.description)])
+        let created = try await server.call(
+            .post, "/postern/v1/keys", body: ["name": "k", "role": "viewer", "expires_at": .string(soon.description)])
         let secret = created.json["secret"]?.string ?? ""
         #expect(try await server.call(.get, "/v1/agents", key: secret).status == 200)
         // The one wait of this suite: for a clock that is not the test's.

@@ -81,7 +81,8 @@ import Testing
         #expect(queued.status == 409 && queued.type == "invalid_request_error")
         #expect(
             queued.message
-                == "Cannot delete self-hosted environment with work in the queue. Either archive the environment first to allow the queue to drain, or use force=true to delete immediately.")
+                == "Cannot delete self-hosted environment with work in the queue. Either archive the environment first to allow the queue to drain, or use force=true to delete immediately."
+        )
         let forced = try await server.call(.delete, "/v1/environments/\(environment)?force=true")
         #expect(forced.status == 200, "\(forced.text)")
         #expect(try await server.call(.get, "/v1/sessions/\(session)").json["status"] == "terminated", "archived, and still there to read")
@@ -98,7 +99,8 @@ import Testing
         let created = try await server.call(
             .post, "/v1/sessions",
             body: [
-                "agent": ["type": "agent_with_overrides", "id": .string(agent), "system": "other", "tools": []], "environment_id": .string(environment),
+                "agent": ["type": "agent_with_overrides", "id": .string(agent), "system": "other", "tools": []],
+                "environment_id": .string(environment),
                 "title": "t", "metadata": ["k": "v"],
             ])
         #expect(created.status == 200 && created.json["status"] == "idle" && created.json["title"] == "t")
@@ -111,6 +113,8 @@ import Testing
 
         let updated = try await server.call(.post, "/v1/sessions/\(id)", body: ["title": nil, "metadata": ["n": "1"]])
         #expect(updated.json["title"] == .null && updated.json["metadata"] == ["k": "v", "n": "1"])
+        let deleted = try await server.call(.post, "/v1/sessions/\(id)", body: ["metadata": ["k": nil]])
+        #expect(deleted.json["metadata"] == ["n": "1"])
         let list = try await server.call(.get, "/v1/sessions?agent_id=\(agent)&statuses[]=idle")
         #expect(list.json["data"]?.array?.count == 1 && list.json["next_page"] == nil && list.json["prev_page"] == nil)
         #expect(try await server.call(.get, "/v1/sessions?deployment_id=depl_x").json == ["data": []])

@@ -13,7 +13,8 @@ import Testing
         let key = try await server.environmentKey(environment).secret
         let root = "/v1/environments/\(environment)/work"
         let empty = try await server.call(.get, root + "/poll", key: key)
-        #expect(empty.status == 200 && empty.text == "null" && empty.headers[.contentType] == "application/json" && empty.headers[.posternPoll] == "1")
+        #expect(
+            empty.status == 200 && empty.text == "null" && empty.headers[.contentType] == "application/json" && empty.headers[.posternPoll] == "1")
 
         let session = try await server.session(try await server.agent(), environment)
         let stats = try await server.call(.get, root + "/stats")
@@ -43,6 +44,7 @@ import Testing
 
         let labelled = try await server.call(.post, root + "/\(session)", body: ["metadata": ["a": "b"]])
         #expect(labelled.json["metadata"] == ["a": "b"] && labelled.json["secret"] == .null)
+        #expect(try await server.call(.post, root + "/\(session)", body: ["metadata": ["a": nil]]).json["metadata"] == [:])
         #expect(try await server.call(.get, root, key: key).json["data"]?.array?.count == 1)
 
         let stopping = try await server.call(.post, root + "/\(session)/stop", key: key, body: [:])
@@ -60,7 +62,9 @@ import Testing
         let poll = "/v1/environments/\(environment)/work/poll"
         let zero = try await server.call(.get, poll + "?reclaim_older_than_ms=0", key: key)
         #expect(zero.status == 400 && zero.message == "reclaim_older_than_ms: Input should be greater than or equal to 1")
-        for query in ["block_ms=0", "block_ms=1000", "block_ms=x"] { #expect(try await server.call(.get, poll + "?" + query, key: key).status == 400) }
+        for query in ["block_ms=0", "block_ms=1000", "block_ms=x"] {
+            #expect(try await server.call(.get, poll + "?" + query, key: key).status == 400)
+        }
         for seconds in ["0", "61", "x"] {
             #expect(try await server.call(.get, poll, key: key, headers: [.posternPollSeconds: seconds]).status == 400)
         }
@@ -91,7 +95,9 @@ import Testing
             body: ["events": [["type": "user.message", "content": [["type": "text", "text": "go"]]]]])
         let call = try await waitForEvent(server, leased.session, "agent.tool_use")
         let result: JSON = [
-            "events": [["type": "user.tool_result", "tool_use_id": call["id"] ?? "", "is_error": false, "content": [["type": "text", "text": "ok"]]]]
+            "events": [
+                ["type": "user.tool_result", "tool_use_id": call["id"] ?? "", "is_error": false, "content": [["type": "text", "text": "ok"]]]
+            ]
         ]
         let first = try await server.call(.post, "/v1/sessions/\(leased.session)/events", key: leased.token, body: result)
         #expect(first.status == 200, "\(first.text)")

@@ -22,7 +22,9 @@ package enum ToolParams {
             case "custom":
                 let tool = try customTool(json, place.variant("custom"))
                 let name = tool["name"]?.string ?? ""
-                guard names.insert(name).inserted else { throw .invalid("\(place.variant("custom").key("name").dotted): duplicate tool name \"\(name)\"") }
+                guard names.insert(name).inserted else {
+                    throw .invalid("\(place.variant("custom").key("name").dotted): duplicate tool name \"\(name)\"")
+                }
                 resolved.append(tool)
             default: throw WireObject.notAChoice(type, at: place.key("type"))
             }
@@ -56,7 +58,9 @@ package enum ToolParams {
             guard config.object != nil else {
                 throw .invalid("Failed to parse request: \(place.bracketed): expected object, got \(config.kind)")
             }
-            guard let name = config["name"]?.string ?? config["type"]?.string else { throw .invalid("\(place.key("name").dotted): value is required") }
+            guard let name = config["name"]?.string ?? config["type"]?.string else {
+                throw .invalid("\(place.key("name").dotted): value is required")
+            }
             guard builtIn.contains(name) else { throw WireObject.notAChoice(name, at: place.key("name"), builtIn) }
             guard names.insert(name).inserted else { throw .invalid("\(place.key("name").dotted): duplicate tool name \"\(name)\"") }
             configs.append(try self.config(config, name: name, at: place, defaults: defaults))

@@ -55,7 +55,9 @@ package struct EnvironmentParams: Sendable, Equatable {
         guard let type = members["type"]?.string else { throw .invalid("config: Unable to extract tag using discriminator 'type'") }
         switch type {
         case "self_hosted":
-            if let extra = members.keys.first(where: { $0 != "type" }) { throw .invalid("config.self_hosted.\(extra): Extra inputs are not permitted") }
+            if let extra = members.keys.first(where: { $0 != "type" }) {
+                throw .invalid("config.self_hosted.\(extra): Extra inputs are not permitted")
+            }
         case "cloud": break
         default:
             throw .invalid("config: Input tag '\(type)' found using 'type' does not match any of the expected tags: 'cloud', 'self_hosted'")

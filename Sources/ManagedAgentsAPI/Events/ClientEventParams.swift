@@ -4,7 +4,8 @@ import PosternJSON
 package enum ClientEventParams {
     /// Every type that a client may send, served or not.
     static let types = [
-        "user.message", "user.interrupt", "user.tool_confirmation", "user.tool_result", "user.custom_tool_result", "user.define_outcome", "system.message",
+        "user.message", "user.interrupt", "user.tool_confirmation", "user.tool_result", "user.custom_tool_result", "user.define_outcome",
+        "system.message",
     ]
 
     /// - Parameter maximum: Most events that one request may carry.

@@ -64,7 +64,9 @@ enum ContentBlocks {
             _ = try object.requiredString("data")
         case "url":
             let url = try WireObject(source, at: path, allowing: ["type", "url"]).requiredString("url", maximum: 8192)
-            guard url.hasPrefix("https://") || url.hasPrefix("http://") else { throw .invalid("\(path.key("url").dotted): must be an http or https URL") }
+            guard url.hasPrefix("https://") || url.hasPrefix("http://") else {
+                throw .invalid("\(path.key("url").dotted): must be an http or https URL")
+            }
         default: throw Limits.notBuilt("A content source of type file")
         }
     }

@@ -60,7 +60,9 @@ package struct Query: Sendable, Equatable {
         let name = "\(key)[\(bound)]"
         guard let text = string(name), !text.isEmpty else { return nil }
         // A `+` of an offset that was sent unescaped has become a space.
-        guard let time = Timestamp(text) ?? Timestamp(text.replacing(" ", with: "+")) else { throw .invalid("\(name): \"\(text)\" is not an RFC 3339 time") }
+        guard let time = Timestamp(text) ?? Timestamp(text.replacing(" ", with: "+")) else {
+            throw .invalid("\(name): \"\(text)\" is not an RFC 3339 time")
+        }
         return time
     }
 

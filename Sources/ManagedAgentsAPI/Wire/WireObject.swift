@@ -91,7 +91,9 @@ package struct WireObject: Sendable {
             throw .invalid("Failed to parse request: \(path.bracketed): expected object, got \(json.kind)")
         }
         guard let type = object["type"], !type.isNull else { throw .invalid("\(path.key("type").dotted): value is required") }
-        guard let text = type.string else { throw .invalid("Failed to parse request: \(path.key("type").bracketed): expected string, got \(type.kind)") }
+        guard let text = type.string else {
+            throw .invalid("Failed to parse request: \(path.key("type").bracketed): expected string, got \(type.kind)")
+        }
         return text
     }
 }

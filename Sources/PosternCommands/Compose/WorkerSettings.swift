@@ -12,6 +12,7 @@ struct WorkerSettings: Sendable {
     /// Nil: made up once and kept in the state folder.
     var workerID: String?
     var workdir: String
+    var stateFolder: String
     var workspaceSource: String?
     var sharedWorkspace: String?
     var maximumSessions: Int
@@ -35,6 +36,7 @@ struct WorkerSettings: Sendable {
         caFile = configuration.text(.caFile)
         workerID = configuration.text(.workerID)
         workdir = TextFile.absolute(try configuration.required(.workdir))
+        stateFolder = configuration.text(.stateDirectory).map(TextFile.absolute) ?? workdir + "/.postern"
         workspaceSource = try configuration.text(.workspaceSource).map { try Self.folder($0, .workspaceSource) }
         sharedWorkspace = try configuration.text(.sharedWorkspace).map { try Self.folder($0, .sharedWorkspace) }
         guard workspaceSource == nil || sharedWorkspace == nil else {

@@ -29,7 +29,8 @@ package final class KeyService: Sendable {
     private static let cacheSize = 4096
 
     package init(
-        store: any KeyStore & EnvironmentStore, secrets: Secrets, revocations: Revocations, endLeases: @escaping @Sendable (_ keyID: String) async -> Void,
+        store: any KeyStore & EnvironmentStore, secrets: Secrets, revocations: Revocations,
+        endLeases: @escaping @Sendable (_ keyID: String) async -> Void,
         now: @escaping @Sendable () -> Timestamp = { .now() }
     ) {
         self.store = store
@@ -84,7 +85,8 @@ package final class KeyService: Sendable {
         try await checkEnvironment(environmentID, workspaceID)
         return try await create(.environmentKey, name: name, expiresAt: expiresAt) { id, hash, hint, time in
             KeyRecord(
-                id: id, kind: .environment, workspaceID: workspaceID, environmentID: environmentID, name: name, hash: hash, hint: hint, createdAt: time,
+                id: id, kind: .environment, workspaceID: workspaceID, environmentID: environmentID, name: name, hash: hash, hint: hint,
+                createdAt: time,
                 expiresAt: expiresAt)
         }
     }
@@ -195,7 +197,8 @@ package final class KeyService: Sendable {
                 return Bootstrap(workspace: workspace, key: known, secret: nil)
             }
             let key = KeyRecord(
-                id: ResourceID.make(.apiKey), kind: .api, workspaceID: workspace.id, role: .admin, name: "admin", hash: hash, hint: Secrets.hint(given),
+                id: ResourceID.make(.apiKey), kind: .api, workspaceID: workspace.id, role: .admin, name: "admin", hash: hash,
+                hint: Secrets.hint(given),
                 createdAt: now())
             try await stored { () async throws(StoreError) in try await store.create(key) }
             return Bootstrap(workspace: workspace, key: key, secret: nil)

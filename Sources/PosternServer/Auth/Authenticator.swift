@@ -59,8 +59,8 @@ struct Authenticator: Sendable {
             }
         default:
             throw .forbidden(
-                "\(route) is not open to a worker's credential: it serves its environment's queue, reads the session whose lease it holds and posts results "
-                    + "there.")
+                "\(route) is not open to a worker's credential: it serves its environment's queue, reads the session whose lease it holds and posts "
+                    + "results there.")
         }
     }
 

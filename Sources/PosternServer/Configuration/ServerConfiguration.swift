@@ -46,8 +46,8 @@ package struct ServerConfiguration: Sendable {
     package func validate() throws(ConfigurationRefusal) {
         guard tls != nil || Self.isLoopback(host) else {
             throw ConfigurationRefusal(
-                "listen: plain HTTP is served on loopback only, and \(host) is not. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy "
-                    + "that ends TLS.")
+                "listen: plain HTTP is served on loopback only, and \(host) is not. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a "
+                    + "proxy that ends TLS.")
         }
         guard (0...65_535).contains(port) else { throw ConfigurationRefusal("listen: \(port) is no port") }
     }

@@ -41,7 +41,8 @@ extension WorkRecord {
     /// The 14 members that the reference shows (observed behaviours, "work item").
     func json(secret: String? = nil) -> JSON {
         [
-            "id": .string(sessionID), "type": "work", "environment_id": .string(environmentID), "data": ["type": "session", "id": .string(sessionID)],
+            "id": .string(sessionID), "type": "work", "environment_id": .string(environmentID),
+            "data": ["type": "session", "id": .string(sessionID)],
             "state": .string(state.rawValue), "metadata": .object(metadata), "secret": JSON(secret), "actor": nil,
             "created_at": .string(createdAt.description), "acknowledged_at": JSON(acknowledgedAt?.description),
             "latest_heartbeat_at": JSON(heartbeatAt?.description), "started_at": .string(queuedAt.description),
@@ -58,7 +59,8 @@ extension WorkRecord {
 extension Heartbeat {
     var json: JSON {
         [
-            "type": "work_heartbeat", "last_heartbeat": .string(lastHeartbeat), "state": .string(state.rawValue), "lease_extended": .bool(leaseExtended),
+            "type": "work_heartbeat", "last_heartbeat": .string(lastHeartbeat), "state": .string(state.rawValue),
+            "lease_extended": .bool(leaseExtended),
             "ttl_seconds": JSON(ttlSeconds),
         ]
     }

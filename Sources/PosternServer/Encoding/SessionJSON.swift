@@ -5,7 +5,8 @@ import PosternJSON
 extension SessionRecord {
     var json: JSON {
         [
-            "id": .string(id), "type": "session", "status": .string(status.rawValue), "agent": .object(agent), "environment_id": .string(environmentID),
+            "id": .string(id), "type": "session", "status": .string(status.rawValue), "agent": .object(agent),
+            "environment_id": .string(environmentID),
             "title": JSON(title), "metadata": .object(metadata), "resources": [], "vault_ids": .array(vaultIDs.map(JSON.string)), "budget": nil,
             "usage": usage.json, "stats": stats, "outcome_evaluations": [], "deployment_id": nil, "created_at": .string(createdAt.description),
             "updated_at": .string(updatedAt.description), "archived_at": JSON(archivedAt?.description),
@@ -16,7 +17,8 @@ extension SessionRecord {
         ["active_seconds": .double(usage.activeSeconds), "duration_seconds": .double((updatedAt - createdAt) / .seconds(1))]
     }
 
-    /// The one thread of a session that works alone. Before its first event it has neither figures nor usage; archiving the session does not change it.
+    /// The one thread of a session that works alone. Before its first event it has neither figures nor usage; archiving the session does not
+    /// change it.
     var primaryThread: JSON {
         let isUntouched = lastSequence == 0
         let status = self.status == .terminated && archivedAt != nil ? Status.idle : self.status

@@ -15,7 +15,8 @@ enum OpenAPIDocument {
             "openapi": "3.1.0",
             "info": [
                 "title": "Postern", "version": "1",
-                "description": "A Managed Agents control plane. Paths under /v1 follow the public Managed Agents API; those under /postern/v1 are Postern's own.",
+                "description":
+                    "A Managed Agents control plane. Paths under /v1 follow the public API; those under /postern/v1 are Postern's own.",
                 "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
             ],
             "paths": .object(paths),

@@ -14,12 +14,14 @@ struct AgentRoutes {
                 .json(try await agents.create(try AgentParams(try await call.body()), workspaceID: try call.workspaceID()).json)
             },
             Route(
-                .get, "/v1/agents", .client(.viewer), "List agents", query: ["include_archived", "created_at[gte]", "created_at[lte]", "limit", "page"]
+                .get, "/v1/agents", .client(.viewer), "List agents",
+                query: ["include_archived", "created_at[gte]", "created_at[lte]", "limit", "page"]
             ) { call async throws(APIError) in
                 let workspace = try call.workspaceID()
                 let list = "agents:" + workspace
                 let page = try await agents.agents(
-                    workspaceID: workspace, includeArchived: try call.query.bool("include_archived") ?? false, createdAt: try call.query.range("created_at"),
+                    workspaceID: workspace, includeArchived: try call.query.bool("include_archived") ?? false,
+                    createdAt: try call.query.range("created_at"),
                     from: try call.query.position(list, .descending), limit: try call.query.limit(default: 20, maximum: 100))
                 return page.answer(list, last: .omitted) { $0.json.encoded }
             },

@@ -46,7 +46,8 @@ struct EnvironmentRoutes {
         ]
     }
 
-    /// Interrupts and archives every session of an environment that is to be deleted in spite of them. Each has one work item, so the queue lists them.
+    /// Interrupts and archives every session of an environment that is to be deleted in spite of them. Each has one work item, so the queue
+    /// lists them.
     private func endSessions(of id: String, _ call: Call) async throws(APIError) {
         let workspace = try call.workspaceID()
         _ = try await environments.environment(id, workspaceID: workspace)

@@ -59,8 +59,8 @@ struct EventRoutes {
             if principal.isClient {
                 guard type != "user.tool_result" else {
                     throw .forbidden(
-                        "events[\(index)]: `user.tool_result` may only be sent with environment credentials (the self-hosted runner's Session-Instance JWT); "
-                            + "an API key or Console session cannot post this event type")
+                        "events[\(index)]: `user.tool_result` may only be sent with environment credentials (the self-hosted runner's "
+                            + "Session-Instance JWT); an API key or Console session cannot post this event type")
                 }
             } else if !Self.results.contains(type) {
                 throw .forbidden("events[\(index)]: a worker's credential may only post user.tool_result and user.custom_tool_result")

@@ -13,7 +13,8 @@ struct KeyRoutes {
         let keys = keys
         let root = "/postern/v1/environments/{environment_id}/keys"
         return [
-            Route(.post, root, .client(.admin), "Create an environment key; its secret is shown once", takesBody: true) { call async throws(APIError) in
+            Route(.post, root, .client(.admin), "Create an environment key; its secret is shown once", takesBody: true) {
+                call async throws(APIError) in
                 let params = try KeyParams(try await call.optionalBody() ?? [:], allowing: ["name", "expires_at"])
                 let (key, secret) = try await keys.createEnvironmentKey(
                     name: params.name ?? "worker", environmentID: try call.parameter("environment_id"), workspaceID: try call.workspaceID(),
@@ -24,13 +25,15 @@ struct KeyRoutes {
                 let environment = try call.parameter("environment_id")
                 let list = "environment_keys:" + environment
                 let page = try await keys.keys(
-                    workspaceID: try call.workspaceID(), kind: .environment, environmentID: environment, from: try call.query.position(list, .descending),
+                    workspaceID: try call.workspaceID(), kind: .environment, environmentID: environment,
+                    from: try call.query.position(list, .descending),
                     limit: try call.query.limit(default: 20, maximum: 1000))
                 return page.answer(list, last: .null) { JSON.object($0.json).encoded }
             },
             Route(.delete, root + "/{key_id}", .client(.admin), "Revoke an environment key") { call async throws(APIError) in
                 let key = try await keys.key(
-                    try call.parameter("key_id"), kind: .environment, workspaceID: try call.workspaceID(), environmentID: try call.parameter("environment_id"))
+                    try call.parameter("key_id"), kind: .environment, workspaceID: try call.workspaceID(),
+                    environmentID: try call.parameter("environment_id"))
                 return .json(try await keys.revoke(key).json)
             },
         ]
@@ -39,7 +42,8 @@ struct KeyRoutes {
     private var apiKeys: [Route] {
         let keys = keys
         return [
-            Route(.post, "/postern/v1/keys", .client(.admin), "Create an API key; its secret is shown once", takesBody: true) { call async throws(APIError) in
+            Route(.post, "/postern/v1/keys", .client(.admin), "Create an API key; its secret is shown once", takesBody: true) {
+                call async throws(APIError) in
                 let params = try KeyParams(try await call.body(), allowing: ["name", "role", "expires_at", "workspace_id"])
                 guard let role = params.role else { throw .invalid("role: Field required") }
                 guard let name = params.name else { throw .invalid("name: Field required") }
@@ -47,7 +51,8 @@ struct KeyRoutes {
                     name: name, role: role, workspaceID: try await workspace(call, params.workspaceID), expiresAt: params.expiresAt)
                 return Self.created(key, secret)
             },
-            Route(.get, "/postern/v1/keys", .client(.admin), "List API keys", query: ["workspace_id", "limit", "page"]) { call async throws(APIError) in
+            Route(.get, "/postern/v1/keys", .client(.admin), "List API keys", query: ["workspace_id", "limit", "page"]) {
+                call async throws(APIError) in
                 let workspace = try await workspace(call, call.query.string("workspace_id"))
                 let list = "keys:" + workspace
                 let page = try await keys.keys(

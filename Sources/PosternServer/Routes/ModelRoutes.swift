@@ -37,9 +37,11 @@ struct ModelRoutes {
         } else {
             models = Array(models.prefix(limit))
         }
-        return .json([
-            "data": .array(models.map(JSON.object)), "has_more": .bool(hasMore), "first_id": models.first?["id"] ?? nil, "last_id": models.last?["id"] ?? nil,
-        ] as JSONObject)
+        return .json(
+            [
+                "data": .array(models.map(JSON.object)), "has_more": .bool(hasMore), "first_id": models.first?["id"] ?? nil,
+                "last_id": models.last?["id"] ?? nil,
+            ] as JSONObject)
     }
 
     private func index(_ id: String, _ key: String, _ models: [JSONObject]) throws(APIError) -> Int {

@@ -37,7 +37,8 @@ struct SessionRoutes {
                 _ = try call.query.limit(default: 1000, maximum: 1000)
                 return .page([], next: nil, last: .omitted)
             },
-            Route(.post, "/v1/sessions/{session_id}/resources", .client(.developer), "Add a resource", takesBody: true) { call async throws(APIError) in
+            Route(.post, "/v1/sessions/{session_id}/resources", .client(.developer), "Add a resource", takesBody: true) {
+                call async throws(APIError) in
                 _ = try await sessions.session(try call.parameter("session_id"), workspaceID: try call.workspaceID())
                 throw Limits.notBuilt("resources")
             },

@@ -3,6 +3,7 @@ import HummingbirdCore
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
+import Synchronization
 
 /// `/v1/environments/{environment_id}/work` (contract section 5).
 struct WorkRoutes {
@@ -18,10 +19,11 @@ struct WorkRoutes {
             Route(.get, root + "/stats", .queueOrClient(.viewer), "Count the queue") { call async throws(APIError) in
                 let id = try await environment(call)
                 let (statistics, workers) = try await work.statistics(environmentID: id)
-                return .json([
-                    "type": "work_queue_stats", "depth": JSON(statistics.depth), "pending": JSON(statistics.pending),
-                    "oldest_queued_at": JSON(statistics.oldestQueuedAt?.description), "workers_polling": workers.map { JSON($0) } ?? .null,
-                ] as JSONObject)
+                return .json(
+                    [
+                        "type": "work_queue_stats", "depth": JSON(statistics.depth), "pending": JSON(statistics.pending),
+                        "oldest_queued_at": JSON(statistics.oldestQueuedAt?.description), "workers_polling": workers.map { JSON($0) } ?? .null,
+                    ] as JSONObject)
             },
             Route(.get, root, .queue, "List work items", query: ["limit", "page"]) { call async throws(APIError) in
                 let id = try await environment(call)
@@ -91,12 +93,23 @@ struct WorkRoutes {
         let task = Task { () async -> Result<Value, APIError> in
             do throws(APIError) { return .success(try await operation()) } catch { return .failure(error) }
         }
-        let watch = revocations.watch(key.id) { task.cancel() }
+        let isRevoked = Atomic(false)
+        let watch = revocations.watch(key.id) {
+            isRevoked.store(true, ordering: .relaxed)
+            task.cancel()
+        }
         ConnectionGuard.whenEnding(call.channel) { task.cancel() }
         defer {
             watch.cancel()
             ConnectionGuard.forget(call.channel)
         }
-        return try await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }.get()
+        let result = await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        // Whatever was found in the last moment is not for this key any more.
+        if isRevoked.load(ordering: .relaxed) { throw .unauthenticated(Authenticator.revokedText) }
+        return try result.get()
     }
 }

@@ -83,7 +83,8 @@ struct APIResponder: HTTPResponder {
         for field in request.headers { size += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
         guard size <= configuration.maximumHeaderSize else {
             throw APIError(
-                431, .invalidRequest, "The request's address and headers exceed the maximum of \(configuration.maximumHeaderSize) bytes", shouldRetry: false)
+                431, .invalidRequest, "The request's address and headers exceed the maximum of \(configuration.maximumHeaderSize) bytes",
+                shouldRetry: false)
         }
     }
 

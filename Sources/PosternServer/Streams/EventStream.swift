@@ -6,8 +6,8 @@ import PosternCore
 import PosternJSON
 import Synchronization
 
-/// Serves event streams: server-sent events with the event's log position as `id:`, so that a client that comes back with `Last-Event-ID` gets what it
-/// missed, once.
+/// Serves event streams: server-sent events with the event's log position as `id:`, so that a client that comes back with `Last-Event-ID` gets
+/// what it missed, once.
 struct EventStreams: Sendable {
     let slots: StreamSlots
     let wheel: StreamWheel

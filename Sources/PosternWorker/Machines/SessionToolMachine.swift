@@ -47,8 +47,6 @@ package struct SessionToolMachine: Sendable {
         case sending
         /// Executed, its result not accepted.
         case kept
-        /// Denied, answered, of a terminated thread, or not this worker's: never to be run.
-        case closed
     }
 
     /// Results that may be on their way at once before the next call waits.
@@ -57,6 +55,8 @@ package struct SessionToolMachine: Sendable {
     private let owned: Set<String>
     private let ownedCustom: Set<String>
     private var calls: [String: (call: ToolCall, place: Place, isGated: Bool)] = [:]
+    /// Denied, answered, of a terminated thread, or not this worker's: never to be run.
+    private var closed: Set<String> = []
     private var queue: [String] = []
     private var running: String?
     private var sending = 0
@@ -79,7 +79,7 @@ package struct SessionToolMachine: Sendable {
     package var deadline: Duration? { hasEnded ? nil : clock.deadline }
 
     /// Whether that call may still run or be answered.
-    package func isOpen(_ id: String) -> Bool { calls[id].map { $0.place != .closed } ?? false }
+    package func isOpen(_ id: String) -> Bool { calls[id] != nil }
 
     package mutating func handle(_ input: Input, now: Duration) -> [Action] {
         guard !hasEnded else { return [] }
@@ -97,8 +97,8 @@ package struct SessionToolMachine: Sendable {
                 calls[id]?.place = .sending
                 sending += 1
             }
-        case .posted(let id): finish(id, .closed, now: now)
-        case .postFailed(let id): finish(id, .kept, now: now)
+        case .posted(let id): finish(id, isAccepted: true, now: now)
+        case .postFailed(let id): finish(id, isAccepted: false, now: now)
         case .timer:
             if let deadline = clock.deadline, deadline <= now { return end(.idle) }
         case .drain:
@@ -130,12 +130,17 @@ package struct SessionToolMachine: Sendable {
         return nil
     }
 
-    /// A call that was being sent, or ran, leaves the row of those that keep the session.
-    private mutating func finish(_ id: String, _ place: Place, now: Duration) {
-        guard let entry = calls[id], entry.place == .sending || entry.place == .kept else { return }
-        if entry.place == .sending { sending -= 1 }
-        calls[id]?.place = place
+    /// A result is not on its way any more.
+    private mutating func finish(_ id: String, isAccepted: Bool, now: Duration) {
+        guard calls[id]?.place == .sending else { return }
+        sending -= 1
+        if isAccepted { close(id) } else { calls[id]?.place = .kept }
         if !isBusy { clock.resume(now: now) }
+    }
+
+    private mutating func close(_ id: String) {
+        calls[id] = nil
+        closed.insert(id)
     }
 
     /// A call waits for a confirmation, waits its turn, runs, or is being answered: the session is not idle, whatever the clock says.
@@ -168,10 +173,11 @@ package struct SessionToolMachine: Sendable {
                 actions += route(call)
             }
             // Also a call that is not this worker's: somebody else's answer is awaited, so the turn is not over.
-            if calls[call.id].map({ $0.place != .closed || !owns(call) && call.permission != "deny" }) ?? false { isOutstanding = true }
+            let isElsewhere = !owns(call) && call.permission != "deny" && verdicts[call.id] != false && !isTerminated(call)
+            if calls[call.id] != nil || isElsewhere { isOutstanding = true }
         }
         for (id, entry) in calls where entry.place == .held || entry.place == .queued {
-            if let thread = entry.call.threadID, terminatedThreads.contains(thread) { actions += settle(id) }
+            if isTerminated(entry.call) { actions += settle(id) }
         }
         if endsTurn, !isOutstanding { clock.arm(now: now, isPaused: isBusy) }
         return actions
@@ -223,7 +229,7 @@ package struct SessionToolMachine: Sendable {
         case "session.thread_status_terminated":
             if !historyIsKnown { clock.disarm() }
             let thread = event["session_thread_id"]?.string
-            for (id, entry) in calls where entry.place != .closed && thread != nil && entry.call.threadID == thread { actions += settle(id) }
+            for (id, entry) in calls where thread != nil && entry.call.threadID == thread { actions += settle(id) }
             if !isBusy { clock.resume(now: now) }
         default:
             if let call = ToolCall(event: event, type: type), !answered.contains(call.id) { actions = route(call) }
@@ -235,12 +241,12 @@ package struct SessionToolMachine: Sendable {
     private mutating func settle(_ id: String) -> [Action] {
         guard let entry = calls[id] else { return [] }
         switch entry.place {
-        case .closed, .sending: return []  // what is being sent says so itself
+        case .sending: return []  // what is being sent says so itself
         case .held, .queued, .kept:
-            calls[id]?.place = .closed
+            close(id)
             return []
         case .running:
-            calls[id]?.place = .closed
+            close(id)
             return [.cancel(id, answer: false)]
         }
     }
@@ -249,25 +255,25 @@ package struct SessionToolMachine: Sendable {
 
     private func owns(_ call: ToolCall) -> Bool { call.kind == .tool ? owned.contains(call.name) : ownedCustom.contains(call.name) }
 
+    private func isTerminated(_ call: ToolCall) -> Bool { call.threadID.map(terminatedThreads.contains) ?? false }
+
     /// Decides over a call that is new or held (contract, section 7.2). A call already in hand stays where it is.
     private mutating func route(_ call: ToolCall) -> [Action] {
+        if closed.contains(call.id) { return [] }
         if let known = calls[call.id], known.place != .held { return [] }
         let isGated = call.permission.map { $0 != "allow" && $0 != "deny" } ?? false
-        let place: Place
-        if let thread = call.threadID, terminatedThreads.contains(thread) {
-            place = .closed
-        } else if call.permission == "deny" || verdicts[call.id] == false {
-            place = .closed
+        if isTerminated(call) || call.permission == "deny" || verdicts[call.id] == false {
+            close(call.id)
         } else if isGated, verdicts[call.id] != true {
-            place = .held
+            calls[call.id] = (call, .held, true)
+            clock.pause()
         } else if owns(call) {
-            place = .queued
+            calls[call.id] = (call, .queued, isGated)
+            queue.append(call.id)
+            clock.pause()
         } else {
-            place = .closed
+            close(call.id)
         }
-        calls[call.id] = (call, place, isGated)
-        if place == .queued { queue.append(call.id) }
-        if place != .closed { clock.pause() }
         return []
     }
 }

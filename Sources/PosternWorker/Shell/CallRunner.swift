@@ -36,6 +36,7 @@ struct CallRunner: Sendable {
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
             _ = try await (audited, journalled)
             let result = await run(call, control)
+            if control.isAbandoned { return nil }
             if control.isDropped {
                 try await journal.append(.settled(callID: call.id))
                 return nil
@@ -109,7 +110,7 @@ struct CallRunner: Sendable {
             let outcome = try await withTaskCancellationHandler {
                 try await work.value
             } onCancel: {
-                control.cancel(answer: false)
+                control.abandon()
             }
             return OutgoingResult(
                 content: outcome.content, isError: outcome.isError, producedBytes: outcome.outputBytes, offloadedTo: outcome.offloadedTo,

@@ -20,9 +20,9 @@ enum FolderTree {
             for name in try names(source) { try copy("\(source)/\(name)", to: "\(target)/\(name)", depth: depth + 1) }
             guard chmod(target, status.st_mode & 0o777 | 0o700) == 0 else { throw FileError("copy", target) }
         case S_IFLNK:
-            var buffer = [UInt8](repeating: 0, count: 4097)
-            let count = buffer.withUnsafeMutableBytes { readlink(source, $0.assumingMemoryBound(to: CChar.self).baseAddress, 4096) }
-            guard count >= 0, symlink(String(decoding: buffer[..<count], as: UTF8.self), target) == 0 else { throw FileError("copy", source) }
+            var buffer = [CChar](repeating: 0, count: 4097)
+            // One byte less than there is, so that a zero ends the text whatever the link holds.
+            guard readlink(source, &buffer, 4096) >= 0, symlink(&buffer, target) == 0 else { throw FileError("copy", source) }
         case S_IFREG: try copyFile(source, to: target, mode: status.st_mode & 0o777)
         default: break
         }

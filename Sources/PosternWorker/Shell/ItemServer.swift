@@ -35,36 +35,29 @@ struct ItemServer: Sendable {
         }
         let itemClient = token.map { client.with(credential: $0) } ?? client
 
-        // The sandbox starts while the service is asked.
-        let sandbox: SandboxHolder
+        // The workspace is made and the sandbox starts while the service is asked.
+        let workspaces = Workspaces(configuration: configuration, state: state, logger: logger)
+        let (configuration, state) = (configuration, state)
+        let sandbox = SandboxHolder(driver: driver, logger: logger) {
+            SandboxSpec(
+                sessionID: item.sessionID, workspace: try await workspaces.prepare(item.sessionID), toolOutputs: state.outputs(item.sessionID),
+                environment: configuration.toolEnvironment, limits: configuration.sandboxLimits, offloadThreshold: configuration.offloadThreshold)
+        }
+        await sandbox.prepare()
+        guard await (item.needsAck ? acknowledge() : true) else {
+            await sandbox.stop()
+            return .failed("not acknowledged")
+        }
         let journal: SessionJournal
         do {
             let path = state.journal(item.sessionID)
             journal = try await Blocking.run { () throws(FileError) in try SessionJournal(path: path) }
-            let workspace = try await Workspaces(configuration: configuration, state: state, logger: logger).prepare(item.sessionID)
-            let spec = SandboxSpec(
-                sessionID: item.sessionID, workspace: workspace, toolOutputs: state.outputs(item.sessionID),
-                environment: configuration.toolEnvironment, limits: configuration.sandboxLimits, offloadThreshold: configuration.offloadThreshold)
-            sandbox = SandboxHolder(driver: driver, spec: spec, logger: logger)
-        } catch {
-            logger.error("the session cannot be prepared: \(error)")
-            await stop(item, itemClient)
-            return .failed("\(error)")
-        }
-        await sandbox.prepare()
-        if item.needsAck {
-            guard await acknowledge() else {
-                await sandbox.stop()
-                return .failed("not acknowledged")
-            }
-        }
-        do {
             try await journal.append(.item(workID: item.id, environmentID: item.environmentID, secret: item.secret?.value))
             if let beat = item.heartbeat { try await journal.append(.beat(beat)) }
         } catch {
-            logger.error("\(error)")
+            logger.error("the session's journal cannot be kept: \(error)")
             await sandbox.stop()
-            await stop(item, itemClient)
+            if !item.isResumed { await stop(item, itemClient) }
             return .failed("\(error)")
         }
         statistics.update { statistics in

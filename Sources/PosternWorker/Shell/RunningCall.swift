@@ -7,12 +7,16 @@ final class RunningCall: Sendable {
         var work: Task<ToolOutcome, any Error>?
         var isCancelled = false
         var isDropped = false
+        var isAbandoned = false
     }
 
     private let state = Mutex(State())
 
     /// The result is of no use any more; nothing is sent.
     var isDropped: Bool { state.withLock { $0.isDropped } }
+
+    /// Nobody knows what came of it: its intent stays in the journal without an outcome.
+    var isAbandoned: Bool { state.withLock { $0.isAbandoned } }
 
     /// Sets what runs; cancelled at once if the end came first.
     func begin(_ work: Task<ToolOutcome, any Error>) {
@@ -21,6 +25,12 @@ final class RunningCall: Sendable {
             return state.isCancelled
         }
         if isCancelled { work.cancel() }
+    }
+
+    /// Ends what runs because this worker serves the session no longer.
+    func abandon() {
+        state.withLock { $0.isAbandoned = true }
+        cancel(answer: false)
     }
 
     /// Ends what runs. With `answer`, an error result is sent all the same.

@@ -4,12 +4,13 @@ import PosternSandbox
 /// One session's sandbox: started ahead, started again after it was lost, stopped once.
 actor SandboxHolder {
     private let driver: any SandboxDriver
-    private let spec: SandboxSpec
+    private let spec: @Sendable () async throws -> SandboxSpec
     private let logger: Logger
     private var starting: Task<any Sandbox, any Error>?
     private var isStopped = false
 
-    init(driver: any SandboxDriver, spec: SandboxSpec, logger: Logger) {
+    /// `spec` prepares the workspace and says what the sandbox is to be; it runs beside the session's other preparations.
+    init(driver: any SandboxDriver, logger: Logger, spec: @escaping @Sendable () async throws -> SandboxSpec) {
         self.driver = driver
         self.spec = spec
         self.logger = logger
@@ -21,7 +22,7 @@ actor SandboxHolder {
     private func task() -> Task<any Sandbox, any Error> {
         if let starting { return starting }
         let (driver, spec) = (driver, spec)
-        let task = Task { () async throws -> any Sandbox in try await driver.start(spec) }
+        let task = Task { () async throws -> any Sandbox in try await driver.start(try await spec()) }
         starting = task
         return task
     }

@@ -48,9 +48,15 @@ struct SessionRunner: Sendable {
             drain.remove(listeners[0])
             superseded.remove(listeners[1])
         }
+        // An item that is taken up again may be somebody else's by now: the first beat says.
+        let held = Signal()
+        if !item.isResumed { held.fire() }
         return await withDiscardingTaskGroup(returning: End.self) { group in
-            group.addTask { await heartbeats(feed) }
-            group.addTask { await read(feed) }
+            group.addTask { await heartbeats(feed, held) }
+            group.addTask {
+                await held.wait()
+                await read(feed)
+            }
             let end = await loop(inbox, feed)
             if end == .leaseLost { lease.lose() }
             await sandbox.stop()
@@ -61,8 +67,8 @@ struct SessionRunner: Sendable {
         }
     }
 
-    private func heartbeats(_ feed: AsyncStream<Message>.Continuation) async {
-        switch await lease.run() {
+    private func heartbeats(_ feed: AsyncStream<Message>.Continuation, _ held: Signal) async {
+        switch await lease.run(onBeat: { held.fire() }) {
         case .lost: feed.yield(.end(.leaseLost))
         case .stopping: feed.yield(.end(.stopped))
         case .refused: feed.yield(.end(.failed("the heartbeat was refused")))
@@ -71,11 +77,16 @@ struct SessionRunner: Sendable {
     }
 
     private func read(_ feed: AsyncStream<Message>.Continuation) async {
-        async let fetched = check()
+        // Beside the opening of the stream, not before it.
+        let fetching = Task { await check() }
+        let fetched = { @Sendable () async -> End? in
+            await withTaskCancellationHandler { await fetching.value } onCancel: { fetching.cancel() }
+        }
+        var detached: ClientError?
         let reader = StreamReader(sessionID: item.sessionID, client: client, pacing: pacing, logger: logger)
         await reader.run(
             mayBegin: {
-                if let end = await fetched {
+                if let end = await fetched() {
                     feed.yield(.end(end))
                     return false
                 }
@@ -86,11 +97,11 @@ struct SessionRunner: Sendable {
                 case .history(let events): feed.yield(.machine(.history(events)))
                 case .historyFailed: feed.yield(.machine(.historyFailed))
                 case .live(let event): feed.yield(.machine(.live(type: event.type, event: event.json)))
-                case .detached(let error): feed.yield(.end(.failed("the session cannot be read: \(error)")))
+                case .detached(let error): detached = error
                 }
             })
-        // A stream that cannot be opened may be the sign of a session that is over: the fetch says so.
-        if let end = await fetched { feed.yield(.end(end)) }
+        // A stream that cannot be opened may be the sign of a session that is over: then the fetch says so.
+        if let detached { feed.yield(.end(await fetched() ?? .failed("the session cannot be read: \(detached)"))) }
     }
 
     /// What the session itself says against serving it; `nil` for nothing.
@@ -130,6 +141,7 @@ struct SessionRunner: Sendable {
             }
             switch input {
             case .posted(let id), .postFailed(let id): tasks[id] = nil
+            case .timer: timer = nil
             default: break
             }
             for action in machine.handle(input, now: pacing.now()) {
@@ -165,7 +177,7 @@ struct SessionRunner: Sendable {
         timer?.task.cancel()
         if end == .leaseLost { lease.lose() }
         for (_, entry) in tasks {
-            entry.control.cancel(answer: false)
+            entry.control.abandon()
             entry.task.cancel()
         }
         for (_, entry) in tasks { await entry.task.value }

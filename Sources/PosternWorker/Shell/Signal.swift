@@ -34,5 +34,13 @@ final class Signal: Sendable {
         return id ?? 0
     }
 
+    /// Returns once it has fired, or the task is cancelled.
+    func wait() async {
+        let (fired, feed) = AsyncStream.makeStream(of: Void.self)
+        let id = onFire { feed.finish() }
+        for await _ in fired {}
+        remove(id)
+    }
+
     func remove(_ id: Int) { state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
 }

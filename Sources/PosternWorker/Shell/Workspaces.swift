@@ -18,18 +18,18 @@ struct Workspaces: Sendable {
 
     /// The workspace of a session, seeded if it is new.
     func prepare(_ sessionID: String) async throws(FileError) -> WorkspaceSource {
-        if configuration.sharedWorkspace { return .folder(configuration.workdir) }
+        let shared = configuration.sharedWorkspace
         let (directory, mark, source) = (directory(sessionID), state.workspaceMark(sessionID), configuration.workspaceSource)
         try await Blocking.run { () throws(FileError) in
             if try SmallFile.read(mark) == nil { try SmallFile.write([], to: mark) }
-            guard let source, access(directory, F_OK) != 0 else { return }
+            guard !shared, let source, access(directory, F_OK) != 0 else { return }
             // Copied aside and put in place in one step: a killed worker leaves no half workspace.
             let partial = "\(directory).seed"
             try FolderTree.remove(partial)
             try FolderTree.copy(source, to: partial)
             guard rename(partial, directory) == 0 else { throw FileError("put in place", directory) }
         }
-        return .managed(directory: directory)
+        return shared ? .folder(configuration.workdir) : .managed(directory: directory)
     }
 
     /// Removes what is kept of a session that is gone.

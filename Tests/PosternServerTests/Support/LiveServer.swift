@@ -33,7 +33,9 @@ struct RawClient: Sendable {
     let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     let inbound: NIOAsyncChannelInboundStream<ByteBuffer>
 
-    static func connect<Value: Sendable>(_ port: Int, _ body: @escaping @Sendable (inout Reader, RawClient) async throws -> Value) async throws -> Value {
+    static func connect<Value: Sendable>(_ port: Int, _ body: @escaping @Sendable (inout Reader, RawClient) async throws -> Value) async throws
+        -> Value
+    {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(host: "127.0.0.1", port: port) { channel in
             channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
         }

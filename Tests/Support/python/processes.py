@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,17 +16,8 @@ class ProcessFailed(Exception):
     """The process ended, or did not say in time what was waited for. The text holds the end of its output."""
 
 
-def _die_with_parent() -> None:
-    """In the child: ask the kernel for a SIGKILL when the thread that started it ends, so that a suite that is killed leaves nothing running."""
-    if _libc is not None:
-        _libc.prctl(1, signal.SIGKILL)
-
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
 class ChildProcess:
-    """Starts at construction, to be made by a thread that outlives it, in a process group of its own, so that a kill reaches its children too."""
+    """Starts at construction, in a process group of its own, so that a kill reaches its children too."""
 
     def __init__(self, name: str, arguments: list[str], *, log: Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> None:
         self.name = name
@@ -38,7 +27,7 @@ class ChildProcess:
         self._closed = False
         self._process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=folder,
-            start_new_session=True, text=True, errors="replace", preexec_fn=_die_with_parent,
+            start_new_session=True, text=True, errors="replace",
         )
         self._reader = threading.Thread(target=self._read, name=f"{name} output", daemon=True)
         self._reader.start()

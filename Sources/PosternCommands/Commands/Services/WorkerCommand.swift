@@ -1,0 +1,41 @@
+import ArgumentParser
+
+/// `postern worker`
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Run the agent's hands: claim sessions and run their tools in a sandbox.",
+        discussion: """
+            A worker dials out and listens on nothing. It serves this control plane and, unchanged, Anthropic's hosted service. The environment's key
+            comes from --environment-key-file or ANTHROPIC_ENVIRONMENT_KEY, never as an argument.
+
+            Example: postern worker poll --environment-id env_… --environment-key-file env.key --base-url https://postern.example.com
+            """,
+        subcommands: [WorkerPollCommand.self, WorkerRunCommand.self])
+}
+
+/// The flags of both ways to run a worker.
+struct WorkerFlags: ParsableArguments, SettingFlags {
+    @Option(.environmentID) var environmentID: String?
+    @Option(.environmentKeyFile) var environmentKeyFile: String?
+    @Option(.baseURL) var baseURL: String?
+    @Option(.workerID) var workerID: String?
+    @Option(.workdir) var workdir: String?
+    @Option(.stateDirectory) var stateDirectory: String?
+    @Option(.workspaceSource) var workspaceSource: String?
+    @Option(.sharedWorkspace) var sharedWorkspace: String?
+    @Option(.maxIdle) var maxIdle: String?
+    @Option(.sandbox) var sandbox: String?
+    @Option(.offloadThreshold) var offloadThreshold: String?
+    @Option(.proxy) var proxy: String?
+    @Option(.caFile) var caFile: String?
+    @Option(.workerLogFormat) var logFormat: String?
+    @Option(.workerLogLevel) var logLevel: String?
+
+    var given: [(ConfigurationKey, String?)] {
+        [
+            (.environmentID, environmentID), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL), (.workerID, workerID), (.workdir, workdir),
+            (.workspaceSource, workspaceSource), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
+            (.offloadThreshold, offloadThreshold), (.proxy, proxy), (.caFile, caFile), (.workerLogFormat, logFormat), (.workerLogLevel, logLevel),
+        ]
+    }
+}
