@@ -50,7 +50,7 @@ int psb_pidfd_kill(int descriptor, int signal) {
     return syscall(SYS_pidfd_send_signal, descriptor, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-enum { most_descriptors = 8, scratch = 64 };
+enum { most_descriptors = 8, scratch = 16 };
 
 // Everything below runs in the child of vfork, which borrows the parent's memory until execve: system calls and locals only, and raw
 // calls where the C library would talk to the other threads of the parent (setresuid).

@@ -43,6 +43,11 @@ package struct JSONObject: Sendable {
         }
     }
 
+    /// Applies a merge patch of one level (RFC 7396): null deletes the key, anything else sets it.
+    package mutating func merge(patch: JSONObject) {
+        for (key, value) in patch { self[key] = value.isNull ? Optional<JSON>.none : value }
+    }
+
     package func contains(_ key: String) -> Bool { keys.contains(key) }
 }
 

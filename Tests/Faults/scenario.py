@@ -22,7 +22,8 @@ from processes import ChildProcess
 class Scenario:
     #: Whether a call runs at most once (Postern's rule) or at least once (the reference's).
     at_most_once: bool
-    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out.
+    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out. One that comes back
+    #: reports from its journal what it cannot know, in either mode; only one that is replaced leaves its calls to be run again.
     comes_back: bool
 
     @property
@@ -122,7 +123,9 @@ def _audit(control: Control, clients: list[SessionClient], root: Path, scenario:
         # The last frames may still be on their way to the reader.
         last = events[-1]["id"] if events else None
         client.reader.wait_for(lambda frames: any(f.json["id"] == last for f in frames), seconds=10)
-        audit(client, events, effects, at_most_once=scenario.at_most_once, findings=findings)
+        audit(
+            client, events, effects, at_most_once=scenario.at_most_once, may_give_up=scenario.at_most_once or scenario.comes_back,
+            findings=findings)
 
 
 def _keep_logs(folder: Path, scenario: Scenario, seed: int) -> Path:

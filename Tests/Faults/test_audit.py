@@ -36,12 +36,12 @@ def frames_of(events: list[dict[str, Any]]) -> list[Frame]:
 
 
 def violations(
-    events: list[dict[str, Any]], *, marks: int = 1, frames: list[Frame] | None = None, at_most_once: bool = True,
+    events: list[dict[str, Any]], *, marks: int = 1, frames: list[Frame] | None = None, at_most_once: bool = True, may_give_up: bool = True,
 ) -> list[str]:
     reader = SimpleNamespace(frames=frames_of(events) if frames is None else frames, reconnects=0)
     client: Any = SimpleNamespace(session="s", rounds=[ROUND], confirmed=["1"], reader=reader)
     findings = Findings()
-    audit(client, events, Counter({"m": marks}), at_most_once=at_most_once, findings=findings)
+    audit(client, events, Counter({"m": marks}), at_most_once=at_most_once, may_give_up=may_give_up, findings=findings)
     return findings.violations
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_outcome_passes(marks: int) -> None:
     events = healthy()
     events[2] = unknown()
     assert violations(events, marks=marks) == []
-    assert violations(events, marks=marks, at_most_once=False)
+    assert violations(events, marks=marks, at_most_once=False, may_give_up=False)
 
 
 def test_effects() -> None:

@@ -19,7 +19,7 @@ import Testing
 
     /// W6: paths that never end.
     @Test func endsOnPathsWithoutEnd() async throws {
-        try await Box.with(change: { spec, _ in spec.limits.toolTimeoutMilliseconds = 700 }) { (box: Box) async throws in
+        try await Box.with(change: { spec, _ in (spec.limits.toolTimeoutMilliseconds, spec.limits.fileBytes) = (700, 1 << 45) }) { (box: Box) async throws in
             _ = try await box.sh("mkfifo fifo; ln -s /dev/zero zero; truncate -s 1T sparse; mkdir -p deep; cd deep; for i in $(seq 300); do mkdir d; cd d; done 2>/dev/null; cd /workspace; ln -s . self; for i in $(seq 2000); do echo x > \"f$i\"; done")
             for (tool, input) in [
                 ("read", ["file_path": "fifo"]), ("read", ["file_path": "zero"]), ("read", ["file_path": "sparse"]),
@@ -63,7 +63,7 @@ import Testing
 
     @Test func rereadsWhatWasKilledBesideTheShell() async throws {
         try await Box.with { (box: Box) async throws in
-            _ = try await box.sh("truncate -s 300G sparse; echo x > f")
+            _ = try await box.sh("echo x > f")
             async let slow = box.bash("sleep 100", timeout: 300)
             async let beside = box.call("grep", ["pattern": "y", "path": "f"])
             #expect(try await slow.timedOut)
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test func cancelsFileTools() async throws {
-        try await Box.with { (box: Box) async throws in
+        try await Box.with(change: { spec, _ in spec.limits.fileBytes = 1 << 45 }) { (box: Box) async throws in
             _ = try await box.sh("truncate -s 900G sparse; kept=1")
             let task = Task { try await box.call("read", ["file_path": "sparse", "view_range": [5, 6]]) }
             while !Processes.ofUser(box.sandbox.user).contains(where: { Processes.command(of: $0).last == "sandbox" && Processes.command(of: Processes.parent(of: $0)).last == "sandbox" && Processes.command(of: Processes.parent(of: $0)).count == 2 }) { await Task.yield() }

@@ -108,7 +108,8 @@ import Testing
     @Test func aRowOfAForeignHandIsAnErrorNotACrash() async throws {
         try await withStore { store in
             try await store.create(Make.session("sesn_1", rows: 1), rows: [Make.row(1)], work: Make.work("sesn_1"))
-            try await store.commit(SQLTransaction(SQLStatement("UPDATE events SET view = 'odd'"), SQLStatement("UPDATE session_documents SET agent = '{'")))
+            try await store.commit(SQLTransaction(
+                SQLStatement("UPDATE events SET view = 'odd'"), SQLStatement("UPDATE session_documents SET agent = '{'")))
             await #expect(throws: StoreError.self) { try await store.session("sesn_1") }
             await #expect(throws: StoreError.self) { try await store.rows(session: "sesn_1", after: 0, limit: 9) }
         }

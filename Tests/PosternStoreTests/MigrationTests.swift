@@ -3,8 +3,10 @@ import PosternCore
 import Testing
 
 @Suite struct MigrationTests {
-    private let first = Migration(version: 1, name: "one", statements: ["CREATE TABLE things (id {key} NOT NULL PRIMARY KEY, data {blob}) {clustered}"])
-    private let second = Migration(version: 2, name: "two", statements: ["ALTER TABLE things ADD COLUMN more TEXT", "CREATE TABLE others (id {key})"])
+    private let first = Migration(
+        version: 1, name: "one", statements: ["CREATE TABLE things (id {key} NOT NULL PRIMARY KEY, data {blob}) {clustered}"])
+    private let second = Migration(
+        version: 2, name: "two", statements: ["ALTER TABLE things ADD COLUMN more TEXT", "CREATE TABLE others (id {key})"])
 
     private func open(_ path: String, _ migrations: [Migration], _ purpose: PosternStore.Purpose = .serve) async throws(StoreError) {
         try await PosternStore.open(path: path, for: purpose, migrations: migrations).close()

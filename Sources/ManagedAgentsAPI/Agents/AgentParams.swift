@@ -33,7 +33,7 @@ package struct AgentParams: Sendable, Equatable {
         [
             "id": .string(id), "type": "agent", "version": 1, "name": .string(name), "description": AgentParams.text(description),
             "system": AgentParams.text(system), "model": model.resolved(), "tools": .array(tools), "mcp_servers": .array(mcpServers), "skills": [],
-            "multiagent": nil, "execution_identity": ["type": "service_account"], "metadata": .object(metadata),
+            "multiagent": .null, "execution_identity": ["type": "service_account"], "metadata": .object(metadata),
             "created_at": .string(now.description), "updated_at": .string(now.description),
         ]
     }

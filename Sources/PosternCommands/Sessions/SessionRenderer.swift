@@ -86,7 +86,8 @@ package struct SessionRenderer: Sendable {
 
     private func result(_ event: JSON) -> String {
         let failed = event["is_error"]?.bool == true
-        let body = text(event["content"])
+        var body = text(event["content"])
+        while body.last?.isNewline == true { body.removeLast() }
         let lines = body.split(separator: "\n", omittingEmptySubsequences: false)
         var shown = lines.prefix(resultLines).map { Self.shortened(String($0), to: 160) }
         if lines.count > resultLines { shown.append("… \(lines.count - resultLines) more lines, \(SessionSummary.size(body.utf8.count)) in all") }

@@ -51,11 +51,13 @@ package final class WorkService: Sendable {
         while true {
             let seen = context.signal.arrivals(environmentID)
             if let claimed = try await claim(environmentID, key, workerID, reclaimAfter) { return claimed }
-            guard let deadline, !Task.isCancelled else { return nil }
+            guard let deadline else { return nil }
             let left = deadline - .now
             guard left > .zero else { return nil }
             // An item that was handed out and not acknowledged comes back by time alone, so a long wait looks again once in a while.
             await waitForArrival(environmentID, since: seen, atMost: min(left, max(reclaimAfter, .milliseconds(500))))
+            // A poll whose caller is gone must not take an item along.
+            guard !Task.isCancelled else { return nil }
             notePoll(environmentID, workerID)
         }
     }
@@ -144,8 +146,9 @@ package final class WorkService: Sendable {
     /// Stops the item; the session's calls that its holder had been handed and left unanswered are settled in the same transaction.
     package func stop(_ id: String, environmentID: String, force: Bool) async throws(APIError) -> WorkRecord {
         let record = try await work(id, environmentID: environmentID)
-        guard let answer = WorkMachine.stop(record, force: force, now: context.source.now()) else { return record }
-        _ = try await engine.runner(id).submit(.stopWork(force: force)).get()
+        let now = context.source.now()
+        guard let answer = WorkMachine.stop(record, force: force, now: now) else { return record }
+        _ = try await engine.runner(id).submit(.stopWork(force: force, at: now)).get()
         return answer
     }
 
@@ -158,7 +161,7 @@ package final class WorkService: Sendable {
     package func updateMetadata(_ id: String, environmentID: String, _ patch: JSONObject) async throws(APIError) -> WorkRecord {
         try await change(id, environmentID) { work, _ throws(APIError) in
             var next = work
-            for (key, value) in patch { next.metadata[key] = value.isNull ? nil : value }
+            next.metadata.merge(patch: patch)
             guard next.metadata.count <= 16 else { throw .invalid("metadata: at most 16 pairs are allowed", details: ["error_code": "invalid_metadata"]) }
             next.revision += 1
             return next

@@ -172,7 +172,7 @@ actor SessionRunner {
                 }
             case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
             case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
-            case .stopWork(let force): try await stopWork(force, &machine, &pending)
+            case .stopWork(let force, let time): try await stopWork(force, time, &machine, &pending)
             }
             let step = machine.takeStep()
             pending.step.add(step)
@@ -191,8 +191,9 @@ actor SessionRunner {
         try await settleCalls(of: work, &machine)
     }
 
-    private func stopWork(_ force: Bool, _ machine: inout SessionMachine, _ pending: inout PendingSettlement) async throws(APIError) {
-        let now = engine.source.now()
+    private func stopWork(
+        _ force: Bool, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
+    ) async throws(APIError) {
         guard let work = try await engine.work(id), let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
         pending.work = stopped
         guard stopped.state == .stopped, work.isLeased else { return }

@@ -14,7 +14,7 @@ struct SessionTask: Sendable {
         /// The lease is taken away whatever its time: its key was revoked.
         case leaseRevoked
         /// The work item's holder, or a client, stops it.
-        case stopWork(force: Bool)
+        case stopWork(force: Bool, at: Timestamp)
     }
 
     var kind: Kind
@@ -62,7 +62,7 @@ struct PendingSettlement {
         if !patch.metadata.isEmpty {
             let old = metadata ?? record.metadata
             var new = old
-            for (key, value) in patch.metadata { new[key] = value.isNull ? nil : value }
+            new.merge(patch: patch.metadata)
             guard new.count <= 16 else { throw .invalid("metadata: at most 16 pairs are allowed; the session would have \(new.count)") }
             if new != old {
                 metadata = new

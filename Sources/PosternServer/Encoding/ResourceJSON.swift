@@ -43,7 +43,7 @@ extension WorkRecord {
         [
             "id": .string(sessionID), "type": "work", "environment_id": .string(environmentID),
             "data": ["type": "session", "id": .string(sessionID)],
-            "state": .string(state.rawValue), "metadata": .object(metadata), "secret": JSON(secret), "actor": nil,
+            "state": .string(state.rawValue), "metadata": .object(metadata), "secret": JSON(secret), "actor": .null,
             "created_at": .string(createdAt.description), "acknowledged_at": JSON(acknowledgedAt?.description),
             "latest_heartbeat_at": JSON(heartbeatAt?.description), "started_at": .string(queuedAt.description),
             "stop_requested_at": JSON(stopRequestedAt?.description), "stopped_at": JSON(stoppedAt?.description),

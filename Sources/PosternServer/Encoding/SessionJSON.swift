@@ -7,8 +7,8 @@ extension SessionRecord {
         [
             "id": .string(id), "type": "session", "status": .string(status.rawValue), "agent": .object(agent),
             "environment_id": .string(environmentID),
-            "title": JSON(title), "metadata": .object(metadata), "resources": [], "vault_ids": .array(vaultIDs.map(JSON.string)), "budget": nil,
-            "usage": usage.json, "stats": stats, "outcome_evaluations": [], "deployment_id": nil, "created_at": .string(createdAt.description),
+            "title": JSON(title), "metadata": .object(metadata), "resources": [], "vault_ids": .array(vaultIDs.map(JSON.string)), "budget": .null,
+            "usage": usage.json, "stats": stats, "outcome_evaluations": [], "deployment_id": .null, "created_at": .string(createdAt.description),
             "updated_at": .string(updatedAt.description), "archived_at": JSON(archivedAt?.description),
         ]
     }
@@ -23,10 +23,10 @@ extension SessionRecord {
         let isUntouched = lastSequence == 0
         let status = self.status == .terminated && archivedAt != nil ? Status.idle : self.status
         return [
-            "id": .string(threadID), "type": "session_thread", "session_id": .string(id), "parent_thread_id": nil, "status": .string(status.rawValue),
-            "agent": .object(JSONObject(agent.filter { $0.key != "multiagent" }.map { ($0.key, $0.value) })), "workflow_run_id": nil,
-            "stats": isUntouched ? nil : stats, "usage": isUntouched ? nil : usage.json, "created_at": .string(createdAt.description),
-            "updated_at": .string(updatedAt.description), "archived_at": nil,
+            "id": .string(threadID), "type": "session_thread", "session_id": .string(id), "parent_thread_id": .null, "status": .string(status.rawValue),
+            "agent": .object(JSONObject(agent.filter { $0.key != "multiagent" }.map { ($0.key, $0.value) })), "workflow_run_id": .null,
+            "stats": isUntouched ? .null : stats, "usage": isUntouched ? .null : usage.json, "created_at": .string(createdAt.description),
+            "updated_at": .string(updatedAt.description), "archived_at": .null,
         ]
     }
 }

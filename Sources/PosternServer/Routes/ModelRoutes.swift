@@ -39,8 +39,8 @@ struct ModelRoutes {
         }
         return .json(
             [
-                "data": .array(models.map(JSON.object)), "has_more": .bool(hasMore), "first_id": models.first?["id"] ?? nil,
-                "last_id": models.last?["id"] ?? nil,
+                "data": .array(models.map(JSON.object)), "has_more": .bool(hasMore), "first_id": models.first?["id"] ?? .null,
+                "last_id": models.last?["id"] ?? .null,
             ] as JSONObject)
     }
 

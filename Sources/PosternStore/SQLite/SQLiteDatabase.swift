@@ -4,7 +4,7 @@ import GRDB
 /// SQLite behind the SQL interface: write-ahead log, `synchronous=FULL` (a commit is on the disk when it returns), one writer with
 /// group commit, and readers that run beside it.
 ///
-/// Make it with `init(path:)`, stop it with `close()` or by letting go of it.
+/// Make it with `open(path:)`, stop it with `close()` or by letting go of it.
 package final class SQLiteDatabase: SQLDatabase {
     package let dialect = SQLDialect.sqlite
     package let path: String
@@ -16,8 +16,21 @@ package final class SQLiteDatabase: SQLDatabase {
     /// Pages in the log before they move into the database, 16 MiB: a larger log means fewer such moves for a busy server.
     private static let checkpointPages = 4096
 
-    /// Opens the database at `path` and makes it if there is none. Blocks for the time of opening a file.
-    package init(path: String) throws(SQLFailure) {
+    /// Opens the database at `path` and makes it if there is none, off the cooperative pool.
+    static func open(path: String) async throws(SQLFailure) -> SQLiteDatabase {
+        let answer: Result<SQLiteDatabase, SQLFailure> = await withUnsafeContinuation { continuation in
+            DispatchQueue.global().async {
+                do throws(SQLFailure) {
+                    continuation.resume(returning: .success(try SQLiteDatabase(path: path)))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        return try answer.get()
+    }
+
+    private init(path: String) throws(SQLFailure) {
         try SQLiteFiles.prepare(path)
         self.path = path
         do {

@@ -3,9 +3,10 @@ import Synchronization
 
 /// Group commit: whatever waits when the writer is free becomes ONE SQLite transaction, so that many writers share one `fsync`.
 ///
-/// Each value transaction runs inside its own savepoint. A guard that fails, or a broken constraint, undoes that savepoint and nothing
-/// else. All are answered after the commit. The work happens on the queue of GRDB's writer connection, never on the cooperative pool;
-/// a waiting task is suspended. Tasks wait in memory of their own, so the queue is as long as there are tasks.
+/// A batch first runs without savepoints. A transaction that is refused at its first step has changed nothing and needs none. When one
+/// is refused later, the batch is undone and runs again with a savepoint around each: the refused one undoes its own and nothing else.
+/// All are answered after the commit. The work happens on the queue of GRDB's writer connection, never on the cooperative pool; a
+/// waiting task is suspended. Tasks wait in memory of their own, so the queue is as long as there are tasks.
 final class SQLiteWriter: Sendable {
     typealias Answer = Result<Void, SQLFailure>
 
@@ -59,64 +60,88 @@ final class SQLiteWriter: Sendable {
 
     /// Runs the batch in one transaction. When that finds no room on the disk, each is tried alone: a small one may still fit.
     private static func answers(_ batch: [SQLTransaction], on connection: Database) -> [Answer] {
-        do throws(BatchFailure) {
+        do throws(SQLFailure) {
             return try commit(batch, on: connection)
         } catch {
-            guard error.isFull, batch.count > 1 else { return batch.map { _ in .failure(error.failure) } }
+            guard batch.count > 1, case .unavailable(let message) = error, message.hasPrefix(SQLiteRunner.diskFull) else {
+                return batch.map { _ in .failure(error) }
+            }
             return batch.flatMap { transaction -> [Answer] in
-                do throws(BatchFailure) {
+                do throws(SQLFailure) {
                     return try commit([transaction], on: connection)
                 } catch {
-                    return [.failure(error.failure)]
+                    return [.failure(error)]
                 }
             }
         }
     }
 
-    /// The database could not go on; nothing of the batch has happened.
-    private struct BatchFailure: Error {
-        var failure: SQLFailure
-        var isFull: Bool
-
-        init(_ error: any Error) {
-            failure = (error as? SQLFailure) ?? SQLiteRunner.failure(error)
-            isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
-            if case .unavailable(let message)? = error as? SQLFailure { isFull = message.hasPrefix(SQLiteRunner.diskFull) }
-        }
+    /// Throws what keeps the whole batch from happening.
+    private static func commit(_ batch: [SQLTransaction], on connection: Database) throws(SQLFailure) -> [Answer] {
+        if let answers = try run(batch, on: connection, each: applyPlainly) { return answers }
+        return try run(batch, on: connection, each: applyInSavepoint) ?? []
     }
 
-    private static func commit(_ batch: [SQLTransaction], on connection: Database) throws(BatchFailure) -> [Answer] {
+    /// Answers for one transaction of a batch; nil when only savepoints could undo it alone.
+    private typealias Apply = (SQLTransaction, Database) throws(SQLFailure) -> Answer?
+
+    private static func run(_ batch: [SQLTransaction], on connection: Database, each apply: Apply) throws(SQLFailure) -> [Answer]? {
         do {
-            try run("BEGIN IMMEDIATE", on: connection)
+            try execute("BEGIN IMMEDIATE", on: connection)
             var answers: [Answer] = []
             answers.reserveCapacity(batch.count)
-            for transaction in batch { answers.append(try apply(transaction, on: connection)) }
-            try run("COMMIT", on: connection)
+            for transaction in batch {
+                guard let answer = try apply(transaction, connection) else {
+                    try connection.rollback()
+                    return nil
+                }
+                answers.append(answer)
+            }
+            try execute("COMMIT", on: connection)
             return answers
         } catch {
             // SQLite may have rolled back by itself already.
             if connection.isInsideTransaction { try? connection.rollback() }
-            throw BatchFailure(error)
+            throw SQLiteRunner.failure(error)
         }
     }
 
-    /// Answers for one transaction; throws only what stops the whole batch.
-    private static func apply(_ transaction: SQLTransaction, on connection: Database) throws -> Answer {
-        try run("SAVEPOINT one", on: connection)
+    private static func applyPlainly(_ transaction: SQLTransaction, on connection: Database) throws(SQLFailure) -> Answer? {
+        do throws(SQLFailure) {
+            try SQLiteRunner.apply(transaction, on: connection)
+            return .success(())
+        } catch {
+            switch error {
+            case .unavailable: throw error
+            // An UPDATE that found nothing, or a statement that SQLite undid by itself.
+            case .guardFailed(step: 0) where connection.changesCount == 0: return .failure(error)
+            case .duplicate(step: 0, _): return .failure(error)
+            case .guardFailed, .duplicate, .invalid: return nil
+            }
+        }
+    }
+
+    private static func applyInSavepoint(_ transaction: SQLTransaction, on connection: Database) throws(SQLFailure) -> Answer? {
+        try execute("SAVEPOINT one", on: connection)
         do throws(SQLFailure) {
             try SQLiteRunner.apply(transaction, on: connection)
         } catch .unavailable(let message) {
-            throw SQLFailure.unavailable(message)
+            throw .unavailable(message)
         } catch {
-            try run("ROLLBACK TO one", on: connection)
-            try run("RELEASE one", on: connection)
+            try execute("ROLLBACK TO one", on: connection)
+            try execute("RELEASE one", on: connection)
             return .failure(error)
         }
-        try run("RELEASE one", on: connection)
+        try execute("RELEASE one", on: connection)
         return .success(())
     }
 
-    private static func run(_ sql: String, on connection: Database) throws {
-        try connection.cachedStatement(sql: sql).execute()
+    /// A statement that GRDB must see, because it follows the connection's transactions.
+    private static func execute(_ sql: String, on connection: Database) throws(SQLFailure) {
+        do {
+            try connection.cachedStatement(sql: sql).execute()
+        } catch {
+            throw SQLiteRunner.failure(error)
+        }
     }
 }

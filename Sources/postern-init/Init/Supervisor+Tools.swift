@@ -79,7 +79,7 @@ extension Supervisor {
             control.send(
                 [
                     "type": "result", "id": JSON(tool.id), "outcome_bytes": JSON(size), "microseconds": JSON(monotonicMicroseconds() - tool.started),
-                    "exit_code": nil, "timed_out": false, "cancelled": false,
+                    "exit_code": .null, "timed_out": false, "cancelled": false,
                 ], descriptors: [tool.result])
             return
         }
@@ -94,7 +94,7 @@ extension Supervisor {
         }
         control.send([
             "type": "result", "id": JSON(tool.id), "outcome": outcome, "microseconds": JSON(monotonicMicroseconds() - tool.started),
-            "exit_code": nil, "timed_out": false, "cancelled": false,
+            "exit_code": .null, "timed_out": false, "cancelled": false,
         ])
     }
 

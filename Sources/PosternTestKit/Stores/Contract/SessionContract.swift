@@ -21,7 +21,7 @@ extension StoreContract {
         },
         Case("the order of keys survives") { store in
             var session = Make.session("sesn_1")
-            session.agent = ["z": 1, "a": ["y": .bigNumber("1e400"), "b": nil]]
+            session.agent = ["z": 1, "a": ["y": .bigNumber("1e400"), "b": .null]]
             try await store.create(session, rows: [], work: Make.work("sesn_1"))
             try equal(try await store.session("sesn_1").map { JSON.object($0.agent).text }, JSON.object(session.agent).text)
         },
