@@ -37,6 +37,8 @@ extension Target.Dependency {
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let lifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
+    static let tls: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
     static let yams: Self = .product(name: "Yams", package: "Yams")
     static let arguments: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
 }
@@ -57,11 +59,11 @@ let sources: [Target] = [
 
     // Control plane.
     library("PosternCore", ["ManagedAgentsAPI", "PosternJSON", .logging, .collections]),
-    library("PosternStore", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .grdb, .crypto, .logging]),
-    library("PosternModels", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOFoundationCompat"), .nio("NIOHTTP1"), .logging]),
+    library("PosternStore", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .grdb, .sqlite, .crypto, .logging]),
+    library("PosternModels", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOFoundationCompat"), .nio("NIOHTTP1"), .tls, .logging]),
     library("PosternServer", [
         "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpTLS, .httpTypes, .lifecycle, .crypto, .logging,
-        .nio("NIOCore"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .nio("NIOCore"), .tls,
     ]),
 
     // Perimeter.
@@ -98,7 +100,7 @@ let testTargets: [Target] = [
     tests("ManagedAgentsAPITests", ["ManagedAgentsAPI", "PosternJSON"]),
     tests("PosternCoreTests", ["PosternCore", "ManagedAgentsAPI", "PosternTestKit", "PosternJSON", .logging]),
     tests("PosternStoreTests", ["PosternStore", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON"]),
-    tests("PosternModelsTests", ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternTestKit", "PosternJSON", .http]),
+    tests("PosternModelsTests", ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternJSON", .http, .httpClient, .nio("NIOCore"), .nio("NIOPosix"), .logging]),
     tests("PosternServerTests", [
         "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
         .product(name: "HummingbirdTesting", package: "hummingbird"),

@@ -4,7 +4,8 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export LC_ALL=C.UTF-8
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+# Bold on a terminal only.
+say() { if [[ -t 2 ]]; then printf "\033[1m==> %s\033[0m\n" "$*" >&2; else printf "==> %s\n" "$*" >&2; fi; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # need_swift: Swift 6.2 or later, which nothing here can install for you.

@@ -67,6 +67,7 @@ static int become_user(const struct psb_process *process) {
 }
 
 static int place_mounts(const struct psb_process *process) {
+    if (process->mount_namespace >= 0 && setns(process->mount_namespace, CLONE_NEWNS) < 0) return -errno;
     if (process->mount_count == 0) return 0;
     if (unshare(CLONE_NEWNS) < 0) return -errno;
     for (int i = 0; i < process->mount_count; i++) {
@@ -103,9 +104,10 @@ static void reset_signals(void) {
 
 static int prepare(const struct psb_process *process, pid_t parent) {
     int error;
-    if (process->directory >= 0 && fchdir(process->directory) < 0) return -errno;
     if (process->new_session && setsid() < 0) return -errno;
     if ((error = place_mounts(process)) < 0) return error;
+    // After a change of namespace, which starts at its root.
+    if (process->directory >= 0 && fchdir(process->directory) < 0) return -errno;
     if ((error = become_user(process)) < 0) return error;
     if (process->die_with_parent) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return -errno;

@@ -149,6 +149,7 @@ package struct SandboxProbe: Sendable {
                     process.arguments = UnsafePointer(pointers.baseAddress)
                     process.environment = UnsafePointer(environment.baseAddress)
                     process.directory = -1
+                    process.mount_namespace = -1
                     process.descriptors = descriptors.baseAddress
                     process.descriptor_count = Int32(descriptors.count)
                     return psb_spawn(&process)

@@ -146,6 +146,7 @@ package final class Spawner: Sendable {
                     process.arguments = UnsafePointer(pointers.baseAddress)
                     process.environment = UnsafePointer(environment.baseAddress)
                     process.directory = -1
+                    process.mount_namespace = -1
                     process.descriptors = descriptors.baseAddress
                     process.descriptor_count = Int32(descriptors.count)
                     // Signals from the worker's terminal are the worker's to handle.

@@ -98,6 +98,7 @@ def _kill(
     say: Callable[[str], None],
 ) -> None:
     for number in range(kills):
+        _wait_for_progress(clients)
         # The moment of a kill is random by intent; nothing is waited for here.
         time.sleep(source.uniform(0.05, 1.2))
         if all(c.problem for c in clients):
@@ -114,6 +115,16 @@ def _kill(
             done[name] += 1
         if (number + 1) % 10 == 0:
             say(f"  {number + 1} of {kills} kills, {sum(len(c.rounds) for c in clients)} messages so far")
+
+
+def _wait_for_progress(clients: list[SessionClient], *, seconds: float = 20) -> None:
+    """Until a call has been answered since: a kill that hits sessions which still wait for a lease to run out shows nothing."""
+    def answers() -> int:
+        return sum(f.event == "user.tool_result" for c in clients for f in list(c.reader.frames))
+
+    before, deadline = answers(), time.monotonic() + seconds
+    while answers() == before and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _audit(control: Control, clients: list[SessionClient], root: Path, scenario: Scenario, findings: Findings) -> None:

@@ -52,7 +52,7 @@ import Testing
         let expected: JSON = [
             "name": "helper", "model": ["id": "m", "speed": "fast"], "tools": [["type": "agent_toolset_20260401"]], "system": "two\nlines\n",
             "version": 3,
-            "quoted": "3", "on": true, "none": nil,
+            "quoted": "3", "on": true, "none": .null,
         ]
         #expect(JSON.object(body) == expected)
         #expect(throws: CommandError.self) { try ResourceFile.body(parsing: "- a", name: "f") }

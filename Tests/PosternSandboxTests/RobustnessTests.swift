@@ -49,14 +49,14 @@ import Testing
 
     @Test func boundsFiles() async throws {
         var limits = SandboxLimits()
-        limits.fileBytes = 1 << 20
+        limits.fileBytes = 4 << 20
         limits.temporaryBytes = 1 << 20
         limits.openFiles = 64
         try await Box.with(change: { [limits] spec, _ in spec.limits = limits }) { (box: Box) async throws in
-            #expect(try await box.sh("trap '' XFSZ; head -c 2000000 /dev/zero > big; stat -c %s big").hasSuffix("1048576"))
+            #expect(try await box.sh("trap '' XFSZ; head -c 8000000 /dev/zero > big; stat -c %s big").hasSuffix("4194304"))
             #expect(try await box.sh("head -c 2000000 /dev/zero > /tmp/big").contains("No space left on device"))
             #expect(try await box.sh("head -c 2000000 /dev/zero > /dev/shm/big").contains("No space left on device"))
-            #expect(try await box.call("write", ["file_path": "w", "content": .string(String(repeating: "x", count: 2_000_000))]).isError)
+            #expect(try await box.call("write", ["file_path": "w", "content": .string(String(repeating: "x", count: 5_000_000))]).isError)
             #expect(try await box.sh("echo alive") == "alive")
         }
     }

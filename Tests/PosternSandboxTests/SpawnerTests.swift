@@ -27,8 +27,8 @@ import Testing
         let spawner = try await Spawner.launch(mode.configuration)
         let scratch = try Scratch(mode)
         let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
-        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "setsid sleep 54321 & (setsid sh -c 'sleep 54321 &' &)"]))
-        let mine = await running("54321")
+        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": .string("setsid sleep \(mode.seconds(54321)) & (setsid sh -c 'sleep \(mode.seconds(54321)) &' &)")]))
+        let mine = await running("\(mode.seconds(54321))")
         // Not its parent's doing: the kernel's.
         kill(spawner.processID, SIGKILL)
         #expect(await sandbox.ended() != "")
@@ -42,8 +42,8 @@ import Testing
         let spawner = try await Spawner.launch(mode.configuration)
         let scratch = try Scratch(mode)
         let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
-        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "setsid sleep 54322 &"]))
-        let mine = await running("54322")
+        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": .string("setsid sleep \(mode.seconds(54322)) &")]))
+        let mine = await running("\(mode.seconds(54322))")
         await spawner.close()
         await gone(mine)
         await scratch.remove(try await Spawners.of(mode))
@@ -53,11 +53,11 @@ import Testing
         let spawner = try await Spawners.of(mode)
         let scratch = try Scratch(mode)
         let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
-        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "setsid sleep 54323 &"]))
-        let mine = await running("54323")
+        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": .string("setsid sleep \(mode.seconds(54323)) &")]))
+        let mine = await running("\(mode.seconds(54323))")
         await sandbox.stop()
         // When stop returns it is so; no waiting.
-        for pid in mine { #expect(Processes.command(of: pid) != ["sleep", "54323"]) }
+        for pid in mine { #expect(Processes.command(of: pid) != ["sleep", "\(mode.seconds(54323))"]) }
         await scratch.remove(spawner)
     }
 
@@ -204,9 +204,9 @@ import Testing
         #expect(first == "\(scratch.workspace)\n0")
         #expect(try await call("write", ["file_path": "f", "content": "x"]) == "wrote 1 bytes to f")
         #expect(try await call("glob", ["pattern": "*"]) == "\(scratch.workspace)/f")
-        let timed = try await call("bash", ["command": "setsid sleep 54324 & sleep 54324", "timeout_ms": 200])
+        let timed = try await call("bash", ["command": .string("setsid sleep \(mode.seconds(54324)) & sleep \(mode.seconds(54324))"), "timeout_ms": 200])
         #expect(timed.hasPrefix("bash: bash command timed out after 0.2s"))
-        #expect(!Processes.all().contains { Processes.command(of: $0) == ["sleep", "54324"] })
+        #expect(!Processes.all().contains { Processes.command(of: $0) == ["sleep", "\(mode.seconds(54324))"] })
         await sandbox.stop()
         await scratch.remove(spawner)
     }

@@ -15,6 +15,9 @@ enum Mode: String, CaseIterable, Sendable, CustomStringConvertible {
 
     var description: String { rawValue }
 
+    /// A number that tells this mode's processes from those of the other, whose tests run at the same time.
+    func seconds(_ base: Int) -> Int { self == .root ? base : base + 1000 }
+
     var configuration: Spawner.Configuration {
         var configuration = Spawner.Configuration()
         if self == .user, geteuid() == 0 {

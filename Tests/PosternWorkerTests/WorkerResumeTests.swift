@@ -71,7 +71,8 @@ import Testing
         #expect(fixture.driver.current.ran.isEmpty)
         #expect(fixture.service.current.results("sesn_1").isEmpty)
         #expect(fixture.service.current.stopped.isEmpty)
-        let requests = fixture.service.current.requests.filter { !$0.target.contains("/poll") }
+        let requests = fixture.service.current.requests.filter { $0.headers["authorization"] == "Bearer tok-1" }
+        #expect(!requests.isEmpty)
         #expect(requests.allSatisfy { $0.target.contains("/heartbeat") })
         let journal = fixture.contents(".postern/sessions/sesn_1.journal")
         #expect(journal.contains("released") && journal.contains("intent"))

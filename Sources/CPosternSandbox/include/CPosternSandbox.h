@@ -76,6 +76,8 @@ struct psb_process {
     const int *mounts;
     const char *const *mount_points;
     int mount_count;
+    /// Mount namespace to enter (a descriptor), or -1; not together with `mounts`.
+    int mount_namespace;
 };
 
 /// Starts `process`; its pid, or the negative errno of what failed, execve included.

@@ -41,13 +41,13 @@ extension PosternStore: EnvironmentStore {
 
     package func deleteEnvironment(_ id: String) async throws(StoreError) -> Bool {
         var transaction = SQLTransaction()
+        // Its keys stay, as in the reference: they open nothing but a 404 that names the environment.
         // A session that was made after the caller counted keeps its environment.
         transaction.require(SQLStatement(
             """
             DELETE FROM environments
             WHERE id = ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE environment_id = ? AND archived_at IS NULL)
             """, [.text(id), .text(id)]))
-        transaction.run(SQLStatement("DELETE FROM api_keys WHERE environment_id = ?", [.text(id)]))
         if try await commitIfPresent(transaction) { return true }
         if try await environment(id) != nil { throw .conflict }
         return false

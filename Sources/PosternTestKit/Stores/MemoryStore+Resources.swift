@@ -94,7 +94,6 @@ extension MemoryStore: EnvironmentStore {
             guard state.environments[id] != nil else { return false }
             guard !state.sessions.values.contains(where: { $0.record.environmentID == id && $0.record.archivedAt == nil }) else { throw .conflict }
             state.environments[id] = nil
-            state.keys = state.keys.filter { $0.value.environmentID != id }
             return true
         }
     }

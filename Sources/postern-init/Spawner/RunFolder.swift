@@ -10,6 +10,8 @@ struct RunFolder {
     let path: String
     /// This program, as a path that bubblewrap can bind.
     let program: String
+    /// This program where it really is, in the worker's mount namespace.
+    let executable: String
     /// Where a root spawner puts a session's folders; `nil` for an ordinary user, whose folders bubblewrap reaches itself.
     let mountPoints: (workspace: String, outputs: String)?
 
@@ -22,7 +24,7 @@ struct RunFolder {
 
     init(isRoot: Bool) throws(SystemFailure) {
         guard let own = Posix.link(AT_FDCWD, Array("/proc/self/exe".utf8)) else { throw SystemFailure("readlink /proc/self/exe") }
-        let executable = String(decoding: own, as: UTF8.self)
+        executable = String(decoding: own, as: UTF8.self)
         if isRoot {
             path = Self.rootPath
             outerMounts = psb_private_mounts()

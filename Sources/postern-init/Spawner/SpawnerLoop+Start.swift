@@ -94,8 +94,8 @@ extension SpawnerLoop {
 
     private func unconfined(_ socket: Int32, _ workspace: SessionFolders.Folder, _ outputs: SessionFolders.Folder) -> ProcessStart {
         ProcessStart(
-            path: run.program, arguments: ["postern-init", "unconfined"], directory: workspace.descriptor,
-            descriptors: [socket, workspace.descriptor, outputs.descriptor], dieWithParent: true)
+            path: run.executable, arguments: ["postern-init", "unconfined"], directory: workspace.descriptor,
+            descriptors: [socket, workspace.descriptor, outputs.descriptor], dieWithParent: true, mountNamespace: run.outerMounts)
     }
 
     /// Where an ordinary user's folder is now; the descriptor was opened by the worker, which is the same user.

@@ -17,6 +17,7 @@ struct ProcessStart {
     var group: gid_t = 0
     var dieWithParent = false
     var mounts: [(tree: Int32, point: String)] = []
+    var mountNamespace: Int32 = -1
 
     /// The pid.
     func start() throws(SystemFailure) -> pid_t {
@@ -34,7 +35,7 @@ struct ProcessStart {
                                         address_space_limit: UInt64(max(0, limits?.addressSpaceBytes ?? 0)),
                                         cpu_limit: UInt64(max(0, limits?.cpuSeconds ?? 0)), uid: user, gid: group,
                                         die_with_parent: dieWithParent ? 1 : 0, mounts: trees.baseAddress, mount_points: points.baseAddress,
-                                        mount_count: Int32(trees.count))
+                                        mount_count: Int32(trees.count), mount_namespace: mountNamespace)
                                     return psb_spawn(&process)
                                 }
                             }

@@ -193,10 +193,10 @@ final class FakeService: ClientTransport {
         if holds, isEmpty {
             await withTaskCancellationHandler {
                 await withCheckedContinuation { waiter in
-                    let isReady = state.withLock { state in
-                        if !state.queue.isEmpty || Task.isCancelled { return true }
-                        state.polls[id] = waiter
-                        return false
+                    var isReady = false
+                    change { state in
+                        isReady = !state.queue.isEmpty || Task.isCancelled
+                        if !isReady { state.polls[id] = waiter }
                     }
                     if isReady { waiter.resume() }
                 }
