@@ -50,7 +50,8 @@ final class ControlChannel: Sendable {
 
     private func flush(_ state: inout State) {
         let socket = state.descriptor
-        let sent = state.writer.flush { bytes, descriptors in max(0, psb_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count)) }
+        let sent = state.writer.flush { bytes, descriptors in max(0, psb_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count))
+        }
         for descriptor in sent { Glibc.close(descriptor) }
         reactor.watch(socket, writing: !state.writer.isEmpty)
     }

@@ -7,6 +7,7 @@ import Synchronization
 final class ControlReactor: Sendable {
     private let events: Int32
     private let waker: (reading: Int32, writing: Int32)
+    private let isStopped = Mutex(false)
     private let channels = Mutex<[Int32: ControlChannel]>([:])
 
     init() throws(SandboxError) {
@@ -18,11 +19,13 @@ final class ControlReactor: Sendable {
         // The thread owns a reference to the reactor until it ends.
         let own = Unmanaged.passRetained(self)
         var thread = pthread_t()
-        let result = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<ControlReactor>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, own.toOpaque())
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<ControlReactor>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, own.toOpaque())
         guard result == 0 else {
             own.release()
             throw SandboxError(.unavailable, "no thread could be started for the control sockets")
@@ -43,8 +46,14 @@ final class ControlReactor: Sendable {
         channels.withLock { if $0[descriptor] === channel { $0[descriptor] = nil } }
     }
 
-    /// Ends the thread.
-    func stop() { close(waker.writing) }
+    /// Ends the thread. Idempotent.
+    func stop() {
+        let isFirst = isStopped.withLock { stopped in
+            defer { stopped = true }
+            return !stopped
+        }
+        if isFirst { close(waker.writing) }
+    }
 
     private func run() {
         var ready = [Int32](repeating: -1, count: 64)

@@ -11,7 +11,9 @@ package struct BubblewrapDriver: SandboxDriver {
     /// Refuses where there can be no boundary.
     package init(spawner: Spawner) throws(SandboxError) {
         guard spawner.greeting.bubblewrap != nil else {
-            throw SandboxError(.unavailable, "bubblewrap is not installed: install the package 'bubblewrap' (0.8 or later), on Debian and Ubuntu: apt-get install bubblewrap")
+            throw SandboxError(
+                .unavailable,
+                "bubblewrap is not installed: install the package 'bubblewrap' (0.8 or later), on Debian and Ubuntu: apt-get install bubblewrap")
         }
         self.spawner = spawner
     }

@@ -52,6 +52,9 @@ package final class RunningSandbox: Sandbox {
         }
     }
 
+    /// A start takes milliseconds; one that takes this long never ends.
+    private static let startTimeout = Duration.seconds(30)
+
     private let spawner: Spawner
     private let inbox = Inbox()
     private let channel: ControlChannel
@@ -86,6 +89,12 @@ package final class RunningSandbox: Sandbox {
             $0.id = id
             $0.user = user
         }
+        let inbox = inbox
+        let timer = Task {
+            do { try await Task.sleep(for: Self.startTimeout) } catch { return }
+            inbox.ready.set(false)
+        }
+        defer { timer.cancel() }
         if await inbox.ready.get() { return }
         await spawner.kill(id)
         let exit = await spawner.exit(of: id)
@@ -133,7 +142,13 @@ package final class RunningSandbox: Sandbox {
         channel.close("stopped")
     }
 
-    package func ended() async -> String { await inbox.end.get() }
+    package func ended() async -> String {
+        let reason = await inbox.end.get()
+        // The socket ends before the last process has: the session's user is free when the spawner says so.
+        let id = inbox.state.withLock { $0.id }
+        if id > 0 { _ = await spawner.exit(of: id) }
+        return reason
+    }
 
     /// Sends a request and waits for its reply; a cancelled task sends the cancellation and still waits, so that what it asked for is dead.
     private func request(_ body: JSONObject, descriptors: [Int32] = []) async throws(SandboxError) -> ControlMessage {

@@ -54,11 +54,14 @@ package struct SandboxProbe: Sendable {
     private static func userNamespaces() -> Finding {
         let name = "user namespaces"
         if contents("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
-            return Finding(name: name, verdict: .missing, detail: "kernel.unprivileged_userns_clone is 0", remedy: "sysctl -w kernel.unprivileged_userns_clone=1")
+            return Finding(
+                name: name, verdict: .missing, detail: "kernel.unprivileged_userns_clone is 0", remedy: "sysctl -w kernel.unprivileged_userns_clone=1"
+            )
         }
         guard let most = contents("/proc/sys/user/max_user_namespaces").flatMap({ Int($0) }), most > 0 else {
             return Finding(
-                name: name, verdict: .missing, detail: "user.max_user_namespaces is 0 or absent", remedy: "sysctl -w user.max_user_namespaces=15000, or a kernel with CONFIG_USER_NS")
+                name: name, verdict: .missing, detail: "user.max_user_namespaces is 0 or absent",
+                remedy: "sysctl -w user.max_user_namespaces=15000, or a kernel with CONFIG_USER_NS")
         }
         return Finding(name: name, verdict: .good, detail: "at most \(most)")
     }
@@ -76,7 +79,9 @@ package struct SandboxProbe: Sendable {
         if access("/etc/apparmor.d/bwrap", F_OK) == 0 || access("/etc/apparmor.d/bwrap-userns-restrict", F_OK) == 0 {
             return Finding(name: name, verdict: .good, detail: "on, and a profile for bubblewrap is there")
         }
-        return Finding(name: name, verdict: .missing, detail: "kernel.apparmor_restrict_unprivileged_userns is 1 and bubblewrap has no profile", remedy: appArmorRemedy)
+        return Finding(
+            name: name, verdict: .missing, detail: "kernel.apparmor_restrict_unprivileged_userns is 1 and bubblewrap has no profile",
+            remedy: appArmorRemedy)
     }
 
     private static func bubblewrap(_ path: String?) -> Finding {
@@ -106,7 +111,9 @@ package struct SandboxProbe: Sendable {
     private static func cgroups() -> Finding {
         let groups = (contents("/proc/self/cgroup") ?? "").split(separator: "\n")
         let layout = groups.count == 1 && groups[0].hasPrefix("0::") ? "v2" : groups.contains { $0.hasPrefix("0::") } ? "v1 with v2 (hybrid)" : "v1"
-        return Finding(name: "cgroups", verdict: groups.isEmpty ? .degraded : .good, detail: groups.isEmpty ? "none" : "\(layout) (not used yet; limits are rlimits)")
+        return Finding(
+            name: "cgroups", verdict: groups.isEmpty ? .degraded : .good,
+            detail: groups.isEmpty ? "none" : "\(layout) (not used yet; limits are rlimits)")
     }
 
     /// A remedy for what bubblewrap said when it failed, to be put behind it; empty when none is known.

@@ -21,6 +21,8 @@ package struct FrameError: Error, CustomStringConvertible {
 package struct FrameReader: Sendable {
     /// Larger messages are refused: bulk travels as a descriptor.
     package var maximumLength: Int
+    /// A peer that sends descriptors without messages is cut off.
+    private static let mostUnclaimed = 64
     private var bytes: [UInt8] = []
     private var start = 0
     private var descriptors: [Int32] = []
@@ -41,6 +43,7 @@ package struct FrameReader: Sendable {
 
     /// The next whole message, `nil` until there is one.
     package mutating func next() throws(FrameError) -> ControlMessage? {
+        guard descriptors.count <= Self.mostUnclaimed else { throw FrameError(description: "descriptors came that no message claims") }
         guard bytes.count - start >= 4 else { return nil }
         let length = bytes[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
         guard length <= maximumLength else { throw FrameError(description: "message of \(length) bytes, at most \(maximumLength) are allowed") }
@@ -53,7 +56,9 @@ package struct FrameReader: Sendable {
         }
         start += 4 + length
         let count = body["descriptors"]?.int ?? 0
-        guard count >= 0, count <= descriptors.count else { throw FrameError(description: "message claims \(count) descriptors, \(descriptors.count) came") }
+        guard count >= 0, count <= descriptors.count else {
+            throw FrameError(description: "message claims \(count) descriptors, \(descriptors.count) came")
+        }
         let own = Array(descriptors.prefix(count))
         descriptors.removeFirst(count)
         return ControlMessage(body, descriptors: own)

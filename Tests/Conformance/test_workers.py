@@ -33,8 +33,10 @@ def places(worker: str, postern: Any, control: Control) -> Iterator[dict[str, Pl
 
 
 def results(control: Control, session: str) -> list[tuple[bool, Any]]:
+    """What the worker answered, in the order of the calls: results of parallel calls may arrive in another."""
     events = control.events(session)
-    return [(e["is_error"], e["content"]) for e in events if e["type"] == "user.tool_result"]
+    answers = {e["tool_use_id"]: (e["is_error"], e["content"]) for e in events if e["type"] == "user.tool_result"}
+    return [answers[e["id"]] for e in events if e["type"] == "agent.tool_use" and e["id"] in answers]
 
 
 def run(control: Control, place: Place, script: str) -> list[tuple[bool, str]]:
@@ -113,8 +115,10 @@ def test_images_and_pdfs_are_blocks(control: Control, places: dict[str, Place]) 
         ("image", "base64", "image/png"), ("document", "base64", "application/pdf")]
 
 
-def test_parallel_calls_are_all_answered(control: Control, places: dict[str, Place]) -> None:
-    assert run(control, places["free"], "\n".join(f"$ echo {i}" for i in range(8))) == [(False, str(i)) for i in range(8)]
+def test_parallel_calls_run_in_order_and_are_all_answered(control: Control, places: dict[str, Place]) -> None:
+    got = run(control, places["free"], "\n".join(f"$ echo {i} | tee -a order.txt" for i in range(8)) + "\n\n$ cat order.txt; rm order.txt")
+    assert got[:8] == [(False, str(i)) for i in range(8)]
+    assert got[8][1].split() == [str(i) for i in range(8)]
 
 
 def test_confirmation(control: Control, places: dict[str, Place]) -> None:

@@ -33,19 +33,30 @@ import Testing
         Attack("FS_READ_PROC_ROOT", "cat /proc/1/root$C", "Permission denied"),
         Attack("FS_READ_PROC_FD", "ls /proc/1/fd /proc/1/cwd/", "Permission denied"),
         Attack("FS_FD_INHERITED", "py 'import os;print(sorted(int(f) for f in os.listdir(\"/proc/self/fd\"))[:-1])'", "=[0, 1, 2]"),
-        Attack("FS_FD_INHERITED file tools and shell", "for f in /proc/$$/fd/*; do [ ${f##*/} -gt 2 ] && readlink $f; done | grep -v '^pipe\\|^socket\\|/dev/null' | wc -l", "=0"),
+        Attack(
+            "FS_FD_INHERITED file tools and shell",
+            "for f in /proc/$$/fd/*; do [ ${f##*/} -gt 2 ] && readlink $f; done | grep -v '^pipe\\|^socket\\|/dev/null' | wc -l", "=0"),
         Attack("FS_READ_OTHER_SESSION", "ls $O", "No such file"),
         Attack("FS_READ_HOME_CREDS", "ls -A ~; ls /root /home/*/.ssh", "cannot access '/root'"),
-        Attack("FS_READ_SYSTEM_SECRETS", "cat /etc/shadow; cat /etc/ssh/ssh_host_rsa_key; cat /var/run/secrets/kubernetes.io/serviceaccount/token", "=cat: /etc/shadow: No such file or directory\ncat: /etc/ssh/ssh_host_rsa_key: No such file or directory\ncat: /var/run/secrets/kubernetes.io/serviceaccount/token: No such file or directory"),
-        Attack("FS_READ_DEVICES", "ls /dev | grep -v '^core$\\|^fd$\\|^std\\|^pts$\\|^ptmx$\\|^shm$' | tr '\\n' ' '", "=full null random tty urandom zero "),
-        Attack("FS_READ_KERNEL", "for f in keys key-users kallsyms; do cat /proc/$f; done", "=cat: /proc/keys: Permission denied\ncat: /proc/key-users: Permission denied\ncat: /proc/kallsyms: Permission denied"),
+        Attack(
+            "FS_READ_SYSTEM_SECRETS", "cat /etc/shadow; cat /etc/ssh/ssh_host_rsa_key; cat /var/run/secrets/kubernetes.io/serviceaccount/token",
+            "=cat: /etc/shadow: No such file or directory\ncat: /etc/ssh/ssh_host_rsa_key: No such file or directory\ncat: /var/run/secrets/kubernetes.io/serviceaccount/token: No such file or directory"
+        ),
+        Attack(
+            "FS_READ_DEVICES", "ls /dev | grep -v '^core$\\|^fd$\\|^std\\|^pts$\\|^ptmx$\\|^shm$' | tr '\\n' ' '",
+            "=full null random tty urandom zero "),
+        Attack(
+            "FS_READ_KERNEL", "for f in keys key-users kallsyms; do cat /proc/$f; done",
+            "=cat: /proc/keys: Permission denied\ncat: /proc/key-users: Permission denied\ncat: /proc/kallsyms: Permission denied"),
         Attack("FS_READ_KCORE", "head -c 1 /proc/kcore", "cannot open"),
         Attack("FS_OPEN_BY_HANDLE", "sy 304 3 0 0", "=-1 1"),
         Attack("FS_CHROOT_ESCAPE", "/usr/sbin/chroot . /bin/true", "Operation not permitted"),
         Attack("FS_SYSLOG", "sy 103 3 0 0", "=-1 1"),
         Attack("FS_TMP_SHARED", "ls -A /tmp; ls $TMPFILE", "No such file"),
         Attack("ENV_SECRET_VALUE", "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'SECRET\\|ANTHROPIC\\|POSTERN'", "=0"),
-        Attack("ENV_LOADER", "env | grep -c 'LD_\\|NODE_OPTIONS\\|BASH_ENV'; ls /etc/ld.so.preload", "=0\nls: cannot access '/etc/ld.so.preload': No such file or directory"),
+        Attack(
+            "ENV_LOADER", "env | grep -c 'LD_\\|NODE_OPTIONS\\|BASH_ENV'; ls /etc/ld.so.preload",
+            "=0\nls: cannot access '/etc/ld.so.preload': No such file or directory"),
         Attack("FS_WRITE_DIRECT", "touch $O/x", "No such file"),
         Attack("FS_WRITE_SYMLINK", "ln -s $O/x wl; echo > wl", "No such file"),
         Attack("FS_WRITE_DIRSWAP", "mkdir d; mv d e; ln -s $O d; touch d/x", "No such file"),
@@ -53,19 +64,29 @@ import Testing
         Attack("FS_WRITE_META", "touch -c $O; chmod 700 $O", "No such file"),
         Attack("FS_WRITE_PROC_ROOT", "touch /proc/1/root$O/x", "Permission denied"),
         Attack("FS_WRITE_SYSTEM", "touch /usr/local/bin/x; touch /etc/x; touch /bin/x; echo x >> /etc/passwd", "Read-only file system"),
-        Attack("FS_WRITE_SYSTEM every one", "for d in /usr /etc /bin /dev /var /mnt /run /home /proc/sys/kernel; do touch $d/x 2>/dev/null && echo $d; done; true", "=(no output)"),
+        Attack(
+            "FS_WRITE_SYSTEM every one",
+            "for d in /usr /etc /bin /dev /var /mnt /run /home /proc/sys/kernel; do touch $d/x 2>/dev/null && echo $d; done; true", "=(no output)"),
         Attack("FS_WRITE_ROOTDIR", "touch /x", "Read-only file system"),
         Attack("FS_WRITE_SHELLRC", "touch ~/.bashrc && stat -f -c %T ~", "=tmpfs"),
-        Attack("FS_WRITE_PROC_SYS", "py \"open('/proc/sys/kernel/core_pattern','r+')\"; py \"open('/proc/sys/kernel/hostname','w').write('x')\"", "Read-only file system"),
+        Attack(
+            "FS_WRITE_PROC_SYS", "py \"open('/proc/sys/kernel/core_pattern','r+')\"; py \"open('/proc/sys/kernel/hostname','w').write('x')\"",
+            "Read-only file system"),
         Attack("FS_WRITE_PROC_SYS all", "find /proc/sys -type f -writable 2>/dev/null | wc -l", "=0"),
         Attack("FS_WRITE_SYSRQ", "echo c > /proc/sysrq-trigger", "/proc/sysrq-trigger: "),
         Attack("FS_WRITE_SYSFS", "ls /sys", "No such file"),
         Attack("FS_SUID_CREATE chmod", "touch s; chmod 6755 s; stat -c %a s", "=chmod: changing permissions of 's': Operation not permitted\n644"),
-        Attack("FS_SUID_CREATE chmod(2), fchmod, fchmodat, fchmodat2", "touch s; sy 268 -100 0 2048; py \"import os;os.chmod('s',0o4755)\"; py \"import os;os.fchmod(os.open('s',0),0o2755)\"; sy 452 -100 0 2048 0", "=-1 1\nPermissionError: [Errno 1] Operation not permitted: 's'\nPermissionError: [Errno 1] Operation not permitted\n-1 1"),
+        Attack(
+            "FS_SUID_CREATE chmod(2), fchmod, fchmodat, fchmodat2",
+            "touch s; sy 268 -100 0 2048; py \"import os;os.chmod('s',0o4755)\"; py \"import os;os.fchmod(os.open('s',0),0o2755)\"; sy 452 -100 0 2048 0",
+            "=-1 1\nPermissionError: [Errno 1] Operation not permitted: 's'\nPermissionError: [Errno 1] Operation not permitted\n-1 1"),
         Attack("FS_SUID_CREATE open", "py \"import os;os.open('t',os.O_CREAT|os.O_WRONLY,0o4755)\"; ls t", "Operation not permitted"),
         Attack("FS_SUID_CREATE openat2", "sy 437 -100 0 0 24", "=-1 38"),
         Attack("FS_SUID_CREATE mknod", "py \"import os;os.mknod('u',0o104755)\"", "Operation not permitted"),
-        Attack("FS_FILE_CAPS", "touch s; py \"import os;os.setxattr('s','security.capability',bytes.fromhex('0100000200200000000000000000000000000000'))\"", "Operation not permitted"),
+        Attack(
+            "FS_FILE_CAPS",
+            "touch s; py \"import os;os.setxattr('s','security.capability',bytes.fromhex('0100000200200000000000000000000000000000'))\"",
+            "Operation not permitted"),
         Attack("FS_MKNOD", "mknod b b 8 0; mknod c c 1 1", "Operation not permitted"),
         Attack("FS_PROC_EXE_WRITE", "py \"open('/proc/1/exe','r+b')\"", "Permission denied"),
         Attack("FS_NOSUID_NODEV", "grep ' /workspace ' /proc/self/mountinfo | cut -d' ' -f6", "nosuid,nodev"),
@@ -81,7 +102,8 @@ import Testing
         Attack("NS_SETNS", "nsenter -t 1 -m true; sy 308 0 0", "-1 1"),
         Attack("NS_NEW_MOUNT_API", "for n in 428 429 430 431 432 433 442; do sy $n 0 1; done | sort -u", "=-1 1"),
         Attack("NS_CGROUP_ESCAPE", "ls /sys/fs/cgroup", "No such file"),
-        Attack("PROC_NNP, PROC_SECCOMP", "grep -h '^NoNewPrivs\\|^Seccomp:' /proc/self/status | tr -d '\\t' | tr '\\n' ' '", "=NoNewPrivs:1 Seccomp:2 "),
+        Attack(
+            "PROC_NNP, PROC_SECCOMP", "grep -h '^NoNewPrivs\\|^Seccomp:' /proc/self/status | tr -d '\\t' | tr '\\n' ' '", "=NoNewPrivs:1 Seccomp:2 "),
         Attack("PROC_CAPS", "grep '^Cap' /proc/self/status | cut -f2 | sort -u", "=0000000000000000"),
         // That it is nobody's root outside either is looked at from outside.
         Attack("PROC_HOST_ROOT", "id -u; id -G; test -w /proc/sys/kernel/core_pattern || echo no", "=1000\n1000\nno"),
@@ -92,11 +114,17 @@ import Testing
         Attack("PROC_MEM", "py \"open('/proc/1/mem','r+b')\"", "Permission denied"),
         Attack("PROC_VM_READV, WRITEV, GETFD, KCMP, MADVISE", "for n in 310 311 438 312 440; do sy $n 1 0 0 0 0 0; done | sort -u", "=-1 1"),
         Attack("PROC_SCHED", "chrt -f 1 true; nice -n -5 true", "not permitted"),
-        Attack("PROC_TTY_INJECT", "py \"import fcntl;fcntl.ioctl(0,0x5412,b'x')\"; sy 16 0 4294988818 0", "=PermissionError: [Errno 1] Operation not permitted\n-1 1"),
+        Attack(
+            "PROC_TTY_INJECT", "py \"import fcntl;fcntl.ioctl(0,0x5412,b'x')\"; sy 16 0 4294988818 0",
+            "=PermissionError: [Errno 1] Operation not permitted\n-1 1"),
         Attack("SYS_IO_URING", "for n in 425 426 427; do sy $n 1 0; done | sort -u", "=-1 38"),
         Attack("SYS_BPF, PERF, USERFAULTFD, FANOTIFY", "for n in 321 298 323 300; do sy $n 0 0 -1 -1 0; done | sort -u", "=-1 1"),
-        Attack("SYS_MODULE, KEXEC, REBOOT, SWAPON, IOPL", "for n in 175 313 176 246 320 169 167 172 173 163; do sy $n 0 0 0 0 0; done | sort -u", "=-1 1"),
-        Attack("SYS_CLOCK, HOSTNAME", "for n in 164 227 159 305 170 171; do sy $n 0 0; done | sort -u; hostname x", "=-1 1\nhostname: you must be root to change the host name"),
+        Attack(
+            "SYS_MODULE, KEXEC, REBOOT, SWAPON, IOPL", "for n in 175 313 176 246 320 169 167 172 173 163; do sy $n 0 0 0 0 0; done | sort -u", "=-1 1"
+        ),
+        Attack(
+            "SYS_CLOCK, HOSTNAME", "for n in 164 227 159 305 170 171; do sy $n 0 0; done | sort -u; hostname x",
+            "=-1 1\nhostname: you must be root to change the host name"),
         Attack("SYS_KEYRING", "for n in 248 249 250; do sy $n 0 0 0 0 0; done | sort -u", "=-1 1"),
         Attack("SYS_SHM", "ipcs -m | grep -c 0x", "=0"),
         Attack("SYS_NUMA", "for n in 237 238 239 256 279 450; do sy $n 0 0 0 0 0 0; done | sort -u", "=-1 1"),
@@ -111,7 +139,9 @@ import Testing
     ]
 
     private static let network: [Attack] = [
-        Attack("NET_HOST_TCP", "for a in 127.0.0.1 0.0.0.0 127.0.0.2; do (echo > /dev/tcp/$a/$PORT) 2>/dev/null && echo open; done; true", "=(no output)"),
+        Attack(
+            "NET_HOST_TCP", "for a in 127.0.0.1 0.0.0.0 127.0.0.2; do (echo > /dev/tcp/$a/$PORT) 2>/dev/null && echo open; done; true", "=(no output)"
+        ),
         Attack("NET_HOST_TCP_V6", "py \"import socket;socket.socket(10,1).connect(('::1',$PORT))\"", "Error"),
         Attack("NET_HOST_TCP_MPTCP", "py \"import socket;socket.socket(2,1,262)\"", "Operation not permitted"),
         Attack("NET_HOST_GATEWAY", "cat /proc/net/route | wc -l", "=1"),
@@ -190,7 +220,9 @@ struct HostAims {
         address.sun_family = UInt16(AF_UNIX)
         let path = Array(socket.utf8)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
-        _ = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(unix, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) } }
+        _ = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(unix, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        }
         listen(unix, 8)
         let tcp = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var inet = sockaddr_in()

@@ -76,7 +76,9 @@ import Testing
 
     @Test func readsImagesAndDocuments() async throws {
         try await Box.with { (box: Box) async throws in
-            _ = try await box.sh("printf 'abcd' > p.png; printf 'ab' > p.JPG; head -c 1000000 /dev/zero > big.pdf; truncate -s 3932161 huge.webp; truncate -s 20971521 huge.pdf")
+            _ = try await box.sh(
+                "printf 'abcd' > p.png; printf 'ab' > p.JPG; head -c 1000000 /dev/zero > big.pdf; truncate -s 3932161 huge.webp; truncate -s 20971521 huge.pdf"
+            )
             let image = try await box.call("read", ["file_path": "p.png"])
             #expect(image.content == [["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": "YWJjZA=="]]])
             #expect(try await box.call("read", ["file_path": "p.JPG"]).content.first?["source"]?["data"] == "YWI=")
@@ -85,8 +87,12 @@ import Testing
             #expect(pdf.content.first?["source"]?["media_type"] == "application/pdf")
             #expect(pdf.content.first?["source"]?["data"]?.string?.count == 1_333_336)
             #expect(pdf.outputBytes == 1_000_000)
-            #expect(try await box.call("read", ["file_path": "huge.webp"]).text == "read: huge.webp is 3932161 bytes, exceeds 3932160-byte limit for image/PDF files.")
-            #expect(try await box.call("read", ["file_path": "huge.pdf"]).text == "read: huge.pdf is 20971521 bytes, exceeds 20971520-byte limit for image/PDF files.")
+            #expect(
+                try await box.call("read", ["file_path": "huge.webp"]).text
+                    == "read: huge.webp is 3932161 bytes, exceeds 3932160-byte limit for image/PDF files.")
+            #expect(
+                try await box.call("read", ["file_path": "huge.pdf"]).text
+                    == "read: huge.pdf is 20971521 bytes, exceeds 20971520-byte limit for image/PDF files.")
         }
     }
 
@@ -125,15 +131,22 @@ import Testing
                 ("read", ["file_path": "e"], "bc", false),
                 ("edit", ["file_path": "e", "old_string": "", "new_string": "-"], "edit: old_string appears 3 times in e (must be unique)", true),
                 ("edit", ["file_path": "empty", "old_string": "", "new_string": "new"], "edited empty (1 replacement(s))", false),
-                ("edit", ["file_path": "bin", "old_string": "x", "new_string": "y"], "edit: bin: not valid UTF-8 text (cannot edit binary files)", true),
+                (
+                    "edit", ["file_path": "bin", "old_string": "x", "new_string": "y"], "edit: bin: not valid UTF-8 text (cannot edit binary files)",
+                    true
+                ),
                 (
                     "edit", ["file_path": "long", "old_string": "x", "new_string": "y"],
-                    "edit: long is 262145 bytes, exceeds 262144-byte limit. The edit tool loads the whole file and cannot modify a file this large.", true
+                    "edit: long is 262145 bytes, exceeds 262144-byte limit. The edit tool loads the whole file and cannot modify a file this large.",
+                    true
                 ),
                 ("edit", ["file_path": "d", "old_string": "x", "new_string": "y"], "edit: d: not a regular file", true),
                 ("edit", ["file_path": "none", "old_string": "x", "new_string": "y"], "edit: none: no such file or directory", true),
                 ("edit", ["file_path": "e", "old_string": "x"], "edit: new_string is required", true),
-                ("edit", ["file_path": "e", "old_string": "x", "new_string": "y", "replace_all": 1], "edit: replace_all must be true or false, it is a number", true),
+                (
+                    "edit", ["file_path": "e", "old_string": "x", "new_string": "y", "replace_all": 1],
+                    "edit: replace_all must be true or false, it is a number", true
+                ),
                 ("teleport", [:], "teleport: no such tool; there are bash, read, write, edit, glob and grep", true),
             ])
     }
@@ -189,7 +202,9 @@ import Testing
     @Test func grepsWithoutRipgrep() async throws {
         // A PATH without rg, which the session's configuration may well have.
         try await Box.with(change: { spec, _ in spec.environment = [("PATH", "/nowhere")] }) { (box: Box) async throws in
-            _ = try await box.sh("p=/usr/bin; printf 'alpha\\nbeta\\n' > a.txt; $p/mkdir d .git; printf 'beta beta\\n' > d/b.txt; printf 'beta' > .git/c; printf 'beta\\0' > bin")
+            _ = try await box.sh(
+                "p=/usr/bin; printf 'alpha\\nbeta\\n' > a.txt; $p/mkdir d .git; printf 'beta beta\\n' > d/b.txt; printf 'beta' > .git/c; printf 'beta\\0' > bin"
+            )
             #expect(try await box.call("grep", ["pattern": "be.a"]).text == "/workspace/a.txt:2:beta\n/workspace/d/b.txt:1:beta beta\n")
             #expect(try await box.call("grep", ["pattern": "al", "path": "a.txt"]).text == "/workspace/a.txt:1:alpha\n")
             #expect(try await box.call("grep", ["pattern": "zzz"]).text == "no matches")

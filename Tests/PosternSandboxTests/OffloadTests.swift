@@ -9,19 +9,27 @@ import Testing
         try await Box.with(change: { spec, _ in spec.offloadThreshold = 1000 }) { (box: Box) async throws in
             let fits = try await box.bash("head -c 1000 /dev/zero | tr '\\0' é")
             #expect(fits.offloadedTo == nil)
-            let exact = try await box.call("bash", ["command": "for i in $(seq 500); do printf é; done; printf 'x%.0s' {1..500}; echo"], id: "sevt_exact")
+            let exact = try await box.call(
+                "bash", ["command": "for i in $(seq 500); do printf é; done; printf 'x%.0s' {1..500}; echo"], id: "sevt_exact")
             #expect(exact.offloadedTo == nil && exact.text.unicodeScalars.count == 1000 && exact.outputBytes == 1500)
-            let more = try await box.call("bash", ["command": "printf '\\e[1m'; for i in $(seq 5000); do echo line $i; done; printf '\\xff\\n\\n'"], id: "sevt_more")
+            let more = try await box.call(
+                "bash", ["command": "printf '\\e[1m'; for i in $(seq 5000); do echo line $i; done; printf '\\xff\\n\\n'"], id: "sevt_more")
             #expect(more.offloadedTo == "/mnt/session/tool_outputs/sevt_more.txt")
             #expect(!more.isError)
             #expect(more.outputLines == 5001)
-            #expect(more.text.hasPrefix("[This output is too large for one result: \(more.outputBytes) bytes in 5001 lines. All of it is in /mnt/session/tool_outputs/sevt_more.txt."))
+            #expect(
+                more.text.hasPrefix(
+                    "[This output is too large for one result: \(more.outputBytes) bytes in 5001 lines. All of it is in /mnt/session/tool_outputs/sevt_more.txt."
+                ))
             #expect(more.text.contains("\n\nline 1\nline 2\n") && more.text.contains("\nline 4999\nline 5000\n\u{FFFD}"))
             #expect(more.text.utf8.count < 10_000)
             // The file is the whole text as a result would have shown it.
             #expect(try await box.sh("wc -c < /mnt/session/tool_outputs/sevt_more.txt") == "\(more.outputBytes)")
-            #expect(try await box.call("read", ["file_path": "/mnt/session/tool_outputs/sevt_more.txt", "view_range": [2500, 2501]]).text == "line 2500\nline 2501")
-            #expect(try await box.call("grep", ["pattern": "^line 4242$", "path": "/mnt/session/tool_outputs/sevt_more.txt"]).text == "4242:line 4242\n")
+            #expect(
+                try await box.call("read", ["file_path": "/mnt/session/tool_outputs/sevt_more.txt", "view_range": [2500, 2501]]).text
+                    == "line 2500\nline 2501")
+            #expect(
+                try await box.call("grep", ["pattern": "^line 4242$", "path": "/mnt/session/tool_outputs/sevt_more.txt"]).text == "4242:line 4242\n")
             let failed = try await box.call("bash", ["command": "seq 2000; exit 5"], id: "sevt_failed")
             #expect(failed.isError && failed.exitCode == 5 && failed.offloadedTo != nil)
         }
@@ -32,7 +40,9 @@ import Testing
             _ = try await box.sh("seq 3000 > big")
             let read = try await box.call("read", ["file_path": "big"])
             #expect(read.offloadedTo == nil && !read.isError)
-            #expect(read.text.hasPrefix("[This file is too large for one result: 13893 bytes in 3000 lines. To read on, use read with file_path \"/workspace/big\""))
+            #expect(
+                read.text.hasPrefix(
+                    "[This file is too large for one result: 13893 bytes in 3000 lines. To read on, use read with file_path \"/workspace/big\""))
             #expect(read.text.contains("\n\n1\n2\n3\n") && read.text.hasSuffix("\n2999\n3000\n"))
             #expect(try await box.sh("ls /mnt/session/tool_outputs") == "(no output)")
             let grep = try await box.call("grep", ["pattern": "1"], id: "sevt_grep")

@@ -8,7 +8,8 @@ import Testing
     /// W5: a link swapped between check and use. Whatever the tools answer, nothing appears outside the roots.
     @Test func writesThroughNoSwappedLink() async throws {
         try await Box.with { (box: Box) async throws in
-            _ = try await box.sh("mkdir real /tmp/aim; (while :; do ln -sfn /tmp/aim d; rm -f d; mkdir d; rmdir d; ln -sfn real d; rm -f d; done) >/dev/null 2>&1 &")
+            _ = try await box.sh(
+                "mkdir real /tmp/aim; (while :; do ln -sfn /tmp/aim d; rm -f d; mkdir d; rmdir d; ln -sfn real d; rm -f d; done) >/dev/null 2>&1 &")
             for number in 0..<300 {
                 let outcome = try await box.call("write", ["file_path": .string("d/f\(number)"), "content": "x"])
                 if !outcome.isError { #expect(outcome.text == "wrote 1 bytes to d/f\(number)") }
@@ -19,12 +20,16 @@ import Testing
 
     /// W6: paths that never end.
     @Test func endsOnPathsWithoutEnd() async throws {
-        try await Box.with(change: { spec, _ in (spec.limits.toolTimeoutMilliseconds, spec.limits.fileBytes) = (700, 1 << 45) }) { (box: Box) async throws in
-            _ = try await box.sh("mkfifo fifo; ln -s /dev/zero zero; truncate -s 1T sparse; mkdir -p deep; cd deep; for i in $(seq 300); do mkdir d; cd d; done 2>/dev/null; cd /workspace; ln -s . self; for i in $(seq 2000); do echo x > \"f$i\"; done")
+        try await Box.with(change: { spec, _ in (spec.limits.toolTimeoutMilliseconds, spec.limits.fileBytes) = (700, 1 << 45) }) {
+            (box: Box) async throws in
+            _ = try await box.sh(
+                "mkfifo fifo; ln -s /dev/zero zero; truncate -s 1T sparse; mkdir -p deep; cd deep; for i in $(seq 300); do mkdir d; cd d; done 2>/dev/null; cd /workspace; ln -s . self; for i in $(seq 2000); do echo x > \"f$i\"; done"
+            )
             for (tool, input) in [
                 ("read", ["file_path": "fifo"]), ("read", ["file_path": "zero"]), ("read", ["file_path": "sparse"]),
                 ("read", ["file_path": "sparse", "view_range": [1, 2]]), ("read", ["file_path": "sparse", "view_range": [5, 6]]),
-                ("grep", ["pattern": "x", "path": "sparse"]), ("grep", ["pattern": "x", "path": "fifo"]), ("edit", ["file_path": "sparse", "old_string": "a", "new_string": "b"]),
+                ("grep", ["pattern": "x", "path": "sparse"]), ("grep", ["pattern": "x", "path": "fifo"]),
+                ("edit", ["file_path": "sparse", "old_string": "a", "new_string": "b"]),
                 ("grep", ["pattern": "nothing at all"]), ("glob", ["pattern": "**/self/*/x"]),
             ] as [(String, JSON)] {
                 let outcome = try await box.call(tool, input)
@@ -75,7 +80,10 @@ import Testing
         try await Box.with(change: { spec, _ in spec.limits.fileBytes = 1 << 45 }) { (box: Box) async throws in
             _ = try await box.sh("truncate -s 900G sparse; kept=1")
             let task = Task { try await box.call("read", ["file_path": "sparse", "view_range": [5, 6]]) }
-            while !Processes.ofUser(box.sandbox.user).contains(where: { Processes.command(of: $0).last == "sandbox" && Processes.command(of: Processes.parent(of: $0)).last == "sandbox" && Processes.command(of: Processes.parent(of: $0)).count == 2 }) { await Task.yield() }
+            while !Processes.ofUser(box.sandbox.user).contains(where: {
+                Processes.command(of: $0).last == "sandbox" && Processes.command(of: Processes.parent(of: $0)).last == "sandbox"
+                    && Processes.command(of: Processes.parent(of: $0)).count == 2
+            }) { await Task.yield() }
             task.cancel()
             await #expect(throws: SandboxError.self) { try await task.value }
             // The shell is none the worse.
@@ -107,7 +115,9 @@ import Testing
             #expect(pipe(&pipes) == 0)
             let null = open("/dev/null", O_RDONLY)
             defer { close(null) }
-            #expect(try await box.sandbox.execute(["sh", "-c", "echo out; echo err >&2; pwd; exit 7"], stdin: null, stdout: pipes[1], stderr: pipes[1]) == .exited(7))
+            #expect(
+                try await box.sandbox.execute(["sh", "-c", "echo out; echo err >&2; pwd; exit 7"], stdin: null, stdout: pipes[1], stderr: pipes[1])
+                    == .exited(7))
             close(pipes[1])
             var buffer = [UInt8](repeating: 0, count: 100)
             let count = read(pipes[0], &buffer, buffer.count)
@@ -141,7 +151,9 @@ import Testing
             address.sin_family = UInt16(AF_INET)
             address.sin_port = UInt16(3128).bigEndian
             address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            let result = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(host, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) } }
+            let result = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(host, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            }
             #expect(result < 0)
             close(host)
         }

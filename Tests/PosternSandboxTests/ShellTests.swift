@@ -53,7 +53,10 @@ import Testing
             let exit = try await box.bash("cd /tmp; lost=1; echo bye; exit 3")
             #expect(exit.isError && exit.text == "bye" && exit.exitCode == 3)
             let next = try await box.sh("echo [$lost] $PWD")
-            #expect(next == "[new shell: the last shell exited with status 3; working directory, variables and jobs of the old one are gone]\n[] /workspace")
+            #expect(
+                next
+                    == "[new shell: the last shell exited with status 3; working directory, variables and jobs of the old one are gone]\n[] /workspace"
+            )
             #expect(try await box.sh("echo again") == "again")
             #expect(try await box.bash("kill -9 $$").exitCode == 137)
             #expect(try await box.sh("echo again").hasPrefix("[new shell: the last shell was ended by signal 9;"))
@@ -86,17 +89,19 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (JSON.object([:]), "bash: command is required"),
-        (["command": 3], "bash: command must be a string, it is a number"),
-        (["command": "x", "timeout_ms": "1"], "bash: timeout_ms must be a whole number, it is a string"),
-        (["command": "x", "timeout_ms": -1], "bash: timeout_ms must be a whole number from 0 to 3600000"),
-        (["command": "x", "timeout_ms": 1.5], "bash: timeout_ms must be a whole number from 0 to 3600000"),
-        (["command": "x", "restart": "yes"], "bash: restart must be true or false, it is a string"),
-        (["command": "a\u{0}b"], "bash: command must not contain a NUL character"),
-        (["command": "x", "cwd": "/"], "bash: unknown argument 'cwd'; bash takes command, restart, timeout_ms"),
-        ("text", "bash: the input must be an object, it is a string"),
-    ] as [(JSON, String)]) func refusesWrongArguments(input: JSON, text: String) async throws {
+    @Test(
+        arguments: [
+            (JSON.object([:]), "bash: command is required"),
+            (["command": 3], "bash: command must be a string, it is a number"),
+            (["command": "x", "timeout_ms": "1"], "bash: timeout_ms must be a whole number, it is a string"),
+            (["command": "x", "timeout_ms": -1], "bash: timeout_ms must be a whole number from 0 to 3600000"),
+            (["command": "x", "timeout_ms": 1.5], "bash: timeout_ms must be a whole number from 0 to 3600000"),
+            (["command": "x", "restart": "yes"], "bash: restart must be true or false, it is a string"),
+            (["command": "a\u{0}b"], "bash: command must not contain a NUL character"),
+            (["command": "x", "cwd": "/"], "bash: unknown argument 'cwd'; bash takes command, restart, timeout_ms"),
+            ("text", "bash: the input must be an object, it is a string"),
+        ] as [(JSON, String)]) func refusesWrongArguments(input: JSON, text: String) async throws
+    {
         try await Box.with { (box: Box) async throws in
             let outcome = try await box.call("bash", input)
             #expect(outcome.isError)

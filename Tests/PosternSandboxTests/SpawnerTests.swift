@@ -13,8 +13,11 @@ import Testing
                     #expect(one.sandbox.user != two.sandbox.user)
                     #expect((210_000...219_999).contains(one.sandbox.user) && (210_000...219_999).contains(two.sandbox.user))
                 }
-                _ = try await one.sh("echo secret > /workspace/mine; echo secret > /tmp/mine; echo secret > /dev/shm/mine; sleep 1000 & python3 -c 'import socket;s=socket.socket(1);s.bind(\"\\0name\");s.listen()' 2>/dev/null; true")
-                let look = "ls -A /workspace /tmp /dev/shm /mnt/session/tool_outputs; ls -d /proc/[0-9]* | wc -l; cat /proc/*/comm | grep -c sleep; kill -9 -1; ls \(one.scratch.workspace)"
+                _ = try await one.sh(
+                    "echo secret > /workspace/mine; echo secret > /tmp/mine; echo secret > /dev/shm/mine; sleep 1000 & python3 -c 'import socket;s=socket.socket(1);s.bind(\"\\0name\");s.listen()' 2>/dev/null; true"
+                )
+                let look =
+                    "ls -A /workspace /tmp /dev/shm /mnt/session/tool_outputs; ls -d /proc/[0-9]* | wc -l; cat /proc/*/comm | grep -c sleep; kill -9 -1; ls \(one.scratch.workspace)"
                 let seen = try await two.sh(look)
                 #expect(!seen.contains("mine") && seen.contains("\n0\n") && !seen.contains("secret"), "\(seen)")
                 #expect(try await one.sh("jobs -r | wc -l; cat /workspace/mine") == "1\nsecret")
@@ -27,7 +30,10 @@ import Testing
         let spawner = try await Spawner.launch(mode.configuration)
         let scratch = try Scratch(mode)
         let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
-        _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": .string("setsid sleep \(mode.seconds(54321)) & (setsid sh -c 'sleep \(mode.seconds(54321)) &' &)")]))
+        _ = try await sandbox.call(
+            ToolInvocation(
+                id: "a", name: "bash",
+                input: ["command": .string("setsid sleep \(mode.seconds(54321)) & (setsid sh -c 'sleep \(mode.seconds(54321)) &' &)")]))
         let mine = await running("\(mode.seconds(54321))")
         // Not its parent's doing: the kernel's.
         kill(spawner.processID, SIGKILL)
@@ -112,14 +118,17 @@ import Testing
 
     @Test(.enabled(if: geteuid() == 0)) func mapsTheOwnerOfAUsersFolder() async throws {
         for owner in [0, 4321] as [UInt32] {
-            try await Box.with(.root, change: { spec, scratch in
-                let folder = scratch.path + "/folder"
-                mkdir(folder, 0o700)
-                close(open(folder + "/old", O_CREAT | O_WRONLY, 0o600))
-                chown(folder + "/old", owner, owner)
-                chown(folder, owner, owner)
-                spec.workspace = .folder(folder)
-            }) { (box: Box) async throws in
+            try await Box.with(
+                .root,
+                change: { spec, scratch in
+                    let folder = scratch.path + "/folder"
+                    mkdir(folder, 0o700)
+                    close(open(folder + "/old", O_CREAT | O_WRONLY, 0o600))
+                    chown(folder + "/old", owner, owner)
+                    chown(folder, owner, owner)
+                    spec.workspace = .folder(folder)
+                }
+            ) { (box: Box) async throws in
                 #expect(try await box.sh("echo new > new; echo more >> old; mkdir sub; stat -c '%u %g' . old new sub | sort -u") == "1000 1000")
                 for name in ["", "/old", "/new", "/sub"] {
                     var info = stat()
@@ -171,7 +180,8 @@ import Testing
         let host = try HostAims()
         defer { host.remove() }
         let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
-        let mess = "ln -s \(host.folder) out; mkdir -p a/b; ln -s /etc a/b/etc; mkfifo f; for i in $(seq 400); do mkdir dddddddddddddddd; cd dddddddddddddddd; done; touch end; cd /workspace; mkdir shut; touch shut/x; chmod 0 a/b"
+        let mess =
+            "ln -s \(host.folder) out; mkdir -p a/b; ln -s /etc a/b/etc; mkfifo f; for i in $(seq 400); do mkdir dddddddddddddddd; cd dddddddddddddddd; done; touch end; cd /workspace; mkdir shut; touch shut/x; chmod 0 a/b"
         _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": .string(mess)]))
         await sandbox.stop()
         if mode == .user { chmod(scratch.workspace + "/a/b", 0o700) }
@@ -199,12 +209,15 @@ import Testing
         let spawner = try await Spawners.of(mode)
         let scratch = try Scratch(mode)
         let sandbox = try await NoneDriver(spawner: spawner).start(scratch.spec)
-        func call(_ name: String, _ input: JSON) async throws -> String { try await sandbox.call(ToolInvocation(id: "a", name: name, input: input)).text }
+        func call(_ name: String, _ input: JSON) async throws -> String {
+            try await sandbox.call(ToolInvocation(id: "a", name: name, input: input)).text
+        }
         let first = try await call("bash", ["command": "pwd; id -u | grep -cx 0"])
         #expect(first == "\(scratch.workspace)\n0")
         #expect(try await call("write", ["file_path": "f", "content": "x"]) == "wrote 1 bytes to f")
         #expect(try await call("glob", ["pattern": "*"]) == "\(scratch.workspace)/f")
-        let timed = try await call("bash", ["command": .string("setsid sleep \(mode.seconds(54324)) & sleep \(mode.seconds(54324))"), "timeout_ms": 200])
+        let timed = try await call(
+            "bash", ["command": .string("setsid sleep \(mode.seconds(54324)) & sleep \(mode.seconds(54324))"), "timeout_ms": 200])
         #expect(timed.hasPrefix("bash: bash command timed out after 0.2s"))
         #expect(!Processes.all().contains { Processes.command(of: $0) == ["sleep", "\(mode.seconds(54324))"] })
         await sandbox.stop()

@@ -34,21 +34,30 @@ import Testing
             let scratch = try Scratch(mode)
             let start = try await measure(60) {
                 let sandbox = try await driver.start(scratch.spec)
-                Task { await sandbox.stop() }
-                _ = await sandbox.ended()
+                await sandbox.stop()
             }
             let sandbox = try await driver.start(scratch.spec)
-            let monitor = Processes.all().first { Processes.command(of: $0).first?.hasSuffix("bwrap") == true && Processes.parent(of: $0) == spawner.processID }
+            let monitor = Processes.all().first {
+                Processes.command(of: $0).first?.hasSuffix("bwrap") == true && Processes.parent(of: $0) == spawner.processID
+            }
             let none = try await measure(300) { _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": ":"])) }
-            let command = try await measure(300) { _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "/usr/bin/true"])) }
+            let command = try await measure(300) {
+                _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "/usr/bin/true"]))
+            }
             let read = try await measure(300) { _ = try await sandbox.call(ToolInvocation(id: "a", name: "glob", input: ["pattern": "x"])) }
             let outside = await measure(300) { spawn(["/usr/bin/true"]) }
-            print("\(mode): start and stop \(start)  `:` \(none)  true in the warm shell \(command)  posix_spawn of true outside \(outside)  glob \(read)  [ms: median, p95]")
+            print(
+                "\(mode): start and stop \(start)  `:` \(none)  true in the warm shell \(command)  posix_spawn of true outside \(outside)  glob \(read)  [ms: median, p95]"
+            )
             if mode == .user, let monitor {
                 var raw = Processes.command(of: monitor)
                 raw.removeLast(2)
-                let bare = await measure(60) { spawn(raw + ["/bin/true"]) }
-                print("raw bwrap with the same arguments, /bin/true: \(bare)")
+                // As the same user, whose own spawn is measured beside it.
+                let prefix = mode.configuration.prefix
+                let bare = await measure(60) { spawn(prefix + raw + ["/bin/true"]) }
+                let setting = await measure(60) { spawn(prefix + ["/bin/true"]) }
+                print("raw bwrap with the same arguments, /bin/true: \(bare), of which setpriv and true alone: \(setting)")
+                print("ARGS", raw)
             }
             await sandbox.stop()
             var ready: [Double] = []
@@ -71,7 +80,8 @@ import Testing
         let scratch = try Scratch(mode)
         var sandboxes: [any Sandbox] = []
         for number in 0..<50 {
-            let spec = SandboxSpec(sessionID: "s", workspace: .managed(directory: "\(scratch.path)/w/\(number)"), toolOutputs: "\(scratch.path)/o/\(number)")
+            let spec = SandboxSpec(
+                sessionID: "s", workspace: .managed(directory: "\(scratch.path)/w/\(number)"), toolOutputs: "\(scratch.path)/o/\(number)")
             let sandbox = try await driver.start(spec)
             _ = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": ":"]))
             sandboxes.append(sandbox)

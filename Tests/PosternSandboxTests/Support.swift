@@ -46,10 +46,12 @@ struct Scratch {
             return count
         }
         let base = "/tmp/postern-sandbox-tests-\(getpid())"
-        mkdir(base, 0o711)
-        chmod(base, 0o711)
         path = "\(base)/\(number)"
-        guard mkdir(path, 0o711) == 0 else { throw SandboxError(.refused, "mkdir \(path)") }
+        // Another test may be removing the base at this moment.
+        repeat {
+            mkdir(base, 0o711)
+            chmod(base, 0o711)
+        } while mkdir(path, 0o711) < 0 && errno == ENOENT
         chmod(path, 0o711)
         if mode == .user, geteuid() == 0 { chown(path, Mode.userID, Mode.userID) }
     }
@@ -61,6 +63,8 @@ struct Scratch {
 
     func remove(_ spawner: Spawner) async {
         try? await spawner.removeFolder(path)
+        // The last one takes the base with it.
+        rmdir("/tmp/postern-sandbox-tests-\(getpid())")
     }
 }
 

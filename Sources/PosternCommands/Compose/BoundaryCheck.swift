@@ -34,6 +34,8 @@ struct BoundaryCheck {
     func run() async throws {
         let scratch = try ScratchFolder("postern-check")
         defer { scratch.remove() }
+        // So that another user who can see the host can see that the report is there; its content stays closed.
+        chmod(scratch.path, 0o711)
         let report = scratch.path + "/report"
         let file = open(report, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -43,7 +45,8 @@ struct BoundaryCheck {
         }
         guard file >= 0, null >= 0 else { throw SandboxError(.startFailed, "the sandbox cannot be checked: no file can be made in \(scratch.path)") }
         let folder = scratch.path + "/session"
-        let sandbox = try await driver.start(SandboxSpec(sessionID: "check", workspace: .managed(directory: folder), toolOutputs: folder + "-outputs"))
+        let sandbox = try await driver.start(
+            SandboxSpec(sessionID: "check", workspace: .managed(directory: folder), toolOutputs: folder + "-outputs"))
         let status: PosternSandbox.ExitStatus
         do {
             status = try await sandbox.execute(["/bin/bash", "-c", Self.script, "check", report], stdin: null, stdout: file, stderr: null)
@@ -52,7 +55,9 @@ struct BoundaryCheck {
             throw error
         }
         await sandbox.stop()
-        if let spawner = (driver as? BubblewrapDriver)?.spawner { for name in [folder, folder + "-outputs"] { try? await spawner.removeFolder(name) } }
+        if let spawner = (driver as? BubblewrapDriver)?.spawner {
+            for name in [folder, folder + "-outputs"] { try? await spawner.removeFolder(name) }
+        }
         let broken = try TextFile.read(report).split(separator: "\n")
         guard status == .exited(0), broken.isEmpty else {
             let rules = broken.isEmpty ? "the check itself ended with status \(status.shellCode)" : broken.joined(separator: ", ")

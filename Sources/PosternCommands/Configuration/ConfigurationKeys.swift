@@ -50,7 +50,8 @@ extension ConfigurationKey {
     package static let workdir = ConfigurationKey(
         "workdir", .worker, .path, default: "postern-work", "Folder of the sessions' workspaces, one below it for each session.")
     package static let stateDirectory = ConfigurationKey(
-        "state_dir", .worker, .path, "Folder of the worker's own files: its id, journals, audit log and offloaded outputs. Default: `.postern` in the work folder.")
+        "state_dir", .worker, .path,
+        "Folder of the worker's own files: its id, journals, audit log and offloaded outputs. Default: `.postern` in the work folder.")
     package static let workspaceSource = ConfigurationKey(
         "workspace_source", .worker, .path, "Folder that is copied into each new session's workspace. Left out: workspaces start empty.")
     package static let sharedWorkspace = ConfigurationKey(
@@ -99,7 +100,8 @@ extension ConfigurationKey {
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .adminKey, .leaseSeconds,
         .serveLogFormat, .serveLogLevel,
-        .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace, .maxSessions,
+        .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace,
+        .maxSessions,
         .maxIdle,
         .sandbox, .offloadThreshold, .proxy, .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
         .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile,

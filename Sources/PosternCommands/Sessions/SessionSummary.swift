@@ -37,7 +37,8 @@ package struct SessionSummary: Sendable, Equatable {
     package func line(wall: Duration) -> String {
         let failed = failedCalls > 0 ? " (\(failedCalls) failed)" : ""
         let cached = cacheReadTokens > 0 ? " (+ \(cacheReadTokens) from cache)" : ""
-        return "\(Self.counted(modelRequests, "turn")) · \(Self.counted(toolCalls, "tool call"))\(failed) · \(inputTokens)\(cached) tokens in, \(outputTokens) out · "
+        return "\(Self.counted(modelRequests, "turn")) · \(Self.counted(toolCalls, "tool call"))\(failed) · "
+            + "\(inputTokens)\(cached) tokens in, \(outputTokens) out · "
             + "\(Self.size(bytesIn)) into the perimeter, \(Self.size(bytesOut)) out · \(Self.seconds(wall))"
     }
 

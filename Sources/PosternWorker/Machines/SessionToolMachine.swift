@@ -210,6 +210,7 @@ package struct SessionToolMachine: Sendable {
         // Previews are no events of the log.
         if type == "event_start" || type == "event_delta" { return [] }
         note(type, event)
+        let wasBusy = isBusy
         var actions: [Action] = []
         if Self.endsTurn(type, event) {
             clock.arm(now: now, isPaused: isBusy)
@@ -220,20 +221,19 @@ package struct SessionToolMachine: Sendable {
         case "session.status_terminated", "session.deleted": return end(.sessionEnded)
         case "user.tool_result", "user.custom_tool_result", "agent.tool_result":
             if let id = event["tool_use_id"]?.string ?? event["custom_tool_use_id"]?.string { actions = settle(id) }
-            if !isBusy { clock.resume(now: now) }
         case "user.tool_confirmation":
-            guard let id = event["tool_use_id"]?.string, let entry = calls[id], entry.place == .held else { break }
+            guard let id = event["tool_use_id"]?.string, let entry = calls[id] else { break }
             actions = route(entry.call)
             // Not this worker's: whoever owns it starts to work now.
-            if !owns(entry.call), verdicts[id] == true { clock.disarm() } else if !isBusy { clock.resume(now: now) }
+            if !owns(entry.call), verdicts[id] == true { clock.disarm() }
         case "session.thread_status_terminated":
             if !historyIsKnown { clock.disarm() }
             let thread = event["session_thread_id"]?.string
             for (id, entry) in calls where thread != nil && entry.call.threadID == thread { actions += settle(id) }
-            if !isBusy { clock.resume(now: now) }
         default:
             if let call = ToolCall(event: event, type: type), !answered.contains(call.id) { actions = route(call) }
         }
+        if wasBusy, !isBusy { clock.resume(now: now) }
         return actions
     }
 
@@ -257,10 +257,11 @@ package struct SessionToolMachine: Sendable {
 
     private func isTerminated(_ call: ToolCall) -> Bool { call.threadID.map(terminatedThreads.contains) ?? false }
 
-    /// Decides over a call that is new or held (contract, section 7.2). A call already in hand stays where it is.
+    /// Decides over a call that is new, held or queued (contract, section 7.2). One that runs or has run stays where it is.
     private mutating func route(_ call: ToolCall) -> [Action] {
         if closed.contains(call.id) { return [] }
-        if let known = calls[call.id], known.place != .held { return [] }
+        let place = calls[call.id]?.place
+        if let place, place != .held, place != .queued { return [] }
         let isGated = call.permission.map { $0 != "allow" && $0 != "deny" } ?? false
         if isTerminated(call) || call.permission == "deny" || verdicts[call.id] == false {
             close(call.id)
@@ -269,7 +270,7 @@ package struct SessionToolMachine: Sendable {
             clock.pause()
         } else if owns(call) {
             calls[call.id] = (call, .queued, isGated)
-            queue.append(call.id)
+            if place != .queued { queue.append(call.id) }
             clock.pause()
         } else {
             close(call.id)

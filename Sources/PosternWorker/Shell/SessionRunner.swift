@@ -55,7 +55,7 @@ struct SessionRunner: Sendable {
             group.addTask { await heartbeats(feed, held) }
             group.addTask {
                 await held.wait()
-                await read(feed)
+                if held.hasFired { await read(feed) }
             }
             let end = await loop(inbox, feed)
             if end == .leaseLost { lease.lose() }

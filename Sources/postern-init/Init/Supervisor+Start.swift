@@ -19,7 +19,9 @@ struct Places {
             workspace = SandboxPaths.controlDescriptor + 1
             outputs = SandboxPaths.controlDescriptor + 2
             for descriptor in [workspace, outputs] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-            let paths = [workspace, outputs].map { Posix.link(AT_FDCWD, Array("/proc/self/fd/\($0)".utf8)).map { String(decoding: $0, as: UTF8.self) } }
+            let paths = [workspace, outputs].map {
+                Posix.link(AT_FDCWD, Array("/proc/self/fd/\($0)".utf8)).map { String(decoding: $0, as: UTF8.self) }
+            }
             guard let first = paths[0], let second = paths[1] else { throw SystemFailure("readlink") }
             roots = ToolRoots(workspace: first, outputs: second, home: first)
         }

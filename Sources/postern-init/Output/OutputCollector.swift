@@ -74,7 +74,8 @@ struct OutputCollector {
         }
         file.close()
         let preview = Preview(head: kept, tail: Array(tail.suffix(Self.tailBytes)), bytes: bytes, lines: lines)
-        return CollectedOutput(text: preview.text(of: .offloaded(path: file.path, failure: file.failure)), bytes: bytes, lines: lines, offloadedTo: file.path)
+        return CollectedOutput(
+            text: preview.text(of: .offloaded(path: file.path, failure: file.failure)), bytes: bytes, lines: lines, offloadedTo: file.path)
     }
 
     private static func newlines(in text: UnsafeBufferPointer<UInt8>) -> Int {

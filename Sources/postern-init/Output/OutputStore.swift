@@ -53,6 +53,7 @@ struct OutputStore {
 
     /// Bytes that the folder's files take now.
     private func used() -> Int {
-        (Posix.names(of: directory) ?? []).reduce(0) { sum, name in sum + (Posix.status(directory, name, follow: false).map { Int($0.st_size) } ?? 0) }
+        (Posix.names(of: directory) ?? []).reduce(0) { sum, name in sum + (Posix.status(directory, name, follow: false).map { Int($0.st_size) } ?? 0)
+        }
     }
 }

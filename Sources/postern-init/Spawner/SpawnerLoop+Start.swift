@@ -14,7 +14,8 @@ extension SpawnerLoop {
         let (socket, workspaceDescriptor, outputsParent) = (message.descriptors[0], message.descriptors[1], message.descriptors[2])
 
         var user = try sessionUser(outputsName, in: outputsParent, workspaceName: body["workspace"]?.string, workspaceDescriptor)
-        guard let outputs = try SessionFolders.open(outputsName, in: outputsParent, make: true, owner: isRoot ? user : nil, "tool outputs folder") else {
+        guard let outputs = try SessionFolders.open(outputsName, in: outputsParent, make: true, owner: isRoot ? user : nil, "tool outputs folder")
+        else {
             throw SpawnerFailure(text: "the tool outputs folder is gone")
         }
         defer { close(outputs.descriptor) }
@@ -138,7 +139,9 @@ extension SpawnerLoop {
             if !isTaken(candidate), !taken.contains(candidate) { return candidate }
         }
         throw SpawnerFailure(
-            text: "every user from \(options.users.lowerBound) to \(options.users.upperBound) is taken by a session; remove old workspaces or widen the range")
+            text:
+                "every user from \(options.users.lowerBound) to \(options.users.upperBound) is taken by a session; remove old workspaces or widen the range"
+        )
     }
 
     private func isTaken(_ user: uid_t) -> Bool { quarantined.contains(user) || sandboxes.contains { $0.user == user } }

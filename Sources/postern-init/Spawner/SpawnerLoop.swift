@@ -53,7 +53,8 @@ final class SpawnerLoop {
 
     private func serve() -> Int32 {
         control.send([
-            "type": "hello", "version": JSON(Roles.version), "root": .bool(isRoot), "uid": JSON(Int(geteuid())), "bubblewrap": JSON(options.bubblewrap),
+            "type": "hello", "version": JSON(Roles.version), "root": .bool(isRoot), "uid": JSON(Int(geteuid())),
+            "bubblewrap": JSON(options.bubblewrap),
         ])
         defer { run.remove() }
         while true {

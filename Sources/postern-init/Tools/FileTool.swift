@@ -31,7 +31,9 @@ struct FileTool {
     }
 
     /// Opens the regular file `path` for reading or changing. Anything else is refused before a byte of it is read.
-    func openRegular(_ tool: String, _ path: String, _ resolved: ToolRoots.Resolved, _ flags: Int32) throws(ToolFailure) -> (descriptor: Int32, size: Int) {
+    func openRegular(_ tool: String, _ path: String, _ resolved: ToolRoots.Resolved, _ flags: Int32) throws(ToolFailure) -> (
+        descriptor: Int32, size: Int
+    ) {
         // A device or a FIFO is not even opened.
         guard let before = Posix.status(AT_FDCWD, resolved.bytes, follow: false) else { throw ToolFailure(tool, path, code: errno) }
         guard Posix.isKind(before, S_IFREG) else { throw ToolFailure("\(tool): \(path): not a regular file") }

@@ -29,7 +29,10 @@ extension FileTool {
             let info = Posix.status(AT_FDCWD, path, follow: true) ?? Posix.status(AT_FDCWD, path, follow: false)
             return (path, info?.st_mtim.tv_sec ?? 0, info?.st_mtim.tv_nsec ?? 0)
         }
-        let sorted = dated.sorted { ($0.seconds, $0.nanoseconds) == ($1.seconds, $1.nanoseconds) ? $0.path.lexicographicallyPrecedes($1.path) : ($0.seconds, $0.nanoseconds) > ($1.seconds, $1.nanoseconds) }
+        let sorted = dated.sorted {
+            ($0.seconds, $0.nanoseconds) == ($1.seconds, $1.nanoseconds)
+                ? $0.path.lexicographicallyPrecedes($1.path) : ($0.seconds, $0.nanoseconds) > ($1.seconds, $1.nanoseconds)
+        }
         var collector = OutputCollector(threshold: threshold, store: store, fileName: call, isTerminalOutput: false)
         for (index, match) in sorted.enumerated() { collector.append(index == 0 ? match.path : [0x0A] + match.path) }
         if search.isCut { collector.append(Array("\n[more than \(Self.mostMatches) matches; only these were looked at, narrow the pattern]".utf8)) }

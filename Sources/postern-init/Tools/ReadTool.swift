@@ -67,7 +67,9 @@ extension FileTool {
         var selection = LineSelection(first: first, last: last, limit: Self.textLimit)
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while !selection.isComplete {
-            guard let count = buffer.withUnsafeMutableBytes({ Posix.read(descriptor, into: $0) }) else { throw ToolFailure("read", path, code: errno) }
+            guard let count = buffer.withUnsafeMutableBytes({ Posix.read(descriptor, into: $0) }) else {
+                throw ToolFailure("read", path, code: errno)
+            }
             if count == 0 { break }
             buffer.withUnsafeBufferPointer { selection.append($0[..<count]) }
         }

@@ -33,7 +33,8 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
 
     var given: [(ConfigurationKey, String?)] {
         [
-            (.environmentID, environmentID), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL), (.workerID, workerID), (.workdir, workdir),
+            (.environmentID, environmentID), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL), (.workerID, workerID),
+            (.workdir, workdir),
             (.workspaceSource, workspaceSource), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
             (.offloadThreshold, offloadThreshold), (.proxy, proxy), (.caFile, caFile), (.workerLogFormat, logFormat), (.workerLogLevel, logLevel),
         ]
