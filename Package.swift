@@ -16,6 +16,9 @@ let onlyTests = Context.environment["POSTERN_TESTS"].map { Set($0.split(separato
 /// The targets with these names and all that they depend on.
 func closure(of names: Set<String>, in targets: [Target]) -> [Target] {
     var wanted = names
+    // Run by these tests, not linked into them.
+    if !names.isDisjoint(with: ["PosternSandboxTests", "PosternWorkerTests"]) { wanted.insert("postern-init") }
+    if names.contains("PosternCommandsTests") { wanted.formUnion(["postern", "postern-init"]) }
     var count = 0
     while count != wanted.count {
         count = wanted.count
@@ -32,10 +35,13 @@ extension Target.Dependency {
     static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
     static let collections: Self = .product(name: "DequeModule", package: "swift-collections")
     static let http: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let httpCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
+    static let httpTypesNIO: Self = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
     static let httpTLS: Self = .product(name: "HummingbirdTLS", package: "hummingbird")
     static let httpClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let lifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let signals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
     static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let tls: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -60,30 +66,45 @@ let sources: [Target] = [
     // Control plane.
     library("PosternCore", ["ManagedAgentsAPI", "PosternJSON", .logging, .collections]),
     library("PosternStore", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .grdb, .sqlite, .crypto, .logging]),
-    library("PosternModels", ["PosternCore", "ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOFoundationCompat"), .nio("NIOHTTP1"), .tls, .logging]),
-    library("PosternServer", [
-        "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpTLS, .httpTypes, .lifecycle, .crypto, .logging,
-        .nio("NIOCore"), .tls,
-    ]),
+    library(
+        "PosternModels",
+        [
+            "PosternCore", "ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOFoundationCompat"), .nio("NIOHTTP1"), .tls,
+            .logging,
+        ]),
+    library(
+        "PosternServer",
+        [
+            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpCore, .httpTLS, .httpTypes,
+            .httpTypesNIO, .lifecycle, .crypto, .logging, .nio("NIOCore"), .tls,
+        ]),
 
     // Perimeter.
-    library("ManagedAgentsClient", ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
+    library(
+        "ManagedAgentsClient",
+        ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON"]),
     .target(name: "CPosternSandbox"),
     library("PosternSandboxWire", ["PosternJSON"]),
     library("PosternSandbox", ["CPosternSandbox", "PosternSandboxWire", "PosternJSON", .nio("NIOPosix"), .nio("NIOCore"), .logging]),
-    library("PosternWorker", [
-        "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON", .lifecycle, .logging,
-    ]),
+    library(
+        "PosternWorker",
+        [
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "PosternGate", "PosternAudit", "PosternJSON",
+            .lifecycle,
+            .logging,
+        ]),
 
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
-    library("PosternCommands", [
-        "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
-        "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON",
-        .arguments, .yams, .lifecycle, .logging, .httpClient, .crypto,
-    ]),
+    library(
+        "PosternCommands",
+        [
+            "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
+            "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON",
+            "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
+        ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands"], swiftSettings: settings),
     .executableTarget(
         name: "postern-init",
@@ -100,14 +121,18 @@ let testTargets: [Target] = [
     tests("ManagedAgentsAPITests", ["ManagedAgentsAPI", "PosternJSON"]),
     tests("PosternCoreTests", ["PosternCore", "ManagedAgentsAPI", "PosternTestKit", "PosternJSON", .logging]),
     tests("PosternStoreTests", ["PosternStore", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON"]),
-    tests("PosternModelsTests", ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternJSON", .http, .httpClient, .nio("NIOCore"), .nio("NIOPosix"), .logging]),
-    tests("PosternServerTests", [
-        "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
-        .product(name: "HummingbirdTesting", package: "hummingbird"),
-    ]),
+    tests(
+        "PosternModelsTests",
+        ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternJSON", .http, .httpClient, .nio("NIOCore"), .nio("NIOPosix"), .logging]),
+    tests(
+        "PosternServerTests",
+        [
+            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
+            .product(name: "HummingbirdTesting", package: "hummingbird"),
+        ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
-    tests("PosternSandboxTests", ["postern-init", "PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
+    tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternTestKit", "PosternJSON"]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
 ]
@@ -125,6 +150,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),

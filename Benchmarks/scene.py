@@ -46,10 +46,10 @@ class Scene:
         """The SDK's worker in a process of its own, as its users run it."""
         folder = self.postern.folder / "official-work"
         folder.mkdir(exist_ok=True)
-        process = ChildProcess(
+        process = self.postern.own(ChildProcess(
             "official-worker", [sys.executable, str(HERE / "official_worker_main.py"), str(folder)],
             log=self.postern.folder / "official-worker.log", environment=clean_environment(
-                ANTHROPIC_BASE_URL=self.postern.url, ANTHROPIC_ENVIRONMENT_ID=place.environment, ANTHROPIC_ENVIRONMENT_KEY=place.key))
+                ANTHROPIC_BASE_URL=self.postern.url, ANTHROPIC_ENVIRONMENT_ID=place.environment, ANTHROPIC_ENVIRONMENT_KEY=place.key)))
         process.wait_for("serving")
         return process
 

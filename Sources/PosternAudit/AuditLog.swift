@@ -33,7 +33,6 @@ package final class AuditLog: Sendable {
     }
 }
 
-
 extension AuditLog {
     fileprivate static func closeTornLine(_ path: String) throws(FileError) {
         let descriptor = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW)

@@ -56,7 +56,8 @@ package final class ResultGate: Sendable {
     package func readmit(event: [UInt8], of call: GateCall) async throws(FileError) -> PassedResult {
         let json = (try? JSON(parsing: event)) ?? .null
         guard json["tool_use_id"]?.string ?? json["custom_tool_use_id"]?.string == call.callID, let content = json["content"] else {
-            return try await pass(.failure("The result of this call was lost; its outcome is unknown and it was not repeated.", reason: "lost"), of: call)
+            return try await pass(
+                .failure("The result of this call was lost; its outcome is unknown and it was not repeated.", reason: "lost"), of: call)
         }
         add(event.count, session: call.sessionID)
         let outcome = AuditRecord.Outcome(

@@ -27,9 +27,10 @@ extension JSON {
 
     /// Reads one JSON text (RFC 8259): strict UTF-8, no repeated keys, nothing after the value but white space.
     package init(parsing bytes: some Sequence<UInt8>, options: ParseOptions = .init()) throws(JSONParseError) {
-        let result = bytes.withContiguousStorageIfAvailable { buffer in
-            Self.parse(buffer, options)
-        } ?? Array(bytes).withUnsafeBufferPointer { Self.parse($0, options) }
+        let result =
+            bytes.withContiguousStorageIfAvailable { buffer in
+                Self.parse(buffer, options)
+            } ?? Array(bytes).withUnsafeBufferPointer { Self.parse($0, options) }
         self = try result.get()
     }
 
@@ -122,7 +123,12 @@ private struct Parser {
             guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else { throw error("expected a key") }
             let key = try string()
             // A scan is quickest for the usual handful of keys; a set keeps a hostile object of many keys linear.
-            let repeated = keys.count < 16 ? keys.contains(key) : { if seen.isEmpty { seen = Set(keys) }; return !seen.insert(key).inserted }()
+            let repeated =
+                keys.count < 16
+                ? keys.contains(key)
+                : {
+                    if seen.isEmpty { seen = Set(keys) }; return !seen.insert(key).inserted
+                }()
             if repeated { throw error("key \"\(key)\" repeats") }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw error("expected ':'") }

@@ -93,13 +93,13 @@ import Testing
                 "metadata": ["k": "v", "l": "w"],
             ]
         ).body(id: "agent_x", now: Timestamp(microseconds: 0))
-        #expect(try AgentPatch(["version": nil]).applied(to: stored) == stored)
-        let cleared = try AgentPatch(["system": nil, "description": "", "metadata": ["k": nil, "n": "1"]]).applied(to: stored)
+        #expect(try AgentPatch(["version": .null]).applied(to: stored) == stored)
+        let cleared = try AgentPatch(["system": .null, "description": "", "metadata": ["k": .null, "n": "1"]]).applied(to: stored)
         #expect(cleared["system"] == .null && cleared["description"] == .null)
         #expect(cleared["metadata"] == ["l": "w", "n": "1"])
         let model = try AgentPatch(["model": ["id": "n"]]).applied(to: stored)["model"]
         #expect(model == ["id": "n", "speed": "standard", "effort": ["type": "low"]], "effort stays, the region is cleared")
-        for body: JSON in [["name": nil], ["name": ""], ["model": nil]] {
+        for body: JSON in [["name": .null], ["name": ""], ["model": .null]] {
             #expect(throws: APIError.self) { try AgentPatch(body) }
         }
         let error = #expect(throws: APIError.self) { try AgentPatch(["model": ["id": "m", "effort": "huge"]]) }

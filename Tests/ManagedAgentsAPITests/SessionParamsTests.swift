@@ -15,7 +15,7 @@ import Testing
         let long = #expect(throws: APIError.self) { try create(("system", .string(String(repeating: "a", count: 100_001)))) }
         #expect(long?.message == "agent.agent_with_overrides.config.system: must be at most 100000 characters")
         #expect(try create(("system", .string(String(repeating: "𝒂", count: 50_001)))).agent.overrides?.system != nil)
-        #expect(try create(("system", nil)).agent.overrides?.system == .some(nil), "null clears")
+        #expect(try create(("system", .null)).agent.overrides?.system == .some(nil), "null clears")
         #expect(try create(("version", 3)).agent.overrides?.system == nil, "left out inherits")
     }
 
@@ -37,8 +37,8 @@ import Testing
 
     @Test func update() throws {
         #expect(#expect(throws: APIError.self) { try SessionUpdateParams(["vault_ids": []]) }?.message == "vault_ids: Not yet supported")
-        let params = try SessionUpdateParams(["title": nil, "metadata": ["a": nil], "agent": ["tools": []]])
-        #expect(params.title == .some(nil) && params.metadata == ["a": nil] && params.tools == [] && params.mcpServers == nil)
+        let params = try SessionUpdateParams(["title": .null, "metadata": ["a": .null], "agent": ["tools": []]])
+        #expect(params.title == .some(nil) && params.metadata == ["a": .null] && params.tools == [] && params.mcpServers == nil)
         #expect(try SessionUpdateParams([:]).title == nil)
         #expect(throws: APIError.self) { try SessionUpdateParams(["agent": ["model": "m"]]) }
     }

@@ -120,7 +120,8 @@ import Testing
             return Response(
                 status: .ok, headers: [.contentType: "text/event-stream"],
                 body: .init { writer in
-                    try await writer.write(ByteBuffer(string: ": hi\n\nevent: ping\ndata: {}\n\nid: 8\nevent: a\ndata: {\"type\":\"a\",\"last\":\"\(last)\"}\n\n"))
+                    try await writer.write(
+                        ByteBuffer(string: ": hi\n\nevent: ping\ndata: {}\n\nid: 8\nevent: a\ndata: {\"type\":\"a\",\"last\":\"\(last)\"}\n\n"))
                     try await writer.write(ByteBuffer(string: "event: error\ndata: {\"error\":{\"message\":\"overloaded\"}}\n\n"))
                     try await writer.finish(nil)
                 })

@@ -28,7 +28,8 @@ import Testing
     ]) func goodAddresses(_ text: String, _ normal: String) throws { #expect(try BaseURL(text).description == normal) }
 
     @Test(arguments: [
-        "http://example.com", "http://10.0.0.1:8400", "http://127.0.0.1.evil.com", "http://127.0.0", "ftp://x", "https://u:p@x", "https://x?y", "https://",
+        "http://example.com", "http://10.0.0.1:8400", "http://127.0.0.1.evil.com", "http://127.0.0", "ftp://x", "https://u:p@x", "https://x?y",
+        "https://",
         "https://x:0", "https://x:99999", "https://[::1", "https://a b",
     ]) func badAddresses(_ text: String) {
         let error = #expect(throws: BaseURL.Invalid.self) { try BaseURL(text) }

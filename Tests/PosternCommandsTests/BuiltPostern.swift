@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Glibc
 
 /// The `postern` of this build, run as a process.
 final class BuiltPostern: Sendable {
@@ -7,63 +7,80 @@ final class BuiltPostern: Sendable {
     static let path: String? = {
         guard let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else { return nil }
         // `swift test` runs the bundle itself, or a helper of the toolchain that loads it.
-        let arguments = ProcessInfo.processInfo.arguments
-        let candidates = [own] + arguments.filter { $0.hasSuffix(".xctest") }
+        let candidates = [own] + ProcessInfo.processInfo.arguments.filter { $0.hasSuffix(".xctest") }
         return candidates.map { URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("postern").path }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }()
 
-    private let process = Process()
+    struct CannotStart: Error {}
+
+    let processID: pid_t
     private let lines: AsyncStream<String>
     private let ended: AsyncStream<Int32>
 
-    /// Bytes that no line feed has ended yet.
-    private final class Rest: Sendable { let data = Mutex(Data()) }
-
     /// Starts it. Its output, both streams, is read as lines.
     init(_ arguments: [String], environment: [String: String] = [:], folder: URL) throws {
-        let pipe = Pipe()
-        process.executableURL = URL(fileURLWithPath: Self.path ?? "/nonexistent")
-        process.arguments = arguments
-        process.environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path].merging(environment) { $1 }
-        process.currentDirectoryURL = folder
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = pipe
-        process.standardError = pipe
-        let (lines, lineSource) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingNewest(1000))
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw CannotStart() }
+        // Other processes of the tests must not keep this pipe open.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let output = ends[0]
+        let variables = ["PATH": "/usr/bin:/bin", "HOME": folder.path].merging(environment) { $1 }
+        do {
+            processID = try Self.spawn(arguments, variables, folder: folder.path, output: ends[1])
+        } catch {
+            for end in ends { close(end) }
+            throw error
+        }
+        close(ends[1])
+        let (lines, lineSource) = AsyncStream.makeStream(of: String.self)
         let (ended, endSource) = AsyncStream.makeStream(of: Int32.self)
         self.lines = lines
         self.ended = ended
-        process.terminationHandler = { process in
-            endSource.yield(process.terminationStatus)
+        // Blocking reads on a thread of their own, off the cooperative pool.
+        Thread.detachNewThread { [processID] in
+            Self.read(output) { lineSource.yield($0) }
+            lineSource.finish()
+            var status: Int32 = 0
+            while waitpid(processID, &status, 0) < 0 && errno == EINTR {}
+            endSource.yield(status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F))
             endSource.finish()
         }
-        let rest = Rest()
-        pipe.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty {
-                handle.readabilityHandler = nil
-                lineSource.finish()
-                return
+    }
+
+    private static func spawn(_ arguments: [String], _ variables: [String: String], folder: String, output: Int32) throws -> pid_t {
+        guard let path else { throw CannotStart() }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, output, 2)
+        var argv = (["/usr/bin/env", "-C", folder, path] + arguments).map { strdup($0) } + [nil]
+        var envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        var pid = pid_t()
+        guard posix_spawn(&pid, "/usr/bin/env", &actions, nil, &argv, &envp) == 0 else { throw CannotStart() }
+        return pid
+    }
+
+    private static func read(_ descriptor: Int32, _ line: (String) -> Void) {
+        var rest: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { break }
+            rest += chunk[..<count]
+            while let end = rest.firstIndex(of: 0x0A) {
+                line(String(decoding: rest[..<end], as: UTF8.self))
+                rest.removeSubrange(...end)
             }
-            for line in rest.data.withLock({ Self.split(&$0, data) }) { lineSource.yield(line) }
         }
-        try process.run()
+        close(descriptor)
     }
 
-    private static func split(_ buffer: inout Data, _ data: Data) -> [String] {
-        buffer.append(data)
-        var lines: [String] = []
-        while let end = buffer.firstIndex(of: 0x0A) {
-            lines.append(String(decoding: buffer[..<end], as: UTF8.self))
-            buffer.removeSubrange(...end)
-        }
-        return lines
-    }
-
-    var processID: Int32 { process.processIdentifier }
-
-    func terminate() { process.terminate() }
+    func terminate() { kill(processID, SIGTERM) }
 
     /// The first line that contains `text`; nil if the process ends before.
     func line(containing text: String) async -> String? {

@@ -32,7 +32,8 @@ import Testing
         func create(_ events: ClientEvent...) async throws -> SessionRecord {
             try await sessions.create(
                 SessionDraft(
-                    workspaceID: "w", environmentID: "env_1", agent: MachineHarness.agent, agentID: "agent_1", agentVersion: 1, initialEvents: events))
+                    workspaceID: "w", environmentID: "env_1", agent: MachineHarness.agent, agentID: "agent_1", agentVersion: 1, initialEvents: events)
+            )
         }
 
         /// Claims the item as a worker does.
@@ -65,7 +66,8 @@ import Testing
         let claimed = try await house.claim()
         #expect(claimed.state == .starting)
         #expect(try await house.work.isLeaseHeld(session: session.id, by: house.worker))
-        _ = try await house.sessions.send([.toolResult(toolUseID: call["id"]?.string ?? "", content: [H.text("ok")], isError: false)], to: session.id, by: house.worker)
+        _ = try await house.sessions.send(
+            [.toolResult(toolUseID: call["id"]?.string ?? "", content: [H.text("ok")], isError: false)], to: session.id, by: house.worker)
         house.model.answer([H.text("done")])
         let idle = try await house.wait(stream, for: "session.status_idle") { $0["stop_reason"]?["type"]?.string == "end_turn" }
         #expect(idle["processed_at"]?.string != nil)
@@ -97,7 +99,8 @@ import Testing
         let house = House()
         let session = try await house.create()
         for event: ClientEvent in [
-            H.message("x"), .interrupt(threadID: nil), .toolConfirmation(toolUseID: "e", allow: true, denyMessage: nil), .systemMessage(content: [H.text("x")]),
+            H.message("x"), .interrupt(threadID: nil), .toolConfirmation(toolUseID: "e", allow: true, denyMessage: nil),
+            .systemMessage(content: [H.text("x")]),
         ] {
             await #expect(throws: APIError.self) { try await house.sessions.send([event], to: session.id, by: house.worker) }
         }

@@ -15,7 +15,8 @@ import Testing
                 let new = (0..<count).map { offset in
                     let sequence = rows.count + offset + 1
                     return EventRow(
-                        sequence: sequence, eventID: "e\(sequence)", view: sequence % 5 == 0 ? .hidden : .processed, type: "t", processedAt: nil, bytes: [0])
+                        sequence: sequence, eventID: "e\(sequence)", view: sequence % 5 == 0 ? .hidden : .processed, type: "t", processedAt: nil,
+                        bytes: [0])
                 }
                 rows += new
                 return new

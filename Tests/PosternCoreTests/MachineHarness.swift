@@ -12,7 +12,8 @@ struct MachineHarness {
     var echoes: [[UInt8]] = []
 
     static let agent: JSONObject = [
-        "type": "agent", "id": "agent_1", "version": 1, "name": "tester", "model": ["id": "scripted", "effort": ["type": "high"]], "system": "Be brief.",
+        "type": "agent", "id": "agent_1", "version": 1, "name": "tester", "model": ["id": "scripted", "effort": ["type": "high"]],
+        "system": "Be brief.",
         "tools": [
             [
                 "type": "agent_toolset_20260401", "default_config": ["enabled": true, "permission_policy": ["type": "always_allow"]],
@@ -52,7 +53,8 @@ struct MachineHarness {
 
     @discardableResult
     mutating func answer(_ content: [JSON], stop: String = "end_turn", usage: ModelUsage = .init(input: 10, output: 5)) throws(APIError) -> [String] {
-        try feed(.modelFinished(span: machine.state.openSpan ?? "", .success(.init(content: content, stopReason: stop, usage: usage)), previewIDs: [:]))
+        try feed(
+            .modelFinished(span: machine.state.openSpan ?? "", .success(.init(content: content, stopReason: stop, usage: usage)), previewIDs: [:]))
     }
 
     mutating func fail(_ error: ModelError) throws(APIError) -> [String] {
@@ -71,7 +73,10 @@ struct MachineHarness {
     }
 
     var requestMessages: [JSON] {
-        for case .requestModel(let request, _) in effects { return request.messages.compactMap { try? JSON(parsing: $0) } }
+        for case .requestModel(let request, _) in effects {
+            return (try? JSON(parsing: [UInt8(ascii: "[")] + request.messages.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]))?.array
+                ?? []
+        }
         return []
     }
 

@@ -38,14 +38,17 @@ private typealias H = MachineHarness
             return .resumed
         }
         if random.next() % 13 == 0 {
-            return .leaseLost(deliveredSequence: random.next() % 2 == 0 ? state.lastSequence : 0, redelivery: random.next() % 3 == 0 ? .atLeastOnce : .atMostOnce)
+            return .leaseLost(
+                deliveredSequence: random.next() % 2 == 0 ? state.lastSequence : 0, redelivery: random.next() % 3 == 0 ? .atLeastOnce : .atMostOnce)
         }
         if state.status == .rescheduling, random.next() % 2 == 0 { return .retryDue }
         if let span = state.openSpan, random.next() % 3 != 0 {
             switch random.next() % 6 {
             case 0: return .modelFinished(span: span, .failure(ModelError(.overloaded, "busy")), previewIDs: [:])
             case 1 where random.next() % 4 == 0: return .modelFinished(span: span, .failure(ModelError(.contextTooLong, "long")), previewIDs: [:])
-            case 2, 3: return .modelFinished(span: span, .success(.init(content: [H.text("done \(step)")], stopReason: "end_turn", usage: .init(input: 50))), previewIDs: [:])
+            case 2, 3:
+                return .modelFinished(
+                    span: span, .success(.init(content: [H.text("done \(step)")], stopReason: "end_turn", usage: .init(input: 50))), previewIDs: [:])
             default:
                 let names = ["bash", "write", "lookup", "edit", "read"]
                 let uses = (0...Int(random.next() % 3)).map { H.use(names[Int(random.next() % 5)], "toolu_\(step)_\($0)") }

@@ -27,7 +27,9 @@ private typealias H = MachineHarness
         var h = H()
         _ = try h.send(H.message("go"))
         #expect(
-            try h.answer([["type": "thinking", "thinking": "x", "signature": "s"], H.text("I run"), H.use("bash", "toolu_1", ["command": "ls"])], stop: "tool_use")
+            try h.answer(
+                [["type": "thinking", "thinking": "x", "signature": "s"], H.text("I run"), H.use("bash", "toolu_1", ["command": "ls"])],
+                stop: "tool_use")
                 == ["[postern.model_response]", "agent.thinking", "agent.message", "agent.tool_use", "span.model_request_end"] + Self.idle)
         let call = try #require(h.last("agent.tool_use"))
         #expect(call["evaluated_permission"]?.string == "allow")
@@ -68,7 +70,8 @@ private typealias H = MachineHarness
         #expect(
             try h.send(.toolResult(toolUseID: calls[1], content: [H.text("ok")], isError: false))
                 == ["user.tool_result"] + Self.running + ["agent.tool_result", "span.model_request_start"])
-        #expect(h.last("agent.tool_result")?["content"]?.array?[0]["text"]?.string == "Permission to use write has been rejected. Rejection message: no")
+        #expect(
+            h.last("agent.tool_result")?["content"]?.array?[0]["text"]?.string == "Permission to use write has been rejected. Rejection message: no")
     }
 
     @Test("A tool that is switched off is refused at once") func disabledTool() throws {
@@ -101,7 +104,8 @@ private typealias H = MachineHarness
             try h.send(.interrupt(threadID: nil), H.message("three"))
                 == ["(user.interrupt)", "(user.message)", "user.tool_result", "user.custom_tool_result", "user.interrupt"] + Self.idle + Self.running
                 + ["user.message", "span.model_request_start"])
-        #expect(h.last("user.tool_result")?["content"]?.array?[0]["text"]?.string == "Tool execution was interrupted before completion. Please retry.")
+        #expect(
+            h.last("user.tool_result")?["content"]?.array?[0]["text"]?.string == "Tool execution was interrupted before completion. Please retry.")
         #expect(throws: APIError.self) { try h.send(.interrupt(threadID: "sthr_other")) }
 
         _ = try h.fail(ModelError(.overloaded, "busy"))

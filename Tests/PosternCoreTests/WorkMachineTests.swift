@@ -50,7 +50,8 @@ import Testing
         let expired = try #require(WorkMachine.expire(active, now: at(20)))
         #expect(expired.state == .queued && expired.queuedAt == at(20) && !expired.isLeased)
         #expect(
-            WorkMachine.heartbeat(expired, expected: active.heartbeatAt?.description, leaseSeconds: 9, now: at(21)) == .preconditionFailed(actual: nil))
+            WorkMachine.heartbeat(expired, expected: active.heartbeatAt?.description, leaseSeconds: 9, now: at(21))
+                == .preconditionFailed(actual: nil))
         #expect(WorkMachine.expire(expired, now: at(22)) == nil)
         let stopping = try #require(WorkMachine.stop(active, force: false, now: at(2)))
         #expect(WorkMachine.expire(stopping, now: at(20))?.state == .stopped)

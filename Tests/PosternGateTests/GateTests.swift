@@ -54,7 +54,8 @@ private let call = GateCall(sessionID: "sesn_1", workID: "work_1", callID: "sevt
         let other = try await folder.gate().pass(.failure("", reason: "test"), of: custom)
         #expect(
             String(decoding: other.event, as: UTF8.self)
-                == #"{"type":"user.custom_tool_result","custom_tool_use_id":"sevt_1","is_error":true,"content":[{"type":"text","text":"(no output)"}]}"#)
+                == #"{"type":"user.custom_tool_result","custom_tool_use_id":"sevt_1","is_error":true,"content":[{"type":"text","text":"(no output)"}]}"#
+        )
     }
 
     @Test func whatIsTooLargeDoesNotLeave() async throws {
@@ -62,7 +63,8 @@ private let call = GateCall(sessionID: "sesn_1", workID: "work_1", callID: "sevt
         var limits = ResultGate.Limits()
         limits.maximumEventBytes = 300
         let gate = try folder.gate(limits)
-        let passed = try await gate.pass(OutgoingResult(content: [["type": "text", "text": .string(String(repeating: "s", count: 500))]], isError: false), of: call)
+        let passed = try await gate.pass(
+            OutgoingResult(content: [["type": "text", "text": .string(String(repeating: "s", count: 500))]], isError: false), of: call)
         let text = String(decoding: passed.event, as: UTF8.self)
         #expect(text.contains("larger than the 300 bytes") && !text.contains("ssss") && text.contains(#""is_error":true"#))
         #expect(try folder.lines().last?["reason"] == "result too large")

@@ -7,16 +7,19 @@ import Testing
         arguments: [
             "null", "true", "false", "0", "-1", "9223372036854775807", "18446744073709551616", "1.5", "\"\"", "[]", "{}", "[1,[2,{\"a\":null}]]",
             #"{"b":1,"a":"x\n\"\\","ü":"😀"}"#, "123456789012345678901234567890.5",
-        ]) func roundTrip(text: String) throws {
+        ]) func roundTrip(text: String) throws
+    {
         #expect(try JSON(parsing: text).text == text)
     }
 
     @Test(
         "Invalid texts are refused",
         arguments: [
-            "", " ", "nul", "tru", "01", "1.", ".5", "1e", "+1", "--1", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{a:1}", "\"",
+            "", " ", "nul", "tru", "01", "1.", ".5", "1e", "+1", "--1", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{a:1}",
+            "\"",
             "\"\\x\"", "\"\\u12\"", "\"\u{01}\"", "[1]]", "1 2", "'a'", "NaN", "Infinity", "{\"a\":1,\"a\":2}", "{\"\\u0061\":1,\"a\":2}",
-        ]) func refused(text: String) {
+        ]) func refused(text: String)
+    {
         #expect(throws: JSONParseError.self) { try JSON(parsing: text) }
     }
 
@@ -58,11 +61,14 @@ import Testing
     @Test(
         "Canonical numbers and order",
         arguments: [
-            (#"{"b":1,"a":[1.0,1e21,1e-7,0.000001,123456789012345680000,5e-324,-0.0,4.5]}"#,
-                #"{"a":[1,1e+21,1e-7,0.000001,123456789012345680000,5e-324,0,4.5],"b":1}"#),
+            (
+                #"{"b":1,"a":[1.0,1e21,1e-7,0.000001,123456789012345680000,5e-324,-0.0,4.5]}"#,
+                #"{"a":[1,1e+21,1e-7,0.000001,123456789012345680000,5e-324,0,4.5],"b":1}"#
+            ),
             (#"{"\u20ac":1,"\r":2,"1":3,"😀":4,"\ufb33":5}"#, "{\"\\r\":2,\"1\":3,\"€\":1,\"😀\":4,\"\u{fb33}\":5}"),
             (#"[333333333.33333329,1E30,2e-3,1e23]"#, #"[333333333.3333333,1e+30,0.002,1e+23]"#),
-        ]) func canonical(text: String, expected: String) throws {
+        ]) func canonical(text: String, expected: String) throws
+    {
         #expect(String(decoding: try JSON(parsing: text).canonical, as: UTF8.self) == expected)
     }
 

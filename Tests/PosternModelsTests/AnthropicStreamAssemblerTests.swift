@@ -82,7 +82,7 @@ import Testing
                 [#"{"type":"hologram_delta","note":"b","pixels":[2,3],"depth":2,"new":{"x":null}}"#])
                 == [
                     "type": "hologram", "pixels": [1, 2, 3], "note": "ab", "depth": 2, "big": .bigNumber("123456789012345678901234567890"),
-                    "new": ["x": nil],
+                    "new": ["x": .null],
                 ])
         #expect(
             try block(

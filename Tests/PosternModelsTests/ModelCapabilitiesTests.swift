@@ -73,7 +73,7 @@ import Testing
         #expect(service.bodies.count == 2 && service.bodies.allSatisfy { $0["thinking"] == nil && $0["output_config"] == nil })
     }
 
-    @Test(arguments: [nil, ["id": "m"], ["id": "m", "capabilities": nil]] as [JSON?]) func anUnknownModel(model: JSON?) async throws {
+    @Test(arguments: [nil, ["id": "m"], ["id": "m", "capabilities": .null]] as [JSON?]) func anUnknownModel(model: JSON?) async throws {
         let service = try await ask(model: model)
         #expect(service.lookups == 1)
         #expect(service.bodies.allSatisfy { $0["thinking"] == nil && $0["output_config"] == ["effort": "high"] })

@@ -16,9 +16,9 @@ import Testing
         let id = created.id
         #expect(ResourceID.isWellFormed(id, .agent))
 
-        let same = try await server.call(.post, "/v1/agents/\(id)", body: ["version": nil, "name": "a"])
+        let same = try await server.call(.post, "/v1/agents/\(id)", body: ["version": .null, "name": "a"])
         #expect(same.json == created.json, "nothing changed, so no version and no time did")
-        let second = try await server.call(.post, "/v1/agents/\(id)", body: ["version": 1, "name": "b", "metadata": ["k": nil]])
+        let second = try await server.call(.post, "/v1/agents/\(id)", body: ["version": 1, "name": "b", "metadata": ["k": .null]])
         #expect(second.json["version"] == 2 && second.json["name"] == "b" && second.json["metadata"] == [:])
         let stale = try await server.call(.post, "/v1/agents/\(id)", body: ["version": 1, "name": "c"])
         #expect(stale.status == 409 && stale.headers[.shouldRetry] == "false")
@@ -61,7 +61,7 @@ import Testing
         #expect(created.json["config"] == ["type": "self_hosted"] && created.json["scope"] == "organization" && created.json["description"] == "")
         let id = created.id
         #expect(try await server.call(.post, "/v1/environments", body: ["name": "e"]).status == 409)
-        let updated = try await server.call(.post, "/v1/environments/\(id)", body: ["description": nil, "metadata": ["a": "1", "b": ""]])
+        let updated = try await server.call(.post, "/v1/environments/\(id)", body: ["description": .null, "metadata": ["a": "1", "b": ""]])
         #expect(updated.json["description"] == .null && updated.json["metadata"] == ["a": "1"])
         #expect(try await server.call(.get, "/v1/environments/\(id)").json == updated.json)
         let list = try await server.call(.get, "/v1/environments")
@@ -111,9 +111,9 @@ import Testing
         let id = created.id
         #expect(try await server.call(.get, "/v1/sessions/\(id)").json == created.json)
 
-        let updated = try await server.call(.post, "/v1/sessions/\(id)", body: ["title": nil, "metadata": ["n": "1"]])
+        let updated = try await server.call(.post, "/v1/sessions/\(id)", body: ["title": .null, "metadata": ["n": "1"]])
         #expect(updated.json["title"] == .null && updated.json["metadata"] == ["k": "v", "n": "1"])
-        let deleted = try await server.call(.post, "/v1/sessions/\(id)", body: ["metadata": ["k": nil]])
+        let deleted = try await server.call(.post, "/v1/sessions/\(id)", body: ["metadata": ["k": .null]])
         #expect(deleted.json["metadata"] == ["n": "1"])
         let list = try await server.call(.get, "/v1/sessions?agent_id=\(agent)&statuses[]=idle")
         #expect(list.json["data"]?.array?.count == 1 && list.json["next_page"] == nil && list.json["prev_page"] == nil)

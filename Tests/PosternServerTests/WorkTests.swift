@@ -44,7 +44,7 @@ import Testing
 
         let labelled = try await server.call(.post, root + "/\(session)", body: ["metadata": ["a": "b"]])
         #expect(labelled.json["metadata"] == ["a": "b"] && labelled.json["secret"] == .null)
-        #expect(try await server.call(.post, root + "/\(session)", body: ["metadata": ["a": nil]]).json["metadata"] == [:])
+        #expect(try await server.call(.post, root + "/\(session)", body: ["metadata": ["a": .null]]).json["metadata"] == [:])
         #expect(try await server.call(.get, root, key: key).json["data"]?.array?.count == 1)
 
         let stopping = try await server.call(.post, root + "/\(session)/stop", key: key, body: [:])

@@ -83,18 +83,20 @@ import Testing
         }
     }
 
-    @Test("a damaged log is found", arguments: [
-        ("DELETE FROM events WHERE sequence = 2", "the log of a session has a gap"),
-        ("UPDATE sessions SET last_sequence = 9", "a session's last sequence is not that of its last row"),
-        ("UPDATE events SET event_id = 'sevt_4', view = 'processed' WHERE sequence = 3", "an event is processed twice"),
-        ("INSERT INTO events VALUES ('ghost', 1, 'e', 'processed', 't', 1, x'00')", "events without a session"),
-        ("INSERT INTO waiting_events VALUES ('sesn_1', 'none', 7)", "a waiting event without its received row"),
-        ("DELETE FROM waiting_events", "a received event neither waits nor is processed"),
-        ("UPDATE events SET view = 'processed' WHERE sequence = 3", "an event waits that is processed"),
-        ("DELETE FROM work_items", "a session without its work item"),
-        ("DELETE FROM session_documents", "a session without its documents"),
-        ("UPDATE sessions SET status = 'lost'", "an unknown session status"),
-    ])
+    @Test(
+        "a damaged log is found",
+        arguments: [
+            ("DELETE FROM events WHERE sequence = 2", "the log of a session has a gap"),
+            ("UPDATE sessions SET last_sequence = 9", "a session's last sequence is not that of its last row"),
+            ("UPDATE events SET event_id = 'sevt_4', view = 'processed' WHERE sequence = 3", "an event is processed twice"),
+            ("INSERT INTO events VALUES ('ghost', 1, 'e', 'processed', 't', 1, x'00')", "events without a session"),
+            ("INSERT INTO waiting_events VALUES ('sesn_1', 'none', 7)", "a waiting event without its received row"),
+            ("DELETE FROM waiting_events", "a received event neither waits nor is processed"),
+            ("UPDATE events SET view = 'processed' WHERE sequence = 3", "an event waits that is processed"),
+            ("DELETE FROM work_items", "a session without its work item"),
+            ("DELETE FROM session_documents", "a session without its documents"),
+            ("UPDATE sessions SET status = 'lost'", "an unknown session status"),
+        ])
     func damage(_ statement: String, _ rule: String) async throws {
         try await withStore { store in
             let rows = [Make.row(1), Make.row(2), Make.row(3, view: .received), Make.row(4)]
@@ -108,8 +110,9 @@ import Testing
     @Test func aRowOfAForeignHandIsAnErrorNotACrash() async throws {
         try await withStore { store in
             try await store.create(Make.session("sesn_1", rows: 1), rows: [Make.row(1)], work: Make.work("sesn_1"))
-            try await store.commit(SQLTransaction(
-                SQLStatement("UPDATE events SET view = 'odd'"), SQLStatement("UPDATE session_documents SET agent = '{'")))
+            try await store.commit(
+                SQLTransaction(
+                    SQLStatement("UPDATE events SET view = 'odd'"), SQLStatement("UPDATE session_documents SET agent = '{'")))
             await #expect(throws: StoreError.self) { try await store.session("sesn_1") }
             await #expect(throws: StoreError.self) { try await store.rows(session: "sesn_1", after: 0, limit: 9) }
         }

@@ -17,7 +17,9 @@ import Testing
     }
 
     private func result(_ id: String) -> JSON { ["type": "user.tool_result", "tool_use_id": .string(id)] }
-    private func verdict(_ id: String, _ word: String) -> JSON { ["type": "user.tool_confirmation", "tool_use_id": .string(id), "result": .string(word)] }
+    private func verdict(_ id: String, _ word: String) -> JSON {
+        ["type": "user.tool_confirmation", "tool_use_id": .string(id), "result": .string(word)]
+    }
     private let endTurn: JSON = ["type": "session.status_idle", "stop_reason": ["type": "end_turn"]]
     private let requiresAction: JSON = ["type": "session.status_idle", "stop_reason": ["type": "requires_action"]]
 
@@ -38,7 +40,8 @@ import Testing
 
     @Test func doesNotRunWhatIsAnsweredOrRepeated() {
         var machine = machine()
-        #expect(runs(machine.handle(.history([use("1"), result("1"), use("2"), ["type": "agent.tool_result", "tool_use_id": "2"]]), now: .zero)).isEmpty)
+        #expect(
+            runs(machine.handle(.history([use("1"), result("1"), use("2"), ["type": "agent.tool_result", "tool_use_id": "2"]]), now: .zero)).isEmpty)
         #expect(runs(machine.handle(live(use("1")), now: .zero)).isEmpty)
         #expect(runs(machine.handle(live(use("3")), now: .zero)) == ["3"])
         #expect(runs(machine.handle(live(use("3")), now: .zero)).isEmpty)
@@ -225,7 +228,9 @@ import Testing
                 // Not every event comes live: the stream may be down.
                 if Bool.random(using: &generator) { check(machine.handle(live(event), now: .seconds(step))) }
             case 3:
-                guard let id = permissions.keys.sorted().randomElement(using: &generator), !allowed.contains(id), !denied.contains(id) else { continue }
+                guard let id = permissions.keys.sorted().randomElement(using: &generator), !allowed.contains(id), !denied.contains(id) else {
+                    continue
+                }
                 let isAllowed = Bool.random(using: &generator)
                 if ran.contains(id), !isAllowed { continue }
                 if isAllowed { allowed.insert(id) } else { denied.insert(id) }

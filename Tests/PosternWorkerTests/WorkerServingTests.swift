@@ -103,7 +103,8 @@ private func text(_ result: JSON?) -> String? { result?["content"]?.array?.first
         try await fixture.serving(fixture.worker()) {
             fixture.service.enqueue("sesn_1")
             fixture.service.emit(
-                "sesn_1", FakeService.use("sevt_ask", ["say": "a"], permission: "ask"), FakeService.use("sevt_odd", ["say": "b"], permission: "later"),
+                "sesn_1", FakeService.use("sevt_ask", ["say": "a"], permission: "ask"),
+                FakeService.use("sevt_odd", ["say": "b"], permission: "later"),
                 FakeService.use("sevt_deny", ["say": "c"], permission: "deny"), FakeService.use("sevt_free", ["say": "d"], permission: nil),
                 FakeService.use("sevt_other", ["say": "e"], name: "deploy"))
             await fixture.service.until { $0.results("sesn_1").count == 1 }

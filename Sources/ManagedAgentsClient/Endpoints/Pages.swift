@@ -19,7 +19,8 @@ package struct ListPage: Sendable {
 
 extension ManagedAgentsClient {
     /// One page. Pass `nextPage` as the query's `page` for the one after.
-    package func page(_ path: RequestPath, query: RequestQuery = [:], options call: CallOptions = CallOptions()) async throws(ClientError) -> ListPage {
+    package func page(_ path: RequestPath, query: RequestQuery = [:], options call: CallOptions = CallOptions()) async throws(ClientError) -> ListPage
+    {
         try ListPage(try await request(.get, path, query: query, options: call).json())
     }
 

@@ -27,7 +27,8 @@ extension ManagedAgentsClient {
         return Poll(item: json.object, isHeld: answer.headers["Postern-Poll"] == "1")
     }
 
-    package func ackWork(_ workID: String, environment id: String, options call: CallOptions = CallOptions()) async throws(ClientError) -> JSONObject {
+    package func ackWork(_ workID: String, environment id: String, options call: CallOptions = CallOptions()) async throws(ClientError) -> JSONObject
+    {
         try await request(.post, "/v1/environments/\(id)/work/\(workID)/ack", options: call).object()
     }
 

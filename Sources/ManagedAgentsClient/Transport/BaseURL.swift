@@ -27,7 +27,9 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
         guard !authority.contains("@") else { throw Invalid(description: "the base URL must not contain credentials") }
         var path = rest.dropFirst(authority.count)
         while path.last == "/" { path.removeLast() }
-        guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw Invalid(description: "the base URL's path must be percent-encoded ASCII") }
+        guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Invalid(description: "the base URL's path must be percent-encoded ASCII")
+        }
         prefix = String(path)
 
         var name = authority
@@ -42,10 +44,14 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
             name = authority[..<colon]
             portText = authority[authority.index(after: colon)...]
         }
-        guard !name.isEmpty, name.utf8.allSatisfy({ Self.hostBytes.contains($0) }) else { throw Invalid(description: "the base URL has no valid host") }
+        guard !name.isEmpty, name.utf8.allSatisfy({ Self.hostBytes.contains($0) }) else {
+            throw Invalid(description: "the base URL has no valid host")
+        }
         host = name.lowercased()
         if let portText {
-            guard let value = Int(portText), (1...65535).contains(value) else { throw Invalid(description: "the base URL's port is not between 1 and 65535") }
+            guard let value = Int(portText), (1...65535).contains(value) else {
+                throw Invalid(description: "the base URL's port is not between 1 and 65535")
+            }
             port = value
         } else {
             port = isTLS ? 443 : 80

@@ -18,7 +18,9 @@ package struct Proxy: Sendable, Equatable {
         guard text.lowercased().hasPrefix("http://") else { throw Invalid(description: "the proxy must be written http://[user:password@]host:port") }
         var rest = text.dropFirst(7)
         if rest.last == "/" { rest.removeLast() }
-        guard !rest.contains("/"), !rest.contains("?"), !rest.contains("#") else { throw Invalid(description: "the proxy's address must have no path") }
+        guard !rest.contains("/"), !rest.contains("?"), !rest.contains("#") else {
+            throw Invalid(description: "the proxy's address must have no path")
+        }
         if let mark = rest.lastIndex(of: "@") {
             let parts = rest[..<mark].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             guard let user = PercentEncoding.decode(parts[0]), let password = PercentEncoding.decode(parts.count > 1 ? parts[1] : "") else {

@@ -19,7 +19,8 @@ package struct ModelRequest: Sendable, Equatable {
     package var system: [JSON]
     /// Tool definitions: `name`, `description`, `input_schema`, perhaps `cache_control`.
     package var tools: [JSON]
-    /// Messages (`{"role":…,"content":[…]}`), each encoded once when it was appended, so that a long history costs a copy and no work.
+    /// Messages (`{"role":…,"content":[…]}`), encoded once when they were appended. Each element holds one or more, joined with commas: a long
+    /// history is spliced into the request and never read again.
     package var messages: [[UInt8]]
     /// `low` … `max`; nil leaves it to the model.
     package var effort: String?

@@ -134,7 +134,9 @@ package protocol KeyStore: Sendable {
     /// False when there is no such key or it is revoked already.
     func revokeKey(_ id: String, at time: Timestamp) async throws(StoreError) -> Bool
     /// Newest first; nil for every environment's.
-    func keys(workspaceID: String, kind: KeyRecord.Kind, environmentID: String?, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<KeyRecord>
+    func keys(workspaceID: String, kind: KeyRecord.Kind, environmentID: String?, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<
+        KeyRecord
+    >
     func create(_ workspace: WorkspaceRecord) async throws(StoreError)
     func workspace(_ id: String) async throws(StoreError) -> WorkspaceRecord?
     func workspaces() async throws(StoreError) -> [WorkspaceRecord]

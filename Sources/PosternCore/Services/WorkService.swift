@@ -129,7 +129,8 @@ package final class WorkService: Sendable {
         let isEnding = record.state == .stopping || record.state == .stopped
         if !isEnding { watch(record) }
         return Heartbeat(
-            lastHeartbeat: record.heartbeatAt?.description ?? "", state: record.state, leaseExtended: !isEnding, ttlSeconds: isEnding ? record.leaseSeconds : seconds)
+            lastHeartbeat: record.heartbeatAt?.description ?? "", state: record.state, leaseExtended: !isEnding,
+            ttlSeconds: isEnding ? record.leaseSeconds : seconds)
     }
 
     private static func preconditionFailed(_ work: WorkRecord, expected: String?, actual: String?) -> APIError {
@@ -162,7 +163,9 @@ package final class WorkService: Sendable {
         try await change(id, environmentID) { work, _ throws(APIError) in
             var next = work
             next.metadata.merge(patch: patch)
-            guard next.metadata.count <= 16 else { throw .invalid("metadata: at most 16 pairs are allowed", details: ["error_code": "invalid_metadata"]) }
+            guard next.metadata.count <= 16 else {
+                throw .invalid("metadata: at most 16 pairs are allowed", details: ["error_code": "invalid_metadata"])
+            }
             next.revision += 1
             return next
         }

@@ -16,9 +16,11 @@ extension SessionMachine {
             case .message: arriving += 1
             case .systemMessage:
                 let follows = index > 0 ? events[index - 1] : nil
-                let trailsResult = follows.map { if case .toolResult = $0 { true } else if case .customToolResult = $0 { true } else { false } } ?? false
+                let trailsResult =
+                    follows.map { if case .toolResult = $0 { true } else if case .customToolResult = $0 { true } else { false } } ?? false
                 if state.status == .idle, !state.outstanding.isEmpty, !trailsResult {
-                    throw .invalid("events.\(index): system.message cannot be sent while the session waits for tool results, unless it follows one of them.")
+                    throw .invalid(
+                        "events.\(index): system.message cannot be sent while the session waits for tool results, unless it follows one of them.")
                 }
                 arriving += 1
             case .interrupt(let thread?) where thread != state.threadID: throw .notFound("Thread not found: \(thread)")
@@ -30,7 +32,8 @@ extension SessionMachine {
         }
         guard state.waiting.count + arriving <= limits.waitingEvents else {
             throw APIError(
-                429, .rateLimit, "Session \(state.sessionID) has \(state.waiting.count) events waiting; at most \(limits.waitingEvents) may.", retryAfter: 5)
+                429, .rateLimit, "Session \(state.sessionID) has \(state.waiting.count) events waiting; at most \(limits.waitingEvents) may.",
+                retryAfter: 5)
         }
     }
 
@@ -127,7 +130,8 @@ extension SessionMachine {
         for call in lost {
             close(
                 call,
-                with: "The worker that this call was handed to was lost before it answered. Whether the call took effect is unknown; it was not repeated. "
+                with:
+                    "The worker that this call was handed to was lost before it answered. Whether the call took effect is unknown; it was not repeated. "
                     + "Check before you run it again.")
         }
         waitOrAdvance()

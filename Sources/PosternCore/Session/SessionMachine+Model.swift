@@ -88,7 +88,7 @@ extension SessionMachine {
         switch response.stopReason {
         case "pause_turn": advance()
         case "refusal": enterIdle(["type": "refusal"], details: response.stopDetails ?? ["type": "refusal"])
-        case "model_context_window_exceeded" where state.transcript.messages.count > 2: startCompaction()
+        case "model_context_window_exceeded" where state.transcript.count > 2: startCompaction()
         default:
             // What arrived meanwhile joins the turn instead of waiting for the next one.
             state.waiting.isEmpty ? enterIdle(["type": "end_turn"]) : advance()
@@ -102,7 +102,7 @@ extension SessionMachine {
         let wasCompacting = state.isCompacting
         endSpan(span, usage: .init(), isError: true)
         if error.kind == .contextTooLong {
-            guard !wasCompacting, state.transcript.messages.count > 2 else { return terminate(error) }
+            guard !wasCompacting, state.transcript.count > 2 else { return terminate(error) }
             return startCompaction()
         }
         guard error.isRetryable, state.failures < limits.attempts else {
@@ -152,7 +152,7 @@ extension SessionMachine {
     /// Whether the next request would come too near the context limit. The last answer's token count is exact; what was appended since is guessed
     /// at four bytes a token.
     var shouldCompact: Bool {
-        guard state.transcript.messages.count > 2 else { return false }
+        guard state.transcript.count > 2 else { return false }
         let estimate = max(state.contextTokens, state.transcript.byteCount / 4)
         return Double(estimate) > Double(limits.contextTokens) * limits.compactionShare
     }
@@ -160,9 +160,10 @@ extension SessionMachine {
     mutating func startCompaction() {
         emit(HiddenEvent.compactionStart, view: .hidden)
         var request = request()
-        request.messages = state.transcript.messages + [
-            JSON.object(["role": "user", "content": Self.text(Self.compactionPrompt)]).encoded
-        ]
+        request.messages =
+            state.transcript.messages + [
+                JSON.object(["role": "user", "content": Self.text(Self.compactionPrompt)]).encoded
+            ]
         let span = emit("span.model_request_start").eventID
         addEffect(.requestModel(request, span: span))
     }

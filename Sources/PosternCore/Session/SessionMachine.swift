@@ -119,7 +119,9 @@ struct SessionMachine: Sendable {
 
     private mutating func update(_ title: String??, _ metadata: JSONObject?, _ agent: JSONObject?) throws(APIError) {
         guard agent == nil || state.status == .idle else {
-            throw .invalid("agent: tools and mcp_servers can only be changed while the session is idle; it is \(state.status.rawValue). Send a user.interrupt and wait.")
+            throw .invalid(
+                "agent: tools and mcp_servers can only be changed while the session is idle; it is \(state.status.rawValue). Send a user.interrupt and wait."
+            )
         }
         var fields: JSONObject = [:]
         if let title { fields["title"] = JSON(title) }

@@ -103,6 +103,8 @@ actor SessionRunner {
             for task in batch { task.reply?.resume(returning: .failure(.notFound("Session \(id) not found."))) }
             return
         }
+        // The only reference, or every change would first copy what a long history holds. Put back when it is stored; read anew when not.
+        self.machine = nil
         var pending = PendingSettlement(record: record)
         var answers: [(reply: SessionTask.Reply, result: Result<[[UInt8]], APIError>)] = []
         for task in batch {

@@ -120,7 +120,8 @@ extension StoreError {
         switch self {
         case .conflict: APIError(503, .api, "The resource is being changed by others; try again.", shouldRetry: true, retryAfter: 1)
         case .duplicate(let field): .conflict("\(field): the value is taken")
-        case .unavailable: APIError(503, .api, "The store cannot be written at the moment; nothing was changed. Try again.", shouldRetry: true, retryAfter: 1)
+        case .unavailable:
+            APIError(503, .api, "The store cannot be written at the moment; nothing was changed. Try again.", shouldRetry: true, retryAfter: 1)
         }
     }
 }

@@ -22,7 +22,9 @@ enum AgentToolset {
             [
                 "command": text("The command to run."),
                 "restart": ["type": "boolean", "description": "Start a fresh shell instead of running a command."],
-                "timeout_ms": ["type": "integer", "minimum": 1, "description": "Milliseconds after which the command is killed; 120000 unless given."],
+                "timeout_ms": [
+                    "type": "integer", "minimum": 1, "description": "Milliseconds after which the command is killed; 120000 unless given.",
+                ],
             ], required: []),
         define(
             "read",
@@ -40,16 +42,19 @@ enum AgentToolset {
         define(
             "edit", "Replaces a text in a file. `old_string` must occur exactly once unless `replace_all` is true.",
             [
-                "file_path": text("The file to change."), "old_string": ["type": "string", "minLength": 1, "description": "The exact text to replace."],
+                "file_path": text("The file to change."),
+                "old_string": ["type": "string", "minLength": 1, "description": "The exact text to replace."],
                 "new_string": text("What to put in its place."),
                 "replace_all": ["type": "boolean", "description": "Replace every occurrence."],
             ], required: ["file_path", "old_string", "new_string"]),
         define(
             "glob", "Lists files that match a pattern such as `src/**/*.swift`, newest first, 200 at most.",
-            ["pattern": text("A relative pattern."), "path": text("The folder to search; the working directory unless given.")], required: ["pattern"]),
+            ["pattern": text("A relative pattern."), "path": text("The folder to search; the working directory unless given.")], required: ["pattern"]
+        ),
         define(
             "grep", "Searches file contents for a regular expression and prints the matching lines with file and line number.",
-            ["pattern": text("The regular expression."), "path": text("A file or folder; the working directory unless given.")], required: ["pattern"]),
+            ["pattern": text("The regular expression."), "path": text("A file or folder; the working directory unless given.")], required: ["pattern"]
+        ),
     ]
 
     private static func text(_ description: String) -> JSON { ["type": "string", "description": .string(description)] }

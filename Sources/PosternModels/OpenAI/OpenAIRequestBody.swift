@@ -9,9 +9,9 @@ package enum OpenAIRequestBody {
         var messages: [JSON] = []
         let system = request.system.compactMap { $0["text"]?.string }.joined(separator: "\n\n")
         if !system.isEmpty { messages.append(["role": "system", "content": .string(system)]) }
-        for bytes in request.messages {
-            guard let message = try? JSON(parsing: bytes), let role = message["role"]?.string, let content = message["content"] else {
-                throw ModelError(.requestFailed, "a message of the history cannot be read")
+        for message in try history(request) {
+            guard let role = message["role"]?.string, let content = message["content"] else {
+                throw ModelError(.requestFailed, "a message of the history has no role or no content")
             }
             let blocks: [JSON] = content.string.map { [["type": "text", "text": .string($0)]] } ?? content.array ?? []
             switch role {
@@ -26,6 +26,16 @@ package enum OpenAIRequestBody {
         ]
         if !request.tools.isEmpty { body["tools"] = .array(request.tools.map(tool)) }
         return JSON.object(body).encoded
+    }
+
+    /// Each element of `messages` holds one or more, joined with commas.
+    private static func history(_ request: ModelRequest) throws(ModelError) -> [JSON] {
+        let text = [UInt8(ascii: "[")] + request.messages.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]
+        do {
+            return try JSON(parsing: text).array ?? []
+        } catch {
+            throw ModelError(.requestFailed, "the history cannot be read: \(error)")
+        }
     }
 
     private static func tool(_ tool: JSON) -> JSON {

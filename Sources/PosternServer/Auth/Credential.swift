@@ -44,6 +44,7 @@ extension HTTPField.Name {
     static let requestID = constant("request-id")
     static let shouldRetry = constant("x-should-retry")
     static let lastEventID = constant("last-event-id")
+    static let anthropicBeta = constant("anthropic-beta")
     static let posternPoll = constant("postern-poll")
     static let posternPollSeconds = constant("postern-poll-seconds")
     static let accelBuffering = constant("x-accel-buffering")

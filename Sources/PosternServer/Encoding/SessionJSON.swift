@@ -23,7 +23,8 @@ extension SessionRecord {
         let isUntouched = lastSequence == 0
         let status = self.status == .terminated && archivedAt != nil ? Status.idle : self.status
         return [
-            "id": .string(threadID), "type": "session_thread", "session_id": .string(id), "parent_thread_id": .null, "status": .string(status.rawValue),
+            "id": .string(threadID), "type": "session_thread", "session_id": .string(id), "parent_thread_id": .null,
+            "status": .string(status.rawValue),
             "agent": .object(JSONObject(agent.filter { $0.key != "multiagent" }.map { ($0.key, $0.value) })), "workflow_run_id": .null,
             "stats": isUntouched ? .null : stats, "usage": isUntouched ? .null : usage.json, "created_at": .string(createdAt.description),
             "updated_at": .string(updatedAt.description), "archived_at": .null,

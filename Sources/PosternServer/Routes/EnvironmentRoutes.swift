@@ -1,4 +1,5 @@
 import HTTPTypes
+import HummingbirdCore
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
@@ -15,14 +16,20 @@ struct EnvironmentRoutes {
             Route(.post, "/v1/environments", .client(.developer), "Create an environment", takesBody: true) { call async throws(APIError) in
                 .json(try await environments.create(try .create(try await call.body()), workspaceID: try call.workspaceID()).json)
             },
-            Route(.get, "/v1/environments", .client(.viewer), "List environments", query: ["include_archived", "limit", "page"]) {
+            Route(.get, "/v1/environments", .client(.viewer), "List environments", query: ["after_id", "include_archived", "limit", "page"]) {
                 call async throws(APIError) in
                 let workspace = try call.workspaceID()
                 let list = "environments:" + workspace
+                let envelope = EnvironmentPage(beta: call.request.headers[.anthropicBeta])
+                var position = try call.query.position(list, .descending)
+                if case .november2025 = envelope, let id = call.query.string("after_id"), !id.isEmpty {
+                    let last = try await environments.environment(id, workspaceID: workspace)
+                    position = PagePosition(major: last.createdAt.microseconds, minor: last.id)
+                }
                 let page = try await environments.environments(
                     workspaceID: workspace, includeArchived: try call.query.bool("include_archived") ?? false,
-                    from: try call.query.position(list, .descending), limit: try call.query.limit(default: 20, maximum: 1000))
-                return page.answer(list, last: .null) { $0.json.encoded }
+                    from: position, limit: try call.query.limit(default: 20, maximum: 1000))
+                return envelope.answer(page, list: list)
             },
             Route(.get, "/v1/environments/{environment_id}", .client(.viewer), "Get an environment") { call async throws(APIError) in
                 .json(try await environments.environment(try call.parameter("environment_id"), workspaceID: try call.workspaceID()).json)

@@ -96,7 +96,9 @@ struct EventRoutes {
 
     private func stream(_ call: Call) async throws(APIError) -> Answer {
         let record = try await visibleSession(call)
-        let previews = Set(call.query.list("event_deltas"))
+        let wanted = call.query.list("event_deltas")
+        guard wanted.count <= 100 else { throw .invalid("event_deltas: must contain at most 100 items") }
+        let previews = Set(wanted)
         guard previews.isSubset(of: Self.previewTypes) else {
             throw .invalid("event_deltas: must be agent.message or agent.thinking")
         }

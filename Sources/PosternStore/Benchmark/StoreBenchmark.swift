@@ -84,8 +84,9 @@ package enum StoreBenchmark {
         let now = Timestamp.now()
         let row = EventRow(
             sequence: sequence, eventID: "\(session)_\(sequence)", view: .processed, type: "agent.message", processedAt: now, bytes: bytes)
-        try await store.settle(Settlement(
-            sessionID: session, expectedSequence: sequence - 1, rows: [row], status: .running, usage: SessionUsage(), updatedAt: now))
+        try await store.settle(
+            Settlement(
+                sessionID: session, expectedSequence: sequence - 1, rows: [row], status: .running, usage: SessionUsage(), updatedAt: now))
     }
 
     private static func close(_ store: PosternStore) async throws {

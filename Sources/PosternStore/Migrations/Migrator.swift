@@ -46,10 +46,11 @@ struct Migrator {
 
     private func transaction(for migration: Migration, at time: Timestamp) -> SQLTransaction {
         var transaction = SQLTransaction()
-        transaction.run(SQLStatement(
-            "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
-            [SQLValue(migration.version), .text(migration.name), .text(migration.checksum), SQLValue(time)]
-        ))
+        transaction.run(
+            SQLStatement(
+                "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
+                [SQLValue(migration.version), .text(migration.name), .text(migration.checksum), SQLValue(time)]
+            ))
         for statement in migration.statements { transaction.run(SQLStatement(database.dialect.render(statement))) }
         return transaction
     }

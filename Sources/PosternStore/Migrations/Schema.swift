@@ -1,90 +1,92 @@
 /// The schema's history. A migration that was released is never edited (its checksum is in the databases that ran it): add another.
 enum Schema {
     static let migrations: [Migration] = [
-        Migration(version: 1, name: "first tables", statements: [
-            "CREATE TABLE workspaces (id {key} NOT NULL PRIMARY KEY, name TEXT NOT NULL, created_at BIGINT NOT NULL)",
+        Migration(
+            version: 1, name: "first tables",
+            statements: [
+                "CREATE TABLE workspaces (id {key} NOT NULL PRIMARY KEY, name TEXT NOT NULL, created_at BIGINT NOT NULL)",
 
-            // `version` is the newest; the bodies are in agent_versions.
-            """
-            CREATE TABLE agents (
-                id {key} NOT NULL PRIMARY KEY, workspace_id {key} NOT NULL, version BIGINT NOT NULL,
-                created_at BIGINT NOT NULL, archived_at BIGINT)
-            """,
-            "CREATE INDEX agents_by_time ON agents (workspace_id, created_at, id)",
-            """
-            CREATE TABLE agent_versions (
-                agent_id {key} NOT NULL REFERENCES agents (id), version BIGINT NOT NULL, body TEXT NOT NULL,
-                created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
-                PRIMARY KEY (agent_id, version))
-            """,
+                // `version` is the newest; the bodies are in agent_versions.
+                """
+                CREATE TABLE agents (
+                    id {key} NOT NULL PRIMARY KEY, workspace_id {key} NOT NULL, version BIGINT NOT NULL,
+                    created_at BIGINT NOT NULL, archived_at BIGINT)
+                """,
+                "CREATE INDEX agents_by_time ON agents (workspace_id, created_at, id)",
+                """
+                CREATE TABLE agent_versions (
+                    agent_id {key} NOT NULL REFERENCES agents (id), version BIGINT NOT NULL, body TEXT NOT NULL,
+                    created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
+                    PRIMARY KEY (agent_id, version))
+                """,
 
-            """
-            CREATE TABLE environments (
-                id {key} NOT NULL PRIMARY KEY, workspace_id {key} NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
-                created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, archived_at BIGINT)
-            """,
-            "CREATE INDEX environments_by_time ON environments (workspace_id, created_at, id)",
-            "CREATE UNIQUE INDEX environments_name ON environments (workspace_id, name) WHERE archived_at IS NULL",
+                """
+                CREATE TABLE environments (
+                    id {key} NOT NULL PRIMARY KEY, workspace_id {key} NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
+                    created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, archived_at BIGINT)
+                """,
+                "CREATE INDEX environments_by_time ON environments (workspace_id, created_at, id)",
+                "CREATE UNIQUE INDEX environments_name ON environments (workspace_id, name) WHERE archived_at IS NULL",
 
-            """
-            CREATE TABLE api_keys (
-                id {key} NOT NULL PRIMARY KEY, kind TEXT NOT NULL, workspace_id {key} NOT NULL, role TEXT, environment_id {key},
-                name TEXT NOT NULL, hash {blob} NOT NULL, hint TEXT NOT NULL,
-                created_at BIGINT NOT NULL, expires_at BIGINT, revoked_at BIGINT)
-            """,
-            "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
-            "CREATE INDEX api_keys_by_time ON api_keys (workspace_id, kind, created_at, id)",
-            "CREATE INDEX api_keys_of_environment ON api_keys (environment_id) WHERE environment_id IS NOT NULL",
+                """
+                CREATE TABLE api_keys (
+                    id {key} NOT NULL PRIMARY KEY, kind TEXT NOT NULL, workspace_id {key} NOT NULL, role TEXT, environment_id {key},
+                    name TEXT NOT NULL, hash {blob} NOT NULL, hint TEXT NOT NULL,
+                    created_at BIGINT NOT NULL, expires_at BIGINT, revoked_at BIGINT)
+                """,
+                "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
+                "CREATE INDEX api_keys_by_time ON api_keys (workspace_id, kind, created_at, id)",
+                "CREATE INDEX api_keys_of_environment ON api_keys (environment_id) WHERE environment_id IS NOT NULL",
 
-            // What every settlement writes is here and small; what is large and seldom changes is in session_documents.
-            """
-            CREATE TABLE sessions (
-                id {key} NOT NULL PRIMARY KEY, last_sequence BIGINT NOT NULL, status TEXT NOT NULL, updated_at BIGINT NOT NULL,
-                input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL, cache_read_tokens BIGINT NOT NULL,
-                cache_5m_tokens BIGINT NOT NULL, cache_1h_tokens BIGINT NOT NULL, active_microseconds BIGINT NOT NULL,
-                workspace_id {key} NOT NULL, environment_id {key} NOT NULL, agent_id {key} NOT NULL, agent_version BIGINT NOT NULL,
-                thread_id {key} NOT NULL, title TEXT, created_at BIGINT NOT NULL, archived_at BIGINT) {clustered}
-            """,
-            "CREATE INDEX sessions_by_time ON sessions (workspace_id, created_at, id)",
-            "CREATE INDEX sessions_by_agent ON sessions (workspace_id, agent_id, created_at, id)",
-            "CREATE INDEX sessions_of_environment ON sessions (environment_id) WHERE archived_at IS NULL",
-            "CREATE INDEX sessions_unfinished ON sessions (id) WHERE status IN ('running', 'rescheduling')",
-            """
-            CREATE TABLE session_documents (
-                session_id {key} NOT NULL PRIMARY KEY REFERENCES sessions (id), agent TEXT NOT NULL, metadata TEXT NOT NULL,
-                vault_ids TEXT NOT NULL)
-            """,
+                // What every settlement writes is here and small; what is large and seldom changes is in session_documents.
+                """
+                CREATE TABLE sessions (
+                    id {key} NOT NULL PRIMARY KEY, last_sequence BIGINT NOT NULL, status TEXT NOT NULL, updated_at BIGINT NOT NULL,
+                    input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL, cache_read_tokens BIGINT NOT NULL,
+                    cache_5m_tokens BIGINT NOT NULL, cache_1h_tokens BIGINT NOT NULL, active_microseconds BIGINT NOT NULL,
+                    workspace_id {key} NOT NULL, environment_id {key} NOT NULL, agent_id {key} NOT NULL, agent_version BIGINT NOT NULL,
+                    thread_id {key} NOT NULL, title TEXT, created_at BIGINT NOT NULL, archived_at BIGINT) {clustered}
+                """,
+                "CREATE INDEX sessions_by_time ON sessions (workspace_id, created_at, id)",
+                "CREATE INDEX sessions_by_agent ON sessions (workspace_id, agent_id, created_at, id)",
+                "CREATE INDEX sessions_of_environment ON sessions (environment_id) WHERE archived_at IS NULL",
+                "CREATE INDEX sessions_unfinished ON sessions (id) WHERE status IN ('running', 'rescheduling')",
+                """
+                CREATE TABLE session_documents (
+                    session_id {key} NOT NULL PRIMARY KEY REFERENCES sessions (id), agent TEXT NOT NULL, metadata TEXT NOT NULL,
+                    vault_ids TEXT NOT NULL)
+                """,
 
-            // The log. Rows are only ever added, and leave with their session. `bytes` is last: filters need not read past it.
-            """
-            CREATE TABLE events (
-                session_id {key} NOT NULL, sequence BIGINT NOT NULL, event_id {key} NOT NULL, view TEXT NOT NULL, type TEXT NOT NULL,
-                processed_at BIGINT, bytes {blob} NOT NULL,
-                PRIMARY KEY (session_id, sequence)) {clustered}
-            """,
-            // Received rows that no processed row has superseded yet.
-            """
-            CREATE TABLE waiting_events (
-                session_id {key} NOT NULL, event_id {key} NOT NULL, sequence BIGINT NOT NULL,
-                PRIMARY KEY (session_id, event_id)) {clustered}
-            """,
+                // The log. Rows are only ever added, and leave with their session. `bytes` is last: filters need not read past it.
+                """
+                CREATE TABLE events (
+                    session_id {key} NOT NULL, sequence BIGINT NOT NULL, event_id {key} NOT NULL, view TEXT NOT NULL, type TEXT NOT NULL,
+                    processed_at BIGINT, bytes {blob} NOT NULL,
+                    PRIMARY KEY (session_id, sequence)) {clustered}
+                """,
+                // Received rows that no processed row has superseded yet.
+                """
+                CREATE TABLE waiting_events (
+                    session_id {key} NOT NULL, event_id {key} NOT NULL, sequence BIGINT NOT NULL,
+                    PRIMARY KEY (session_id, event_id)) {clustered}
+                """,
 
-            """
-            CREATE TABLE work_items (
-                session_id {key} NOT NULL PRIMARY KEY REFERENCES sessions (id), environment_id {key} NOT NULL, workspace_id {key} NOT NULL,
-                state TEXT NOT NULL, metadata TEXT NOT NULL, created_at BIGINT NOT NULL, queued_at BIGINT NOT NULL, polled_at BIGINT,
-                acknowledged_at BIGINT, stop_requested_at BIGINT, stopped_at BIGINT, heartbeat_at BIGINT, lease_expires_at BIGINT,
-                lease_seconds BIGINT NOT NULL, token_hash {blob}, worker_id TEXT, key_id {key}, revision BIGINT NOT NULL)
-            """,
-            "CREATE INDEX work_items_by_time ON work_items (environment_id, created_at, session_id)",
-            "CREATE INDEX work_items_queued ON work_items (environment_id, polled_at, queued_at, session_id) WHERE state = 'queued'",
-            """
-            CREATE INDEX work_items_queued_of_worker ON work_items (environment_id, worker_id, polled_at, queued_at, session_id)
-                WHERE state = 'queued' AND worker_id IS NOT NULL
-            """,
-            "CREATE UNIQUE INDEX work_items_token ON work_items (token_hash) WHERE token_hash IS NOT NULL",
-            "CREATE INDEX work_items_leased ON work_items (lease_expires_at) WHERE lease_expires_at IS NOT NULL",
-            "CREATE INDEX work_items_of_key ON work_items (key_id) WHERE lease_expires_at IS NOT NULL",
-        ]),
+                """
+                CREATE TABLE work_items (
+                    session_id {key} NOT NULL PRIMARY KEY REFERENCES sessions (id), environment_id {key} NOT NULL, workspace_id {key} NOT NULL,
+                    state TEXT NOT NULL, metadata TEXT NOT NULL, created_at BIGINT NOT NULL, queued_at BIGINT NOT NULL, polled_at BIGINT,
+                    acknowledged_at BIGINT, stop_requested_at BIGINT, stopped_at BIGINT, heartbeat_at BIGINT, lease_expires_at BIGINT,
+                    lease_seconds BIGINT NOT NULL, token_hash {blob}, worker_id TEXT, key_id {key}, revision BIGINT NOT NULL)
+                """,
+                "CREATE INDEX work_items_by_time ON work_items (environment_id, created_at, session_id)",
+                "CREATE INDEX work_items_queued ON work_items (environment_id, polled_at, queued_at, session_id) WHERE state = 'queued'",
+                """
+                CREATE INDEX work_items_queued_of_worker ON work_items (environment_id, worker_id, polled_at, queued_at, session_id)
+                    WHERE state = 'queued' AND worker_id IS NOT NULL
+                """,
+                "CREATE UNIQUE INDEX work_items_token ON work_items (token_hash) WHERE token_hash IS NOT NULL",
+                "CREATE INDEX work_items_leased ON work_items (lease_expires_at) WHERE lease_expires_at IS NOT NULL",
+                "CREATE INDEX work_items_of_key ON work_items (key_id) WHERE lease_expires_at IS NOT NULL",
+            ])
     ]
 }

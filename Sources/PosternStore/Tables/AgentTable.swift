@@ -24,9 +24,10 @@ enum AgentTable {
 extension PosternStore: AgentStore {
     package func create(_ agent: AgentRecord) async throws(StoreError) {
         var transaction = SQLTransaction()
-        transaction.run(SQLStatement(
-            "INSERT INTO agents (id, workspace_id, version, created_at, archived_at) VALUES (?, ?, ?, ?, ?)",
-            [.text(agent.id), .text(agent.workspaceID), SQLValue(agent.version), SQLValue(agent.createdAt), SQLValue(agent.archivedAt)]))
+        transaction.run(
+            SQLStatement(
+                "INSERT INTO agents (id, workspace_id, version, created_at, archived_at) VALUES (?, ?, ?, ?, ?)",
+                [.text(agent.id), .text(agent.workspaceID), SQLValue(agent.version), SQLValue(agent.createdAt), SQLValue(agent.archivedAt)]))
         transaction.run(AgentTable.insertVersion(agent))
         try await commit(transaction)
     }
@@ -43,16 +44,18 @@ extension PosternStore: AgentStore {
 
     package func addVersion(_ agent: AgentRecord) async throws(StoreError) {
         var transaction = SQLTransaction()
-        transaction.require(SQLStatement(
-            "UPDATE agents SET version = ? WHERE id = ? AND version = ? AND archived_at IS NULL",
-            [SQLValue(agent.version), .text(agent.id), SQLValue(agent.version - 1)]))
+        transaction.require(
+            SQLStatement(
+                "UPDATE agents SET version = ? WHERE id = ? AND version = ? AND archived_at IS NULL",
+                [SQLValue(agent.version), .text(agent.id), SQLValue(agent.version - 1)]))
         transaction.run(AgentTable.insertVersion(agent))
         try await commit(transaction)
     }
 
     package func archiveAgent(_ id: String, at time: Timestamp) async throws(StoreError) {
-        try await commit(SQLTransaction(
-            SQLStatement("UPDATE agents SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)])))
+        try await commit(
+            SQLTransaction(
+                SQLStatement("UPDATE agents SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)])))
     }
 
     package func agents(

@@ -15,12 +15,13 @@ enum EnvironmentTable {
 extension PosternStore: EnvironmentStore {
     package func create(_ environment: EnvironmentRecord) async throws(StoreError) {
         var transaction = SQLTransaction()
-        transaction.run(SQLStatement(
-            "INSERT INTO environments (id, workspace_id, name, body, created_at, updated_at, archived_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                .text(environment.id), .text(environment.workspaceID), .text(environment.name), SQLValue(environment.body),
-                SQLValue(environment.createdAt), SQLValue(environment.updatedAt), SQLValue(environment.archivedAt),
-            ]))
+        transaction.run(
+            SQLStatement(
+                "INSERT INTO environments (id, workspace_id, name, body, created_at, updated_at, archived_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    .text(environment.id), .text(environment.workspaceID), .text(environment.name), SQLValue(environment.body),
+                    SQLValue(environment.createdAt), SQLValue(environment.updatedAt), SQLValue(environment.archivedAt),
+                ]))
         try await commitNamed(transaction)
     }
 
@@ -30,12 +31,13 @@ extension PosternStore: EnvironmentStore {
 
     package func update(_ environment: EnvironmentRecord) async throws(StoreError) {
         var transaction = SQLTransaction()
-        transaction.require(SQLStatement(
-            "UPDATE environments SET name = ?, body = ?, updated_at = ?, archived_at = ? WHERE id = ?",
-            [
-                .text(environment.name), SQLValue(environment.body), SQLValue(environment.updatedAt), SQLValue(environment.archivedAt),
-                .text(environment.id),
-            ]))
+        transaction.require(
+            SQLStatement(
+                "UPDATE environments SET name = ?, body = ?, updated_at = ?, archived_at = ? WHERE id = ?",
+                [
+                    .text(environment.name), SQLValue(environment.body), SQLValue(environment.updatedAt), SQLValue(environment.archivedAt),
+                    .text(environment.id),
+                ]))
         try await commitNamed(transaction)
     }
 
@@ -43,11 +45,12 @@ extension PosternStore: EnvironmentStore {
         var transaction = SQLTransaction()
         // Its keys stay, as in the reference: they open nothing but a 404 that names the environment.
         // A session that was made after the caller counted keeps its environment.
-        transaction.require(SQLStatement(
-            """
-            DELETE FROM environments
-            WHERE id = ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE environment_id = ? AND archived_at IS NULL)
-            """, [.text(id), .text(id)]))
+        transaction.require(
+            SQLStatement(
+                """
+                DELETE FROM environments
+                WHERE id = ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE environment_id = ? AND archived_at IS NULL)
+                """, [.text(id), .text(id)]))
         if try await commitIfPresent(transaction) { return true }
         if try await environment(id) != nil { throw .conflict }
         return false

@@ -18,17 +18,19 @@ enum EventTable {
 
     /// Adds a row to the log. A received one waits until the processed row of the same event id comes.
     static func append(_ row: EventRow, session: String, to transaction: inout SQLTransaction) {
-        transaction.run(SQLStatement(
-            "INSERT INTO events (session_id, sequence, event_id, view, type, processed_at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                .text(session), SQLValue(row.sequence), .text(row.eventID), .text(row.view.rawValue), .text(row.type),
-                SQLValue(row.processedAt), .blob(row.bytes),
-            ]))
+        transaction.run(
+            SQLStatement(
+                "INSERT INTO events (session_id, sequence, event_id, view, type, processed_at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    .text(session), SQLValue(row.sequence), .text(row.eventID), .text(row.view.rawValue), .text(row.type),
+                    SQLValue(row.processedAt), .blob(row.bytes),
+                ]))
         switch row.view {
         case .received:
-            transaction.run(SQLStatement(
-                "INSERT INTO waiting_events (session_id, event_id, sequence) VALUES (?, ?, ?)",
-                [.text(session), .text(row.eventID), SQLValue(row.sequence)]))
+            transaction.run(
+                SQLStatement(
+                    "INSERT INTO waiting_events (session_id, event_id, sequence) VALUES (?, ?, ?)",
+                    [.text(session), .text(row.eventID), SQLValue(row.sequence)]))
         case .processed:
             transaction.run(SQLStatement("DELETE FROM waiting_events WHERE session_id = ? AND event_id = ?", [.text(session), .text(row.eventID)]))
         case .hidden: break

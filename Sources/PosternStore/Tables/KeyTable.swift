@@ -28,15 +28,17 @@ enum KeyTable {
 
 extension PosternStore: KeyStore {
     package func create(_ key: KeyRecord) async throws(StoreError) {
-        try await commit(SQLTransaction(SQLStatement(
-            """
-            INSERT INTO api_keys (id, kind, workspace_id, role, environment_id, name, hash, hint, created_at, expires_at, revoked_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """,
-            [
-                .text(key.id), .text(key.kind.rawValue), .text(key.workspaceID), SQLValue(key.role?.rawValue), SQLValue(key.environmentID),
-                .text(key.name), .blob(key.hash), .text(key.hint), SQLValue(key.createdAt), SQLValue(key.expiresAt), SQLValue(key.revokedAt),
-            ])))
+        try await commit(
+            SQLTransaction(
+                SQLStatement(
+                    """
+                    INSERT INTO api_keys (id, kind, workspace_id, role, environment_id, name, hash, hint, created_at, expires_at, revoked_at)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """,
+                    [
+                        .text(key.id), .text(key.kind.rawValue), .text(key.workspaceID), SQLValue(key.role?.rawValue), SQLValue(key.environmentID),
+                        .text(key.name), .blob(key.hash), .text(key.hint), SQLValue(key.createdAt), SQLValue(key.expiresAt), SQLValue(key.revokedAt),
+                    ])))
     }
 
     package func key(hash: [UInt8]) async throws(StoreError) -> KeyRecord? {
@@ -68,9 +70,11 @@ extension PosternStore: KeyStore {
     }
 
     package func create(_ workspace: WorkspaceRecord) async throws(StoreError) {
-        try await commit(SQLTransaction(SQLStatement(
-            "INSERT INTO workspaces (id, name, created_at) VALUES (?, ?, ?)",
-            [.text(workspace.id), .text(workspace.name), SQLValue(workspace.createdAt)])))
+        try await commit(
+            SQLTransaction(
+                SQLStatement(
+                    "INSERT INTO workspaces (id, name, created_at) VALUES (?, ?, ?)",
+                    [.text(workspace.id), .text(workspace.name), SQLValue(workspace.createdAt)])))
     }
 
     package func workspace(_ id: String) async throws(StoreError) -> WorkspaceRecord? {

@@ -44,14 +44,16 @@ struct ItemServer: Sendable {
                 environment: configuration.toolEnvironment, limits: configuration.sandboxLimits, offloadThreshold: configuration.offloadThreshold)
         }
         await sandbox.prepare()
+        let path = state.journal(item.sessionID)
+        async let opened = Blocking.run { () throws(FileError) in try SessionJournal(path: path) }
         guard await (item.needsAck ? acknowledge() : true) else {
             await sandbox.stop()
+            try? await opened.removeIfSpent()
             return .failed("not acknowledged")
         }
         let journal: SessionJournal
         do {
-            let path = state.journal(item.sessionID)
-            journal = try await Blocking.run { () throws(FileError) in try SessionJournal(path: path) }
+            journal = try await opened
             try await journal.append(.item(workID: item.id, environmentID: item.environmentID, secret: item.secret?.value))
             if let beat = item.heartbeat { try await journal.append(.beat(beat)) }
         } catch {

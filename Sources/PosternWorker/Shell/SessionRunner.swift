@@ -80,7 +80,11 @@ struct SessionRunner: Sendable {
         // Beside the opening of the stream, not before it.
         let fetching = Task { await check() }
         let fetched = { @Sendable () async -> End? in
-            await withTaskCancellationHandler { await fetching.value } onCancel: { fetching.cancel() }
+            await withTaskCancellationHandler {
+                await fetching.value
+            } onCancel: {
+                fetching.cancel()
+            }
         }
         var detached: ClientError?
         let reader = StreamReader(sessionID: item.sessionID, client: client, pacing: pacing, logger: logger)

@@ -18,7 +18,8 @@ final class Fixture: Sendable {
 
     init(service: FakeService = FakeService(), driver: FakeDriver = FakeDriver(), clock: ManualClock = ManualClock()) {
         var template = Array("/tmp/postern-worker-XXXXXX".utf8CString)
-        folder = mkdtemp(&template) == nil ? "/tmp/postern-worker" : String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        folder =
+            mkdtemp(&template) == nil ? "/tmp/postern-worker" : String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         self.service = service
         self.driver = driver
         self.clock = clock

@@ -71,6 +71,10 @@ class Postern:
             name, [str(self.binary), *arguments], log=self.folder / f"{self._started:03}-{name}.log",
             environment=clean_environment(**environment), folder=self.folder,
         )
+        return self.own(process)
+
+    def own(self, process: ChildProcess) -> ChildProcess:
+        """Takes over a process that was started elsewhere: it is stopped with the others."""
         self._cleanup.callback(process.stop)
         return process
 
