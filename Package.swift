@@ -133,7 +133,7 @@ let testTargets: [Target] = [
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
-    tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternTestKit", "PosternJSON"]),
+    tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternJSON", .logging]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
 ]
 
