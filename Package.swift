@@ -105,7 +105,7 @@ let sources: [Target] = [
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON",
             "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
         ]),
-    .executableTarget(name: "postern", dependencies: ["PosternCommands"], swiftSettings: settings),
+    .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
     .executableTarget(
         name: "postern-init",
         dependencies: ["CPosternSandbox", "PosternSandboxWire", "PosternJSON"],

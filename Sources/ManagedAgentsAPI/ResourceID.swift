@@ -18,8 +18,12 @@ package enum ResourceID {
                 buffer.initializeElement(at: index, to: byte)
                 index += 1
             }
-            for _ in 2..<tokenLength {
-                buffer.initializeElement(at: index, to: alphabet[Int.random(in: 0..<alphabet.count, using: &generator)])
+            // Ten base-58 digits fit into 64 bits: few draws, because each is a system call.
+            var bits: UInt64 = 0
+            for place in 0..<tokenLength - 2 {
+                if place % 8 == 0 { bits = generator.next() }
+                buffer.initializeElement(at: index, to: alphabet[Int(bits % 58)])
+                bits /= 58
                 index += 1
             }
             return index

@@ -53,9 +53,12 @@ struct Authenticator: Sendable {
             guard work.environmentID == parameters["environment_id"], work.sessionID == parameters["work_id"] else {
                 throw .forbidden("This sessions token belongs to another work item.")
             }
+        case (.sessionsToken(let work), .session):
+            // Found by its token a moment ago, so this is the lease as it is now.
+            guard work.sessionID == parameters["session_id"], work.isLeased else { throw .forbidden(Self.leaseText) }
         case (_, .session):
             guard let id = parameters["session_id"], try await work.isLeaseHeld(session: id, by: principal) else {
-                throw .forbidden("A worker's credential opens only the session whose lease it holds.")
+                throw .forbidden(Self.leaseText)
             }
         default:
             throw .forbidden(
@@ -63,6 +66,8 @@ struct Authenticator: Sendable {
                     + "results there.")
         }
     }
+
+    private static let leaseText = "A worker's credential opens only the session whose lease it holds."
 
     private func check(_ key: KeyRecord, _ role: KeyRecord.Role) throws(APIError) {
         guard let held = key.role, held >= role else {
