@@ -40,7 +40,7 @@ import Testing
         func claim() async throws -> WorkRecord {
             let polled = try #require(
                 try await work.poll(environmentID: "env_1", key: key, workerID: "w1", reclaimAfter: .seconds(5), wait: .seconds(5)))
-            return try await work.acknowledge(polled.work.sessionID, environmentID: "env_1")
+            return try await work.acknowledge(polled.work.sessionID, environmentID: "env_1", key: key)
         }
 
         /// Reads a stream until an event of that type, or one that `matches`, comes.
@@ -120,8 +120,8 @@ import Testing
         let first = try #require(try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "a", reclaimAfter: .zero, wait: nil))
         let second = try #require(try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "b", reclaimAfter: .zero, wait: nil))
         #expect(first.sessionsToken == second.sessionsToken)
-        _ = try await house.work.acknowledge(session.id, environmentID: "env_1")
-        let error = await #expect(throws: APIError.self) { try await house.work.acknowledge(session.id, environmentID: "env_1") }
+        _ = try await house.work.acknowledge(session.id, environmentID: "env_1", key: house.key)
+        let error = await #expect(throws: APIError.self) { try await house.work.acknowledge(session.id, environmentID: "env_1", key: house.key) }
         #expect(error?.status == 409 && error?.shouldRetry == false)
     }
 
@@ -132,11 +132,48 @@ import Testing
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.worker)
         house.model.answer([H.use("bash", "t1"), H.use("read", "t2")], stop: "tool_use")
         _ = try await house.wait(stream, for: "session.status_idle")
+        let watch = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
         #expect(try await house.work.stop(session.id, environmentID: "env_1", force: true).state == .stopped)
-        let result = try await house.wait(stream, for: "user.tool_result")
+        let result = try await house.wait(watch, for: "user.tool_result")
         #expect(result["is_error"]?.bool == true)
         #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "the read is offered again")
         #expect(try await house.work.isLeaseHeld(session: session.id, by: house.worker) == false)
+    }
+
+    @Test("An item stopped in the queue comes back with the next message, for the calls that wait") func stopInQueue() async throws {
+        let house = House()
+        let session = try await house.create(H.message("go"))
+        house.model.answer([H.use("bash", "t1")], stop: "tool_use")
+        let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
+        _ = try await house.wait(stream, for: "session.status_idle")
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: true)
+        #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "somebody must still run the call")
+    }
+
+    @Test("A graceful stop that ends by time leaves nothing stranded, and closes the old holder's stream") func stoppingExpires() async throws {
+        let house = House()
+        let session = try await house.create(H.message("go"))
+        _ = try await house.claim()
+        let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.worker)
+        house.model.answer([H.use("read", "t1")], stop: "tool_use")
+        _ = try await house.wait(stream, for: "session.status_idle")
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: false)
+        await house.work.endLeases(ofKey: house.key.id)
+        #expect(try await stream.next() == nil, "the stream ended with the lease")
+        let again = try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "w2", reclaimAfter: .seconds(5), wait: .seconds(5))
+        #expect(again?.work.sessionID == session.id, "the read is offered again")
+    }
+
+    @Test("A token of one key is not given to another") func tokensOfKeys() async throws {
+        let house = House()
+        let session = try await house.create()
+        var other = house.key
+        other.id = "ekey_2"
+        let first = try #require(try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "a", reclaimAfter: .zero, wait: nil))
+        let second = try #require(try await house.work.poll(environmentID: "env_1", key: other, workerID: "b", reclaimAfter: .zero, wait: nil))
+        #expect(first.sessionsToken != second.sessionsToken)
+        let leased = try await house.work.acknowledge(session.id, environmentID: "env_1", key: house.key)
+        #expect(leased.keyID == house.key.id, "the lease is the key's that acknowledged")
     }
 
     @Test("A revoked key loses its leases") func revokedKey() async throws {
@@ -146,8 +183,9 @@ import Testing
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.worker)
         house.model.answer([H.use("bash", "t1")], stop: "tool_use")
         _ = try await house.wait(stream, for: "agent.tool_use")
+        let watch = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
         await house.work.endLeases(ofKey: house.key.id)
-        _ = try await house.wait(stream, for: "user.tool_result")
+        _ = try await house.wait(watch, for: "user.tool_result")
         #expect(try await house.work.isLeaseHeld(session: session.id, by: house.worker) == false)
     }
 

@@ -13,9 +13,9 @@ import Testing
     @Test("The ordinary life: polled, acknowledged, beaten for, stopped, queued again") func life() throws {
         let polled = try #require(WorkMachine.poll(queued, workerID: "w1", keyID: "k", tokenHash: [1], now: at(1)))
         #expect(polled.state == .queued && polled.polledAt == at(1) && polled.revision == 1)
-        let starting = try #require(WorkMachine.acknowledge(polled, leaseSeconds: 30, now: at(2)))
+        let starting = try #require(WorkMachine.acknowledge(polled, keyID: "k", leaseSeconds: 30, now: at(2)))
         #expect(starting.state == .starting && starting.leaseExpiresAt == at(32) && starting.polledAt == nil)
-        #expect(WorkMachine.acknowledge(starting, leaseSeconds: 30, now: at(3)) == nil)
+        #expect(WorkMachine.acknowledge(starting, keyID: "k", leaseSeconds: 30, now: at(3)) == nil)
         #expect(WorkMachine.poll(starting, workerID: nil, keyID: "k", tokenHash: [], now: at(3)) == nil)
         guard case .extended(let active) = WorkMachine.heartbeat(starting, expected: "NO_HEARTBEAT", leaseSeconds: 30, now: at(3)) else {
             Issue.record("the first beat was refused")

@@ -96,7 +96,7 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func expiryClosesStreams() async throws {
         let server = try await Fixture()
         let session = try await server.session(try await server.agent(), try await server.environment())
-        let soon = Timestamp.now().advanced(by: .seconds(2))
+        let soon = Timestamp.now().advanced(by: .seconds(4))
         let key = try await server.call(
             .post, "/postern/v1/keys", body: ["name": "k", "role": "viewer", "expires_at": .string(soon.description)]
         ).json["secret"]?.string

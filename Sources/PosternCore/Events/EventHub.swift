@@ -28,7 +28,10 @@ final class EventHub: Sendable {
         for subscriber in subscribers(of: session) { subscriber.end(with: last) }
     }
 
-    func hasPreviewSubscribers(session: String) -> Bool { subscribers(of: session).contains { !$0.previews.isEmpty } }
+    /// Ends the streams of workers: the lease that opened them is over.
+    func closeWorkers(session: String) {
+        for subscriber in subscribers(of: session) where subscriber.isWorker { subscriber.close() }
+    }
 
     func add(_ subscription: EventSubscription, session: String) {
         let id = topics.withLock { topics in

@@ -12,6 +12,8 @@ package enum StreamItem: Sendable, Equatable {
 package final class EventSubscription: Sendable {
     /// `agent.message`, `agent.thinking`: what the reader wants previews of.
     package let previews: Set<String>
+    /// Opened by a lease and closed with it.
+    let isWorker: Bool
 
     private static let heldItems = 512
     private static let heldBytes = 1 << 20
@@ -43,10 +45,12 @@ package final class EventSubscription: Sendable {
     ///   - read: Reads the session's log.
     ///   - delivered: Told of each event that is handed to the reader, before it is.
     init(
-        after cursor: Int, previews: Set<String>, read: @escaping @Sendable (_ after: Int, _ limit: Int) async throws(StoreError) -> [EventRow],
+        after cursor: Int, previews: Set<String>, isWorker: Bool = false,
+        read: @escaping @Sendable (_ after: Int, _ limit: Int) async throws(StoreError) -> [EventRow],
         delivered: @escaping @Sendable (_ sequence: Int) -> Void = { _ in }
     ) {
         self.previews = previews
+        self.isWorker = isWorker
         self.read = read
         self.delivered = delivered
         state = Mutex(State(cursor: cursor))
@@ -126,13 +130,15 @@ package final class EventSubscription: Sendable {
     }
 
     private func take() -> Taken {
-        let taken: Taken = state.withLock { state in
+        state.withLock { state in
             while let item = state.queue.popFirst() {
                 switch item {
                 case .event(let row):
                     state.queuedBytes -= row.bytes.count
                     guard row.sequence > state.cursor else { continue }
                     state.cursor = row.sequence
+                    // Under the lock, so that once the stream is closed nothing more is handed out without a mark.
+                    delivered(row.sequence)
                 case .preview(_, let bytes): state.queuedBytes -= bytes.count
                 }
                 return .item(item)
@@ -144,8 +150,6 @@ package final class EventSubscription: Sendable {
             }
             return state.isOver ? .over : .nothing
         }
-        if case .item(.event(let row)) = taken { delivered(row.sequence) }
-        return taken
     }
 
     /// Reads the next page of the log.

@@ -61,6 +61,12 @@ package final class KeyService: Sendable {
         return judge(key, time)
     }
 
+    /// Whether the key is there, not revoked and not expired.
+    package func isValid(_ id: String) async throws(APIError) -> Bool {
+        guard let key = try await stored({ () async throws(StoreError) in try await store.key(id) }) else { return false }
+        return judge(key, now()) == .valid(key)
+    }
+
     private func judge(_ key: KeyRecord, _ time: Timestamp) -> Lookup {
         if key.revokedAt != nil { return .revoked(key) }
         if let expiresAt = key.expiresAt, expiresAt <= time { return .expired(key) }

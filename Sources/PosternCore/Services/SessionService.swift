@@ -130,13 +130,20 @@ package final class SessionService: Sendable {
     package func events(
         _ id: String, filter: EventFilter, order: SortOrder, from position: PagePosition?, limit: Int, by principal: Principal
     ) async throws(APIError) -> Page<EventRow> {
+        let page: Page<EventRow>
         do {
-            let page = try await context.store.events(session: id, filter: filter, order: order, from: position, limit: limit)
-            if !principal.isClient, let last = page.elements.map(\.sequence).max() { markDelivered(id, last) }
-            return page
+            page = try await context.store.events(session: id, filter: filter, order: order, from: position, limit: limit)
         } catch {
             throw error.apiError
         }
+        if !principal.isClient, let last = page.elements.map(\.sequence).max() {
+            markDelivered(id, last)
+            // After the mark: a lease that ended in between has not counted these calls as handed out.
+            guard try await context.holdsLease(id, principal) else {
+                throw .forbidden("A worker's credential opens only the session whose lease it holds.")
+            }
+        }
+        return page
     }
 
     /// Opens a stream: from after `sequence`, or from now on.
@@ -147,7 +154,7 @@ package final class SessionService: Sendable {
         let store = context.store
         let isWorker = !principal.isClient
         let subscription = EventSubscription(
-            after: min(sequence ?? record.lastSequence, record.lastSequence), previews: previews,
+            after: min(sequence ?? record.lastSequence, record.lastSequence), previews: previews, isWorker: isWorker,
             read: { (after, limit) async throws(StoreError) in try await store.rows(session: id, after: after, limit: limit) },
             delivered: { [weak self] sequence in if isWorker { self?.markDelivered(id, sequence) } })
         context.hub.add(subscription, session: id)

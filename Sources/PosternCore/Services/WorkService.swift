@@ -27,9 +27,9 @@ package final class WorkService: Sendable {
     private let mint: @Sendable () -> (token: String, hash: [UInt8])
 
     private struct State {
-        /// Session → the token of its present stay in the queue. A second poll of an item that was not acknowledged gives the same token, so
-        /// that whoever acknowledges first holds a token that works.
-        var minted: [String: (queuedAt: Timestamp, token: String, hash: [UInt8])] = [:]
+        /// Session → the token of its present stay in the queue. A second poll with the same key of an item that was not
+        /// acknowledged gives the same token, so that whoever acknowledges first holds a token that works.
+        var minted: [String: (queuedAt: Timestamp, keyID: String, token: String, hash: [UInt8])] = [:]
         /// Environment → worker → when it polled last.
         var pollers: [String: [String: Timestamp]] = [:]
     }
@@ -72,7 +72,7 @@ package final class WorkService: Sendable {
                     let work = try await context.store.nextQueued(
                         environmentID: environmentID, workerID: workerID, reclaimBefore: now.advanced(by: .zero - reclaimAfter))
                 else { return nil }
-                let (token, hash) = token(for: work)
+                let (token, hash) = token(for: work, key)
                 guard let polled = WorkMachine.poll(work, workerID: workerID, keyID: key.id, tokenHash: hash, now: now) else { continue }
                 try await context.store.update(polled)
                 return (polled, token)
@@ -84,11 +84,11 @@ package final class WorkService: Sendable {
         }
     }
 
-    private func token(for work: WorkRecord) -> (String, [UInt8]) {
+    private func token(for work: WorkRecord, _ key: KeyRecord) -> (String, [UInt8]) {
         state.withLock { state in
-            if let known = state.minted[work.sessionID], known.queuedAt == work.queuedAt { return (known.token, known.hash) }
+            if let known = state.minted[work.sessionID], known.queuedAt == work.queuedAt, known.keyID == key.id { return (known.token, known.hash) }
             let (token, hash) = mint()
-            state.minted[work.sessionID] = (work.queuedAt, token, hash)
+            state.minted[work.sessionID] = (work.queuedAt, key.id, token, hash)
             return (token, hash)
         }
     }
@@ -102,9 +102,10 @@ package final class WorkService: Sendable {
         }
     }
 
-    package func acknowledge(_ id: String, environmentID: String) async throws(APIError) -> WorkRecord {
+    /// - Parameter key: The lease is this key's from now on, whoever polled last.
+    package func acknowledge(_ id: String, environmentID: String, key: KeyRecord) async throws(APIError) -> WorkRecord {
         let record = try await change(id, environmentID) { work, now throws(APIError) in
-            guard let next = WorkMachine.acknowledge(work, leaseSeconds: self.leaseSeconds, now: now) else {
+            guard let next = WorkMachine.acknowledge(work, keyID: key.id, leaseSeconds: self.leaseSeconds, now: now) else {
                 throw .conflict("Work \(id) is \(work.state.rawValue): it cannot be acknowledged again.")
             }
             return next
@@ -195,12 +196,7 @@ package final class WorkService: Sendable {
 
     /// Whether a worker's credential opens this session: it holds the lease now.
     package func isLeaseHeld(session id: String, by principal: Principal) async throws(APIError) -> Bool {
-        guard let work = try await context.work(id), work.isLeased else { return false }
-        switch principal {
-        case .apiKey: return false
-        case .environmentKey(let key): return key.environmentID == work.environmentID && work.keyID == key.id
-        case .sessionsToken(let held): return held.sessionID == id && held.tokenHash == work.tokenHash
-        }
+        try await context.holdsLease(id, principal)
     }
 
     /// The item whose sessions token has that SHA-256, as long as the token is good for something.
@@ -248,6 +244,13 @@ package final class WorkService: Sendable {
     private func notePoll(_ environmentID: String, _ workerID: String?) {
         guard let workerID else { return }
         let now = context.source.now()
-        state.withLock { $0.pollers[environmentID, default: [:]][workerID] = now }
+        let horizon = now.advanced(by: .seconds(-30))
+        state.withLock { state in
+            var pollers = state.pollers[environmentID] ?? [:]
+            // A caller that gives itself a new name each time must not fill the memory.
+            if pollers.count >= 1024 { pollers = pollers.filter { $0.value > horizon } }
+            if pollers.count < 1024 || pollers[workerID] != nil { pollers[workerID] = now }
+            state.pollers[environmentID] = pollers
+        }
     }
 }

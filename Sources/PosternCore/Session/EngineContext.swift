@@ -21,6 +21,16 @@ struct EngineContext: Sendable {
         }
     }
 
+    /// Whether a worker's credential holds the session's lease now.
+    func holdsLease(_ sessionID: String, _ principal: Principal) async throws(APIError) -> Bool {
+        guard let work = try await work(sessionID), work.isLeased else { return false }
+        switch principal {
+        case .apiKey: return false
+        case .environmentKey(let key): return key.environmentID == work.environmentID && work.keyID == key.id
+        case .sessionsToken(let held): return held.sessionID == sessionID && held.tokenHash == work.tokenHash
+        }
+    }
+
     /// The environment's choice: its metadata key `postern.redelivery`.
     func redelivery(environmentID: String) async throws(APIError) -> Redelivery {
         do {

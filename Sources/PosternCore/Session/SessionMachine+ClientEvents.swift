@@ -84,6 +84,8 @@ extension SessionMachine {
         }
         for interrupt in interrupts { self.interrupt(interrupt) }
         if interrupts.isEmpty, answers > 0 { waitOrAdvance() } else { advance() }
+        // Should the item have been stopped meanwhile, whatever arrives brings it back for the calls that still wait.
+        if state.calls.contains(where: { $0.isRunnable && $0.owner == .worker }) { step.needsWorker = true }
     }
 
     /// Stores an answer, or, when there is one already, says yes and changes nothing (contract section 4.7, 6).

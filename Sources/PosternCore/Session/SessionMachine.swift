@@ -7,7 +7,7 @@ struct SessionMachine: Sendable {
     private(set) var state: SessionState
     let limits: SessionLimits
     let source: StepSource
-    private(set) var step = SessionStep()
+    var step = SessionStep()
     init(state: SessionState, limits: SessionLimits = .init(), source: StepSource = .init()) {
         self.state = state
         self.limits = limits

@@ -108,7 +108,7 @@ actor SessionRunner {
         var pending = PendingSettlement(record: record)
         var answers: [(reply: SessionTask.Reply, result: Result<[[UInt8]], APIError>)] = []
         for task in batch {
-            let result = await apply(task.kind, to: &machine, &pending)
+            let result = try await apply(task.kind, to: &machine, &pending)
             if let reply = task.reply { answers.append((reply, result)) }
         }
         if pending.step.needsWorker, pending.work == nil || pending.work?.state == .stopped, pending.archivedAt == nil,
@@ -124,8 +124,12 @@ actor SessionRunner {
         self.record = record
         engine.hub.publish(pending.step.rows, session: id)
         if let work = pending.work {
+            if !work.isLeased {
+                engine.leases.forget(id)
+                // Again, for streams that were opened while the lease was ending.
+                engine.hub.closeWorkers(session: id)
+            }
             if work.state == .queued { engine.signal.notify(work.environmentID) }
-            if !work.isLeased { engine.leases.forget(id) }
         }
         perform(pending.step)
         for answer in answers { answer.reply.resume(returning: answer.result) }
@@ -156,7 +160,7 @@ actor SessionRunner {
 
     private func apply(
         _ kind: SessionTask.Kind, to machine: inout SessionMachine, _ pending: inout PendingSettlement
-    ) async -> Result<[[UInt8]], APIError> {
+    ) async throws(StoreError) -> Result<[[UInt8]], APIError> {
         do throws(APIError) {
             switch kind {
             case .input(let input): try machine.handle(input)
@@ -170,7 +174,10 @@ actor SessionRunner {
                 if pending.record.archivedAt == nil {
                     machine.markArchived()
                     pending.archivedAt = engine.source.now()
-                    if let work = try await engine.work(id) { pending.work = WorkMachine.stop(work, force: true, now: engine.source.now()) }
+                    if let stored = try await engine.work(id) {
+                        let work = pending.work ?? stored
+                        pending.work = WorkMachine.stop(work, force: true, now: engine.source.now())?.following(stored) ?? pending.work
+                    }
                 }
             case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
             case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
@@ -180,34 +187,44 @@ actor SessionRunner {
             pending.step.add(step)
             return .success(step.echoes)
         } catch {
-            return .failure(error)
+            // Nobody waits for the end of a lease, so it is tried again until the store answers.
+            switch kind {
+            case .leaseExpired, .leaseRevoked: throw .unavailable("\(error)")
+            case .input, .update, .archive, .stopWork: return .failure(error)
+            }
         }
     }
 
     private func endLease(isRevoked: Bool, _ machine: inout SessionMachine, _ pending: inout PendingSettlement) async throws(APIError) {
-        guard let work = try await engine.work(id) else { return }
+        guard let stored = try await engine.work(id) else { return }
+        let work = pending.work ?? stored
         let now = engine.source.now()
         if !isRevoked, let end = work.leaseExpiresAt, end > now { return engine.leases.watch(id, until: end) }
         guard let expired = WorkMachine.expire(work, now: now) else { return }
-        pending.work = expired
         try await settleCalls(of: work, &machine)
+        pending.work = wanted(after: expired, machine, now).following(stored)
     }
 
     private func stopWork(
         _ force: Bool, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
     ) async throws(APIError) {
-        guard let work = try await engine.work(id), let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
-        pending.work = stopped
-        guard stopped.state == .stopped, work.isLeased else { return }
-        try await settleCalls(of: work, &machine)
-        // Calls that nobody was handed still want a worker.
-        if machine.state.calls.contains(where: { $0.isOutstanding && $0.owner == .worker }) {
-            pending.work = WorkMachine.requeue(stopped, now: now)?.following(work)
-        }
+        guard let stored = try await engine.work(id) else { return }
+        let work = pending.work ?? stored
+        guard let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
+        if stopped.state == .stopped, work.isLeased { try await settleCalls(of: work, &machine) }
+        pending.work = wanted(after: stopped, machine, now).following(stored)
     }
 
-    /// In the transaction that ends the lease, so that the next worker finds nothing to run twice.
+    /// A stopped item goes back into the queue while calls want a worker: those that nobody was handed, or that may be offered again.
+    private func wanted(after work: WorkRecord, _ machine: SessionMachine, _ now: Timestamp) -> WorkRecord {
+        guard work.state == .stopped, machine.state.calls.contains(where: { $0.isOutstanding && $0.owner == .worker }) else { return work }
+        return WorkMachine.requeue(work, now: now) ?? work
+    }
+
+    /// In the transaction that ends the lease, so that the next worker finds nothing to run twice. The holder's streams are closed first: what it has
+    /// been handed by then is what it has been handed.
     private func settleCalls(of work: WorkRecord, _ machine: inout SessionMachine) async throws(APIError) {
+        engine.hub.closeWorkers(session: id)
         let redelivery = try await engine.redelivery(environmentID: work.environmentID)
         try machine.handle(.leaseLost(deliveredSequence: deliveredSequence.load(ordering: .relaxed), redelivery: redelivery))
     }

@@ -28,12 +28,13 @@ enum WorkMachine {
     }
 
     /// Takes the item off the queue and begins the lease. Nil for an item that somebody else has acknowledged, or that was stopped.
-    static func acknowledge(_ work: WorkRecord, leaseSeconds: Int, now: Timestamp) -> WorkRecord? {
+    static func acknowledge(_ work: WorkRecord, keyID: String, leaseSeconds: Int, now: Timestamp) -> WorkRecord? {
         guard work.state == .queued else { return nil }
         return changed(work) {
             $0.state = .starting
             $0.polledAt = nil
             $0.acknowledgedAt = now
+            $0.keyID = keyID
             $0.leaseSeconds = leaseSeconds
             $0.leaseExpiresAt = now.advanced(by: .seconds(leaseSeconds))
         }

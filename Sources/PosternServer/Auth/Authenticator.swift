@@ -30,7 +30,11 @@ struct Authenticator: Sendable {
         case .expired(let key): throw .unauthenticated(key.kind == .api ? "API key has expired." : "OAuth access token has expired.")
         case .unknown: break
         }
-        guard let work = try await work.work(tokenHash: keys.secrets.hash(credential.secret)) else { throw credential.unknown }
+        // A sessions token is worth no more than the key that it was given to.
+        guard let work = try await work.work(tokenHash: keys.secrets.hash(credential.secret)), let keyID = work.keyID, try await keys.isValid(keyID)
+        else {
+            throw credential.unknown
+        }
         return .sessionsToken(work)
     }
 

@@ -41,7 +41,8 @@ struct WorkRoutes {
                 return .json(try await work.updateMetadata(try call.parameter("work_id"), environmentID: id, patch).json())
             },
             Route(.post, root + "/{work_id}/ack", .queue, "Acknowledge a work item") { call async throws(APIError) in
-                .json(try await work.acknowledge(try call.parameter("work_id"), environmentID: try await environment(call)).json())
+                guard case .environmentKey(let key) = try call.caller() else { throw .internalError }
+                return .json(try await work.acknowledge(try call.parameter("work_id"), environmentID: try await environment(call), key: key).json())
             },
             Route(
                 .post, root + "/{work_id}/heartbeat", .lease, "Extend a lease", query: ["expected_last_heartbeat", "desired_ttl_seconds"]

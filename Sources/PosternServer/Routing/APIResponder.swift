@@ -74,7 +74,12 @@ struct APIResponder: HTTPResponder {
         }
         let call = Call(
             id: id, request: request, parameters: parameters, query: Query(request.uri.query ?? ""), principal: principal, channel: context.channel,
-            logger: context.logger, maximumBodySize: configuration.maximumBodySize)
+            logger: context.logger, maximumBodySize: configuration.maximumBodySize
+        ) { [authenticator, isOpen = principal == nil] () async throws(APIError) in
+            if isOpen { return }
+            let found = try await authenticator.principal(request.headers)
+            try await authenticator.authorize(found, route.access, parameters, route: "\(route.method) \(route.pattern)")
+        }
         return try await route.handler(call).response()
     }
 

@@ -18,6 +18,8 @@ struct Call: Sendable {
     let channel: any Channel
     let logger: Logger
     let maximumBodySize: Int
+    /// Asks again whether the caller may do this; throws as at the head of the request.
+    let reauthorize: @Sendable () async throws(APIError) -> Void
 
     /// - Throws: 500 if the pattern has no such parameter, which a test rules out.
     func parameter(_ name: String) throws(APIError) -> String {
@@ -43,6 +45,7 @@ struct Call: Sendable {
         let tooLarge = APIError.tooLarge("Request body exceeds the maximum of \(maximumBodySize) bytes")
         if let length = request.headers[.contentLength].flatMap(Int.init), length > maximumBodySize { throw tooLarge }
         let bytes: ByteBuffer
+        let start = ContinuousClock.now
         do {
             bytes = try await request.body.collect(upTo: maximumBodySize)
         } catch is NIOTooManyBytesError {
@@ -50,6 +53,8 @@ struct Call: Sendable {
         } catch {
             throw .invalid("The request body broke off")
         }
+        // A body that takes its time must not carry rights over their end.
+        if ContinuousClock.now - start > .milliseconds(500) { try await reauthorize() }
         guard bytes.readableBytes > 0 else { return nil }
         do {
             return try JSON(parsing: bytes.readableBytesView)
