@@ -130,7 +130,13 @@ package final class RunningSandbox: Sandbox {
         }
         let message = try await request(["type": "execute", "arguments": .array(command.map(JSON.string))], descriptors: copies)
         for descriptor in message.descriptors { close(descriptor) }
-        if let error = message.body["error"]?.string { throw SandboxError(.refused, error) }
+        if let error = message.body["error"]?.string {
+            guard let code = message.body["code"]?.int.flatMap({ Int32(exactly: $0) }) else { throw SandboxError(.refused, error) }
+            // As a shell does it: the reason on standard error, the status as the command's own.
+            let text = Array((error + "\n").utf8)
+            _ = write(stderr, text, text.count)
+            return .exited(code)
+        }
         if Task.isCancelled { throw SandboxError(.cancelled, "the command was cancelled and everything in the sandbox was killed") }
         if let signal = message.body["signal"]?.int { return .signalled(Int32(truncatingIfNeeded: signal)) }
         return .exited(Int32(truncatingIfNeeded: message.body["status"]?.int ?? 255))

@@ -8,17 +8,23 @@ package struct PosternCommand: AsyncParsableCommand {
         discussion: """
             The agent loop runs in the control plane (`serve`), the agent's hands run in a sandbox of a worker (`worker poll`) that only dials out.
 
-            Try it without any key, in three terminals:
+            Try it without any key. The model and the control plane, each in a terminal of its own:
 
               postern scripted-model --listen 127.0.0.1:8401
               postern serve --model-base-url http://127.0.0.1:8401
+
+            In a third one, what a session needs, and a worker:
+
               export POSTERN_API_KEY=$(cat postern-data/admin.key)
               postern agents create --name helper --model scripted-model
               postern environments create --name here
               postern environments keys create env_… --output env.key
-              postern worker poll --base-url http://127.0.0.1:8400 --environment-id env_… --environment-key-file env.key
+              postern worker poll --environment-id env_… \\
+                --environment-key-file env.key
 
-            and then: postern sessions run --agent agent_… --environment env_… '$ uname -a'
+            And in a fourth, with POSTERN_API_KEY set again:
+
+              postern sessions run --agent agent_… --environment env_… '$ uname -a'
 
             Exit statuses:
             \(CommandStatus.reference)

@@ -2,6 +2,12 @@ import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// `postern environments keys`
 struct EnvironmentKeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,6 +36,7 @@ struct EnvironmentKeysCommand: AsyncParsableCommand {
         var environment: String
 
         func run() async throws {
+            try fields.checkOutput()
             let key = try await client.withClient { api in try await api.createEnvironmentKey(environment: environment, fields.body()) }
             try KeyAnswer.show(.object(key), client.show, output: fields.output)
         }
@@ -82,6 +89,15 @@ struct KeyFields: ParsableArguments {
 
     @Option(name: .shortAndLong, help: "Write the key to this file, readable by its owner only, instead of printing it.")
     var output: String?
+
+    /// Before the key is made: one whose file cannot be written would be lost.
+    func checkOutput() throws(CommandError) {
+        guard let output else { return }
+        let folder = output.contains("/") ? String(output[..<(output.lastIndex(of: "/") ?? output.startIndex)]) : "."
+        guard access(folder.isEmpty ? "/" : folder, W_OK | X_OK) == 0 else {
+            throw CommandError(.failure, "--output: \(output) cannot be written: \(String(cString: strerror(errno))); no key was made")
+        }
+    }
 
     func body() -> JSONObject {
         var body = JSONObject()

@@ -26,6 +26,7 @@ struct KeysCommand: AsyncParsableCommand {
         var role = Role.developer
 
         func run() async throws {
+            try fields.checkOutput()
             var body = fields.body()
             body["role"] = .string(role.rawValue)
             if body["name"] == nil { body["name"] = .string(role.rawValue) }
