@@ -94,31 +94,17 @@ package final class AppendOnlyFile: Sendable {
             return state.pending
         }
         guard !batch.isEmpty else { return }
-        var failure = write(batch.flatMap(\.bytes))
+        var failure: FileError?
+        do throws(FileError) {
+            try SmallFile.writeAll(batch.flatMap(\.bytes), to: descriptor, path)
+        } catch {
+            failure = error
+        }
         if failure == nil, batch.contains(where: \.durable), fdatasync(descriptor) != 0 { failure = FileError("flush", path) }
         if let failure { state.withLock { $0.failure = failure } }
         for pending in batch {
             if let failure { pending.waiter.resume(throwing: failure) } else { pending.waiter.resume() }
         }
-    }
-
-    private func write(_ bytes: [UInt8]) -> FileError? {
-        var offset = 0
-        while offset < bytes.count {
-            let written = bytes.withUnsafeBytes { buffer in
-                #if canImport(Glibc)
-                Glibc.write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
-                #else
-                Darwin.write(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset)
-                #endif
-            }
-            if written < 0 {
-                if errno == EINTR { continue }
-                return FileError("write", path)
-            }
-            offset += written
-        }
-        return nil
     }
 }
 

@@ -45,13 +45,8 @@ package enum SmallFile {
         }
     }
 
-    /// Writes a new file with mode 0600, flushes it and puts it in place in one step. An existing one is replaced.
-    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
-        let temporary = "\(path).\(getpid()).tmp"
-        unlink(temporary)
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw FileError("create", temporary) }
-        defer { close(descriptor) }
+    /// Writes every byte, going on after an interruption or a short write. `path` is for the error.
+    static func writeAll(_ bytes: [UInt8], to descriptor: Int32, _ path: String) throws(FileError) {
         var offset = 0
         while offset < bytes.count {
             let written = bytes.withUnsafeBytes { buffer in
@@ -63,10 +58,20 @@ package enum SmallFile {
             }
             if written < 0 {
                 if errno == EINTR { continue }
-                throw FileError("write", temporary)
+                throw FileError("write", path)
             }
             offset += written
         }
+    }
+
+    /// Writes a new file with mode 0600, flushes it and puts it in place in one step. An existing one is replaced.
+    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        let temporary = "\(path).\(getpid()).tmp"
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw FileError("create", temporary) }
+        defer { close(descriptor) }
+        try writeAll(bytes, to: descriptor, temporary)
         guard fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
         guard rename(temporary, path) == 0 else { throw FileError("put in place", path) }
         // The name itself must be on the disk too.

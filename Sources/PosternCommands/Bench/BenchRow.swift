@@ -37,12 +37,3 @@ struct BenchRow: Sendable {
 
     private static func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 }
-
-enum BenchClock {
-    /// Milliseconds that `body` took.
-    static func milliseconds(_ body: () async throws -> Void) async rethrows -> Double {
-        let start = ContinuousClock.now
-        try await body()
-        return (ContinuousClock.now - start) / .milliseconds(1)
-    }
-}
