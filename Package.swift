@@ -45,6 +45,8 @@ extension Target.Dependency {
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
     static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let tls: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let x509: Self = .product(name: "X509", package: "swift-certificates")
+    static let asn1: Self = .product(name: "SwiftASN1", package: "swift-asn1")
     static let yams: Self = .product(name: "Yams", package: "Yams")
     static let arguments: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
 }
@@ -85,6 +87,13 @@ let sources: [Target] = [
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON"]),
+    library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
+    library(
+        "PosternEgress",
+        [
+            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
+        ]),
     .target(name: "CPosternSandbox"),
     library("PosternSandboxWire", ["PosternJSON"]),
     library("PosternSandbox", ["CPosternSandbox", "PosternSandboxWire", "PosternJSON", .nio("NIOPosix"), .nio("NIOCore"), .logging]),
@@ -132,6 +141,14 @@ let testTargets: [Target] = [
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
+    tests("PosternAuditTests", ["PosternAudit", "PosternJSON", .crypto]),
+    tests("PosternPolicyTests", ["PosternPolicy", "PosternJSON"]),
+    tests(
+        "PosternEgressTests",
+        [
+            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"),
+            .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
+        ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternJSON", .logging]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
@@ -145,6 +162,8 @@ let package = Package(
     products: ["postern", "postern-init"].filter { name in targets.contains { $0.name == name } }.map { .executable(name: $0, targets: [$0]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
