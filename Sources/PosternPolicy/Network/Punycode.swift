@@ -4,7 +4,8 @@ enum Punycode {
     /// surrogate, a control or a dot in disguise.
     static func isValid(_ label: ArraySlice<UInt8>) -> Bool {
         guard let scalars = decode(label) else { return false }
-        return scalars.contains { $0.value >= 0x80 } && !scalars.contains { forbidden.contains($0.value) || $0.value < 0x20 }
+        return scalars.contains { $0.value >= 0x80 }
+            && !scalars.contains { forbidden.contains($0.value) || $0.properties.generalCategory == .control }
     }
 
     /// Ideographic, fullwidth and halfwidth full stops, which some software reads as a dot; soft hyphen and zero-width characters.
