@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/keyctl.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,14 +20,11 @@ int psb_join_fresh_keyring(void) {
     return 0;
 }
 
+int psb_close_from(int first) { return result(syscall(SYS_close_range, first, ~0U, 0)); }
+
 int psb_set_no_new_privs(void) { return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
 
 int psb_become_subreaper(void) { return result(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
-
-int psb_landlock_abi(void) {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    return version < 0 ? 0 : (int)version;
-}
 
 int psb_seccomp_available(void) {
     uint32_t action = SECCOMP_RET_KILL_PROCESS;

@@ -68,7 +68,9 @@ struct SandboxStart {
             throw SandboxError(.unavailable, "no descriptors are left for another sandbox")
         }
         let sandbox = RunningSandbox(spawner: spawner, socket: pair[0])
-        sandbox.send(InitConfiguration(environment: spec.environment, offloadThreshold: spec.offloadThreshold, limits: spec.limits).json)
+        var configuration = InitConfiguration(environment: spec.environment, offloadThreshold: spec.offloadThreshold, limits: spec.limits)
+        configuration.isWorkspaceReadOnly = spec.isWorkspaceReadOnly
+        sandbox.send(configuration.json)
         do throws(SandboxError) {
             let started = try await spawner.start(request, descriptors: [pair[1], workspace, outputs.descriptor])
             try await sandbox.attach(id: started.id, user: started.user)

@@ -17,6 +17,7 @@ package final class RunningSandbox: Sandbox {
         var id = 0
         var user = -1
         var listener: Int32 = -1
+        var layers = SandboxLayers()
     }
 
     /// What the reactor's thread talks to; holds no reference back to the sandbox.
@@ -31,7 +32,11 @@ package final class RunningSandbox: Sandbox {
             if message.body["type"] == "ready", ready.current == nil {
                 let listener = message.descriptors.first ?? -1
                 message.descriptors = Array(message.descriptors.dropFirst())
-                state.withLock { $0.listener = listener }
+                let layers = SandboxLayers(ready: message.body)
+                state.withLock {
+                    $0.listener = listener
+                    $0.layers = layers
+                }
                 ready.set(true)
             } else if let reply = state.withLock({ $0.replies.removeValue(forKey: id) }) {
                 reply.resume(returning: .success(message))
@@ -78,6 +83,9 @@ package final class RunningSandbox: Sandbox {
     /// The listener inside the sandbox's network namespace, on port 3128 of its loopback: what is dialled there is accepted here.
     /// -1 where there is none (driver `none`). It stays the sandbox's.
     package var listener: Int32 { inbox.state.withLock { $0.listener } }
+
+    /// What is in force, as the sandbox itself has said.
+    package var layers: SandboxLayers { inbox.state.withLock { $0.layers } }
 
     func send(_ message: JSON, descriptors: [Int32] = []) { channel.send(message, descriptors: descriptors) }
 

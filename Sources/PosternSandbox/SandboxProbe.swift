@@ -102,10 +102,23 @@ package struct SandboxProbe: Sendable {
     }
 
     private static func landlock() -> Finding {
-        let version = psb_landlock_abi()
-        return version > 0
-            ? Finding(name: "Landlock", verdict: .good, detail: "ABI \(version) (not used yet)")
-            : Finding(name: "Landlock", verdict: .degraded, detail: "not enabled", remedy: "add landlock to the kernel's lsm= list")
+        let version = Int(psb_landlock_abi())
+        guard version > 0 else {
+            return Finding(name: "Landlock", verdict: .degraded, detail: "not enabled", remedy: "add landlock to the kernel's lsm= list")
+        }
+        // What each ABI brought: 2 moves between folders, 3 truncation, 5 ioctl on devices, 6 abstract sockets and signals.
+        let missing = [(3, "truncation"), (5, "ioctl on devices"), (6, "abstract sockets and signals")].filter { version < $0.0 }.map(\.1)
+        let detail = "ABI \(version)"
+        if version == 1 {
+            return Finding(
+                name: "Landlock", verdict: .degraded, detail: "\(detail), not used: it would refuse every move between two folders",
+                remedy: "use Linux 5.19 or later")
+        }
+        return missing.isEmpty
+            ? Finding(name: "Landlock", verdict: .good, detail: detail)
+            : Finding(
+                name: "Landlock", verdict: .degraded, detail: "\(detail), without rules for \(missing.joined(separator: ", "))",
+                remedy: "use Linux 6.12 or later")
     }
 
     private static func cgroups() -> Finding {

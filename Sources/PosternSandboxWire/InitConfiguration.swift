@@ -8,6 +8,10 @@ package struct InitConfiguration: Sendable {
     /// Characters (Unicode scalars) from which on an output is offloaded.
     package var offloadThreshold: Int
     package var limits: SandboxLimits
+    /// `/workspace` is mounted read-only.
+    package var isWorkspaceReadOnly = false
+    /// Places beside the standard ones that the mounts show; Landlock allows reading and running there, and changes if writable.
+    package var paths: [(path: String, isWritable: Bool)] = []
 
     package init(environment: [(name: String, value: String)], offloadThreshold: Int, limits: SandboxLimits) {
         self.environment = environment
@@ -21,6 +25,8 @@ package struct InitConfiguration: Sendable {
             "environment": .array(environment.map { .array([.string($0.name), .string($0.value)]) }),
             "offload_threshold": JSON(offloadThreshold),
             "limits": limits.json,
+            "workspace_read_only": .bool(isWorkspaceReadOnly),
+            "paths": .array(paths.map { .array([.string($0.path), .bool($0.isWritable)]) }),
         ]
     }
 
@@ -31,6 +37,11 @@ package struct InitConfiguration: Sendable {
         }
         offloadThreshold = max(1, json["offload_threshold"]?.int ?? 100_000)
         limits = SandboxLimits(json: json["limits"])
+        isWorkspaceReadOnly = json["workspace_read_only"]?.bool ?? false
+        paths = (json["paths"]?.array ?? []).compactMap { pair in
+            guard let pair = pair.array, pair.count == 2, let path = pair[0].string, let isWritable = pair[1].bool else { return nil }
+            return (path, isWritable)
+        }
     }
 }
 

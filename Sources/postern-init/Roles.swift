@@ -18,8 +18,11 @@ enum Roles {
         case "spawner":
             guard let options = SpawnerOptions(arguments: Array(arguments.dropFirst(2))) else { break }
             return SpawnerLoop.main(options)
-        case "sandbox" where arguments.count == 2: return Supervisor.main(confined: true)
-        case "unconfined" where arguments.count == 2: return Supervisor.main(confined: false)
+        case "sandbox" where arguments.count == 2: return Supervisor.main(layers: Set(SandboxLayer.allCases))
+        case "unconfined" where arguments.count == 2: return Supervisor.main(layers: [])
+        case "sandbox" where arguments.count == 4 && arguments[2] == UnsafeLayers.option:
+            guard let layers = UnsafeLayers.accept(arguments[3]) else { break }
+            return Supervisor.main(layers: layers, isUnsafe: true)
         case "--version":
             print(version)
             return 0

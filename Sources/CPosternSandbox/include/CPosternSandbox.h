@@ -14,6 +14,9 @@ int psb_make_undumpable(void);
 /// Replaces the session keyring inherited from the host by a new, empty one. Keyrings are not part of any namespace.
 int psb_join_fresh_keyring(void);
 
+/// Closes descriptor `first` and all above it.
+int psb_close_from(int first);
+
 /// Sets no_new_privs: set-id bits and file capabilities are without effect from here on, for all descendants.
 int psb_set_no_new_privs(void);
 
@@ -26,9 +29,6 @@ int psb_install_filter(void);
 /// Number of instructions of the filter.
 size_t psb_filter_length(void);
 
-/// The kernel's Landlock ABI version, 0 where there is none.
-int psb_landlock_abi(void);
-
 /// 1 when the kernel has seccomp filters with the action "kill process".
 int psb_seccomp_available(void);
 
@@ -36,6 +36,25 @@ enum { PSB_LIMIT_CORE, PSB_LIMIT_CPU, PSB_LIMIT_FILE_SIZE, PSB_LIMIT_OPEN_FILES,
 
 /// Sets soft and hard limit `which` (PSB_LIMIT_*) of this process; never above the present hard limit.
 int psb_set_limit(int which, uint64_t value);
+
+// ---- landlock.c: what files, sockets and signals may be used for, whatever the mounts show
+
+/// The kernel's Landlock ABI version, 0 where there is none.
+int psb_landlock_abi(void);
+
+/// PSB_MAY_MAKE: make, remove and rename entries, never devices. PSB_MAY_CONTROL: ioctl on devices.
+enum { PSB_MAY_READ = 1, PSB_MAY_EXECUTE = 2, PSB_MAY_WRITE = 4, PSB_MAY_MAKE = 8, PSB_MAY_CONTROL = 16 };
+
+/// What is allowed at and below `path`; a path that does not exist is passed over.
+struct psb_path_rule {
+    const char *path;
+    int rights;
+};
+
+/// Restricts this process and its descendants to `rules`; abstract unix sockets and signals to each other (ABI 6). With `refuse_tcp` no
+/// TCP port may be bound, and none connected to but `proxy_port` (0: none either). Needs no_new_privs. The ABI that is in force: the
+/// kernel's, at most the newest that this knows; 0 where the kernel has none or only ABI 1, and nothing has been restricted.
+int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port);
 
 // ---- process.c: making processes
 

@@ -9,9 +9,9 @@ struct Places {
     var outputs: Int32
     var roots: ToolRoots
 
-    /// In a sandbox the paths are fixed. Without one they are those of descriptors 4 and 5.
-    init(confined: Bool) throws(SystemFailure) {
-        if confined {
+    /// With mounts the paths are fixed. Without them they are those of descriptors 4 and 5.
+    init(areMounted: Bool) throws(SystemFailure) {
+        if areMounted {
             roots = ToolRoots(workspace: SandboxPaths.workspace, outputs: SandboxPaths.toolOutputs, home: SandboxPaths.home)
             workspace = open(roots.workspace, psb_open_path | O_DIRECTORY | O_CLOEXEC)
             outputs = open(roots.outputs, psb_open_path | O_DIRECTORY | O_CLOEXEC)
@@ -31,25 +31,29 @@ struct Places {
 }
 
 extension Supervisor {
-    /// The whole life of the process. Answers an exit status.
-    static func main(confined: Bool) -> Int32 {
+    /// The whole life of the process, with the layers that it is started in and that it is to put in force. Answers an exit status.
+    static func main(layers: Set<SandboxLayer>, isUnsafe: Bool = false) -> Int32 {
         guard geteuid() != 0, getuid() != 0 else { return fail("refuses to run as user 0") }
-        guard !confined || getpid() == 1 else { return fail("is to be process 1 of a sandbox") }
+        guard !layers.contains(.namespaces) || getpid() == 1 else { return fail("is to be process 1 of a sandbox") }
         do {
-            try harden(confined: confined)
-            let listener = try listen(confined: confined)
+            try harden(layers)
+            let listener = layers.contains(.network) ? try listen() : nil
             let children = try watchChildren()
-            var places = try Places(confined: confined)
+            var places = try Places(areMounted: layers.contains(.mounts))
             // Opened for reading where the folder is listed; O_PATH is enough everywhere else.
             places.outputs = try reopened(places.outputs)
             detachStandardStreams()
             let (configuration, control) = try firstMessage()
             try limit(configuration.limits)
-            // From here on every process, this one included, lives under the filter.
-            if confined { try check("seccomp", psb_install_filter()) }
-            let supervisor = Supervisor(confined: confined, children: children, places: places, configuration: configuration)
+            // From here on every process, this one included, lives under the rules and the filter.
+            let (inForce, abi) = try confine(layers, LandlockPlan(roots: places.roots, configuration: configuration))
+            let supervisor = Supervisor(layers: inForce, children: children, places: places, configuration: configuration)
             supervisor.control = control
-            supervisor.control.send(["type": "ready", "version": JSON(Roles.version)], descriptors: listener.map { [$0] } ?? [])
+            supervisor.control.send(
+                [
+                    "type": "ready", "version": JSON(Roles.version), "layers": .string(SandboxLayer.text(inForce)), "landlock_abi": JSON(abi),
+                    "unsafe": .bool(isUnsafe),
+                ], descriptors: listener.map { [$0] } ?? [])
             return supervisor.run()
         } catch let failure as SystemFailure {
             return fail(failure.text)
@@ -62,18 +66,33 @@ extension Supervisor {
         guard result >= 0 else { throw SystemFailure(name, -result) }
     }
 
-    private static func harden(confined: Bool) throws(SystemFailure) {
+    private static func harden(_ layers: Set<SandboxLayer>) throws(SystemFailure) {
         umask(0o022)
+        // Whatever started this process may have left some of its own open: only the control socket is this one's, and without mounts
+        // the two folders.
+        try check("close_range", psb_close_from(SandboxPaths.controlDescriptor + (layers.contains(.mounts) ? 1 : 3)))
         try check("PR_SET_DUMPABLE", psb_make_undumpable())
         try check("PR_SET_NO_NEW_PRIVS", psb_set_no_new_privs())
         try check("join session keyring", psb_join_fresh_keyring())
-        if !confined { try check("PR_SET_CHILD_SUBREAPER", psb_become_subreaper()) }
+        if !layers.contains(.namespaces) { try check("PR_SET_CHILD_SUBREAPER", psb_become_subreaper()) }
+    }
+
+    /// Puts Landlock and the filter in force, as far as they are in `layers`. Those layers that hold now, and Landlock's ABI.
+    private static func confine(_ layers: Set<SandboxLayer>, _ files: LandlockPlan) throws(SystemFailure) -> (Set<SandboxLayer>, Int) {
+        var inForce = layers
+        var abi = 0
+        if layers.contains(.landlock) {
+            // Ports are the network namespace's business; only where that is missing Landlock refuses all but the proxy's.
+            abi = try files.apply(refusingTCP: !layers.contains(.network))
+            if abi == 0 { inForce.remove(.landlock) }
+        }
+        if layers.contains(.seccomp) { try check("seccomp", psb_install_filter()) }
+        return (inForce, abi)
     }
 
     /// The listener inside the network namespace whose descriptor goes out: what is dialled inside arrives outside, and there is no
     /// other way out.
-    private static func listen(confined: Bool) throws(SystemFailure) -> Int32? {
-        guard confined else { return nil }
+    private static func listen() throws(SystemFailure) -> Int32 {
         let listener = psb_listen_loopback(SandboxPaths.listenerPort)
         try check("listen on the sandbox's loopback", listener)
         return listener

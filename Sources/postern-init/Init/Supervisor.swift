@@ -6,7 +6,7 @@ import PosternSandboxWire
 /// Process 1 of a sandbox: starts the shell and the file tools, waits for every process, answers over the control socket. One thread,
 /// never blocks on anything a command can influence, holds bounded memory. Its end is the end of the sandbox.
 final class Supervisor {
-    let confined: Bool
+    let layers: Set<SandboxLayer>
     var control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 64 << 20)
     let children: Int32
     let roots: ToolRoots
@@ -23,8 +23,8 @@ final class Supervisor {
     var tools: [ToolProcess] = []
     var executions: [ExecuteCall] = []
 
-    init(confined: Bool, children: Int32, places: Places, configuration: InitConfiguration) {
-        self.confined = confined
+    init(layers: Set<SandboxLayer>, children: Int32, places: Places, configuration: InitConfiguration) {
+        self.layers = layers
         self.children = children
         self.configuration = configuration
         roots = places.roots
@@ -158,7 +158,7 @@ final class Supervisor {
     func killEverything() {
         let deadline = monotonicMicroseconds() + 2_000_000
         while true {
-            if confined { kill(-1, SIGKILL) } else { Descendants.kill() }
+            if layers.contains(.namespaces) { kill(-1, SIGKILL) } else { Descendants.kill() }
             if reapAll() || monotonicMicroseconds() > deadline { return }
             var watched = pollfd(fd: children, events: Int16(POLLIN), revents: 0)
             _ = poll(&watched, 1, 5)

@@ -10,6 +10,8 @@ struct BubblewrapPlan {
     var outputs: String
     var isReadOnly: Bool
     var limits: SandboxLimits
+    /// All, but in tests of single layers.
+    var layers = Set(SandboxLayer.allCases)
 
     /// Parts of the old root that are links into `/usr` on one system and folders on another.
     private static let systemFolders: [[String]] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"].compactMap { name in
@@ -28,16 +30,19 @@ struct BubblewrapPlan {
     private static func exists(_ path: String) -> Bool { Posix.status(AT_FDCWD, Array(path.utf8), follow: false) != nil }
 
     var arguments: [String] {
-        namespaces + system + process + temporary + session + ["--remount-ro", "/", "--", SandboxPaths.initProgram, "sandbox"]
+        guard layers == Set(SandboxLayer.allCases) else { return unsafe }
+        return namespaces + network + system + process + temporary + session + ["--remount-ro", "/", "--", SandboxPaths.initProgram, "sandbox"]
     }
 
     private var namespaces: [String] {
         [
-            bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup",
+            bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
             "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", "--hostname", "sandbox",
             "--uid", "\(SandboxPaths.userID)", "--gid", "\(SandboxPaths.userID)",
         ]
     }
+
+    private let network = ["--unshare-net"]
 
     private var system: [String] {
         ["--ro-bind", "/usr", "/usr"] + Self.systemFolders.flatMap { $0 } + ["--ro-bind", run.etc, "/etc"]
@@ -65,5 +70,24 @@ struct BubblewrapPlan {
             "--ro-bind", run.program, SandboxPaths.initProgram, isReadOnly ? "--ro-bind" : "--bind", workspace, SandboxPaths.workspace,
             "--bind", outputs, SandboxPaths.toolOutputs, "--chdir", SandboxPaths.workspace,
         ]
+    }
+}
+
+// MARK: Single layers, for tests
+
+extension BubblewrapPlan {
+    /// Only some of the layers: bubblewrap makes mounts and namespaces, the rest is the init's. See `UnsafeLayers`.
+    private var unsafe: [String] {
+        let own = layers.contains(.namespaces)
+        var arguments = own ? namespaces : [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+        if layers.contains(.network) { arguments += network }
+        if layers.contains(.mounts) {
+            // Without a process namespace of its own a sandbox can be shown the host's /proc only.
+            arguments += system + (own ? process : ["--ro-bind", "/proc", "/proc"]) + temporary + session + ["--remount-ro", "/"]
+        } else {
+            arguments += ["--dev-bind", "/", "/"] + (own ? ["--proc", "/proc"] : []) + ["--chdir", "/"]
+        }
+        let program = layers.contains(.mounts) ? SandboxPaths.initProgram : run.program
+        return arguments + ["--", program, "sandbox", UnsafeLayers.option, SandboxLayer.text(layers)]
     }
 }

@@ -69,6 +69,12 @@ extension SpawnerLoop {
             throw SpawnerFailure(text: "bubblewrap is not installed: install the package 'bubblewrap' (0.8 or later)")
         }
         var plan = BubblewrapPlan(bubblewrap: bubblewrap, run: run, workspace: "", outputs: "", isReadOnly: isReadOnly, limits: limits)
+        plan.layers = options.layers
+        // Without mounts and namespaces there is nothing for bubblewrap to do.
+        guard !options.layers.isDisjoint(with: [.mounts, .namespaces, .network]) else {
+            return unconfined(
+                socket, workspace, outputs, arguments: ["postern-init", "sandbox", UnsafeLayers.option, SandboxLayer.text(options.layers)])
+        }
         var mounts: [(tree: Int32, point: String)] = []
         if let points = run.mountPoints {
             do throws(SpawnerFailure) {
@@ -90,12 +96,17 @@ extension SpawnerLoop {
             plan.outputs = try path(of: outputs.descriptor)
         }
         return ProcessStart(
-            path: bubblewrap, arguments: plan.arguments, descriptors: [socket], newSession: false, dieWithParent: true, mounts: mounts)
+            path: bubblewrap, arguments: plan.arguments,
+            descriptors: options.layers.contains(.mounts) ? [socket] : [socket, workspace.descriptor, outputs.descriptor], newSession: false,
+            dieWithParent: true, mounts: mounts)
     }
 
-    private func unconfined(_ socket: Int32, _ workspace: SessionFolders.Folder, _ outputs: SessionFolders.Folder) -> ProcessStart {
+    private func unconfined(
+        _ socket: Int32, _ workspace: SessionFolders.Folder, _ outputs: SessionFolders.Folder,
+        arguments: [String] = ["postern-init", "unconfined"]
+    ) -> ProcessStart {
         ProcessStart(
-            path: run.executable, arguments: ["postern-init", "unconfined"], directory: workspace.descriptor,
+            path: run.executable, arguments: arguments, directory: workspace.descriptor,
             descriptors: [socket, workspace.descriptor, outputs.descriptor], dieWithParent: true, mountNamespace: run.outerMounts)
     }
 

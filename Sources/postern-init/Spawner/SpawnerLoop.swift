@@ -54,7 +54,7 @@ final class SpawnerLoop {
     private func serve() -> Int32 {
         control.send([
             "type": "hello", "version": JSON(Roles.version), "root": .bool(isRoot), "uid": JSON(Int(geteuid())),
-            "bubblewrap": JSON(options.bubblewrap),
+            "bubblewrap": JSON(options.bubblewrap), "layers": .string(SandboxLayer.text(options.layers)),
         ])
         defer { run.remove() }
         while true {

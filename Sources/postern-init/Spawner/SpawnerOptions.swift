@@ -1,4 +1,5 @@
 import Glibc
+import PosternSandboxWire
 
 /// How a spawner is set up; given once, by the worker, before any session exists.
 struct SpawnerOptions {
@@ -6,6 +7,9 @@ struct SpawnerOptions {
     var bubblewrap: String? = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].first { Program.isExecutable($0) }
     /// Users that sessions run as, if the spawner is root. Never 0.
     var users: ClosedRange<uid_t> = 210_000...219_999
+
+    /// The layers of every sandbox; fewer than all only in tests.
+    var layers = Set(SandboxLayer.allCases)
 
     init?(arguments: [String]) {
         var rest = arguments[...]
@@ -18,6 +22,9 @@ struct SpawnerOptions {
                 // Below 1000 are the system's own users.
                 guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 1 else { return nil }
                 users = bounds[0]...bounds[1]
+            case UnsafeLayers.option:
+                guard let only = UnsafeLayers.accept(value) else { return nil }
+                layers = only
             default: return nil
             }
         }
