@@ -86,13 +86,13 @@ let sources: [Target] = [
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     library("PosternAudit", ["PosternJSON", .crypto]),
-    library("PosternGate", ["PosternAudit", "PosternJSON"]),
+    library("PosternGate", ["PosternAudit", "PosternJSON", .crypto]),
     library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
     library(
         "PosternEgress",
         [
             "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
-            .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
+            .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     .target(name: "CPosternSandbox"),
     library("PosternSandboxWire", ["PosternJSON"]),
