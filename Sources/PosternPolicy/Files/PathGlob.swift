@@ -1,0 +1,92 @@
+/// A pattern for files and folders. In a component `*` is any run of characters, a leading dot too, and `?` is one character; `**` as a
+/// whole component is any number of components, none too. Upper and lower case differ.
+///
+/// - `.git/hooks` without a slash in front means this path below the workspace.
+/// - `**/.env` means the name at any depth of the workspace and of every bound tree.
+/// - `/data/*/keys` means paths of the host, in the trees that are bound.
+///
+/// A pattern that means a folder means all that is in it.
+package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
+    package enum Scope: Sendable, Hashable {
+        case workspace
+        case host
+        case everywhere
+    }
+
+    package let description: String
+    package let scope: Scope
+    private let parts: [Part]
+
+    private enum Part: Sendable, Hashable {
+        case anyDepth
+        case name(TextGlob)
+    }
+
+    /// At most 1,024 bytes. Brackets and braces are refused: they would be literal here and mean something elsewhere.
+    package init(_ text: String) throws(PolicyValueError) {
+        guard (1...1024).contains(text.utf8.count), !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+            throw PolicyValueError(value: text, rule: "must be a pattern of 1 to 1024 bytes without control characters")
+        }
+        guard !text.contains(where: { "[]{}\\".contains($0) }) else {
+            throw PolicyValueError(value: text, rule: "must hold no brackets, braces and backslashes", remedy: "write one pattern for each case")
+        }
+        guard !text.hasPrefix("~"), !text.hasPrefix("!") else {
+            throw PolicyValueError(
+                value: text, rule: "must not begin with ~ or !", remedy: "write **/NAME, a path in the workspace, or one from / on")
+        }
+        let components = text.split(separator: "/").map(String.init)
+        guard !components.isEmpty, !components.contains("."), !components.contains("..") else {
+            throw PolicyValueError(value: text, rule: "must name something, without . and ..")
+        }
+        var parts: [Part] = []
+        for component in components {
+            if component == "**" {
+                if parts.last != .anyDepth { parts.append(.anyDepth) }
+            } else if component.contains("**") {
+                throw PolicyValueError(value: text, rule: "** must be a whole component", remedy: "write **/ or a single *")
+            } else {
+                parts.append(.name(try TextGlob(component)))
+            }
+        }
+        guard parts.contains(where: { $0 != .anyDepth }) else {
+            throw PolicyValueError(value: text, rule: "means everything", remedy: "leave the path out of read and write instead")
+        }
+        self.parts = parts
+        scope = text.hasPrefix("/") ? .host : parts.first == .anyDepth ? .everywhere : .workspace
+        description = (text.hasPrefix("/") ? "/" : "") + components.joined(separator: "/")
+    }
+
+    /// Whether the path made of `components`, or a folder around it, is meant. The components start at the workspace for
+    /// `Scope.workspace`, at the host's root for `Scope.host`, at either for `Scope.everywhere`.
+    package func covers(_ components: [String]) -> Bool {
+        var reached = closed([0])
+        for component in components {
+            if reached.contains(parts.count) { return true }
+            var next: Set<Int> = []
+            for index in reached where index < parts.count {
+                switch parts[index] {
+                case .anyDepth: next.insert(index)
+                case .name(let glob): if glob.matches(component) { next.insert(index + 1) }
+                }
+            }
+            reached = closed(next)
+        }
+        return reached.contains(parts.count)
+    }
+
+    /// The components of a pattern without wildcards, for whoever need not search; `nil` for others.
+    package var plainComponents: [String]? {
+        var names: [String] = []
+        for part in parts {
+            guard case .name(let glob) = part, let name = glob.plain else { return nil }
+            names.append(name)
+        }
+        return names
+    }
+
+    private func closed(_ states: Set<Int>) -> Set<Int> {
+        var states = states
+        for index in parts.indices where states.contains(index) && parts[index] == .anyDepth { states.insert(index + 1) }
+        return states
+    }
+}
