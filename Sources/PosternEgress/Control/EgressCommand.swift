@@ -1,0 +1,75 @@
+import PosternJSON
+import PosternPolicy
+
+/// What the worker tells a proxy process.
+package enum EgressCommand: Sendable {
+    /// Begin to serve a session.
+    case configure(EgressConfiguration)
+    /// Serve this listening socket, which was made inside the session's network namespace. The proxy owns the descriptor.
+    case listen(session: String, Listener, descriptor: Int32)
+    /// The report with this id is on the disk: what it announced may happen.
+    case recorded(id: Int)
+    /// The answer to an `ask`. `bytes` more are granted; `nil` refuses.
+    case answer(id: Int, bytes: Int?)
+    /// The session's policy from now on. What it no longer allows is cut.
+    case narrow(session: String, NetworkPolicy, digest: String)
+    /// Bytes of the present day that the session has used.
+    case day(session: String, used: Int)
+    /// End the session and cut its connections.
+    case stop(session: String)
+
+    /// What a listening socket serves.
+    package enum Listener: Sendable, Hashable {
+        /// HTTP proxy and SOCKS5.
+        case proxy
+    }
+}
+
+extension EgressCommand {
+    package var message: (body: JSON, descriptors: [Int32]) {
+        switch self {
+        case .configure(let configuration): (["type": "configure", "configuration": configuration.json], [])
+        case .listen(let session, .proxy, let descriptor): (["type": "listen", "session": .string(session), "listener": "proxy"], [descriptor])
+        case .recorded(let id): (["type": "recorded", "id": JSON(id)], [])
+        case .answer(let id, let bytes): (["type": "answer", "id": JSON(id), "bytes": bytes.map { JSON($0) } ?? .null], [])
+        case .narrow(let session, let policy, let digest):
+            (["type": "narrow", "session": .string(session), "policy": policy.json, "policy_digest": .string(digest)], [])
+        case .day(let session, let used): (["type": "day", "session": .string(session), "used": JSON(used)], [])
+        case .stop(let session): (["type": "stop", "session": .string(session)], [])
+        }
+    }
+
+    package init(_ json: JSON, descriptors: [Int32]) throws(PolicyValueError) {
+        var fields = try FieldReader(json)
+        let type = try fields.required("type")
+        switch type {
+        case "configure":
+            do throws(PolicyValueError) {
+                self = .configure(try EgressConfiguration(json: fields.member("configuration") ?? .null))
+            } catch {
+                throw error.below("configuration")
+            }
+        case "listen":
+            guard descriptors.count == 1 else {
+                throw PolicyValueError(path: ["descriptors"], value: "\(descriptors.count)", rule: "a listener is one descriptor")
+            }
+            guard try fields.required("listener") == "proxy" else {
+                throw PolicyValueError(path: ["listener"], value: json["listener"]?.text ?? "", rule: "must be proxy")
+            }
+            self = .listen(session: try fields.required("session"), .proxy, descriptor: descriptors[0])
+        case "recorded": self = .recorded(id: try fields.int("id", in: 0...Int.max) ?? 0)
+        case "answer": self = .answer(id: try fields.int("id", in: 0...Int.max) ?? 0, bytes: try fields.int("bytes", in: 0...Int.max))
+        case "narrow":
+            do throws(PolicyValueError) {
+                self = .narrow(
+                    session: try fields.required("session"), try NetworkPolicy(json: fields.member("policy") ?? .null),
+                    digest: try fields.string("policy_digest") ?? "")
+            } catch {
+                throw error.below("policy")
+            }
+        case "day": self = .day(session: try fields.required("session"), used: try fields.int("used", in: 0...Int.max) ?? 0)
+        case "stop": self = .stop(session: try fields.required("session"))
+        default: throw PolicyValueError(path: ["type"], value: type, rule: "is no command of the egress proxy")
+        }
+    }
+}

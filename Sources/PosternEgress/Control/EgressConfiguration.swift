@@ -1,0 +1,121 @@
+import PosternJSON
+import PosternPolicy
+
+/// All that a proxy process needs to know about one session. It travels over the control socket only.
+package struct EgressConfiguration: Sendable {
+    package var session: String
+    package var token: ProxyToken
+    package var policy: NetworkPolicy
+    /// Digest of the whole policy in force, for the records.
+    package var policyDigest = ""
+    package var secrets: [BoundSecret] = []
+    /// A corporate proxy through which everything goes; `nil` for none.
+    package var parentProxy: Authority?
+    /// `user:password` for the parent proxy (Basic).
+    package var parentCredential: SecretValue?
+    /// PEM certificates that upstream servers may chain to beside the system's.
+    package var extraRoots: String?
+    /// Bytes of the day that were used before.
+    package var dayUsed = 0
+    package var limits = Limits()
+
+    /// Bounds that hold one session's memory and time down.
+    package struct Limits: Sendable, Hashable {
+        /// Connections from the sandbox at one time.
+        package var connections = 256
+        /// Milliseconds for a handshake, a head, and a dial.
+        package var handshakeMilliseconds = 15_000
+        /// Milliseconds without a byte in either direction.
+        package var idleMilliseconds = 300_000
+        /// Milliseconds that a call waits for an approval.
+        package var approvalMilliseconds = 600_000
+
+        package init() {}
+    }
+
+    package init(session: String, token: ProxyToken, policy: NetworkPolicy) {
+        self.session = session
+        self.token = token
+        self.policy = policy
+    }
+
+    package var json: JSON {
+        var object: JSONObject = [
+            "session": .string(session), "token": .string(token.text), "policy": policy.json, "policy_digest": .string(policyDigest),
+            "day_used": JSON(dayUsed),
+            "secrets": .array(
+                secrets.map {
+                    [
+                        "binding": $0.binding.json, "value": .string(String(decoding: $0.value.bytes, as: UTF8.self)),
+                        "placeholder": .string($0.placeholder),
+                    ]
+                }),
+            "limits": [
+                "connections": JSON(limits.connections), "handshake_ms": JSON(limits.handshakeMilliseconds), "idle_ms": JSON(limits.idleMilliseconds),
+                "approval_ms": JSON(limits.approvalMilliseconds),
+            ],
+        ]
+        if let parentProxy { object["parent_proxy"] = .string(parentProxy.description) }
+        if let parentCredential { object["parent_credential"] = .string(String(decoding: parentCredential.bytes, as: UTF8.self)) }
+        if let extraRoots { object["extra_roots"] = .string(extraRoots) }
+        return .object(object)
+    }
+
+    package init(json: JSON) throws(PolicyValueError) {
+        var fields = try FieldReader(json)
+        session = try fields.required("session")
+        guard let token = ProxyToken(try fields.required("token")) else {
+            throw PolicyValueError(path: ["token"], value: "<secret>", rule: "must be 16 to 128 letters, digits, '-' or '_'")
+        }
+        self.token = token
+        do throws(PolicyValueError) {
+            policy = try NetworkPolicy(json: fields.member("policy") ?? .null)
+        } catch {
+            throw error.below("policy")
+        }
+        policyDigest = try fields.string("policy_digest") ?? ""
+        dayUsed = try fields.int("day_used", in: 0...Int.max) ?? 0
+        secrets = try fields.list("secrets") { (json: JSON) throws(PolicyValueError) in try Self.secret(json) }
+        if let text = try fields.string("parent_proxy") { parentProxy = try Authority(text) }
+        parentCredential = try fields.string("parent_credential").map { SecretValue($0) }
+        extraRoots = try fields.string("extra_roots")
+        if let json = fields.member("limits") { limits = try Limits(json: json) }
+        try checkSecrets()
+    }
+
+    private static func secret(_ json: JSON) throws(PolicyValueError) -> BoundSecret {
+        var fields = try FieldReader(json)
+        let binding = try SecretBinding(json: fields.member("binding") ?? .null)
+        let value = SecretValue(try fields.required("value"))
+        guard let secret = BoundSecret(binding: binding, value: value, placeholder: try fields.required("placeholder")) else {
+            throw PolicyValueError(
+                path: ["placeholder"], value: binding.name, rule: "the placeholder is not of the secret's shape, or the secret has no printable form")
+        }
+        return secret
+    }
+
+    /// A secret inside another one could not be masked without leaving the rest of the other.
+    private func checkSecrets() throws(PolicyValueError) {
+        for (index, one) in secrets.enumerated() {
+            for (other, two) in secrets.enumerated() where index != other {
+                if one.binding.name == two.binding.name || Bytes.contains(two.value.bytes, one.value.bytes) {
+                    throw PolicyValueError(
+                        path: ["secrets", String(index)], value: one.binding.name,
+                        rule: "has the name of \"\(two.binding.name)\" or is part of its value", remedy: "name each secret once")
+                }
+            }
+        }
+    }
+}
+
+extension EgressConfiguration.Limits {
+    init(json: JSON) throws(PolicyValueError) {
+        self.init()
+        var fields = try FieldReader(json)
+        connections = try fields.int("connections", in: 1...10_000) ?? connections
+        handshakeMilliseconds = try fields.int("handshake_ms", in: 1...600_000) ?? handshakeMilliseconds
+        idleMilliseconds = try fields.int("idle_ms", in: 1...86_400_000) ?? idleMilliseconds
+        approvalMilliseconds = try fields.int("approval_ms", in: 1...86_400_000) ?? approvalMilliseconds
+        try fields.finish()
+    }
+}

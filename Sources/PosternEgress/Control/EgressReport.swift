@@ -1,0 +1,87 @@
+import PosternJSON
+import PosternPolicy
+
+/// What a proxy process tells the worker. No secret's value is in any of it.
+package enum EgressReport: Sendable, Hashable {
+    /// The session is served. The sandbox has to trust this certificate (PEM) to be inspected.
+    case ready(session: String, certificate: String)
+    /// This is about to go out; nothing does until `recorded` answers.
+    case intent(id: Int, session: String, EgressIntent)
+    /// How what was announced under this id ended.
+    case outcome(id: Int, session: String, EgressOutcome)
+    /// This was refused; the client is told once `recorded` answers.
+    case refusal(id: Int, session: String, EgressRefusal)
+    /// A secret is about to go out in call `call`; nothing does until `recorded` answers.
+    case secretUsed(id: Int, session: String, call: Int, names: [String], destination: Authority)
+    /// Values of secrets were taken out of the answer to call `call`.
+    case masked(session: String, call: Int, counts: [String: Int])
+    /// A budget is reached; the call waits for `answer`.
+    case ask(id: Int, session: String, EgressAsk)
+    /// Something does not work; the text is for the operator.
+    case failure(session: String, reason: String)
+}
+
+/// One call that is about to leave.
+package struct EgressIntent: Sendable, Hashable {
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// A request that the proxy reads, over TLS or plain.
+        case https, http
+        /// An opaque connection.
+        case tunnel
+    }
+    package var kind: Kind
+    package var destination: Authority
+    /// The address that is dialled; `nil` where a parent proxy resolves.
+    package var address: IPAddress?
+    package var rule: String
+    /// `nil` for an opaque connection.
+    package var method: String?
+    /// Without query.
+    package var path: String?
+    package var policyDigest: String
+}
+
+/// How a call ended.
+package struct EgressOutcome: Sendable, Hashable {
+    /// The server's status; `nil` when none came.
+    package var status: Int?
+    /// Bytes to the server, heads included, and from it.
+    package var sent = 0
+    package var received = 0
+    package var milliseconds = 0
+    /// Why it ended early; `nil` when it ended well.
+    package var failure: String?
+}
+
+/// Why something did not leave.
+package struct EgressRefusal: Sendable, Hashable {
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// No rule allows it, or one denies it.
+        case policy
+        /// An address that is not dialled.
+        case address
+        /// Malformed, ambiguous, or names that do not agree.
+        case malformed
+        /// A placeholder in a place that is not its own.
+        case secret
+        case budget
+        case authentication
+    }
+    package var kind: Kind
+    /// As far as it is known.
+    package var destination: Authority?
+    package var rule: String?
+    package var reason: String
+    package var remedy: String
+    /// The secret whose placeholder it was.
+    package var secret: String?
+}
+
+/// A budget that a call would exceed.
+package struct EgressAsk: Sendable, Hashable {
+    /// `call`, `host`, `session` or `day`.
+    package var budget: String
+    package var destination: Authority
+    package var limit: Int
+    package var used: Int
+}
