@@ -21,8 +21,7 @@ package struct SecretValue: Sendable {
 /// Compares every byte whatever the outcome; only the lengths can be told apart by time.
 extension SecretValue: Equatable {
     package static func == (left: SecretValue, right: SecretValue) -> Bool {
-        guard left.bytes.count == right.bytes.count else { return false }
-        return zip(left.bytes, right.bytes).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+        equalInConstantTime(left.bytes, right.bytes)
     }
 }
 

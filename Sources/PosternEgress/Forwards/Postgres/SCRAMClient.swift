@@ -51,7 +51,7 @@ struct SCRAMClient: Sendable {
 
     var clientFirst: String { header + clientFirstBare }
 
-    /// How many rounds a server-first-message asks for, checked; so that the caller can choose where to compute.
+    /// The client-final-message: the proof that the client knows the password.
     mutating func answer(serverFirst: String) throws(SCRAMError) -> String {
         let fields = serverFirst.split(separator: ",", omittingEmptySubsequences: false)
         // `m=` at the front is a mandatory extension that nobody has defined (RFC 5802, section 5.1).
@@ -81,7 +81,7 @@ struct SCRAMClient: Sendable {
         guard serverFinal.hasPrefix("v="), let value = serverFinal.dropFirst(2).split(separator: ",").first, let claimed = Base64.decode(value) else {
             throw SCRAMError("it did not prove that it knows the password")
         }
-        guard !serverSignature.isEmpty, SecretValue(bytes: claimed) == SecretValue(bytes: serverSignature) else {
+        guard !serverSignature.isEmpty, equalInConstantTime(claimed, serverSignature) else {
             throw SCRAMError("its proof that it knows the password is wrong")
         }
         isProven = true
