@@ -131,6 +131,6 @@ struct PostgresSession: Sendable {
 
     /// 18 random bytes in base64, as libpq makes them.
     private static func nonce() -> String {
-        Base64.encode((0..<18).map { _ in UInt8.random(in: .min ... .max) })
+        SCRAMClient.base64((0..<18).map { _ in UInt8.random(in: .min ... .max) })
     }
 }

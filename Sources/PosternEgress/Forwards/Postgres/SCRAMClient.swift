@@ -60,25 +60,26 @@ struct SCRAMClient: Sendable {
         }
         let combined = fields[0].dropFirst(2)
         guard combined.hasPrefix(nonce), combined.utf8.count > nonce.utf8.count else { throw SCRAMError("its nonce does not continue ours") }
-        guard let salt = Base64.decode(fields[1].dropFirst(2)), !salt.isEmpty else { throw SCRAMError("its salt is no base64") }
+        guard let salt = Base64.decode(fields[1].dropFirst(2).utf8), !salt.isEmpty else { throw SCRAMError("its salt is no base64") }
         guard let rounds = Int(fields[2].dropFirst(2)), Self.rounds.contains(rounds) else {
             throw SCRAMError("it asks for \(fields[2].dropFirst(2).prefix(12)) rounds; \(Self.rounds) are accepted")
         }
         var bound = Array(header.utf8)
         if case .endPoint(let hash) = binding { bound += hash }
-        let withoutProof = "c=\(Base64.encode(bound)),r=\(combined)"
+        let withoutProof = "c=\(Self.base64(bound)),r=\(combined)"
         let message = Array("\(clientFirstBare),\(serverFirst),\(withoutProof)".utf8)
 
         let salted = Self.saltedPassword(password.bytes, salt: salt, rounds: rounds)
         let clientKey = Self.hmac(salted, Array("Client Key".utf8))
         let signature = Self.hmac(Array(SHA256.hash(data: clientKey)), message)
         serverSignature = Self.hmac(Self.hmac(salted, Array("Server Key".utf8)), message)
-        return "\(withoutProof),p=\(Base64.encode(zip(clientKey, signature).map { $0 ^ $1 }))"
+        return "\(withoutProof),p=\(Self.base64(zip(clientKey, signature).map { $0 ^ $1 }))"
     }
 
     /// Checks that the server knows the password. Anything else ends the login.
     mutating func check(serverFinal: String) throws(SCRAMError) {
-        guard serverFinal.hasPrefix("v="), let value = serverFinal.dropFirst(2).split(separator: ",").first, let claimed = Base64.decode(value) else {
+        guard serverFinal.hasPrefix("v="), let value = serverFinal.dropFirst(2).split(separator: ",").first, let claimed = Base64.decode(value.utf8)
+        else {
             throw SCRAMError("it did not prove that it knows the password")
         }
         guard !serverSignature.isEmpty, equalInConstantTime(claimed, serverSignature) else {
@@ -86,6 +87,8 @@ struct SCRAMClient: Sendable {
         }
         isProven = true
     }
+
+    static func base64(_ bytes: [UInt8]) -> String { String(decoding: Base64.encode(bytes), as: UTF8.self) }
 
     private static func hmac(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
         Array(HMAC<SHA256>.authenticationCode(for: message, using: SymmetricKey(data: key)))
