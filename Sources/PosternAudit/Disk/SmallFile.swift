@@ -74,7 +74,11 @@ package enum SmallFile {
         try writeAll(bytes, to: descriptor, temporary)
         guard fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
         guard rename(temporary, path) == 0 else { throw FileError("put in place", path) }
-        // The name itself must be on the disk too.
+        try flushFolder(of: path)
+    }
+
+    /// Brings the names in a file's folder to the disk.
+    static func flushFolder(of path: String) throws(FileError) {
         let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard parent >= 0 else { throw FileError("open", folder) }

@@ -9,6 +9,10 @@ package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     package var action: String
     package var path: String
     package var reason: String
+    /// The value of `errno` that stood behind it; 0 where none did.
+    package var code: Int32 = 0
+    /// The one session that must stop; `nil` where nothing more can be recorded and all work must.
+    package var session: String?
 
     package init(action: String, path: String, reason: String) {
         self.action = action
@@ -18,7 +22,9 @@ package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
 
     /// With the reason that `errno` names now.
     package init(_ action: String, _ path: String) {
-        self.init(action: action, path: path, reason: String(cString: strerror(errno)))
+        let code = errno
+        self.init(action: action, path: path, reason: String(cString: strerror(code)))
+        self.code = code
     }
 
     package var description: String { "cannot \(action) \(path): \(reason)" }
