@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 // Declared here and not taken from <linux/mount.h>, which quarrels with <sys/mount.h> in glibc 2.36.
@@ -36,6 +37,30 @@ int psb_mount_tmpfs(const char *path, const char *options) {
 }
 
 int psb_bind(const char *source, const char *target) { return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0; }
+
+int psb_mount_overlay(const char *path, const char *options) {
+    return mount("overlay", path, "overlay", MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
+static int write_own(const char *file, const char *text) {
+    int descriptor = open(file, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) return -errno;
+    int error = write(descriptor, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+    close(descriptor);
+    return error;
+}
+
+int psb_enter_user_namespace(void) {
+    char uids[32], gids[32];
+    snprintf(uids, sizeof uids, "%u %u 1", geteuid(), geteuid());
+    snprintf(gids, sizeof gids, "%u %u 1", getegid(), getegid());
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return -errno;
+    int error = write_own("/proc/self/setgroups", "deny");
+    if (error == 0) error = write_own("/proc/self/uid_map", uids);
+    if (error == 0) error = write_own("/proc/self/gid_map", gids);
+    if (error == 0 && mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) error = -errno;
+    return error;
+}
 
 int psb_clone_mount(int directory, int outer) {
     int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -115,4 +140,9 @@ int psb_map_owner(int mount, uid_t disk_uid, gid_t disk_gid, uid_t shown_uid, gi
     int error = status < 0 ? -errno : 0;
     close(namespace);
     return error;
+}
+
+int psb_attribute_is(int file, const char *name, char value) {
+    char found;
+    return fgetxattr(file, name, &found, 1) == 1 && found == value;
 }

@@ -66,6 +66,18 @@ static int become_user(const struct psb_process *process) {
     return real == process->uid && effective == process->uid && saved == process->uid ? 0 : -EPERM;
 }
 
+// Before anything else, so that all that the new process ever does is counted. A group is entered by writing to its cgroup.procs.
+static int join_groups(const struct psb_process *process) {
+    for (int i = 0; i < process->group_count; i++) {
+        if (write(process->groups[i], "0", 1) != 1) return -errno;
+    }
+    return 0;
+}
+
+static int place_overlay(const struct psb_process *process) {
+    return process->overlay_point == NULL ? 0 : psb_mount_overlay(process->overlay_point, process->overlay_options);
+}
+
 static int place_mounts(const struct psb_process *process) {
     if (process->mount_namespace >= 0 && setns(process->mount_namespace, CLONE_NEWNS) < 0) return -errno;
     if (process->mount_count == 0) return 0;
@@ -73,7 +85,7 @@ static int place_mounts(const struct psb_process *process) {
     for (int i = 0; i < process->mount_count; i++) {
         if (syscall(SYS_move_mount, process->mounts[i], "", AT_FDCWD, process->mount_points[i], MOVE_MOUNT_F_EMPTY_PATH) < 0) return -errno;
     }
-    return 0;
+    return place_overlay(process);
 }
 
 static int place_descriptors(const struct psb_process *process) {
@@ -104,6 +116,7 @@ static void reset_signals(void) {
 
 static int prepare(const struct psb_process *process, pid_t parent) {
     int error;
+    if ((error = join_groups(process)) < 0) return error;
     if (process->new_session && setsid() < 0) return -errno;
     if ((error = place_mounts(process)) < 0) return error;
     // After a change of namespace, which starts at its root.
@@ -117,6 +130,7 @@ static int prepare(const struct psb_process *process, pid_t parent) {
     if ((error = limit(RLIMIT_NPROC, process->process_limit)) < 0) return error;
     if ((error = limit(RLIMIT_AS, process->address_space_limit)) < 0) return error;
     if ((error = limit(RLIMIT_CPU, process->cpu_limit)) < 0) return error;
+    if ((error = limit(RLIMIT_DATA, process->data_limit)) < 0) return error;
     if ((error = place_descriptors(process)) < 0) return error;
     reset_signals();
     return 0;

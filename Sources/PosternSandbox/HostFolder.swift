@@ -29,4 +29,36 @@ enum HostFolder {
         guard descriptor >= 0 else { throw SandboxError(.refused, "'\(parent)' cannot be opened: \(SystemError.reason(errno))") }
         return (descriptor, String(name))
     }
+
+    /// O_PATH: names a file without opening it.
+    static let pathOnly = psb_open_path
+
+    /// Opens the file or folder `path` itself, which may not be a link, without reading it. The caller closes it.
+    static func openAny(_ path: String, _ what: String) throws(SandboxError) -> Int32 {
+        guard path.hasPrefix("/"), !path.utf8.contains(0), !path.split(separator: "/").contains("..") else {
+            throw SandboxError(.refused, "the \(what) '\(path)' must be an absolute path without '..'")
+        }
+        let descriptor = Glibc.open(path, pathOnly | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SandboxError(.refused, "the \(what) '\(path)' cannot be opened: \(SystemError.reason(errno))") }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFDIR || info.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw SandboxError(.refused, "the \(what) '\(path)' is neither a file nor a folder")
+        }
+        return descriptor
+    }
+
+    /// Opens the folder in which the open file `descriptor` has its name.
+    static func parent(ofOpen descriptor: Int32, _ what: String) throws(SandboxError) -> Int32 {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let length = buffer.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { readlink("/proc/self/fd/\(descriptor)", $0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? -1
+        }
+        let path = String(decoding: buffer.prefix(max(0, length)), as: UTF8.self)
+        guard path.hasPrefix("/"), let slash = path.lastIndex(of: "/") else { throw SandboxError(.refused, "the path of '\(what)' is unknown") }
+        let folder = String(path[..<slash])
+        let parent = Glibc.open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { throw SandboxError(.refused, "'\(folder)' cannot be opened: \(SystemError.reason(errno))") }
+        return parent
+    }
 }

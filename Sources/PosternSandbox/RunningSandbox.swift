@@ -16,6 +16,7 @@ package final class RunningSandbox: Sandbox {
         var end: String?
         var id = 0
         var user = -1
+        var started: StartedSandbox?
         var listener: Int32 = -1
         var layers = SandboxLayers()
     }
@@ -60,12 +61,14 @@ package final class RunningSandbox: Sandbox {
     /// A start takes milliseconds; one that takes this long never ends.
     private static let startTimeout = Duration.seconds(30)
 
-    private let spawner: Spawner
+    let spawner: Spawner
+    private let limits: SandboxLimits
     private let inbox = Inbox()
     private let channel: ControlChannel
 
-    init(spawner: Spawner, socket: Int32) {
+    init(spawner: Spawner, socket: Int32, limits: SandboxLimits) {
         self.spawner = spawner
+        self.limits = limits
         let inbox = inbox
         channel = ControlChannel(socket, spawner.reactor, onMessage: { inbox.received($0) }, onEnd: { inbox.ended($0) })
         channel.open()
@@ -84,6 +87,15 @@ package final class RunningSandbox: Sandbox {
     /// -1 where there is none (driver `none`). It stays the sandbox's.
     package var listener: Int32 { inbox.state.withLock { $0.listener } }
 
+    /// The number that the spawner knows it by.
+    var startedID: Int? { inbox.state.withLock { $0.started?.id } }
+
+    /// Who enforces which limit, and which are not in force.
+    package var limitReport: LimitReport { inbox.state.withLock { $0.started?.limits ?? LimitReport() } }
+
+    /// The most memory that it has used at one time, in bytes; `nil` where nobody counts.
+    package var memoryPeak: Int? { inbox.state.withLock { $0.started?.counters }?.memoryPeak }
+
     /// What is in force, as the sandbox itself has said.
     package var layers: SandboxLayers { inbox.state.withLock { $0.layers } }
 
@@ -92,10 +104,12 @@ package final class RunningSandbox: Sandbox {
     func abandon() { channel.close("not started") }
 
     /// Waits until the sandbox that the spawner has started answers.
-    func attach(id: Int, user: Int) async throws(SandboxError) {
+    func attach(_ started: StartedSandbox) async throws(SandboxError) {
+        let id = started.id
         inbox.state.withLock {
             $0.id = id
-            $0.user = user
+            $0.user = started.user
+            $0.started = started
         }
         let inbox = inbox
         let timer = Task {
@@ -122,8 +136,13 @@ package final class RunningSandbox: Sandbox {
         defer { for descriptor in message.descriptors { close(descriptor) } }
         let outcome = try Self.outcome(of: message)
         if message.body["cancelled"]?.bool == true { throw SandboxError(.cancelled, "the call was cancelled and its processes were killed") }
+        let isError = outcome["is_error"]?.bool ?? true
+        var content = outcome["content"]?.array ?? []
+        if let counters = inbox.state.withLock({ $0.started?.counters }) {
+            content = noticed(content, isError: isError, limits: limits, counters: counters)
+        }
         return ToolOutcome(
-            content: outcome["content"]?.array ?? [], isError: outcome["is_error"]?.bool ?? true, inputBytes: invocation.input.encoded.count,
+            content: content, isError: isError, inputBytes: invocation.input.encoded.count,
             outputBytes: outcome["bytes"]?.int ?? 0, outputLines: outcome["lines"]?.int ?? 0, offloadedTo: outcome["offloaded_to"]?.string,
             exitCode: message.body["exit_code"]?.int.flatMap { Int32(exactly: $0) }, duration: .microseconds(message.body["microseconds"]?.int ?? 0),
             timedOut: message.body["timed_out"]?.bool ?? false)

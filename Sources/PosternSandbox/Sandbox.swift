@@ -24,6 +24,18 @@ package protocol Sandbox: Sendable {
 
     /// Returns when the sandbox has ended, by `stop` or by itself, with the reason.
     func ended() async -> String
+
+    /// Stops every process inside where it stands, and returns when all stand still.
+    func freeze() async throws(SandboxError)
+
+    /// Lets them run again.
+    func thaw() async throws(SandboxError)
+}
+
+extension Sandbox {
+    // For kinds of sandboxes that cannot: who asks is told so and can stop them instead.
+    package func freeze() async throws(SandboxError) { throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped") }
+    package func thaw() async throws(SandboxError) { throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped") }
 }
 
 /// The end of a program.
@@ -53,8 +65,15 @@ package struct SandboxSpec: Sendable {
     /// For logs.
     package var sessionID: String
     package var workspace: WorkspaceSource
-    /// `/workspace` is read-only.
-    package var isWorkspaceReadOnly = false
+    package var workspaceMode = WorkspaceMode.readWrite
+    /// Host folder that keeps the changes of a copy-on-write workspace, outside the workspace, made if missing. One session each.
+    package var changes: String?
+    /// Files and folders of the host that are shown inside.
+    package var binds: [SandboxBind] = []
+    /// Patterns (`PathGlob`) of what in the workspace the session may not see, and may not change; looked for when the sandbox starts.
+    /// Hidden wins. Links are not followed: what a link leads to is hidden by its own name.
+    package var hidden: [String] = []
+    package var protected: [String] = []
     /// Host folder of this session's offloaded outputs, outside the workspace, made if missing. One session each.
     package var toolOutputs: String
     /// Variables of every process inside. Names beginning with ANTHROPIC_ or POSTERN_ are refused.
@@ -62,6 +81,12 @@ package struct SandboxSpec: Sendable {
     package var limits: SandboxLimits
     /// Characters from which on an output is offloaded; 1 to 400,000.
     package var offloadThreshold: Int
+
+    /// `/workspace` is read-only.
+    package var isWorkspaceReadOnly: Bool {
+        get { workspaceMode == .readOnly }
+        set { workspaceMode = newValue ? .readOnly : .readWrite }
+    }
 
     package init(
         sessionID: String, workspace: WorkspaceSource, toolOutputs: String, environment: [(name: String, value: String)] = [],

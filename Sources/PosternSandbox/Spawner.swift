@@ -30,25 +30,11 @@ package final class Spawner: Sendable {
         package var bubblewrap: String?
     }
 
-    /// How a sandbox ended.
-    struct Exit: Sendable {
-        var status: Int
-        /// What it said before.
-        var errors: String
-    }
-
-    private struct State {
-        var nextID = 1
-        var replies: [Int: OneValue<Result<ControlMessage, SandboxError>>] = [:]
-        var exits: [Int: OneValue<Exit>] = [:]
-        var end: String?
-    }
-
     /// Of the spawner process.
     package let processID: Int32
     package let greeting: Greeting
     let reactor: ControlReactor
-    private let connection: Connection
+    let connection: SpawnerConnection
 
     /// Starts the spawner and waits until it answers.
     package static func launch(_ configuration: Configuration = Configuration()) async throws(SandboxError) -> Spawner {
@@ -59,7 +45,7 @@ package final class Spawner: Sendable {
         let reactor = try ControlReactor()
         var pair: [Int32] = [-1, -1]
         guard psb_socket_pair(&pair) == 0 else { throw SandboxError(.unavailable, "no descriptors are left for the spawner") }
-        let connection = Connection()
+        let connection = SpawnerConnection()
         let channel = ControlChannel(
             pair[0], reactor, onMessage: { connection.received($0) }, onEnd: { connection.ended("the spawner has ended: \($0)") })
         connection.channel.set(channel)
@@ -88,7 +74,7 @@ package final class Spawner: Sendable {
         }
     }
 
-    private init(_ processID: Int32, _ greeting: Greeting, _ reactor: ControlReactor, _ connection: Connection) {
+    private init(_ processID: Int32, _ greeting: Greeting, _ reactor: ControlReactor, _ connection: SpawnerConnection) {
         self.processID = processID
         self.greeting = greeting
         self.reactor = reactor
@@ -109,19 +95,11 @@ package final class Spawner: Sendable {
         reactor.stop()
     }
 
-    /// Removes the workspace or outputs folder `path`, whoever owns what is in it. A missing one is no error.
-    package func removeFolder(_ path: String) async throws(SandboxError) {
-        let (parent, name) = try HostFolder.openParent(of: path, "folder")
-        let reply = try await connection.request(["type": "remove", "name": .string(name)], descriptors: [parent])
-        if let error = reply.body["error"]?.string { throw SandboxError(.refused, "'\(path)' cannot be removed: \(error)") }
-    }
-
-    /// Starts a sandbox; the descriptors are control socket, workspace (or its parent), outputs' parent, and are taken over.
-    func start(_ request: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> (id: Int, user: Int) {
+    /// Starts a sandbox; the descriptors, which the spawner's `StartOrder` names in order, are taken over.
+    func start(_ request: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> StartedSandbox {
         var request = request
         request["type"] = "start"
-        let reply = try await connection.request(request, descriptors: descriptors)
-        return (reply.body["id"]?.int ?? 0, reply.body["uid"]?.int ?? -1)
+        return StartedSandbox(try await connection.request(request, descriptors: descriptors))
     }
 
     /// Kills a sandbox and waits for its end.
@@ -130,8 +108,14 @@ package final class Spawner: Sendable {
         _ = await exit(of: id)
     }
 
+    /// Stops every process of a sandbox, or lets them run again, and waits until it is so.
+    func setFrozen(_ id: Int, _ isFrozen: Bool) async throws(SandboxError) {
+        let reply = try await connection.request(["type": isFrozen ? "freeze" : "thaw", "sandbox": JSON(id)], descriptors: [])
+        if let error = reply.body["error"]?.string { throw SandboxError(.lost, error) }
+    }
+
     /// Waits for the end of a sandbox.
-    func exit(of id: Int) async -> Exit { await connection.exit(of: id).get() }
+    func exit(of id: Int) async -> SpawnerConnection.Exit { await connection.exit(of: id).get() }
 
     private static func spawn(_ arguments: [String], control: Int32) -> Int32 {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -157,70 +141,6 @@ package final class Spawner: Sendable {
                     return psb_spawn(&process)
                 }
             }
-        }
-    }
-
-    /// What the reactor's thread talks to; holds no reference back to the spawner.
-    private final class Connection: Sendable {
-        let channel = OneValue<ControlChannel>()
-        let greeting = OneValue<Result<JSON, SandboxError>>()
-        private let state = Mutex(State())
-
-        func request(_ body: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> ControlMessage {
-            let reply = OneValue<Result<ControlMessage, SandboxError>>()
-            var body = body
-            let id = state.withLock { state -> Int in
-                defer { state.nextID += 1 }
-                state.replies[state.nextID] = reply
-                state.exits[state.nextID] = body["type"] == "start" ? OneValue() : nil
-                if let end = state.end { reply.set(.failure(SandboxError(.lost, end))) }
-                return state.nextID
-            }
-            body["id"] = JSON(id)
-            channel.current?.send(.object(body), descriptors: descriptors)
-            return try await reply.get().get()
-        }
-
-        /// The end of sandbox `id`; of one that is not known any more, at once.
-        func exit(of id: Int) -> OneValue<Exit> {
-            state.withLock { state in
-                if let exit = state.exits[id] { return exit }
-                let gone = OneValue<Exit>()
-                gone.set(Exit(status: -1, errors: ""))
-                return gone
-            }
-        }
-
-        func received(_ message: ControlMessage) {
-            for descriptor in message.descriptors { Glibc.close(descriptor) }
-            let body = message.body
-            let id = body["id"]?.int ?? 0
-            switch body["type"]?.string {
-            case "hello", "broken": greeting.set(.success(body))
-            case "started", "removed": state.withLock { $0.replies.removeValue(forKey: id) }?.set(.success(message))
-            case "failed":
-                let (reply, exit) = state.withLock { ($0.replies.removeValue(forKey: id), $0.exits.removeValue(forKey: id)) }
-                reply?.set(.failure(SandboxError(.startFailed, body["reason"]?.string ?? "unknown")))
-                exit?.set(Exit(status: -1, errors: ""))
-            case "exited":
-                let exit = Exit(status: body["status"]?.int ?? -1, errors: body["errors"]?.string ?? "")
-                state.withLock { $0.exits.removeValue(forKey: id) }?.set(exit)
-            default: break
-            }
-        }
-
-        func ended(_ reason: String) {
-            let (replies, exits) = state.withLock { state in
-                state.end = reason
-                defer {
-                    state.replies = [:]
-                    state.exits = [:]
-                }
-                return (Array(state.replies.values), Array(state.exits.values))
-            }
-            greeting.set(.failure(SandboxError(.unavailable, reason)))
-            for reply in replies { reply.set(.failure(SandboxError(.lost, reason))) }
-            for exit in exits { exit.set(Exit(status: -1, errors: reason)) }
         }
     }
 }

@@ -86,6 +86,11 @@ struct psb_process {
     uint64_t process_limit;
     uint64_t address_space_limit;
     uint64_t cpu_limit;
+    /// RLIMIT_DATA of the new process; 0 leaves it.
+    uint64_t data_limit;
+    /// Control groups that it is in from its first instruction on: descriptors of their cgroup.procs, open for writing.
+    const int *groups;
+    int group_count;
     /// Become this user, with the group of the same number given here and no other groups; 0 stays who it is.
     uid_t uid;
     gid_t gid;
@@ -95,6 +100,9 @@ struct psb_process {
     const int *mounts;
     const char *const *mount_points;
     int mount_count;
+    /// Where an overlay (psb_mount_overlay) is mounted after these, or NULL; only together with `mounts`.
+    const char *overlay_point;
+    const char *overlay_options;
     /// Mount namespace to enter (a descriptor), or -1; not together with `mounts`.
     int mount_namespace;
 };
@@ -108,9 +116,25 @@ int psb_pidfd_open(pid_t pid);
 /// Sends a signal through a pidfd.
 int psb_pidfd_kill(int descriptor, int signal);
 
+/// 1 when the extended attribute `name` of an open file is the one byte `value`.
+int psb_attribute_is(int file, const char *name, char value);
+
+// ---- quota.c: what a user may keep on a file system
+
+/// Bounds what `uid` owns on the file system of `directory` to `bytes` and `inodes` (0: no bound). For root. -ESRCH where the file system
+/// keeps no quota of users, -ENOSYS where the kernel is older than 5.14.
+int psb_set_user_quota(int directory, uid_t uid, uint64_t bytes, uint64_t inodes);
+
+// ---- users.c: whose processes there are
+
+/// Whether a user has processes, by the kernel's own count, in whatever namespace. With `kill_all` they are killed first and waited for,
+/// a second at most. 0: none is left. 1: there are some. For a single-threaded root; runs in a child of its own, which is waited for,
+/// unless `child` is given: then its pid is put there and its exit status is the answer.
+int psb_sweep_user(uid_t uid, int kill_all, pid_t *child);
+
 // ---- messages.c: bytes and descriptors over a unix socket
 
-enum { PSB_MAXIMUM_DESCRIPTORS = 8 };
+enum { PSB_MAXIMUM_DESCRIPTORS = 32 };
 
 /// Sends some of `bytes`, with `descriptors` attached to the first of them. Never blocks (-EAGAIN), never raises SIGPIPE.
 ssize_t psb_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count);
@@ -155,6 +179,12 @@ int psb_mount_tmpfs(const char *path, const char *options);
 
 /// Binds one file or folder on another, by path; for the spawner's own files.
 int psb_bind(const char *source, const char *target);
+
+/// Mounts an overlay (nosuid, nodev) with these options of overlayfs on `path`.
+int psb_mount_overlay(const char *path, const char *options);
+
+/// Enters a user and a mount namespace in which this process is the user that it was: what lets an ordinary user mount at all.
+int psb_enter_user_namespace(void);
 
 /// A detached copy of the mount at `directory` (not recursive). The kernel copies mounts of one's own namespace only, and `directory`
 /// was opened by a process of namespace `outer` (psb_private_mounts), which is entered for that one call.

@@ -25,21 +25,32 @@ enum Program {
 enum Descendants {
     /// Kills all that descend from `root`, which is this process if nothing else is said, but not `root`.
     static func kill(below root: pid_t = getpid()) {
+        for pid in list(below: root) { _ = Glibc.kill(pid, SIGKILL) }
+    }
+
+    /// All that descend from `root`, but not `root`.
+    static func list(below root: pid_t) -> [pid_t] {
         var found: [pid_t] = []
         var next = children(of: root)
         while !next.isEmpty {
             found.append(contentsOf: next)
             next = next.flatMap(children)
         }
-        for pid in found { _ = Glibc.kill(pid, SIGKILL) }
+        return found
     }
 
+    /// The children of every thread of `pid`.
     static func children(of pid: pid_t) -> [pid_t] {
-        let list = Posix.open(AT_FDCWD, Array("/proc/\(pid)/task/\(pid)/children".utf8), O_RDONLY)
-        guard list >= 0 else { return [] }
-        defer { close(list) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 16)
-        let count = bytes.withUnsafeMutableBytes { Posix.read(list, into: $0) } ?? 0
-        return String(decoding: bytes[..<count], as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
+        let threads = Posix.open(AT_FDCWD, Array("/proc/\(pid)/task".utf8), O_RDONLY | O_DIRECTORY)
+        guard threads >= 0 else { return [] }
+        defer { close(threads) }
+        return (Posix.names(of: threads) ?? []).flatMap { thread -> [pid_t] in
+            let list = Posix.open(threads, thread + Array("/children".utf8), O_RDONLY)
+            guard list >= 0 else { return [] }
+            defer { close(list) }
+            var bytes = [UInt8](repeating: 0, count: 1 << 16)
+            let count = bytes.withUnsafeMutableBytes { Posix.read(list, into: $0) } ?? 0
+            return String(decoding: bytes[..<count], as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
+        }
     }
 }

@@ -6,8 +6,8 @@ import PosternSandboxWire
 struct BubblewrapPlan {
     let bubblewrap: String
     let run: RunFolder
-    var workspace: String
-    var outputs: String
+    let view: SessionView
+    var masks: [WorkspaceMasks.Found]
     var isReadOnly: Bool
     var limits: SandboxLimits
     /// All, but in tests of single layers.
@@ -59,17 +59,28 @@ struct BubblewrapPlan {
 
     private var temporary: [String] {
         [
-            "--dev", "/dev", "--perms", "1777", "--size", "\(max(65_536, limits.temporaryBytes / 4))", "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-            "--perms", "1777", "--size", "\(limits.temporaryBytes)", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "../tmp", "/var/tmp",
-            "--size", "\(limits.temporaryBytes)", "--tmpfs", SandboxPaths.home,
+            "--dev", "/dev", "--perms", "1777", "--size", "\(max(65_536, limits.temporaryFolderBytes / 4))", "--tmpfs", "/dev/shm", "--remount-ro",
+            "/dev",
+            "--perms", "1777", "--size", "\(limits.temporaryFolderBytes)", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "../tmp", "/var/tmp",
+            "--size", "\(limits.temporaryFolderBytes)", "--tmpfs", SandboxPaths.home,
         ]
     }
 
     private var session: [String] {
         [
-            "--ro-bind", run.program, SandboxPaths.initProgram, isReadOnly ? "--ro-bind" : "--bind", workspace, SandboxPaths.workspace,
-            "--bind", outputs, SandboxPaths.toolOutputs, "--chdir", SandboxPaths.workspace,
-        ]
+            "--ro-bind", run.program, SandboxPaths.initProgram, isReadOnly ? "--ro-bind" : "--bind", view.workspace, SandboxPaths.workspace,
+        ] + masks.flatMap(mask) + ["--bind", view.outputs, SandboxPaths.toolOutputs]
+            + view.binds.flatMap { [$0.bind.isWritable ? "--bind" : "--ro-bind", $0.source, $0.bind.path] } + ["--chdir", SandboxPaths.workspace]
+    }
+
+    private func mask(_ found: WorkspaceMasks.Found) -> [String] {
+        let (source, place) = ("\(view.workspace)/\(found.path)", "\(SandboxPaths.workspace)/\(found.path)")
+        switch found.kind {
+        case .hiddenFolder: return ["--ro-bind", run.closedFolder, place]
+        case .hiddenFile: return ["--ro-bind", run.closedFile, place]
+        case .protected: return ["--ro-bind", source, place]
+        case .pin: return [isReadOnly ? "--ro-bind" : "--bind", source, place]
+        }
     }
 }
 

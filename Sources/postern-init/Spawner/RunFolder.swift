@@ -12,13 +12,19 @@ struct RunFolder {
     let program: String
     /// This program where it really is, in the worker's mount namespace.
     let executable: String
-    /// Where a root spawner puts a session's folders; `nil` for an ordinary user, whose folders bubblewrap reaches itself.
-    let mountPoints: (workspace: String, outputs: String)?
+    /// Where a root spawner puts a session's folders; `nil` for an ordinary user, whose folders bubblewrap reaches itself. A copy-on-write
+    /// workspace is made of the two last ones.
+    let mountPoints: (workspace: String, outputs: String, lower: String, changes: String)?
 
     /// The mount namespace that the worker's descriptors belong to; -1 for an ordinary user.
     let outerMounts: Int32
 
     var etc: String { "\(path)/etc" }
+    /// Where an ordinary user's copy-on-write workspace is put together, in a mount namespace per sandbox.
+    var merged: String { "\(path)/merged" }
+    /// What lies over hidden files and folders: nothing, and nobody may open it.
+    var closedFile: String { "\(path)/closed-file" }
+    var closedFolder: String { "\(path)/closed-folder" }
 
     private static let rootPath = "/run/postern"
 
@@ -31,8 +37,8 @@ struct RunFolder {
             try Self.check("private mount namespace", outerMounts)
             if mkdir(path, 0o755) < 0, errno != EEXIST { throw SystemFailure("mkdir \(path)") }
             try Self.check("tmpfs on \(path)", psb_mount_tmpfs(path, "size=16m,mode=755"))
-            mountPoints = ("\(path)/workspace", "\(path)/outputs")
-            for folder in ["\(path)/workspace", "\(path)/outputs"] { guard mkdir(folder, 0o755) == 0 else { throw SystemFailure("mkdir \(folder)") } }
+            mountPoints = ("\(path)/workspace", "\(path)/outputs", "\(path)/lower", "\(path)/changes")
+            for name in ["workspace", "outputs", "lower", "changes"] { try Self.makeFolder("\(path)/\(name)") }
             // The program may lie where a session's user cannot walk.
             program = "\(path)/init"
             close(open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0o444))
@@ -47,7 +53,15 @@ struct RunFolder {
             mountPoints = nil
             outerMounts = -1
         }
+        try Self.makeFolder(merged)
+        try Self.makeFolder(closedFolder)
+        chmod(closedFolder, 0)
+        close(open(closedFile, O_WRONLY | O_CREAT | O_CLOEXEC, 0))
         try EtcFolder.make(at: etc)
+    }
+
+    private static func makeFolder(_ path: String) throws(SystemFailure) {
+        guard mkdir(path, 0o755) == 0 else { throw SystemFailure("mkdir \(path)") }
     }
 
     private static func check(_ name: String, _ result: Int32) throws(SystemFailure) {

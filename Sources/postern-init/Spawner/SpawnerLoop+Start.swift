@@ -4,156 +4,197 @@ import PosternJSON
 import PosternSandboxWire
 
 extension SpawnerLoop {
-    /// Starts a sandbox. Answers the user that it runs as, outside.
-    func start(_ id: Int, _ message: ControlMessage) throws(SpawnerFailure) -> uid_t {
-        let body = message.body
-        guard message.descriptors.count == 3, let outputsName = body["outputs"]?.string else {
-            throw SpawnerFailure(text: "start takes a control socket, a workspace and a tool outputs folder")
-        }
-        guard !sandboxes.contains(where: { $0.id == id }) else { throw SpawnerFailure(text: "sandbox \(id) exists") }
-        let (socket, workspaceDescriptor, outputsParent) = (message.descriptors[0], message.descriptors[1], message.descriptors[2])
+    /// What a session is to work with, all of it opened by descriptor.
+    private struct Folders {
+        var workspace: SessionFolders.Folder
+        var outputs: SessionFolders.Folder
+        var changes: SessionFolders.Folder?
+    }
 
-        var user = try sessionUser(outputsName, in: outputsParent, workspaceName: body["workspace"]?.string, workspaceDescriptor)
-        guard let outputs = try SessionFolders.open(outputsName, in: outputsParent, make: true, owner: isRoot ? user : nil, "tool outputs folder")
-        else {
-            throw SpawnerFailure(text: "the tool outputs folder is gone")
+    /// Starts a sandbox and tells the worker of it.
+    func start(_ message: ControlMessage) throws(SpawnerFailure) {
+        let order = try StartOrder(message)
+        guard !sandboxes.contains(where: { $0.id == order.id }) else { throw SpawnerFailure(text: "sandbox \(order.id) exists") }
+        let user = try takeUser(order)
+        do throws(SpawnerFailure) {
+            try start(order, heldUser: user)
+        } catch {
+            // Nothing has run as this user yet.
+            users?.giveBack(user, isSwept: true)
+            throw error
         }
-        defer { close(outputs.descriptor) }
-        let workspace: SessionFolders.Folder
-        if let name = body["workspace"]?.string {
-            guard let made = try SessionFolders.open(name, in: workspaceDescriptor, make: true, owner: isRoot ? user : nil, "workspace") else {
-                throw SpawnerFailure(text: "the workspace is gone")
-            }
-            workspace = made
-        } else {
-            workspace = try SessionFolders.existing(workspaceDescriptor, "workspace")
-        }
-        defer { if workspace.descriptor != workspaceDescriptor { close(workspace.descriptor) } }
+    }
 
-        let limits = SandboxLimits(json: body["limits"])
-        var launch: ProcessStart
-        if body["driver"]?.string == "none" {
-            launch = unconfined(socket, workspace, outputs)
-            if isRoot, workspace.user != user {
-                user = try servedAsOwner(workspace, because: "the driver 'none' has no mounts of its own")
-            }
-        } else {
-            launch = try confined(socket, workspace, outputs, &user, isReadOnly: body["read_only"]?.bool ?? false, limits)
+    private func start(_ order: StartOrder, heldUser: uid_t) throws(SpawnerFailure) {
+        let folders = try open(order, owner: isRoot ? heldUser : nil)
+        defer {
+            close(folders.outputs.descriptor)
+            if folders.workspace.descriptor != order.workspace { close(folders.workspace.descriptor) }
+            if let changes = folders.changes { close(changes.descriptor) }
         }
+        let disk = order.workspaceName == nil ? nil : DiskLimit.set(folders.workspace, user: isRoot ? heldUser : nil, order.limits)
+        var (launch, user) = order.isConfined ? try confined(order, folders, heldUser) : try unconfined(order, folders, heldUser)
         defer { for mount in launch.mounts { close(mount.tree) } }
         if isRoot {
             guard user != 0 else { throw SpawnerFailure(text: "no sandbox is ever started as user 0") }
             launch.user = user
             launch.group = user
         }
+        let group = SessionGroup(
+            groups, id: order.id, limits: order.limits, device: DiskDevice.of(folders.workspace.descriptor),
+            disk: disk ?? DiskLimit.soft(order.limits))
+        if !group.boundsMemory { launch.dataBytes = order.limits.memoryBytes }
+        launch.groups = group.openForJoining()
+        defer { for descriptor in launch.groups { close(descriptor) } }
         let errors = psb_memory_file("errors")
-        guard errors >= 0 else { throw SpawnerFailure(text: SystemError.reason(-errors)) }
-        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        let null = Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
+        guard errors >= 0 else {
+            group.remove()
+            throw SpawnerFailure(text: SystemError.reason(-errors))
+        }
         launch.descriptors = [null, null, errors] + launch.descriptors
         do throws(SystemFailure) {
             let pid = try launch.start()
-            sandboxes.append(Running(id: id, pid: pid, user: user, errors: errors, isConfined: body["driver"]?.string != "none"))
+            sandboxes.append(
+                Running(
+                    id: order.id, pid: pid, user: user, heldUser: heldUser, errors: errors, isConfined: order.isConfined, group: group,
+                    changes: folders.changes.flatMap { Posix.status($0.descriptor) }.map { ($0.st_dev, $0.st_ino) }))
         } catch {
             close(errors)
+            group.remove()
             throw SpawnerFailure(text: error.text)
         }
-        return user
+        let counters = group.openCounters()
+        control.send(
+            [
+                "type": "started", "id": JSON(order.id), "uid": JSON(Int(user)), "limits": group.report.json,
+                "counters": .array(counters.names.map(JSON.string)),
+            ], descriptors: counters.descriptors)
+    }
+
+    private func open(_ order: StartOrder, owner: uid_t?) throws(SpawnerFailure) -> Folders {
+        func required(_ folder: SessionFolders.Folder?, _ what: String) throws(SpawnerFailure) -> SessionFolders.Folder {
+            guard let folder else { throw SpawnerFailure(text: "the \(what) is gone") }
+            return folder
+        }
+        let outputs = try required(
+            SessionFolders.open(order.outputsName, in: order.outputsParent, make: true, owner: owner, "tool outputs folder"), "tool outputs folder")
+        do throws(SpawnerFailure) {
+            let workspace =
+                if let name = order.workspaceName {
+                    try required(SessionFolders.open(name, in: order.workspace, make: true, owner: owner, "workspace"), "workspace")
+                } else { try SessionFolders.existing(order.workspace, "workspace") }
+            guard let (parent, name) = order.changes else { return Folders(workspace: workspace, outputs: outputs) }
+            do throws(SpawnerFailure) {
+                let changes = try required(
+                    SessionFolders.open(name, in: parent, make: true, owner: owner, "folder for changes"), "folder for changes")
+                try ChangesFolder.prepare(changes.descriptor, like: workspace.descriptor, owner: owner)
+                return Folders(workspace: workspace, outputs: outputs, changes: changes)
+            } catch {
+                if workspace.descriptor != order.workspace { close(workspace.descriptor) }
+                throw error
+            }
+        } catch {
+            close(outputs.descriptor)
+            throw error
+        }
     }
 
     private func confined(
-        _ socket: Int32, _ workspace: SessionFolders.Folder, _ outputs: SessionFolders.Folder, _ user: inout uid_t, isReadOnly: Bool,
-        _ limits: SandboxLimits
-    ) throws(SpawnerFailure) -> ProcessStart {
+        _ order: StartOrder, _ folders: Folders, _ held: uid_t
+    ) throws(SpawnerFailure) -> (ProcessStart, uid_t) {
         guard let bubblewrap = options.bubblewrap else {
             throw SpawnerFailure(text: "bubblewrap is not installed: install the package 'bubblewrap' (0.8 or later)")
         }
-        var plan = BubblewrapPlan(bubblewrap: bubblewrap, run: run, workspace: "", outputs: "", isReadOnly: isReadOnly, limits: limits)
-        plan.layers = options.layers
         // Without mounts and namespaces there is nothing for bubblewrap to do.
         guard !options.layers.isDisjoint(with: [.mounts, .namespaces, .network]) else {
-            return unconfined(
-                socket, workspace, outputs, arguments: ["postern-init", "sandbox", UnsafeLayers.option, SandboxLayer.text(options.layers)])
+            let arguments = ["postern-init", "sandbox", UnsafeLayers.option, SandboxLayer.text(options.layers)]
+            return (withoutMounts(order, folders, arguments), held)
         }
-        var mounts: [(tree: Int32, point: String)] = []
-        if let points = run.mountPoints {
-            do throws(SpawnerFailure) {
-                mounts.append((try SessionFolders.mount(workspace, as: user, outer: run.outerMounts), points.workspace))
-            } catch {
-                user = try servedAsOwner(workspace, because: "its file system cannot map owners (\(error.text))")
-                mounts.append((try SessionFolders.mount(workspace, as: user, outer: run.outerMounts), points.workspace))
-            }
-            do throws(SpawnerFailure) {
-                mounts.append((try SessionFolders.mount(outputs, as: user, outer: run.outerMounts), points.outputs))
-            } catch {
-                for mount in mounts { close(mount.tree) }
-                throw SpawnerFailure(text: "the tool outputs folder belongs to user \(outputs.user) and cannot be mapped to \(user): \(error.text)")
-            }
-            plan.workspace = points.workspace
-            plan.outputs = points.outputs
-        } else {
-            plan.workspace = try path(of: workspace.descriptor)
-            plan.outputs = try path(of: outputs.descriptor)
+        let (view, user) = try view(order, folders, held)
+        var masks: [WorkspaceMasks.Found]
+        do throws(SpawnerFailure) {
+            masks = try order.masks.find(in: folders.workspace.descriptor)
+            if let changes = folders.changes { masks = try merged(masks, order, changes) }
+        } catch {
+            view.closeMounts()
+            throw error
         }
-        return ProcessStart(
+        var plan = BubblewrapPlan(
+            bubblewrap: bubblewrap, run: run, view: view, masks: masks, isReadOnly: order.mode == .readOnly, limits: order.limits)
+        plan.layers = options.layers
+        var launch = ProcessStart(
             path: bubblewrap, arguments: plan.arguments,
-            descriptors: options.layers.contains(.mounts) ? [socket] : [socket, workspace.descriptor, outputs.descriptor], newSession: false,
-            dieWithParent: true, mounts: mounts)
-    }
-
-    private func unconfined(
-        _ socket: Int32, _ workspace: SessionFolders.Folder, _ outputs: SessionFolders.Folder,
-        arguments: [String] = ["postern-init", "unconfined"]
-    ) -> ProcessStart {
-        ProcessStart(
-            path: run.executable, arguments: arguments, directory: workspace.descriptor,
-            descriptors: [socket, workspace.descriptor, outputs.descriptor], dieWithParent: true, mountNamespace: run.outerMounts)
-    }
-
-    /// Where an ordinary user's folder is now; the descriptor was opened by the worker, which is the same user.
-    private func path(of descriptor: Int32) throws(SpawnerFailure) -> String {
-        guard let path = Posix.link(AT_FDCWD, Array("/proc/self/fd/\(descriptor)".utf8)), path.first == 0x2F,
-            let text = String(validating: path, as: UTF8.self)
-        else { throw SpawnerFailure(text: "the path of a session's folder is unknown or not UTF-8") }
-        return text
-    }
-
-    // MARK: Users
-
-    private func servedAsOwner(_ workspace: SessionFolders.Folder, because reason: String) throws(SpawnerFailure) -> uid_t {
-        guard workspace.user != 0 else {
-            throw SpawnerFailure(
-                text: "the workspace belongs to root and \(reason), so it could only be served as root, which is refused: "
-                    + "give the folder to an ordinary user (chown), or let the worker make the workspace")
+            descriptors: options.layers.contains(.mounts)
+                ? [order.control] : [order.control, folders.workspace.descriptor, folders.outputs.descriptor], newSession: false, dieWithParent: true,
+            mounts: view.mounts)
+        if isRoot {
+            launch.overlay = view.overlay
+        } else if let overlay = view.overlay {
+            // An ordinary user mounts in a user namespace, which takes a program of its own: see OverlayRole.
+            launch.path = run.executable
+            launch.arguments = ["postern-init", "overlay", overlay.point, overlay.options] + plan.arguments
         }
-        return workspace.user
+        return (launch, user)
     }
 
-    /// The user of a session: the one that owns its folders from before, else one that nobody has. An ordinary user's spawner knows
-    /// only that user.
-    private func sessionUser(_ outputs: String, in parent: Int32, workspaceName: String?, _ workspaceParent: Int32) throws(SpawnerFailure) -> uid_t {
-        guard isRoot else { return geteuid() }
-        if let folder = try SessionFolders.open(outputs, in: parent, make: false, owner: nil, "tool outputs folder") {
-            close(folder.descriptor)
-            if options.users.contains(folder.user) {
-                guard !isTaken(folder.user) else {
-                    throw SpawnerFailure(text: "user \(folder.user), to whom this session's tool outputs belong, is in use by another sandbox")
-                }
-                return folder.user
+    /// The folders as mounts, and whom they have to be served as.
+    private func view(_ order: StartOrder, _ folders: Folders, _ held: uid_t) throws(SpawnerFailure) -> (SessionView, uid_t) {
+        var view = SessionView(run: run, user: held)
+        do throws(SpawnerFailure) {
+            try view.placeWorkspace(folders.workspace, changes: folders.changes)
+        } catch {
+            view.closeMounts()
+            view = SessionView(run: run, user: try servedAsOwner(folders.workspace, because: "its file system cannot map owners (\(error.text))"))
+            try view.placeWorkspace(folders.workspace, changes: folders.changes)
+        }
+        do throws(SpawnerFailure) {
+            try view.placeOutputs(folders.outputs)
+            for bind in order.binds { try view.place(bind) }
+        } catch {
+            view.closeMounts()
+            throw error
+        }
+        return (view, view.user)
+    }
+
+    /// A copy-on-write workspace has files in two places.
+    private func merged(_ masks: [WorkspaceMasks.Found], _ order: StartOrder, _ changes: SessionFolders.Folder) throws(SpawnerFailure)
+        -> [WorkspaceMasks.Found]
+    {
+        let upper = Posix.open(changes.descriptor, Array(ChangesFolder.upper.utf8), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        guard upper >= 0 else { return masks }
+        defer { close(upper) }
+        var all: [String: WorkspaceMasks.Found] = [:]
+        var gone: Set<String> = []
+        for found in try order.masks.find(in: upper) {
+            // A whiteout: what was below is not there any more, and cannot be mounted on.
+            if let info = Posix.status(upper, Array(found.path.utf8), follow: false), Posix.isKind(info, S_IFCHR) {
+                gone.insert(found.path)
+            } else {
+                all[found.path] = found
             }
         }
-        var taken = SessionFolders.owners(in: parent)
-        if workspaceName != nil { taken.formUnion(SessionFolders.owners(in: workspaceParent)) }
-        for _ in options.users {
-            let candidate = nextUser
-            nextUser = nextUser == options.users.upperBound ? options.users.lowerBound : nextUser + 1
-            if !isTaken(candidate), !taken.contains(candidate) { return candidate }
+        for found in masks where !gone.contains(where: { found.path == $0 || found.path.hasPrefix($0 + "/") }) {
+            if let other = all[found.path], other.kind != .pin { continue }
+            all[found.path] = found
         }
-        throw SpawnerFailure(
-            text:
-                "every user from \(options.users.lowerBound) to \(options.users.upperBound) is taken by a session; remove old workspaces or widen the range"
-        )
+        return all.values.sorted { ($0.depth, $0.path) < ($1.depth, $1.path) }
     }
 
-    private func isTaken(_ user: uid_t) -> Bool { quarantined.contains(user) || sandboxes.contains { $0.user == user } }
+    private func unconfined(_ order: StartOrder, _ folders: Folders, _ held: uid_t) throws(SpawnerFailure) -> (ProcessStart, uid_t) {
+        var user = held
+        if isRoot, folders.workspace.user != user {
+            user = try servedAsOwner(folders.workspace, because: "the driver 'none' has no mounts of its own")
+        }
+        return (withoutMounts(order, folders, ["postern-init", "unconfined"]), user)
+    }
+
+    private func withoutMounts(_ order: StartOrder, _ folders: Folders, _ arguments: [String]) -> ProcessStart {
+        ProcessStart(
+            path: run.executable, arguments: arguments, directory: folders.workspace.descriptor,
+            descriptors: [order.control, folders.workspace.descriptor, folders.outputs.descriptor], dieWithParent: true,
+            mountNamespace: run.outerMounts)
+    }
 }

@@ -10,10 +10,22 @@ final class SpawnerLoop {
     struct Running {
         var id: Int
         var pid: pid_t
+        /// Whom it runs as, and who is held for it: not the same where a folder has to be served as its owner.
         var user: uid_t
+        var heldUser: uid_t
         var errors: Int32
         var isConfined: Bool
+        var group: SessionGroup
+        /// The folder of its copy-on-write changes.
+        var changes: (device: dev_t, inode: ino_t)?
+        var freeze = FreezeMachine()
         var isKilled = false
+        /// The status of the process that was started, once it has ended. Others may be left for a moment.
+        var status: Int32?
+        /// Looks for what is left of its user.
+        var sweep: pid_t?
+        /// Where there is no control group to stop its processes in.
+        var stopped = StoppedTree()
     }
 
     let options: SpawnerOptions
@@ -22,19 +34,25 @@ final class SpawnerLoop {
     let children: Int32
     var control: ControlSocket
     var sandboxes: [Running] = []
-    /// Removals that run in processes of their own, by pid.
-    var removals: [pid_t: Int] = [:]
-    /// Users that are not given out again while this process lives: something of theirs may.
-    var quarantined: Set<uid_t> = []
-    var nextUser: uid_t
+    let groups: CgroupTree
+    /// Of a root spawner.
+    let users: SessionUsers?
+    /// Work on folders that runs in processes of its own, by pid.
+    var folderJobs: [pid_t: FolderJob] = [:]
 
     static func main(_ options: SpawnerOptions) -> Int32 {
         _ = psb_make_undumpable()
+        // What a killed sandbox leaves comes here and is reaped: until then the kernel counts it as its user's.
+        _ = psb_become_subreaper()
         umask(0o022)
         do throws(SystemFailure) {
             let children = psb_watch_children()
             guard children >= 0 else { throw SystemFailure("signalfd", -children) }
-            let loop = SpawnerLoop(options: options, run: try RunFolder(isRoot: geteuid() == 0), children: children)
+            // Before anything is made: what a killed spawner has left goes first.
+            let groups = CgroupTree()
+            let users = geteuid() == 0 ? try SessionUsers(range: options.users) : nil
+            let run = try RunFolder(isRoot: geteuid() == 0)
+            let loop = SpawnerLoop(options: options, run: run, groups: groups, users: users, children: children)
             return loop.serve()
         } catch {
             var control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 1 << 20)
@@ -43,11 +61,12 @@ final class SpawnerLoop {
         }
     }
 
-    private init(options: SpawnerOptions, run: RunFolder, children: Int32) {
+    private init(options: SpawnerOptions, run: RunFolder, groups: CgroupTree, users: SessionUsers?, children: Int32) {
         self.options = options
         self.run = run
+        self.groups = groups
+        self.users = users
         self.children = children
-        nextUser = options.users.lowerBound
         control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 1 << 20)
     }
 
@@ -56,13 +75,13 @@ final class SpawnerLoop {
             "type": "hello", "version": JSON(Roles.version), "root": .bool(isRoot), "uid": JSON(Int(geteuid())),
             "bubblewrap": JSON(options.bubblewrap), "layers": .string(SandboxLayer.text(options.layers)),
         ])
-        defer { run.remove() }
+        defer { end() }
         while true {
             var watched = [
                 pollfd(fd: control.descriptor, events: Int16(POLLIN | (control.hasUnsent ? POLLOUT : 0)), revents: 0),
                 pollfd(fd: children, events: Int16(POLLIN), revents: 0),
             ]
-            _ = poll(&watched, 2, -1)
+            _ = poll(&watched, 2, isWaitingForKernel ? 1 : -1)
             control.flush()
             guard control.receive() else { return 0 }
             do {
@@ -71,6 +90,7 @@ final class SpawnerLoop {
                 return 1
             }
             reap()
+            observe()
         }
     }
 
@@ -79,53 +99,15 @@ final class SpawnerLoop {
         let id = message.body["id"]?.int ?? 0
         do throws(SpawnerFailure) {
             switch message.body["type"]?.string {
-            case "start":
-                let user = try start(id, message)
-                control.send(["type": "started", "id": JSON(id), "uid": JSON(Int(user))])
+            case "start": try start(message)
             case "kill": killSandbox(id)
-            case "remove": try remove(id, message)
+            case "freeze", "thaw": setFrozen(id, message.body)
+            case "remove", "scan", "changes": try startFolderJob(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
             }
         } catch {
             control.send(["type": "failed", "id": JSON(id), "reason": .string(error.text)])
         }
-    }
-
-    // MARK: Ends
-
-    private func killSandbox(_ id: Int) {
-        guard let index = sandboxes.firstIndex(where: { $0.id == id }) else {
-            control.send(["type": "exited", "id": JSON(id)])
-            return
-        }
-        sandboxes[index].isKilled = true
-        let sandbox = sandboxes[index]
-        guard sandbox.isConfined else {
-            Descendants.kill(below: sandbox.pid)
-            kill(sandbox.pid, SIGKILL)
-            return
-        }
-        // Killing process 1 takes the whole namespace with it, and bubblewrap reports its end after that. Were bubblewrap killed itself,
-        // nobody would know when the last process is gone.
-        if let first = Descendants.children(of: sandbox.pid).first, Descendants.children(of: sandbox.pid).contains(first) {
-            kill(first, SIGKILL)
-        } else {
-            quarantined.insert(sandbox.user)
-            kill(sandbox.pid, SIGKILL)
-        }
-    }
-
-    private func remove(_ id: Int, _ message: ControlMessage) throws(SpawnerFailure) {
-        guard let name = message.body["name"]?.string, SessionFolders.isName(name), let parent = message.descriptors.first else {
-            throw SpawnerFailure(text: "remove takes a name and the folder it is in")
-        }
-        let pid = psb_fork()
-        guard pid >= 0 else { throw SpawnerFailure(text: "no process could be started: \(SystemError.reason(-pid))") }
-        if pid == 0 {
-            close(control.descriptor)
-            _exit(TreeRemoval.remove(parent, Array(name.utf8)))
-        }
-        removals[pid] = id
     }
 
     private func reap() {
@@ -134,23 +116,13 @@ final class SpawnerLoop {
         while true {
             let pid = waitpid(-1, &status, WNOHANG)
             guard pid > 0 else { return }
-            if let id = removals.removeValue(forKey: pid) {
-                let code = ExitCode(status).code
-                control.send(["type": "removed", "id": JSON(id), "error": code == 0 ? .null : .string(SystemError.reason(code))])
+            if let job = folderJobs.removeValue(forKey: pid) {
+                finish(job, ExitCode(status).code)
             } else if let index = sandboxes.firstIndex(where: { $0.pid == pid }) {
-                let sandbox = sandboxes.remove(at: index)
-                control.send([
-                    "type": "exited", "id": JSON(sandbox.id), "status": JSON(Int(ExitCode(status).code)), "errors": .string(text(of: sandbox.errors)),
-                ])
-                close(sandbox.errors)
+                sandboxes[index].status = ExitCode(status).code
+            } else if let index = sandboxes.firstIndex(where: { $0.sweep == pid }) {
+                swept(index, isClean: ExitCode(status).code == 0)
             }
         }
-    }
-
-    /// What bubblewrap and `postern-init` said before they failed.
-    private func text(of errors: Int32) -> String {
-        var bytes = [UInt8](repeating: 0, count: 2048)
-        let count = bytes.withUnsafeMutableBytes { pread(errors, $0.baseAddress, $0.count, 0) }
-        return String(decoding: bytes[..<max(0, count)], as: UTF8.self)
     }
 }

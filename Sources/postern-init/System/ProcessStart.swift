@@ -17,6 +17,12 @@ struct ProcessStart {
     var group: gid_t = 0
     var dieWithParent = false
     var mounts: [(tree: Int32, point: String)] = []
+    /// Where an overlay goes after `mounts`, and its options.
+    var overlay: (point: String, options: String)?
+    /// Control groups to be in from the first instruction on.
+    var groups: [Int32] = []
+    /// RLIMIT_DATA in bytes.
+    var dataBytes: Int?
     var mountNamespace: Int32 = -1
 
     /// The pid.
@@ -28,15 +34,30 @@ struct ProcessStart {
                         descriptors.withUnsafeBufferPointer { descriptors in
                             mounts.map(\.tree).withUnsafeBufferPointer { trees in
                                 points.withMemoryRebound(to: UnsafePointer<CChar>?.self) { points in
-                                    var process = psb_process(
-                                        path: path, arguments: arguments.baseAddress, environment: environment.baseAddress, directory: directory,
-                                        descriptors: descriptors.baseAddress, descriptor_count: Int32(descriptors.count),
-                                        new_session: newSession ? 1 : 0, process_limit: UInt64(limits?.processes ?? 0),
-                                        address_space_limit: UInt64(max(0, limits?.addressSpaceBytes ?? 0)),
-                                        cpu_limit: UInt64(max(0, limits?.cpuSeconds ?? 0)), uid: user, gid: group,
-                                        die_with_parent: dieWithParent ? 1 : 0, mounts: trees.baseAddress, mount_points: points.baseAddress,
-                                        mount_count: Int32(trees.count), mount_namespace: mountNamespace)
-                                    return psb_spawn(&process)
+                                    var process = psb_process()
+                                    process.path = path
+                                    process.arguments = UnsafePointer(arguments.baseAddress)
+                                    process.environment = UnsafePointer(environment.baseAddress)
+                                    process.directory = directory
+                                    process.descriptors = descriptors.baseAddress
+                                    process.descriptor_count = Int32(descriptors.count)
+                                    process.new_session = newSession ? 1 : 0
+                                    process.process_limit = UInt64(limits?.processes ?? 0)
+                                    process.address_space_limit = UInt64(max(0, limits?.addressSpaceBytes ?? 0))
+                                    process.cpu_limit = UInt64(max(0, limits?.cpuSeconds ?? 0))
+                                    process.uid = user
+                                    process.gid = group
+                                    process.die_with_parent = dieWithParent ? 1 : 0
+                                    process.mounts = trees.baseAddress
+                                    process.mount_points = UnsafePointer(points.baseAddress)
+                                    process.mount_count = Int32(trees.count)
+                                    process.mount_namespace = mountNamespace
+                                    process.data_limit = UInt64(max(0, dataBytes ?? 0))
+                                    return groups.withUnsafeBufferPointer { groups in
+                                        process.groups = groups.baseAddress
+                                        process.group_count = Int32(groups.count)
+                                        return spawn(&process)
+                                    }
                                 }
                             }
                         }
@@ -46,6 +67,18 @@ struct ProcessStart {
         }
         guard pid > 0 else { throw SystemFailure("start \(path)", -pid) }
         return pid
+    }
+
+    /// With the overlay's strings, if there is one.
+    private func spawn(_ process: inout psb_process) -> pid_t {
+        guard let overlay else { return psb_spawn(&process) }
+        return overlay.point.withCString { point in
+            overlay.options.withCString { options in
+                process.overlay_point = point
+                process.overlay_options = options
+                return psb_spawn(&process)
+            }
+        }
     }
 
     /// Runs `body` with the strings as a null-terminated array of C strings.

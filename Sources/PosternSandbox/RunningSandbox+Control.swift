@@ -1,0 +1,34 @@
+import PosternJSON
+import PosternSandboxWire
+
+extension RunningSandbox {
+    /// Stops every process of the sandbox, detached ones too, and returns when the last one stands still. Calls that run are not answered
+    /// until `thaw`, and their time goes on. Of a sandbox that has ended nothing runs, which is success.
+    package func freeze() async throws(SandboxError) {
+        guard let id = startedID else { throw SandboxError(.refused, "the sandbox has not started yet") }
+        try await spawner.setFrozen(id, true)
+    }
+
+    /// Lets them run again.
+    package func thaw() async throws(SandboxError) {
+        guard let id = startedID else { throw SandboxError(.refused, "the sandbox has not started yet") }
+        try await spawner.setFrozen(id, false)
+    }
+
+    /// The text blocks of a call, with a line about each limit that it met.
+    func noticed(_ content: [JSON], isError: Bool, limits: SandboxLimits, counters: LimitCounters) -> [JSON] {
+        let last = content.lastIndex { $0["type"] == "text" }
+        let text = last.flatMap { content[$0]["text"]?.string } ?? ""
+        let lines = LimitNotice.lines(
+            counters.news(), limits, countsProcesses: counters.countsProcesses, failed: isError, text: text)
+        guard !lines.isEmpty else { return content }
+        var content = content
+        let notice = lines.joined(separator: "\n")
+        if let last {
+            content[last] = ["type": "text", "text": .string(text + "\n" + notice)]
+        } else {
+            content.append(["type": "text", "text": .string(notice)])
+        }
+        return content
+    }
+}

@@ -1,0 +1,111 @@
+import CPosternSandbox
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+
+/// The steps from a specification to a sandbox that answers.
+struct SandboxStart {
+    let spawner: Spawner
+    let driver: String
+    let denied: DeniedPlaces
+
+    func start(_ spec: SandboxSpec) async throws(SandboxError) -> any Sandbox {
+        try SpecificationRules.check(spec)
+        var order = Order()
+        do throws(SandboxError) {
+            try fill(&order, spec)
+        } catch {
+            for descriptor in order.descriptors { close(descriptor) }
+            throw error
+        }
+        var pair: [Int32] = [-1, -1]
+        guard psb_socket_pair(&pair) == 0 else {
+            for descriptor in order.descriptors { close(descriptor) }
+            throw SandboxError(.unavailable, "no descriptors are left for another sandbox")
+        }
+        let sandbox = RunningSandbox(spawner: spawner, socket: pair[0], limits: spec.limits)
+        var configuration = InitConfiguration(environment: spec.environment, offloadThreshold: spec.offloadThreshold, limits: spec.limits)
+        configuration.isWorkspaceReadOnly = spec.isWorkspaceReadOnly
+        configuration.paths = spec.binds.map { ($0.path, $0.isWritable) }
+        sandbox.send(configuration.json)
+        do throws(SandboxError) {
+            try await sandbox.attach(try await spawner.start(order.request, descriptors: [pair[1]] + order.descriptors))
+        } catch {
+            sandbox.abandon()
+            throw error
+        }
+        return sandbox
+    }
+
+    /// What goes to the spawner: its `StartOrder`.
+    private struct Order {
+        var request: JSONObject = [:]
+        var descriptors: [Int32] = []
+    }
+
+    private func fill(_ order: inout Order, _ spec: SandboxSpec) throws(SandboxError) {
+        order.request["driver"] = .string(driver)
+        order.request["mode"] = .string(spec.workspaceMode.rawValue)
+        order.request["limits"] = spec.limits.json
+        switch spec.workspace {
+        case .managed(let directory):
+            let parent = try HostFolder.openParent(of: directory, "workspace")
+            order.request["workspace"] = .string(parent.name)
+            order.descriptors.append(parent.descriptor)
+        case .folder(let directory):
+            order.descriptors.append(try HostFolder.open(directory, "workspace"))
+            try denied.check(order.descriptors[0], "the workspace '\(directory)'")
+        }
+        let outputs = try HostFolder.openParent(of: spec.toolOutputs, "tool outputs folder")
+        order.request["outputs"] = .string(outputs.name)
+        order.descriptors.append(outputs.descriptor)
+        if let changes = spec.changes, spec.workspaceMode == .copyOnWrite {
+            let parent = try HostFolder.openParent(of: changes, "folder for changes")
+            order.request["changes"] = .string(parent.name)
+            order.descriptors.append(parent.descriptor)
+        }
+        for bind in spec.binds {
+            order.descriptors.append(try HostFolder.openAny(bind.hostPath, "bind"))
+            try denied.check(order.descriptors[order.descriptors.count - 1], "the bind '\(bind.hostPath)'")
+        }
+        order.request["binds"] = .array(spec.binds.map(\.json))
+        order.request["hidden"] = .array(spec.hidden.map(JSON.string))
+        order.request["protected"] = .array(spec.protected.map(JSON.string))
+    }
+}
+
+/// What a specification must keep to, whoever wrote it.
+enum SpecificationRules {
+    /// With sockets and folders, as many descriptors as one message takes.
+    private static let mostBinds = 24
+
+    static func check(_ spec: SandboxSpec) throws(SandboxError) {
+        guard (1...400_000).contains(spec.offloadThreshold) else {
+            throw SandboxError(.refused, "the offload threshold is \(spec.offloadThreshold) characters, it must be from 1 to 400000")
+        }
+        for (name, value) in spec.environment {
+            if let refusal = EnvironmentRule.refusal(of: name) { throw SandboxError(.refused, "environment variable '\(name)': \(refusal)") }
+            guard !value.utf8.contains(0) else { throw SandboxError(.refused, "environment variable '\(name)' has a NUL character in its value") }
+        }
+        guard SandboxLimits(json: spec.limits.json) == spec.limits else {
+            throw SandboxError(.refused, "a limit of the sandbox is out of its bounds; see SandboxLimits")
+        }
+        guard (spec.workspaceMode == .copyOnWrite) == (spec.changes != nil) else {
+            throw SandboxError(.refused, "a copy-on-write workspace needs a folder for its changes, and no other kind has one")
+        }
+        guard spec.binds.count <= mostBinds else {
+            throw SandboxError(.refused, "\(spec.binds.count) files and folders are to be bound, \(mostBinds) at most")
+        }
+        for bind in spec.binds {
+            if let refusal = SandboxBind.refusal(ofPlace: bind.path) { throw SandboxError(.refused, "the bind '\(bind.path)': \(refusal)") }
+        }
+        guard Set(spec.binds.map(\.path)).count == spec.binds.count else {
+            throw SandboxError(.refused, "two binds have the same place inside")
+        }
+        for pattern in spec.hidden + spec.protected where PathGlob(pattern) == nil {
+            throw SandboxError(
+                .refused,
+                "'\(pattern)' is no pattern of paths: write it relative to the workspace, without '.', '..' and empty parts, such as '**/.env'")
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+
+/// Work on folders of sessions, which the spawner does because only it may touch what belongs to their users.
+extension Spawner {
+    /// Removes the workspace, outputs or changes folder `path`, whoever owns what is in it. A missing one is no error.
+    package func removeFolder(_ path: String) async throws(SandboxError) {
+        let (parent, name) = try HostFolder.openParent(of: path, "folder")
+        let reply = try await connection.request(["type": "remove", "name": .string(name)], descriptors: [parent])
+        for descriptor in reply.descriptors { Glibc.close(descriptor) }
+        if let error = reply.body["error"]?.string { throw SandboxError(.refused, "'\(path)' cannot be removed: \(error)") }
+    }
+
+    /// Looks at what a session has left in its workspace, for whoever reads it outside of a sandbox. Bounded in time and size.
+    package func scanWorkspace(_ path: String) async throws(SandboxError) -> WorkspaceScanReport {
+        let (parent, name) = try HostFolder.openParent(of: path, "workspace")
+        let reply = try await connection.request(["type": "scan", "name": .string(name)], descriptors: [parent])
+        return WorkspaceScanReport(json: try Self.report(reply, "'\(path)' cannot be looked at"))
+    }
+
+    /// What a session has changed in its copy-on-write workspace `folder`; `apply` makes the changes in `folder` itself, `discard` forgets
+    /// them. Refused while a sandbox has the changes in use.
+    /// - Parameter changes: as in `SandboxSpec.changes`.
+    package func changes(_ action: ChangesAction, in changes: String, of folder: String) async throws(SandboxError) -> ChangesReport {
+        let target = try HostFolder.open(folder, "workspace")
+        let parent: (descriptor: Int32, name: String)
+        do throws(SandboxError) {
+            parent = try HostFolder.openParent(of: changes, "folder for changes")
+        } catch {
+            Glibc.close(target)
+            throw error
+        }
+        let reply = try await connection.request(
+            ["type": "changes", "action": .string(action.rawValue), "name": .string(parent.name)], descriptors: [parent.descriptor, target])
+        return ChangesReport(json: try Self.report(reply, "the changes in '\(changes)' cannot be read"))
+    }
+
+    private static func report(_ reply: ControlMessage, _ what: String) throws(SandboxError) -> JSON {
+        defer { for descriptor in reply.descriptors { Glibc.close(descriptor) } }
+        if let error = reply.body["error"]?.string { throw SandboxError(.refused, "\(what): \(error)") }
+        var info = stat()
+        guard let file = reply.descriptors.first, fstat(file, &info) == 0, info.st_size > 0, info.st_size < 64 << 20 else {
+            throw SandboxError(.lost, "\(what): no report came")
+        }
+        let size = Int(info.st_size)
+        var filled = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while filled < size {
+                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
+                guard read > 0 else { break }
+                filled += read
+            }
+            count = filled
+        }
+        guard filled == size, let report = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "\(what): the report is unreadable") }
+        return report
+    }
+}

@@ -1,0 +1,118 @@
+import CPosternSandbox
+import Glibc
+import PosternSandboxWire
+
+/// What one sandbox is shown of its session's folders, and how it gets there: mounts that the spawner places, and the paths from which
+/// bubblewrap binds.
+struct SessionView {
+    /// Detached mounts and where they are put, in the new process's mount namespace.
+    private(set) var mounts: [(tree: Int32, point: String)] = []
+    private(set) var overlay: (point: String, options: String)?
+    private(set) var workspace = ""
+    private(set) var outputs = ""
+    /// Sources and places of the binds.
+    private(set) var binds: [(source: String, bind: StartOrder.Bind)] = []
+
+    let run: RunFolder
+    /// Of the new process.
+    let user: uid_t
+
+    init(run: RunFolder, user: uid_t) {
+        self.run = run
+        self.user = user
+    }
+
+    func closeMounts() { for mount in mounts { close(mount.tree) } }
+
+    // MARK: Of a root spawner: everything is a mount, whose owner is mapped
+
+    /// - Throws: with `cannotMap` set when the file system of the workspace cannot map its owner to `user`.
+    mutating func placeWorkspace(_ folder: SessionFolders.Folder, changes: SessionFolders.Folder?) throws(SpawnerFailure) {
+        guard let points = run.mountPoints else {
+            workspace = try Self.path(of: folder.descriptor)
+            guard let changes else { return }
+            let kept = try Self.path(of: changes.descriptor)
+            overlay = (run.merged, Self.options(lower: workspace, changes: kept))
+            workspace = run.merged
+            return
+        }
+        guard let changes else {
+            mounts.append((try SessionFolders.mount(folder, as: user, outer: run.outerMounts), points.workspace))
+            workspace = points.workspace
+            return
+        }
+        mounts.append((try SessionFolders.mount(folder, as: user, outer: run.outerMounts), points.lower))
+        mounts.append((try SessionFolders.mount(changes, as: user, outer: run.outerMounts), points.changes))
+        overlay = (points.workspace, Self.options(lower: points.lower, changes: points.changes))
+        workspace = points.workspace
+    }
+
+    mutating func placeOutputs(_ folder: SessionFolders.Folder) throws(SpawnerFailure) {
+        guard let points = run.mountPoints else {
+            outputs = try Self.path(of: folder.descriptor)
+            return
+        }
+        do throws(SpawnerFailure) {
+            mounts.append((try SessionFolders.mount(folder, as: user, outer: run.outerMounts), points.outputs))
+        } catch {
+            throw SpawnerFailure(text: "the tool outputs folder belongs to user \(folder.user) and cannot be mapped to \(user): \(error.text)")
+        }
+        outputs = points.outputs
+    }
+
+    /// A writable bind is written as its owner. One that is only read and belongs to root is shown as any other user sees it.
+    mutating func place(_ bind: StartOrder.Bind) throws(SpawnerFailure) {
+        guard let info = Posix.status(bind.descriptor), Posix.isKind(info, S_IFDIR) || Posix.isKind(info, S_IFREG) else {
+            throw SpawnerFailure(text: "the bind '\(bind.path)' is neither a file nor a folder")
+        }
+        guard run.mountPoints != nil else {
+            binds.append((try Self.path(of: bind.descriptor), bind))
+            return
+        }
+        let point = "\(run.path)/bind-\(Posix.isKind(info, S_IFDIR) ? "folder" : "file")-\(binds.count)"
+        guard Posix.isKind(info, S_IFDIR) ? mkdir(point, 0o755) == 0 || errno == EEXIST : Self.touch(point) else {
+            throw SpawnerFailure(text: "no place for the bind '\(bind.path)': \(SystemError.reason(errno))")
+        }
+        let folder = SessionFolders.Folder(descriptor: bind.descriptor, user: info.st_uid, group: info.st_gid)
+        let isShownAsIs = !bind.isWritable && info.st_uid == 0
+        do throws(SpawnerFailure) {
+            mounts.append((try SessionFolders.mount(folder, as: isShownAsIs ? 0 : user, outer: run.outerMounts), point))
+        } catch {
+            throw SpawnerFailure(text: "the bind '\(bind.path)' belongs to user \(info.st_uid) and cannot be mapped to \(user): \(error.text)")
+        }
+        binds.append((point, bind))
+    }
+
+    private static func touch(_ path: String) -> Bool {
+        let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o444)
+        guard file >= 0 else { return false }
+        close(file)
+        return true
+    }
+
+    // MARK: Paths
+
+    /// `userxattr`: the marks of the overlay are the session's own attributes, not root's, so that whoever owns the changes can read them.
+    private static func options(lower: String, changes: String) -> String {
+        "lowerdir=\(escaped(lower)),upperdir=\(escaped(changes + "/" + ChangesFolder.upper)),workdir=\(escaped(changes + "/" + ChangesFolder.work)),"
+            + "userxattr,index=off"
+    }
+
+    /// A comma ends an option and a colon a layer, unless a backslash stands before it.
+    private static func escaped(_ path: String) -> String {
+        var text = ""
+        for character in path {
+            if character == "," || character == ":" || character == "\\" { text.append("\\") }
+            text.append(character)
+        }
+        return text
+    }
+
+    /// Where an ordinary user's file or folder is now; the descriptor was opened by the worker, which is the same user.
+    static func path(of descriptor: Int32) throws(SpawnerFailure) -> String {
+        guard let path = Posix.link(AT_FDCWD, Array("/proc/self/fd/\(descriptor)".utf8)), path.first == 0x2F,
+            let text = String(validating: path, as: UTF8.self)
+        else { throw SpawnerFailure(text: "the path of a session's folder is unknown or not UTF-8") }
+        return text
+    }
+}

@@ -1,0 +1,135 @@
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+
+extension SpawnerLoop {
+    /// Something is on its way that no descriptor reports: the loop looks again in a millisecond.
+    var isWaitingForKernel: Bool {
+        sandboxes.contains { $0.freeze.isWaiting || ($0.status != nil && $0.sweep == nil) || ($0.isKilled && $0.status == nil) }
+    }
+
+    // MARK: Freeze
+
+    /// `request` is answered when it is so.
+    func setFrozen(_ request: Int, _ body: JSON) {
+        guard let index = sandboxes.firstIndex(where: { $0.id == body["sandbox"]?.int }) else {
+            // What has ended stands still.
+            answerFrozen([request], error: body["type"] == "freeze" ? nil : "the sandbox has ended")
+            return
+        }
+        perform(sandboxes[index].freeze.handle(body["type"] == "freeze" ? .freeze(request: request) : .thaw(request: request)), index)
+        observe()
+    }
+
+    private func perform(_ actions: [FreezeMachine.Action], _ index: Int) {
+        for action in actions {
+            switch action {
+            case .set(let frozen):
+                // Without a freezer the signals are sent while observing.
+                _ = sandboxes[index].group.setFrozen(frozen)
+            case .answer(let requests): answerFrozen(requests, error: nil)
+            case .refuse(let requests, let reason): answerFrozen(requests, error: reason)
+            }
+        }
+    }
+
+    private func answerFrozen(_ requests: [Int], error: String?) {
+        for request in requests { control.send(["type": "settled", "id": JSON(request), "error": JSON(error)]) }
+    }
+
+    // MARK: Observation
+
+    /// Looks at what the kernel does not report: whether frozen processes stand still, and whether the last process is gone.
+    func observe() {
+        for index in sandboxes.indices.reversed() {
+            let sandbox = sandboxes[index]
+            if sandbox.status == nil {
+                if sandbox.isKilled { killAgain(index) }
+                if sandbox.freeze.isWaiting { perform(sandboxes[index].freeze.handle(.observed(isFrozen: isFrozen(index))), index) }
+            } else if sandbox.sweep == nil {
+                settle(index)
+            }
+        }
+    }
+
+    private func isFrozen(_ index: Int) -> Bool {
+        if let isFrozen = sandboxes[index].group.isFrozen { return isFrozen }
+        let pid = sandboxes[index].pid
+        return sandboxes[index].freeze.isToBeFrozen ? sandboxes[index].stopped.stop(pid) : !sandboxes[index].stopped.resume(pid)
+    }
+
+    // MARK: Kill
+
+    func killSandbox(_ id: Int) {
+        guard let index = sandboxes.firstIndex(where: { $0.id == id }) else {
+            control.send(["type": "exited", "id": JSON(id)])
+            return
+        }
+        sandboxes[index].isKilled = true
+        killAgain(index)
+    }
+
+    /// Kills all there is. Repeated until all is gone: what forks at that moment may slip through where the kernel cannot kill a group.
+    private func killAgain(_ index: Int) {
+        let sandbox = sandboxes[index]
+        if sandbox.group.killAll() { return }
+        if sandbox.isConfined {
+            // Killing process 1 takes the whole namespace with it, and bubblewrap reports its end after that. Were bubblewrap killed itself,
+            // nobody would know when the last process is gone.
+            let first = Descendants.children(of: sandbox.pid)
+            for pid in first.isEmpty ? [sandbox.pid] : first { kill(pid, SIGKILL) }
+        } else {
+            Descendants.kill(below: sandbox.pid)
+            kill(sandbox.pid, SIGKILL)
+        }
+        // A frozen process of version 1 dies when it is thawed.
+        if sandbox.freeze.isToBeFrozen { _ = sandbox.group.setFrozen(false) }
+        if sandbox.group.isFrozen == nil { kill(sandbox.pid, SIGCONT) }
+    }
+
+    /// The process that was started has ended: makes sure that nothing else is left, in the group or of the user, and says so then.
+    private func settle(_ index: Int) {
+        let sandbox = sandboxes[index]
+        if sandbox.group.isPopulated {
+            if !sandbox.group.killAll() { sandbox.group.killEach() }
+            return
+        }
+        // A user outside the range is somebody's own, whose processes are none of ours.
+        guard let users, let sweep = users.sweep(sandbox.heldUser) else { return finish(index, isClean: users == nil) }
+        sandboxes[index].sweep = sweep
+    }
+
+    func swept(_ index: Int, isClean: Bool) { finish(index, isClean: isClean) }
+
+    private func finish(_ index: Int, isClean: Bool) {
+        var sandbox = sandboxes.remove(at: index)
+        sandbox.group.remove()
+        for action in sandbox.freeze.handle(.ended) {
+            switch action {
+            case .answer(let requests): answerFrozen(requests, error: nil)
+            case .refuse(let requests, let reason): answerFrozen(requests, error: reason)
+            case .set: break
+            }
+        }
+        // Without mounts a session may have left files of its user anywhere.
+        users?.giveBack(sandbox.heldUser, isSwept: isClean && sandbox.isConfined)
+        control.send([
+            "type": "exited", "id": JSON(sandbox.id), "status": JSON(Int(sandbox.status ?? -1)), "errors": .string(text(of: sandbox.errors)),
+            "clean": .bool(isClean),
+        ])
+        close(sandbox.errors)
+    }
+
+    /// What bubblewrap and `postern-init` said before they failed.
+    private func text(of errors: Int32) -> String {
+        var bytes = [UInt8](repeating: 0, count: 2048)
+        let count = bytes.withUnsafeMutableBytes { pread(errors, $0.baseAddress, $0.count, 0) }
+        return String(decoding: bytes[..<max(0, count)], as: UTF8.self)
+    }
+
+    /// The worker is gone, and so is every sandbox: their groups are emptied here, and what cannot be is left to the next spawner.
+    func end() {
+        groups.remove()
+        run.remove()
+    }
+}

@@ -1,0 +1,68 @@
+import PosternJSON
+import PosternSandboxWire
+
+/// What a worker asks for with the verb `start`: names and numbers, and descriptors of the folders that they are in.
+struct StartOrder {
+    struct Bind {
+        var descriptor: Int32
+        var path: String
+        var isWritable: Bool
+    }
+
+    var id: Int
+    /// The sandbox's control socket.
+    var control: Int32
+    /// The workspace, or with `workspaceName` the folder that it is in.
+    var workspace: Int32
+    var workspaceName: String?
+    var outputsParent: Int32
+    var outputsName: String
+    var mode: WorkspaceMode
+    /// Of a copy-on-write workspace: where the changes are kept.
+    var changes: (parent: Int32, name: String)?
+    var binds: [Bind] = []
+    var masks: WorkspaceMasks
+    var limits: SandboxLimits
+    var isConfined: Bool
+
+    init(_ message: ControlMessage) throws(SpawnerFailure) {
+        let body = message.body
+        var rest = message.descriptors[...]
+        guard let control = rest.popFirst(), let workspace = rest.popFirst(), let outputs = rest.popFirst(),
+            let outputsName = body["outputs"]?.string, let mode = WorkspaceMode(rawValue: body["mode"]?.string ?? WorkspaceMode.readWrite.rawValue)
+        else { throw SpawnerFailure(text: "start takes a control socket, a workspace and a tool outputs folder") }
+        id = body["id"]?.int ?? 0
+        (self.control, self.workspace, outputsParent) = (control, workspace, outputs)
+        (self.outputsName, self.mode) = (outputsName, mode)
+        workspaceName = body["workspace"]?.string
+        if mode == .copyOnWrite {
+            guard let parent = rest.popFirst(), let name = body["changes"]?.string else {
+                throw SpawnerFailure(text: "a copy-on-write workspace takes a folder for the changes")
+            }
+            changes = (parent, name)
+        }
+        for bind in body["binds"]?.array ?? [] {
+            guard let descriptor = rest.popFirst(), let path = bind["path"]?.string else {
+                throw SpawnerFailure(text: "each bind takes a descriptor and a place")
+            }
+            // Asked of the worker's side too; here it counts.
+            if let refusal = SandboxBind.refusal(ofPlace: path) { throw SpawnerFailure(text: "the bind '\(path)' is refused: \(refusal)") }
+            binds.append(Bind(descriptor: descriptor, path: path, isWritable: bind["writable"]?.bool ?? false))
+        }
+        masks = try WorkspaceMasks(hidden: Self.globs(body["hidden"]), protected: Self.globs(body["protected"]))
+        limits = SandboxLimits(json: body["limits"])
+        isConfined = body["driver"]?.string != "none"
+        guard isConfined || (mode == .readWrite && binds.isEmpty && masks.isEmpty) else {
+            throw SpawnerFailure(text: "the driver 'none' has no mounts: it serves workspaces for reading and writing only, and no binds or masks")
+        }
+    }
+
+    private static func globs(_ list: JSON?) throws(SpawnerFailure) -> [PathGlob] {
+        var globs: [PathGlob] = []
+        for text in (list?.array ?? []).map({ $0.string ?? "" }) {
+            guard let glob = PathGlob(text) else { throw SpawnerFailure(text: "'\(text)' is no pattern of paths below the workspace") }
+            globs.append(glob)
+        }
+        return globs
+    }
+}
