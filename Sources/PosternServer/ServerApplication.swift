@@ -29,7 +29,9 @@ package func buildServer(
     return Application(
         responder: APIResponder(table: table, services: services, configuration: configuration),
         server: try configuration.tls.map { try .tls(http1, tlsConfiguration: try $0.load()) } ?? http1,
-        configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: configuration.port)),
+        configuration: ApplicationConfiguration(
+            address: .hostname(configuration.host, port: configuration.port),
+            availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections)),
         services: [wheel, KeyExpiry(keys: keys)],
         onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
         logger: logger)

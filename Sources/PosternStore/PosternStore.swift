@@ -27,7 +27,7 @@ package struct PosternStore: Sendable {
     static func open(path: String, for purpose: Purpose, migrations: [Migration]) async throws(StoreError) -> PosternStore {
         if purpose == .inspect, !SQLiteFiles.exists(path) { throw .unavailable("there is no database at \(path)") }
         do throws(SQLFailure) {
-            let database = try await SQLiteDatabase.open(path: path)
+            let database = try await SQLiteDatabase.open(path: path, reservesLog: purpose == .serve)
             let migrator = Migrator(database: database, migrations: migrations)
             switch purpose {
             case .serve: try await migrator.migrate(at: .now())

@@ -18,10 +18,12 @@ package struct WorkItem: Sendable {
     /// Whether a worker that was killed held it, as the journal says: nothing is done before the first heartbeat has shown that the
     /// lease still holds.
     package var isResumed: Bool
+    /// The environment wants a call that a killed worker had begun run again, not reported as unknown.
+    package var repeatsCalls: Bool
 
     package init(
         id: String, environmentID: String, kind: String = "session", sessionID: String, secret: Secret?, heartbeat: String? = nil, needsAck: Bool,
-        isResumed: Bool = false
+        isResumed: Bool = false, repeatsCalls: Bool = false
     ) {
         self.id = id
         self.environmentID = environmentID
@@ -31,14 +33,15 @@ package struct WorkItem: Sendable {
         self.heartbeat = heartbeat
         self.needsAck = needsAck
         self.isResumed = isResumed
+        self.repeatsCalls = repeatsCalls
     }
 
     /// Reads a poll's answer; `nil` if it has no id.
-    init?(polled object: JSONObject, environmentID: String) {
+    init?(polled object: JSONObject, environmentID: String, repeatsCalls: Bool) {
         guard let id = object["id"]?.string else { return nil }
         self.init(
             id: id, environmentID: environmentID, kind: object["data"]?["type"]?.string ?? "", sessionID: object["data"]?["id"]?.string ?? "",
-            secret: object["secret"]?.string.map { Secret($0) }, needsAck: true)
+            secret: object["secret"]?.string.map { Secret($0) }, needsAck: true, repeatsCalls: repeatsCalls)
     }
 
     /// The item's own bearer: `sessions_token` in the secret, which is base64 (URL-safe, padding optional) of a JSON object. What cannot

@@ -116,6 +116,7 @@ package final class Worker: Service {
             let known = try? await Blocking.run({ () throws(FileError) in try SessionJournal.read(path)?.item }), known.workID == item.id
         {
             item.heartbeat = known.heartbeat
+            item.repeatsCalls = known.repeatsCalls
             item.isResumed = true
         }
         let failure = Mutex<String?>(nil)
@@ -162,7 +163,7 @@ package final class Worker: Service {
             logger.info("taking up session \(session) again")
             let item = WorkItem(
                 id: held.workID, environmentID: held.environmentID, sessionID: session, secret: held.secret.map { Secret($0) },
-                heartbeat: held.heartbeat, needsAck: false, isResumed: true)
+                heartbeat: held.heartbeat, needsAck: false, isResumed: true, repeatsCalls: held.repeatsCalls)
             await registry.start(item) { superseded in _ = await server.serve(item, superseded: superseded, acknowledge: { true }) }
         }
     }

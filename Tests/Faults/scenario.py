@@ -135,7 +135,7 @@ def _audit(control: Control, clients: list[SessionClient], root: Path, scenario:
         last = events[-1]["id"] if events else None
         client.reader.wait_for(lambda frames: any(f.json["id"] == last for f in frames), seconds=10)
         audit(
-            client, events, effects, at_most_once=scenario.at_most_once, may_give_up=scenario.at_most_once or scenario.comes_back,
+            client, events, effects, at_most_once=scenario.at_most_once, may_give_up=scenario.at_most_once,
             findings=findings)
 
 

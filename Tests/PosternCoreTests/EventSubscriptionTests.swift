@@ -26,7 +26,7 @@ import Testing
 
         func subscribe(after: Int) -> EventSubscription {
             let subscription = EventSubscription(after: after, previews: ["agent.message"]) { (after, limit) async throws(StoreError) in
-                self.rows.withLock { Array($0.dropFirst(after).prefix(limit)) }
+                self.rows.withLock { limit.prefix(of: $0.dropFirst(after)) }
             }
             hub.add(subscription, session: "s")
             return subscription

@@ -32,7 +32,7 @@ import Glibc
         defer { try? store.close() }
         #expect(try await store.check() == [])
         for (writer, rounds) in acknowledged.enumerated() {
-            let rows = try await store.rows(session: "s\(writer)", after: 0, limit: .max)
+            let rows = try await store.rows(session: "s\(writer)", after: 0, limit: .everything)
             #expect(rows.count % rowsEach == 0, "half a settlement")
             let stored = rows.count / rowsEach
             // One more may have happened without an answer.

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct JournalTests {
     private static let records: [JournalRecord] = [
-        .item(workID: "sesn_1", environmentID: "env_1", secret: "s"), .beat("b1"), .intent(callID: "1", tool: "bash"),
+        .item(workID: "sesn_1", environmentID: "env_1", secret: "s", repeatsCalls: true), .beat("b1"), .intent(callID: "1", tool: "bash"),
         .outcome(callID: "1", event: Array("{}".utf8)), .settled(callID: "1"), .intent(callID: "2", tool: "write"), .beat("b2"), .released,
     ]
 

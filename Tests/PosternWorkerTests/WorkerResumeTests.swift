@@ -44,6 +44,13 @@ import Testing
         #expect(text(after.results) == "The worker was stopped while this call ran; its outcome is unknown and it was not repeated.")
     }
 
+    @Test func killedAfterTheIntentWhereCallsAreRepeated() async throws {
+        let item = JournalRecord.item(workID: "sesn_1", environmentID: "env_1", secret: FakeService.secret, repeatsCalls: true)
+        let after = try await resume([item, .beat("beat-7"), .intent(callID: "sevt_1", tool: "bash")])
+        #expect(after.ran == ["sevt_1"])
+        #expect(text(after.results) == "ran")
+    }
+
     @Test(arguments: ["read", "glob", "grep"]) func idempotentToolsRunAgain(_ tool: String) async throws {
         let after = try await resume([Self.item, .beat("beat-7"), .intent(callID: "sevt_1", tool: tool)], tool: tool)
         #expect(after.ran == ["sevt_1"])

@@ -8,6 +8,8 @@ extension ManagedAgentsClient {
         package var item: JSONObject?
         /// The service holds polls as long as it is asked to (answer header `Postern-Poll: 1`): the next one follows without a gap.
         package var isHeld: Bool
+        /// Calls that a killed worker had begun are to be run again (answer header `Postern-Redelivery: at_least_once`).
+        package var repeatsCalls: Bool
     }
 
     /// `blockMilliseconds` 1–999; `holdSeconds` is Postern's longer wait, which other services ignore.
@@ -24,7 +26,8 @@ extension ManagedAgentsClient {
         let answer = try await request(.get, "/v1/environments/\(id)/work/poll", query: query, options: call)
         let json = try answer.json()
         guard json.isNull || json.object != nil else { throw .malformed("a poll's answer must be an item or null, not \(json.kind)") }
-        return Poll(item: json.object, isHeld: answer.headers["Postern-Poll"] == "1")
+        return Poll(
+            item: json.object, isHeld: answer.headers["Postern-Poll"] == "1", repeatsCalls: answer.headers["Postern-Redelivery"] == "at_least_once")
     }
 
     package func ackWork(_ workID: String, environment id: String, options call: CallOptions = CallOptions()) async throws(ClientError) -> JSONObject

@@ -17,7 +17,7 @@ package final class EventSubscription: Sendable {
 
     private static let heldItems = 512
     private static let heldBytes = 1 << 20
-    private static let page = 256
+    private static let page = ReadLimit(rows: 256, bytes: heldBytes)
 
     private struct State {
         var queue = Deque<StreamItem>()
@@ -37,7 +37,7 @@ package final class EventSubscription: Sendable {
     }
 
     private let state: Mutex<State>
-    private let read: @Sendable (_ after: Int, _ limit: Int) async throws(StoreError) -> [EventRow]
+    private let read: @Sendable (_ after: Int, _ limit: ReadLimit) async throws(StoreError) -> [EventRow]
     private let delivered: @Sendable (_ sequence: Int) -> Void
 
     /// - Parameters:
@@ -46,7 +46,7 @@ package final class EventSubscription: Sendable {
     ///   - delivered: Told of each event that is handed to the reader, before it is.
     init(
         after cursor: Int, previews: Set<String>, isWorker: Bool = false,
-        read: @escaping @Sendable (_ after: Int, _ limit: Int) async throws(StoreError) -> [EventRow],
+        read: @escaping @Sendable (_ after: Int, _ limit: ReadLimit) async throws(StoreError) -> [EventRow],
         delivered: @escaping @Sendable (_ sequence: Int) -> Void = { _ in }
     ) {
         self.previews = previews
@@ -160,7 +160,7 @@ package final class EventSubscription: Sendable {
         }
         let rows = try await read(cursor, Self.page)
         state.withLock { state in
-            state.isBehind = rows.count == Self.page || state.hasMissed
+            state.isBehind = Self.page.isReached(by: rows) || state.hasMissed
             for row in rows where row.view != .hidden {
                 state.queue.append(.event(row))
                 state.queuedBytes += row.bytes.count

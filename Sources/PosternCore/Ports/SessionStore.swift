@@ -216,8 +216,9 @@ package protocol SessionStore: Sendable {
     /// Removes the session, its log and its work item; false if there was none.
     func deleteSession(_ id: String) async throws(StoreError) -> Bool
     /// Rows after `sequence` in log order, every view; for folding and for resuming streams.
-    func rows(session: String, after sequence: Int, limit: Int) async throws(StoreError) -> [EventRow]
+    func rows(session: String, after sequence: Int, limit: ReadLimit) async throws(StoreError) -> [EventRow]
     /// The newest row per event id without hidden ones: processed ones in log order, then those still waiting in log order.
+    /// A page ends early, and says so by its `next`, once it holds `ReadLimit.pageBytes`.
     func events(session: String, filter: EventFilter, order: SortOrder, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<EventRow>
     /// Ids of sessions whose status is `running` or `rescheduling`: what a restarted process must go on with.
     func unfinishedSessions() async throws(StoreError) -> [String]

@@ -19,14 +19,7 @@ package final class KeyService: Sendable {
     private let now: @Sendable () -> Timestamp
     private let expiries = DeadlineClock()
 
-    /// Look-ups of the last second, so that a busy key costs one read a second. Another process's revocation is seen after that second.
-    private struct Cached {
-        var key: KeyRecord
-        var readAt: Timestamp
-    }
-    private let cache = Mutex<[[UInt8]: Cached]>([:])
-    private static let cacheLife = Duration.seconds(1)
-    private static let cacheSize = 4096
+    private let cache = Mutex(RecentKeys())
 
     package init(
         store: any KeyStore & EnvironmentStore, secrets: Secrets, revocations: Revocations,
@@ -50,21 +43,20 @@ package final class KeyService: Sendable {
     package func look(up secret: String) async throws(APIError) -> Lookup {
         let hash = secrets.hash(secret)
         let time = now()
-        let cached = cache.withLock { $0[hash] }
-        if let cached, time - cached.readAt < Self.cacheLife { return judge(cached.key, time) }
+        if let key = cache.withLock({ $0.key(hash, time) }) { return judge(key, time) }
         guard let key = try await stored({ () async throws(StoreError) in try await store.key(hash: hash) }) else { return .unknown }
-        cache.withLock { cache in
-            if cache.count >= Self.cacheSize { cache = cache.filter { time - $0.value.readAt < Self.cacheLife } }
-            if cache.count < Self.cacheSize { cache[hash] = Cached(key: key, readAt: time) }
-        }
+        cache.withLock { $0.note(key, time) }
         if let expiresAt = key.expiresAt, key.revokedAt == nil, expiresAt > time { expiries.watch(key.id, until: expiresAt) }
         return judge(key, time)
     }
 
     /// Whether the key is there, not revoked and not expired.
     package func isValid(_ id: String) async throws(APIError) -> Bool {
+        let time = now()
+        if let key = cache.withLock({ $0.key(id, time) }) { return judge(key, time) == .valid(key) }
         guard let key = try await stored({ () async throws(StoreError) in try await store.key(id) }) else { return false }
-        return judge(key, now()) == .valid(key)
+        cache.withLock { $0.note(key, time) }
+        return judge(key, time) == .valid(key)
     }
 
     private func judge(_ key: KeyRecord, _ time: Timestamp) -> Lookup {
@@ -134,7 +126,7 @@ package final class KeyService: Sendable {
     }
 
     private func end(_ keyID: String) async {
-        cache.withLock { cache in cache = cache.filter { $0.value.key.id != keyID } }
+        cache.withLock { $0.forget(keyID) }
         expiries.forget(keyID)
         revocations.end(keyID)
         await endLeases(keyID)

@@ -18,6 +18,9 @@ package struct Secrets: Sendable {
         return kind.rawValue + String(decoding: token, as: UTF8.self)
     }
 
+    /// Whether a secret has the form of a sessions token.
+    package static func isSessionsToken(_ secret: String) -> Bool { secret.hasPrefix(Kind.sessionsToken.rawValue) }
+
     /// What is stored of a secret.
     package func hash(_ secret: String) -> [UInt8] { sha256(Array(secret.utf8)) }
 

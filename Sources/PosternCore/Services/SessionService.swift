@@ -100,6 +100,7 @@ package final class SessionService: Sendable {
         let wasThere: Bool
         do {
             wasThere = try await context.store.deleteSession(id)
+            context.forgetWork(id)
         } catch {
             throw error.apiError
         }

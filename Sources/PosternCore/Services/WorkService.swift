@@ -74,7 +74,7 @@ package final class WorkService: Sendable {
                 else { return nil }
                 let (token, hash) = token(for: work, key)
                 guard let polled = WorkMachine.poll(work, workerID: workerID, keyID: key.id, tokenHash: hash, now: now) else { continue }
-                try await context.store.update(polled)
+                try await context.update(polled)
                 return (polled, token)
             } catch .conflict {
                 continue  // another poll was first
@@ -201,11 +201,7 @@ package final class WorkService: Sendable {
 
     /// The item whose sessions token has that SHA-256, as long as the token is good for something.
     package func work(tokenHash: [UInt8]) async throws(APIError) -> WorkRecord? {
-        do {
-            return try await context.store.work(tokenHash: tokenHash)
-        } catch {
-            throw error.apiError
-        }
+        try await context.work(tokenHash: tokenHash)
     }
 
     /// Takes away the leases that were taken with a key.
@@ -227,7 +223,7 @@ package final class WorkService: Sendable {
             let current = try await work(id, environmentID: environmentID)
             guard let next = try decide(current, context.source.now()) else { return current }
             do {
-                try await context.store.update(next)
+                try await context.update(next)
                 return next
             } catch .conflict {
                 continue

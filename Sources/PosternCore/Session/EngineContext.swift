@@ -9,17 +9,75 @@ struct EngineContext: Sendable {
     let hub = EventHub()
     let signal = WorkSignal()
     let leases = DeadlineClock()
+    private let recentWork = RecentWork()
     let limits: SessionLimits
     let source: StepSource
     let logger: Logger
 
+    init(
+        store: any Store, provider: any ModelProvider, limits: SessionLimits, source: StepSource, logger: Logger
+    ) {
+        self.store = store
+        self.provider = provider
+        self.limits = limits
+        self.source = source
+        self.logger = logger
+    }
+
+    // MARK: Work items: every read and every write of one passes here.
+
+    func storedWork(_ sessionID: String) async throws(StoreError) -> WorkRecord? {
+        if let recent = recentWork.record(session: sessionID, now: source.now()) { return recent }
+        let work = try await store.work(sessionID)
+        if let work { recentWork.note(work, now: source.now()) }
+        return work
+    }
+
     func work(_ sessionID: String) async throws(APIError) -> WorkRecord? {
         do {
-            return try await store.work(sessionID)
+            return try await storedWork(sessionID)
         } catch {
             throw error.apiError
         }
     }
+
+    /// The item whose sessions token has that SHA-256.
+    func work(tokenHash: [UInt8]) async throws(APIError) -> WorkRecord? {
+        if let recent = recentWork.record(tokenHash: tokenHash, now: source.now()) { return recent }
+        do {
+            let work = try await store.work(tokenHash: tokenHash)
+            if let work { recentWork.note(work, now: source.now()) }
+            return work
+        } catch {
+            throw error.apiError
+        }
+    }
+
+    /// Stores a changed item; `.conflict` when somebody else was first.
+    func update(_ work: WorkRecord) async throws(StoreError) {
+        do {
+            try await store.update(work)
+        } catch {
+            recentWork.forget(session: work.sessionID)
+            throw error
+        }
+        recentWork.note(work, now: source.now())
+    }
+
+    /// Stores a settlement, with the item that it may change; `.conflict` when somebody else was first.
+    func settle(_ settlement: Settlement) async throws(StoreError) {
+        do {
+            try await store.settle(settlement)
+        } catch {
+            recentWork.forget(session: settlement.sessionID)
+            throw error
+        }
+        if let work = settlement.work { recentWork.note(work, now: source.now()) }
+    }
+
+    func forgetWork(_ sessionID: String) { recentWork.forget(session: sessionID) }
+
+    // MARK: Leases
 
     /// Whether a worker's credential holds the session's lease now.
     func holdsLease(_ sessionID: String, _ principal: Principal) async throws(APIError) -> Bool {
@@ -34,8 +92,7 @@ struct EngineContext: Sendable {
     /// The environment's choice: its metadata key `postern.redelivery`.
     func redelivery(environmentID: String) async throws(APIError) -> Redelivery {
         do {
-            let environment = try await store.environment(environmentID)
-            return environment?.body["metadata"]?["postern.redelivery"]?.string.flatMap(Redelivery.init(rawValue:)) ?? .atMostOnce
+            return try await store.environment(environmentID)?.redelivery ?? .atMostOnce
         } catch {
             throw error.apiError
         }

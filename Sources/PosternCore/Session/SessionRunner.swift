@@ -112,12 +112,12 @@ actor SessionRunner {
             if let reply = task.reply { answers.append((reply, result)) }
         }
         if pending.step.needsWorker, pending.work == nil || pending.work?.state == .stopped, pending.archivedAt == nil,
-            let work = try await engine.store.work(id)
+            let work = try await engine.storedWork(id)
         {
             pending.work = WorkMachine.requeue(pending.work ?? work, now: engine.source.now())?.following(work) ?? pending.work
         }
         if let settlement = pending.settlement(state: machine.state, now: engine.source.now()) {
-            try await engine.store.settle(settlement)
+            try await engine.settle(settlement)
             record.apply(settlement)
         }
         self.machine = machine
@@ -139,8 +139,9 @@ actor SessionRunner {
         if let machine { return machine }
         guard let record = try await engine.store.session(id) else { return nil }
         var state = SessionState(sessionID: id, threadID: record.threadID, agent: record.agent)
+        let limit = ReadLimit(rows: 1000)
         while true {
-            let rows = try await engine.store.rows(session: id, after: state.lastSequence, limit: 1000)
+            let rows = try await engine.store.rows(session: id, after: state.lastSequence, limit: limit)
             for row in rows {
                 do {
                     try state.apply(row)
@@ -148,7 +149,7 @@ actor SessionRunner {
                     throw .unavailable("the log of session \(id) cannot be read: \(error)")
                 }
             }
-            if rows.count < 1000 { break }
+            if !limit.isReached(by: rows) { break }
         }
         if record.archivedAt != nil { state.markArchived() }
         if self.record == nil { deliveredSequence.store(state.lastSequence, ordering: .relaxed) }

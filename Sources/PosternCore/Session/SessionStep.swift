@@ -17,14 +17,6 @@ enum SessionInput: Sendable {
     case updated(title: String??, metadata: JSONObject?, agent: JSONObject?)
 }
 
-/// What becomes of a call that a lost worker may have run.
-package enum Redelivery: String, Sendable {
-    /// Answered with "outcome unknown"; only tools that change nothing are offered again.
-    case atMostOnce = "at_most_once"
-    /// Offered again, as the reference does.
-    case atLeastOnce = "at_least_once"
-}
-
 /// What the shell must do once the step's rows are stored.
 enum SessionEffect: Sendable, Equatable {
     case requestModel(ModelRequest, span: String)

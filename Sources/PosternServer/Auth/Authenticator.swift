@@ -24,11 +24,14 @@ struct Authenticator: Sendable {
     }
 
     private func find(_ credential: Credential) async throws(APIError) -> Principal {
-        switch try await keys.look(up: credential.secret) {
-        case .valid(let key): return key.kind == .api ? .apiKey(key) : .environmentKey(key)
-        case .revoked(let key): throw .unauthenticated(key.kind == .api ? "API key has been revoked." : Self.revokedText)
-        case .expired(let key): throw .unauthenticated(key.kind == .api ? "API key has expired." : "OAuth access token has expired.")
-        case .unknown: break
+        // The prefix says where to look first; it proves nothing.
+        if !Secrets.isSessionsToken(credential.secret) {
+            switch try await keys.look(up: credential.secret) {
+            case .valid(let key): return key.kind == .api ? .apiKey(key) : .environmentKey(key)
+            case .revoked(let key): throw .unauthenticated(key.kind == .api ? "API key has been revoked." : Self.revokedText)
+            case .expired(let key): throw .unauthenticated(key.kind == .api ? "API key has expired." : "OAuth access token has expired.")
+            case .unknown: throw credential.unknown
+            }
         }
         // A sessions token is worth no more than the key that it was given to.
         guard let work = try await work.work(tokenHash: keys.secrets.hash(credential.secret)), let keyID = work.keyID, try await keys.isValid(keyID)

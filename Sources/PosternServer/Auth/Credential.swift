@@ -47,6 +47,7 @@ extension HTTPField.Name {
     static let anthropicBeta = constant("anthropic-beta")
     static let posternPoll = constant("postern-poll")
     static let posternPollSeconds = constant("postern-poll-seconds")
+    static let posternRedelivery = constant("postern-redelivery")
     static let accelBuffering = constant("x-accel-buffering")
 
     /// For names that are written here and known to be valid.

@@ -23,6 +23,8 @@ package struct ServerConfiguration: Sendable {
     package var maximumHeaderSize = 32 << 10
     /// Most events that one request may carry.
     package var maximumEventsPerRequest = 1000
+    /// Connections open at the same time; more wait in the system's queue until one ends.
+    package var maximumConnections = 20_000
     /// Event streams open at the same time, in all and for one credential.
     package var maximumStreams = 10_000
     package var maximumStreamsPerCredential = 2_000

@@ -61,8 +61,10 @@ struct WorkRoutes {
     }
 
     /// The environment of the path, which must be of the caller's workspace and exist.
-    private func environment(_ call: Call) async throws(APIError) -> String {
-        try await environments.environment(try call.parameter("environment_id"), workspaceID: try call.workspaceID()).id
+    private func environment(_ call: Call) async throws(APIError) -> String { try await record(call).id }
+
+    private func record(_ call: Call) async throws(APIError) -> EnvironmentRecord {
+        try await environments.environment(try call.parameter("environment_id"), workspaceID: try call.workspaceID())
     }
 
     /// Answers `null` when there is nothing to do. Our own workers ask for a longer wait than the reference knows with a header.
@@ -74,16 +76,19 @@ struct WorkRoutes {
             guard let seconds = Int(text), (1...60).contains(seconds) else { throw .invalid("Postern-Poll-Seconds: must be from 1 to 60") }
             wait = .seconds(seconds)
         }
-        let environmentID = try await environment(call)
+        let environment = try await record(call)
+        let environmentID = environment.id
         let workerID = call.request.headers[.workerID].map { String($0.prefix(256)) }
         let work = work
         let reclaim = Duration.milliseconds(query.reclaimMilliseconds)
-        let headers: HTTPFields = [.posternPoll: "1"]
+        var headers: HTTPFields = [.posternPoll: "1"]
         let claim = { @Sendable [wait] () async throws(APIError) in
             try await work.poll(environmentID: environmentID, key: key, workerID: workerID, reclaimAfter: reclaim, wait: wait)
         }
         let claimed = wait == nil ? try await claim() : try await whileConnected(call, key, claim)
         guard let claimed else { return .json(JSON.null.encoded, headers: headers) }
+        // A worker of ours that comes back after a kill does with its interrupted call as the environment asks; others do not look at it.
+        headers[.posternRedelivery] = environment.redelivery.rawValue
         return .json(claimed.work.json(secret: WorkRecord.secret(sessionsToken: claimed.sessionsToken)).encoded, headers: headers)
     }
 

@@ -27,9 +27,9 @@ struct Keyset {
         query.where("(\(columns.major), \(columns.minor)) \(comparison) (?, ?)", .integer(from.major), .text(from.minor))
     }
 
-    /// Makes the page of up to `scanLimit` elements in scan order.
-    func page<Element>(_ scanned: [Element], position: (Element) -> PagePosition) -> Page<Element> {
-        let goesOn = scanned.count > limit
+    /// Makes the page of up to `scanLimit` elements in scan order. `isCut`: the scan ended before its time, so the list may go on.
+    func page<Element>(_ scanned: [Element], isCut: Bool = false, position: (Element) -> PagePosition) -> Page<Element> {
+        let goesOn = isCut || scanned.count > limit
         var elements = Array(scanned.prefix(limit))
         if isBackward { elements.reverse() }
         let hasNext = isBackward || goesOn

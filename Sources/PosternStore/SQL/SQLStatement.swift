@@ -2,10 +2,13 @@
 package struct SQLStatement: Sendable, Hashable {
     package var sql: String
     package var values: [SQLValue]
+    /// Bytes of blobs after which no further row is read; nil for no bound. The row that reaches it is the last one.
+    package var maximumBytes: Int?
 
-    package init(_ sql: String, _ values: [SQLValue] = []) {
+    package init(_ sql: String, _ values: [SQLValue] = [], maximumBytes: Int? = nil) {
         self.sql = sql
         self.values = values
+        self.maximumBytes = maximumBytes
     }
 }
 

@@ -17,11 +17,13 @@ package final class SQLiteDatabase: SQLDatabase {
     private static let checkpointPages = 4096
 
     /// Opens the database at `path` and makes it if there is none, off the cooperative pool.
-    static func open(path: String) async throws(SQLFailure) -> SQLiteDatabase {
+    ///
+    /// - Parameter reservesLog: for a server, which will fill the log anyway.
+    static func open(path: String, reservesLog: Bool = false) async throws(SQLFailure) -> SQLiteDatabase {
         let answer: Result<SQLiteDatabase, SQLFailure> = await withUnsafeContinuation { continuation in
             DispatchQueue.global().async {
                 do throws(SQLFailure) {
-                    continuation.resume(returning: .success(try SQLiteDatabase(path: path)))
+                    continuation.resume(returning: .success(try SQLiteDatabase(path: path, reservesLog: reservesLog)))
                 } catch {
                     continuation.resume(returning: .failure(error))
                 }
@@ -30,8 +32,9 @@ package final class SQLiteDatabase: SQLDatabase {
         return try answer.get()
     }
 
-    private init(path: String) throws(SQLFailure) {
+    private init(path: String, reservesLog: Bool) throws(SQLFailure) {
         try SQLiteFiles.prepare(path)
+        if reservesLog { SQLiteFiles.reserveLog(path, bytes: Self.checkpointPages * (4096 + 24)) }
         self.path = path
         do {
             pool = try DatabasePool(path: path, configuration: Self.configuration)

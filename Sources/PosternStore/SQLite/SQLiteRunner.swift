@@ -11,13 +11,18 @@ enum SQLiteRunner {
         defer { release(prepared) }
         let width = sqlite3_column_count(prepared)
         var rows: [SQLRow] = []
-        while true {
+        var room = statement.maximumBytes ?? .max
+        while room > 0 {
             switch sqlite3_step(prepared) {
-            case SQLITE_ROW: rows.append(SQLRow((0..<width).map { value(prepared, $0) }))
+            case SQLITE_ROW:
+                let row = (0..<width).map { value(prepared, $0) }
+                for case .blob(let bytes) in row { room -= bytes.count }
+                rows.append(SQLRow(row))
             case SQLITE_DONE: return rows
             default: throw failure(prepared, step: 0)
             }
         }
+        return rows
     }
 
     /// Applies the steps; the caller undoes what a failed one leaves.

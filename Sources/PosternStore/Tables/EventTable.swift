@@ -44,7 +44,7 @@ enum EventTable {
         query.where("e.view = 'processed'")
         query.where("e.type", isOneOf: filter.types)
         query.where("e.processed_at", in: filter.processedAt)
-        return query.statement(order: ["e.sequence"], ascending: keyset.scansAscending, limit: keyset.scanLimit)
+        return bounded(query.statement(order: ["e.sequence"], ascending: keyset.scansAscending, limit: keyset.scanLimit))
     }
 
     static func waiting(session: String, _ filter: EventFilter, after: Int?, _ keyset: Keyset) -> SQLStatement {
@@ -53,16 +53,20 @@ enum EventTable {
         query.where("w.session_id = ?", .text(session))
         if let after { query.where("w.sequence \(keyset.comparison) ?", SQLValue(after)) }
         query.where("e.type", isOneOf: filter.types)
-        return query.statement(order: ["w.sequence"], ascending: keyset.scansAscending, limit: keyset.scanLimit)
+        return bounded(query.statement(order: ["w.sequence"], ascending: keyset.scansAscending, limit: keyset.scanLimit))
+    }
+
+    private static func bounded(_ statement: SQLStatement) -> SQLStatement {
+        SQLStatement(statement.sql, statement.values, maximumBytes: ReadLimit.pageBytes)
     }
 }
 
 extension PosternStore {
-    package func rows(session: String, after sequence: Int, limit: Int) async throws(StoreError) -> [EventRow] {
+    package func rows(session: String, after sequence: Int, limit: ReadLimit) async throws(StoreError) -> [EventRow] {
         try await all(
             SQLStatement(
                 "SELECT \(EventTable.columns) FROM events e WHERE e.session_id = ? AND e.sequence > ? ORDER BY e.sequence LIMIT ?",
-                [.text(session), SQLValue(sequence), SQLValue(max(0, limit))]),
+                [.text(session), SQLValue(sequence), SQLValue(limit.rows)], maximumBytes: limit.bytes),
             EventTable.decode)
     }
 
@@ -85,8 +89,13 @@ extension PosternStore {
         }
         if statements.isEmpty { return Page(elements: []) }
         if !keyset.scansAscending { statements.reverse() }
-        let scanned = try await each(statements, EventTable.decode).joined().prefix(keyset.scanLimit)
-        return keyset.page(Array(scanned)) {
+        let limit = ReadLimit(rows: keyset.scanLimit)
+        var scanned: [EventRow] = []
+        // What a run left unread for its size comes before anything of the next run.
+        for run in try await each(statements, EventTable.decode) where !limit.isReached(by: scanned) {
+            scanned = limit.prefix(of: scanned + run)
+        }
+        return keyset.page(scanned, isCut: limit.isReached(by: scanned)) {
             PagePosition(major: $0.view == .processed ? 0 : 1, minor: String($0.sequence))
         }
     }

@@ -50,9 +50,9 @@ extension MemoryStore: SessionStore {
         }
     }
 
-    package func rows(session: String, after sequence: Int, limit: Int) async throws(StoreError) -> [EventRow] {
+    package func rows(session: String, after sequence: Int, limit: ReadLimit) async throws(StoreError) -> [EventRow] {
         try with { state throws(StoreError) in
-            Array((state.sessions[session]?.rows ?? []).drop { $0.sequence <= sequence }.prefix(max(0, limit)))
+            limit.prefix(of: (state.sessions[session]?.rows ?? []).drop { $0.sequence <= sequence })
         }
     }
 
@@ -71,7 +71,7 @@ extension MemoryStore: SessionStore {
             }
             if order == .descending { list.reverse() }
             let position = { (row: EventRow) in PagePosition(major: row.view == .processed ? 0 : 1, minor: String(row.sequence)) }
-            return Self.page(list, from: from, limit: limit, position: position) { left, right in
+            return Self.page(list, from: from, limit: limit, size: \.bytes.count, position: position) { left, right in
                 let (first, second) = ((left.major, Int(left.minor) ?? 0), (right.major, Int(right.minor) ?? 0))
                 return order == .ascending ? first < second : first > second
             }

@@ -54,25 +54,33 @@ package final class MemoryStore: Sendable {
 
     /// One page of `elements`, which are sorted in the list's order; `precedes` says whether a position lies before another in it.
     static func page<Element>(
-        _ elements: [Element], from: PagePosition?, limit: Int, position: (Element) -> PagePosition,
+        _ elements: [Element], from: PagePosition?, limit: Int, size: (Element) -> Int = { _ in 0 }, position: (Element) -> PagePosition,
         precedes: (PagePosition, PagePosition) -> Bool
     ) -> Page<Element> {
-        let limit = max(1, limit)
+        /// How many of the elements, from the first, are a page.
+        func length(_ elements: some Sequence<Element>) -> Int {
+            var (count, bytes) = (0, 0)
+            for element in elements where count < max(1, limit) && bytes < ReadLimit.pageBytes {
+                count += 1
+                bytes += size(element)
+            }
+            return count
+        }
         func backward(_ element: Element?) -> PagePosition? {
             element.map { PagePosition(major: position($0).major, minor: position($0).minor, isBackward: true) }
         }
         guard let from else {
-            let page = Array(elements.prefix(limit))
-            return Page(elements: page, next: elements.count > limit ? page.last.map(position) : nil)
+            let page = Array(elements.prefix(length(elements)))
+            return Page(elements: page, next: elements.count > page.count ? page.last.map(position) : nil)
         }
         if from.isBackward {
             let before = elements.filter { precedes(position($0), from) }
-            let page = Array(before.suffix(limit))
-            return Page(elements: page, next: page.last.map(position), previous: before.count > limit ? backward(page.first) : nil)
+            let page = Array(before.suffix(length(before.reversed())))
+            return Page(elements: page, next: page.last.map(position), previous: before.count > page.count ? backward(page.first) : nil)
         }
         let after = elements.filter { precedes(from, position($0)) }
-        let page = Array(after.prefix(limit))
-        return Page(elements: page, next: after.count > limit ? page.last.map(position) : nil, previous: backward(page.first))
+        let page = Array(after.prefix(length(after)))
+        return Page(elements: page, next: after.count > page.count ? page.last.map(position) : nil, previous: backward(page.first))
     }
 
     /// A page of a list by time, then id.

@@ -2,8 +2,8 @@ import PosternJSON
 
 /// One line of a session's journal.
 package enum JournalRecord: Sendable, Equatable {
-    /// The item was claimed. `secret` is the item's own, as the poll gave it.
-    case item(workID: String, environmentID: String, secret: String?)
+    /// The item was claimed. `secret` is the item's own, as the poll gave it; `repeatsCalls` is the environment's wish for interrupted calls.
+    case item(workID: String, environmentID: String, secret: String?, repeatsCalls: Bool = false)
     /// The value that the next heartbeat must name.
     case beat(String)
     /// The call is about to run.
@@ -17,8 +17,8 @@ package enum JournalRecord: Sendable, Equatable {
 
     package var json: JSON {
         switch self {
-        case .item(let work, let environment, let secret):
-            ["k": "item", "work": .string(work), "environment": .string(environment), "secret": JSON(secret)]
+        case .item(let work, let environment, let secret, let repeatsCalls):
+            ["k": "item", "work": .string(work), "environment": .string(environment), "secret": JSON(secret), "repeats": .bool(repeatsCalls)]
         case .beat(let value): ["k": "beat", "value": .string(value)]
         case .intent(let call, let tool): ["k": "intent", "call": .string(call), "tool": .string(tool)]
         case .outcome(let call, let event): ["k": "outcome", "call": .string(call), "event": .string(String(decoding: event, as: UTF8.self))]
@@ -32,7 +32,7 @@ package enum JournalRecord: Sendable, Equatable {
         switch text("k") {
         case "item":
             guard let work = text("work"), let environment = text("environment") else { return nil }
-            self = .item(workID: work, environmentID: environment, secret: text("secret"))
+            self = .item(workID: work, environmentID: environment, secret: text("secret"), repeatsCalls: json["repeats"]?.bool ?? false)
         case "beat":
             guard let value = text("value") else { return nil }
             self = .beat(value)

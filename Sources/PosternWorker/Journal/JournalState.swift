@@ -6,6 +6,7 @@ package struct JournalState: Sendable, Equatable {
         package var workID: String
         package var environmentID: String
         package var secret: String?
+        package var repeatsCalls = false
         /// The last heartbeat's value; `nil`: none was answered.
         package var heartbeat: String?
     }
@@ -27,7 +28,8 @@ package struct JournalState: Sendable, Equatable {
 
     package mutating func apply(_ record: JournalRecord) {
         switch record {
-        case .item(let work, let environment, let secret): item = Item(workID: work, environmentID: environment, secret: secret)
+        case .item(let work, let environment, let secret, let repeatsCalls):
+            item = Item(workID: work, environmentID: environment, secret: secret, repeatsCalls: repeatsCalls)
         case .beat(let value): item?.heartbeat = value
         case .intent(let call, let tool): calls[call] = .intended(tool: tool)
         case .outcome(let call, let event):
@@ -55,7 +57,7 @@ package struct JournalState: Sendable, Equatable {
     package func disposition(of callID: String) -> Disposition {
         switch calls[callID] {
         case nil: .run
-        case .intended(let tool): Self.idempotentTools.contains(tool) ? .run : .unknown
+        case .intended(let tool): item?.repeatsCalls == true || Self.idempotentTools.contains(tool) ? .run : .unknown
         case .finished(_, let event): .send(event)
         }
     }
@@ -64,7 +66,8 @@ package struct JournalState: Sendable, Equatable {
     package var records: [JournalRecord] {
         var records: [JournalRecord] = []
         if let item {
-            records.append(.item(workID: item.workID, environmentID: item.environmentID, secret: item.secret))
+            records.append(
+                .item(workID: item.workID, environmentID: item.environmentID, secret: item.secret, repeatsCalls: item.repeatsCalls))
             if let beat = item.heartbeat { records.append(.beat(beat)) }
         }
         for (id, progress) in calls.sorted(by: { $0.key < $1.key }) {

@@ -9,7 +9,7 @@ import Darwin
 #endif
 
 /// One session's journal on the disk: a file of JSON lines with mode 0600 in the worker's state folder. What it holds survives a
-/// killed worker; an intent also survives a power failure.
+/// killed worker. A power failure may take its last lines; an intent stands in the audit log as well, which survives that.
 final class SessionJournal: Sendable {
     private let file: AppendOnlyFile
     private let path: String
@@ -29,9 +29,7 @@ final class SessionJournal: Sendable {
     var known: JournalState { state.withLock { $0 } }
 
     func append(_ record: JournalRecord) async throws(FileError) {
-        var durable = false
-        if case .intent = record { durable = true }
-        try await file.append(record.json.encoded, durable: durable)
+        try await file.append(record.json.encoded, durable: false)
         state.withLock { $0.apply(record) }
     }
 

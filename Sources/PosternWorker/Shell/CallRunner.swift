@@ -31,7 +31,7 @@ struct CallRunner: Sendable {
             statistics.update { $0.unknownCalls += 1 }
             passed = try await gate.pass(.failure(Self.unknownText, reason: "outcome unknown after a restart"), of: gateCall)
         case .run:
-            // Both records are on the disk before anything happens.
+            // The audit's record is on the disk before anything happens, the journal's beside it with the kernel: one flush, shared by all sessions.
             async let audited: Void = gate.intend(gateCall, input: call.input)
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
             _ = try await (audited, journalled)
@@ -47,8 +47,28 @@ struct CallRunner: Sendable {
             }
             passed = try await gate.pass(result, of: gateCall)
         }
-        try await journal.append(.outcome(callID: call.id, event: passed.event))
         return passed
+    }
+
+    /// Sends a result that is new, and keeps it in the journal meanwhile. Throws when it cannot be kept.
+    func postKeeping(_ result: PassedResult) async throws -> Bool {
+        async let kept: Void = journal.append(.outcome(callID: result.call.callID, event: result.event))
+        let isAccepted = await send(result)
+        try await kept
+        if isAccepted { await settle(result) }
+        return isAccepted
+    }
+
+    /// Sends a result that the journal holds.
+    func post(_ result: PassedResult) async -> Bool {
+        guard await send(result) else { return false }
+        await settle(result)
+        return true
+    }
+
+    /// Should this line be lost, the result is sent once more and the service takes it for the same.
+    private func settle(_ result: PassedResult) async {
+        do { try await journal.append(.settled(callID: result.call.callID)) } catch { logger.error("journal: \(error)") }
     }
 
     /// The result of a call that has one already.
@@ -58,7 +78,7 @@ struct CallRunner: Sendable {
     }
 
     /// Sends until it is accepted, refused for good, or the window closes. Never once the lease is lost.
-    func post(_ result: PassedResult) async -> Bool {
+    private func send(_ result: PassedResult) async -> Bool {
         var window = SendingWindow(opensAt: pacing.now(), length: lease.sendingWindow)
         while !lease.isLost, !Task.isCancelled {
             do throws(ClientError) {
@@ -67,8 +87,6 @@ struct CallRunner: Sendable {
                     statistics.results += 1
                     statistics.bytesPosted += result.event.count
                 }
-                // Should this line be lost, the result is sent once more and the service takes it for the same.
-                do { try await journal.append(.settled(callID: result.call.callID)) } catch { logger.error("journal: \(error)") }
                 return true
             } catch {
                 if error.isCancellation || Task.isCancelled { return false }

@@ -54,7 +54,8 @@ struct ItemServer: Sendable {
         let journal: SessionJournal
         do {
             journal = try await opened
-            try await journal.append(.item(workID: item.id, environmentID: item.environmentID, secret: item.secret?.value))
+            try await journal.append(
+                .item(workID: item.id, environmentID: item.environmentID, secret: item.secret?.value, repeatsCalls: item.repeatsCalls))
             if let beat = item.heartbeat { try await journal.append(.beat(beat)) }
         } catch {
             logger.error("the session's journal cannot be kept: \(error)")

@@ -40,7 +40,7 @@ struct Poller: Sendable {
                     environment: server.configuration.environmentID, workerID: server.state.workerID,
                     holdSeconds: server.configuration.drain ? nil : server.configuration.pollHoldSeconds, retry: RetryPolicy.none)
                 answer = poll.item == nil ? .empty(held: poll.isHeld) : .item
-                if let object = poll.item { await take(object, isHeld: poll.isHeld) }
+                if let object = poll.item { await take(object, poll) }
             } catch {
                 if error.isCancellation || Task.isCancelled { return nil }
                 server.logger.warning("poll failed: \(error)")
@@ -58,8 +58,11 @@ struct Poller: Sendable {
         return nil
     }
 
-    private func take(_ object: JSONObject, isHeld: Bool) async {
-        guard let item = WorkItem(polled: object, environmentID: server.configuration.environmentID) else {
+    private func take(_ object: JSONObject, _ poll: ManagedAgentsClient.Poll) async {
+        guard
+            let item = WorkItem(
+                polled: object, environmentID: server.configuration.environmentID, repeatsCalls: poll.repeatsCalls)
+        else {
             server.logger.warning("a polled item has no id and is ignored")
             return
         }
@@ -73,7 +76,7 @@ struct Poller: Sendable {
             acknowledged.fire()
         }
         // Elsewhere the next poll follows the acknowledgement, as the official worker's does.
-        if !isHeld { await withCheckedContinuation { done in acknowledged.onFire { done.resume() } } }
+        if !poll.isHeld { await withCheckedContinuation { done in acknowledged.onFire { done.resume() } } }
     }
 
     private func acknowledge(_ item: WorkItem) async -> Bool {

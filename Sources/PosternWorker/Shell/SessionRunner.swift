@@ -193,7 +193,7 @@ struct SessionRunner: Sendable {
             let result = try await calls.execute(call, control)
             feed.yield(.machine(.executed(call.id)))
             guard let result, !control.isDropped else { return }
-            feed.yield(.machine(await calls.post(result) ? .posted(call.id) : .postFailed(call.id)))
+            feed.yield(.machine(try await calls.postKeeping(result) ? .posted(call.id) : .postFailed(call.id)))
         } catch {
             // What cannot be recorded must neither run nor leave.
             feed.yield(.end(.failed("\(error)")))

@@ -32,6 +32,23 @@ extension StoreContract {
             try await fill(store, rows)
             try equal(try await store.rows(session: "sesn_1", after: 0, limit: 9), rows)
         },
+        Case("what one read brings is bounded in bytes, and nothing is missed for it") { store in
+            let half = ReadLimit.pageBytes / 2
+            try await fill(store, [half, half, half, 3 * half, 10].enumerated().map { Make.row($0.offset + 1, bytes: $0.element) })
+            for (order, expected) in [(SortOrder.ascending, [[1, 2], [3, 4], [5]]), (.descending, [[5, 4], [3, 2], [1]])] {
+                let pages = try await walk { from in
+                    try await store.events(session: "sesn_1", filter: EventFilter(), order: order, from: from, limit: 9)
+                }
+                try equal(pages.map { $0.map(\.sequence) }, expected)
+            }
+            let limit = ReadLimit(rows: 9)
+            let first = try await store.rows(session: "sesn_1", after: 0, limit: limit)
+            try equal(first.map(\.sequence), [1, 2])
+            try expect(limit.isReached(by: first), "a read that was cut says that there may be more")
+            let last = try await store.rows(session: "sesn_1", after: 4, limit: limit)
+            try equal(last.map(\.sequence), [5])
+            try expect(!limit.isReached(by: last), "a read to the end says so")
+        },
         Case("the list shows the newest row per event: processed ones, then waiting ones") { store in
             try await fill(store, mixed)
             let expected = [2, 5, 6, 9, 4, 7]
