@@ -28,7 +28,7 @@ struct LazyDFA: Sendable {
         while 1 << shift < automaton.byteOfClass.count { shift += 1 }
         self.shift = shift
         quietGuards = Array(Set(automaton.guardsOf).union([0])).sorted()
-        mostStates = max(Self.mostBytes / 4 >> shift, quietGuards.count + 16)
+        mostStates = max((Self.mostBytes / 4) >> shift, quietGuards.count + 16)
         reset()
     }
 

@@ -34,7 +34,7 @@ package final class RedactionProgram: Sendable {
     private static let mostSpare = 4
 
     /// `hashKey` keys the `hash` action; keep it secret and the same for as long as equal texts are to look equal.
-    package init(_ rules: RedactionRules, secrets: [KnownSecret] = [], hashKey: [UInt8]) throws(RedactionError) {
+    package convenience init(_ rules: RedactionRules, secrets: [KnownSecret] = [], hashKey: [UInt8]) throws(RedactionError) {
         var assembly = RedactionAssembly()
         for secret in secrets { try assembly.add(secret) }
         for pattern in rules.patterns { try assembly.add(pattern) }
@@ -42,9 +42,13 @@ package final class RedactionProgram: Sendable {
         for detector in RedactionDetector.allCases {
             if let action = rules.detectors[detector] { try assembly.add(detector, action) }
         }
-        automaton = assembly.builder.build()
-        self.rules = assembly.rules
-        needles = assembly.needles
+        self.init(automaton: assembly.builder.build(), rules: assembly.rules, needles: assembly.needles, hashKey: hashKey)
+    }
+
+    init(automaton: Automaton, rules: [Rule], needles: [Needle], hashKey: [UInt8]) {
+        self.automaton = automaton
+        self.rules = rules
+        self.needles = needles
         let heads = needles.compactMap(\.head)
         headSet = heads.reduce(ByteSet()) { $0.union($1.set) }
         headLimit = heads.map(\.limit).max() ?? 0
@@ -65,5 +69,16 @@ package final class RedactionProgram: Sendable {
     func hash(_ bytes: [UInt8]) -> String {
         let code = HMAC<SHA256>.authenticationCode(for: bytes, using: hashKey)
         return String(decoding: SecretForms.hex(Array(code.prefix(8)), isUpper: false), as: UTF8.self)
+    }
+}
+
+extension RedactionProgram {
+    /// The counts by what was done, mildest first, for the audit.
+    package func byAction(_ counts: RedactionCounts) -> [(action: RedactionAction, counts: [String: Int])] {
+        RedactionAction.allCases.compactMap { action in
+            let names = Set(rules.filter { $0.action == action }.map(\.name))
+            let chosen = counts.byRule.filter { names.contains($0.key) }
+            return chosen.isEmpty ? nil : (action, chosen)
+        }
     }
 }

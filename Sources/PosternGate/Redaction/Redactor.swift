@@ -159,8 +159,9 @@ package struct Redactor: Sendable {
             coverage.add(start, end, rule: rule)
             return
         }
-        if start >= countedTo[rule, default: 0] { counts.add(program.rules[rule].name) }
-        countedTo[rule] = max(countedTo[rule, default: 0], end)
+        // What overlaps or touches counts once, as for the others.
+        if start > countedTo[rule, default: -1] { counts.add(program.rules[rule].name) }
+        countedTo[rule] = max(countedTo[rule, default: -1], end)
     }
 
     // MARK: Giving out
