@@ -6,7 +6,7 @@ package struct AuditLine: Sendable {
     package let seq: Int
     package let kind: String
     package let body: JSONObject
-    let writer: String
+    package let writer: String
     let previous: String
 
     package var session: String { json["session"]?.string ?? "" }
