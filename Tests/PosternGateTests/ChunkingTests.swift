@@ -43,7 +43,9 @@ import Testing
     @Test func everySplitInTwoGivesTheSame() throws {
         let program = try everything()
         // Without the samples of some thousand bytes: every split is tried.
-        for text in texts.filter({ $0.count < 1_200 }).prefix(4) {
+        let short = texts.filter { $0.count < 1_200 }.prefix(4)
+        #expect(short.count == 4)
+        for text in short {
             let whole = Redactor.redact(text, program)
             for split in 0...text.count {
                 var redactor = Redactor(program)

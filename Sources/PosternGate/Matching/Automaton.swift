@@ -1,6 +1,6 @@
 /// A position automaton (Glushkov's construction) of many patterns together: immutable, shared by every stream that uses it. A state is a
-/// position that has consumed a byte of its set; there are no empty steps.
-struct Automaton: Sendable {
+/// position that has consumed a byte of its set; there are no empty steps. A class, so that handing it on costs one count.
+final class Automaton: Sendable {
     /// Index into `sets`, for each state.
     let setOf: [Int32]
     /// Four words for each set.
@@ -23,6 +23,25 @@ struct Automaton: Sendable {
     let byteOfClass: [UInt8]
     /// Length of the longest match in bytes.
     let longest: Int
+
+    init(
+        setOf: [Int32], sets: [UInt64], followStart: [Int32], follow: [Int32], acceptStart: [Int32], accepts: [Int32], initialStart: [Int32],
+        initial: [Int32], initialGuard: [UInt8], guardsOf: [UInt8], classOf: [UInt8], byteOfClass: [UInt8], longest: Int
+    ) {
+        self.setOf = setOf
+        self.sets = sets
+        self.followStart = followStart
+        self.follow = follow
+        self.acceptStart = acceptStart
+        self.accepts = accepts
+        self.initialStart = initialStart
+        self.initial = initial
+        self.initialGuard = initialGuard
+        self.guardsOf = guardsOf
+        self.classOf = classOf
+        self.byteOfClass = byteOfClass
+        self.longest = longest
+    }
 
     var stateCount: Int { setOf.count }
 
