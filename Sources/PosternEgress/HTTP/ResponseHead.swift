@@ -20,7 +20,9 @@ struct ResponseHead: Hashable, Sendable {
         }
         self.status = status
         reason = Array(rest.dropFirst(4))
-        guard reason.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else { throw HTTPRefusal(502, "the server's answer has a malformed reason") }
+        guard reason.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+            throw HTTPRefusal(502, "the server's answer has a malformed reason")
+        }
         do throws(HTTPRefusal) {
             fields = try HeadReader.fields(lines.dropFirst())
         } catch {

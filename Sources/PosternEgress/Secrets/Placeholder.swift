@@ -7,7 +7,8 @@ package enum Placeholder {
 
     /// Beginnings that say what kind of secret it is. Tools look at them, and they give nothing away.
     private static let knownBeginnings = [
-        "sk-ant-api03-", "sk-ant-oat01-", "sk-ant-admin01-", "sk-ant-", "sk-proj-", "sk-or-v1-", "sk_live_", "sk_test_", "rk_live_", "pk_live_", "sk-",
+        "sk-ant-api03-", "sk-ant-oat01-", "sk-ant-admin01-", "sk-ant-", "sk-proj-", "sk-or-v1-", "sk_live_", "sk_test_", "rk_live_", "pk_live_",
+        "sk-",
         "github_pat_", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "glpat-", "glptt-", "xoxb-", "xoxp-", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "hf_",
         "npm_", "pypi-", "dop_v1_", "SG.", "shpat_", "lin_api_", "figd_", "hvs.", "dckr_pat_", "nvapi-", "gsk_", "r8_",
     ]

@@ -30,7 +30,9 @@ struct RequestSecrets: Sendable {
         let target = Bytes.unescaped(Bytes.unescaped(request.target))
         for secret in secrets {
             let placeholder = Array(secret.placeholder.utf8)
-            if Bytes.contains(request.target, placeholder) || Bytes.contains(target, placeholder) || Bytes.contains(Array(head.method.utf8), placeholder) {
+            if Bytes.contains(request.target, placeholder) || Bytes.contains(target, placeholder)
+                || Bytes.contains(Array(head.method.utf8), placeholder)
+            {
                 throw Misplaced(secret: secret.binding.name, place: "the URL")
             }
             for (index, field) in head.fields.all.enumerated() {

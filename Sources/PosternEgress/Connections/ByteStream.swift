@@ -1,0 +1,73 @@
+import NIOCore
+import NIOSSL
+
+/// A connection as bytes that are asked for and bytes that are taken: reading and writing both wait, so a slow side slows the other.
+struct ByteStream: Sendable {
+    let channel: any Channel
+    private let handler: NIOLoopBound<StreamHandler>
+
+    /// Takes over a connected channel without handlers that does not read by itself.
+    static func attach(to channel: any Channel) async throws -> ByteStream {
+        try await channel.eventLoop.submit {
+            let handler = StreamHandler()
+            try channel.pipeline.syncOperations.addHandler(handler)
+            return ByteStream(channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop))
+        }.get()
+    }
+
+    /// The next bytes; `nil` when the peer has sent all. Throws what broke the connection, or `TimedOut`. Cancelling closes the connection.
+    func read(within time: TimeAmount? = nil) async throws -> ByteBuffer? {
+        let promise = channel.eventLoop.makePromise(of: ByteBuffer?.self)
+        return try await withTaskCancellationHandler {
+            channel.eventLoop.execute { handler.value.read(promise, within: time) }
+            return try await promise.futureResult.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Returns once the connection has taken the bytes. Cancelling closes the connection.
+    func write(_ bytes: ByteBuffer) async throws {
+        guard bytes.readableBytes > 0 else { return }
+        try await withTaskCancellationHandler {
+            try await channel.writeAndFlush(bytes).get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    func write(_ bytes: [UInt8]) async throws { try await write(ByteBuffer(bytes: bytes)) }
+
+    /// Says that nothing more will be sent; reading goes on.
+    func closeOutput() async { try? await channel.close(mode: .output).get() }
+
+    /// Ends the connection. Idempotent.
+    func close() { channel.close(promise: nil) }
+
+    /// Ends the connection after what was written has reached the peer, which may still be sending: an early close would take it away.
+    func closeGently(within time: TimeAmount = .seconds(2)) async {
+        let deadline = channel.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+        await closeOutput()
+        var budget = 1 << 20
+        while budget > 0, let bytes = try? await read(within: time) { budget -= bytes.readableBytes }
+        deadline.cancel()
+        close()
+    }
+
+    /// Gives the channel back without handlers.
+    func detach() async throws {
+        try await channel.eventLoop.submit { channel.pipeline.syncOperations.removeHandler(handler.value) }.get().get()
+    }
+
+    /// Speaks TLS from here on. `replay` was read already and belongs to the handshake.
+    func startTLS(replay: ByteBuffer? = nil, _ makeHandler: @escaping @Sendable () throws -> NIOSSLHandler) async throws {
+        try await channel.eventLoop.submit {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(try makeHandler(), position: .first)
+            if let replay {
+                pipeline.fireChannelRead(NIOAny(replay))
+                pipeline.fireChannelReadComplete()
+            }
+        }.get()
+    }
+}

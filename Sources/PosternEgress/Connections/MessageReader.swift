@@ -1,0 +1,63 @@
+import NIOCore
+
+/// Reads HTTP messages from a connection, one after the other.
+struct MessageReader: Sendable {
+    let stream: ByteStream
+    /// Read and not used yet.
+    private(set) var buffer: ByteBuffer
+
+    init(_ stream: ByteStream, buffer: ByteBuffer = ByteBuffer()) {
+        self.stream = stream
+        self.buffer = buffer
+    }
+
+    /// The lines of the next head; `nil` when the peer has ended before it began. `idle` is the time for the first byte, `whole` for each
+    /// further piece of the head.
+    mutating func head(idle: TimeAmount, whole: TimeAmount) async throws -> [ArraySlice<UInt8>]? {
+        var reader = HeadReader()
+        while true {
+            if buffer.readableBytes > 0 {
+                let piece = buffer.readBytes(length: buffer.readableBytes) ?? []
+                if let (lines, rest) = try reader.feed(piece) {
+                    buffer = ByteBuffer(bytes: rest)
+                    return lines
+                }
+            }
+            guard let more = try await stream.read(within: reader.isEmpty ? idle : whole) else {
+                if reader.isEmpty { return nil }
+                throw HTTPRefusal("the head ends early")
+            }
+            buffer = more
+        }
+    }
+
+    /// The next bytes of a body; `nil` when it is complete.
+    mutating func part(of body: inout BodyReader, within time: TimeAmount) async throws -> ByteBuffer? {
+        while true {
+            if let part = try body.next(&buffer) {
+                if part.readableBytes > 0 { return part }
+                continue
+            }
+            if body.isDone { return nil }
+            guard let more = try await stream.read(within: time) else {
+                try body.end()
+                return nil
+            }
+            buffer = more
+        }
+    }
+
+    /// All that is read and not used; the reader is empty afterwards.
+    mutating func takeBuffer() -> ByteBuffer {
+        defer { buffer = ByteBuffer() }
+        return buffer
+    }
+
+    /// Reads until at least one byte is in the buffer; `false` at the end.
+    mutating func fill(within time: TimeAmount) async throws -> Bool {
+        if buffer.readableBytes > 0 { return true }
+        guard let more = try await stream.read(within: time) else { return false }
+        buffer = more
+        return true
+    }
+}

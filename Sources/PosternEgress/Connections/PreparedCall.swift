@@ -1,0 +1,119 @@
+import NIOCore
+import PosternPolicy
+
+/// A request that has been decided and filled in: what is left is to send it.
+struct PreparedCall: Sendable {
+    enum Body: Sendable {
+        case none
+        /// Read to its end and checked.
+        case whole(ByteBuffer)
+        /// Read and checked as it is sent.
+        case stream(BodyFraming)
+    }
+
+    /// A body up to this size is looked at before anything goes upstream.
+    static let prefetched = 65_536
+
+    let decision: NetworkDecision
+    /// What the policy was asked; it is asked again when the policy becomes narrower.
+    let question: NetworkRequest
+    let body: Body
+    /// Names of the secrets that go out with it.
+    let usedSecrets: [String]
+    private let head: RequestHead
+    private let request: ForwardedRequest
+    private let masks: Bool
+
+    /// Decides on `request`, and takes its body from `client` where that is needed first. Throws `CallRefusal`.
+    init(_ request: ForwardedRequest, _ context: SessionContext, client: inout MessageReader) async throws {
+        let destination = request.destination
+        var secrets: RequestSecrets
+        do throws(RequestSecrets.Misplaced) {
+            secrets = try RequestSecrets(request, secrets: context.secrets)
+        } catch {
+            throw CallRefusal(error, destination, rule: nil)
+        }
+        var content = NetworkRequest.Content(method: request.head.method, path: request.path.path, encrypted: request.encrypted)
+        content.credentials = Set(secrets.used + secrets.inBody.map(\.binding.name))
+        content.foreignCredential = secrets.foreignCredential
+        question = NetworkRequest(host: destination.host, port: destination.port, content: content)
+        decision = try context.allow(question)
+        if let upgrade = request.upgrade, !decision.upgrades.contains(upgrade) || !request.head.body.isEmpty {
+            let remedy = "an operator can name it below \"upgrades\" of rule \"\(decision.rule ?? "")\""
+            throw CallRefusal(
+                403,
+                EgressRefusal(
+                    kind: .policy, destination: destination, rule: decision.rule, reason: "switching to \"\(printable(upgrade))\" is not allowed",
+                    remedy: remedy))
+        }
+        if request.expectsContinue { try await client.stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
+        let rule = decision.rule
+        do {
+            (body, usedSecrets) = try await Self.readBody(request, secrets, context, &client)
+        } catch let misplaced as RequestSecrets.Misplaced {
+            throw CallRefusal(misplaced, destination, rule: rule)
+        } catch let refusal as HTTPRefusal {
+            throw CallRefusal(refusal, destination)
+        }
+        head = secrets.head
+        self.request = request
+        masks = !context.maskRules.isEmpty
+    }
+
+    private static func readBody(
+        _ request: ForwardedRequest, _ secrets: RequestSecrets, _ context: SessionContext, _ client: inout MessageReader
+    ) async throws -> (Body, [String]) {
+        let framing = request.head.body
+        if framing.isEmpty { return (.none, secrets.used) }
+        let isFilled = !secrets.inBody.isEmpty
+        if !isFilled {
+            guard case .length(let length) = framing, length <= prefetched else { return (.stream(framing), secrets.used) }
+        }
+        var reader = BodyReader(framing)
+        var whole = ByteBuffer()
+        while let part = try await client.part(of: &reader, within: context.idleTime) {
+            whole.writeImmutableBuffer(part)
+            guard whole.readableBytes <= BodySecrets.maximumBytes else {
+                throw HTTPRefusal(413, "a body that is to be filled with a secret has more than \(BodySecrets.maximumBytes) bytes")
+            }
+        }
+        var used = secrets.used
+        if isFilled {
+            let (filled, names) = try BodySecrets.fill(Array(whole.readableBytesView), secrets: secrets.inBody)
+            used += names.filter { !used.contains($0) }
+            // Placeholders of other secrets have no place in it either.
+            try check(filled, context.guardRules)
+            return (.whole(ByteBuffer(bytes: filled)), used)
+        }
+        try check(Array(whole.readableBytesView), context.guardRules)
+        return (.whole(whole), used)
+    }
+
+    private static func check(_ body: [UInt8], _ rules: BodyGuard.Rules) throws(RequestSecrets.Misplaced) {
+        var watch = BodyGuard(rules)
+        _ = try watch.feed(ByteBuffer(bytes: body))
+    }
+
+    /// The head as it goes upstream: with the secrets, without what is between two hops, with the framing of `body`.
+    var wireHead: [UInt8] {
+        var head = head
+        head.fields.remove(["content-length"])
+        if masks {
+            // What is compressed or cut into ranges cannot be masked.
+            head.fields.remove(["accept-encoding", "range", "if-range"])
+            head.fields.append("Accept-Encoding", "identity")
+        }
+        switch body {
+        case .none:
+            if request.head.body == .length(0) { head.fields.append("Content-Length", "0") }
+        case .whole(let bytes): head.fields.append("Content-Length", String(bytes.readableBytes))
+        case .stream(.length(let length)): head.fields.append("Content-Length", String(length))
+        case .stream: head.fields.append("Transfer-Encoding", "chunked")
+        }
+        if let upgrade = request.upgrade {
+            head.fields.append("Connection", "Upgrade")
+            head.fields.append("Upgrade", upgrade)
+        }
+        return head.encoded(target: request.target)
+    }
+}

@@ -1,0 +1,132 @@
+import Logging
+import NIOCore
+import PosternPolicy
+import Synchronization
+
+/// What all connections of one session share.
+final class SessionContext: Sendable {
+    let session: String
+    let token: ProxyToken
+    let secrets: [BoundSecret]
+    let maskRules: AnswerMask.Rules
+    let guardRules: BodyGuard.Rules
+    let authority: SessionAuthority
+    let upstreamTLS: UpstreamTLS
+    let dialer: Dialer
+    let reporter: EgressReporter
+    let live = LiveCalls()
+    let limits: EgressConfiguration.Limits
+    let logger: Logger
+
+    private struct State {
+        var policy: NetworkPolicy
+        var digest: String
+        var ledger: BudgetLedger
+    }
+    private let state: Mutex<State>
+
+    init(
+        _ configuration: EgressConfiguration, group: any EventLoopGroup, resolve: @escaping NameResolver, reporter: EgressReporter, logger: Logger
+    ) throws {
+        session = configuration.session
+        token = configuration.token
+        secrets = configuration.secrets
+        maskRules = AnswerMask.Rules(secrets)
+        guardRules = BodyGuard.Rules(secrets)
+        authority = try SessionAuthority()
+        upstreamTLS = try UpstreamTLS(extraRoots: configuration.extraRoots)
+        limits = configuration.limits
+        dialer = Dialer(
+            group: group, resolve: resolve, parent: configuration.parentProxy.map { .init($0, credential: configuration.parentCredential) },
+            time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)))
+        self.reporter = reporter
+        self.logger = logger
+        state = Mutex(
+            State(
+                policy: configuration.policy, digest: configuration.policyDigest,
+                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed)))
+    }
+
+    var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
+    var idleTime: TimeAmount { .milliseconds(Int64(limits.idleMilliseconds)) }
+
+    var policy: NetworkPolicy { state.withLock { $0.policy } }
+    var policyDigest: String { state.withLock { $0.digest } }
+
+    /// The answer of the policy in force; throws what refuses.
+    func allow(_ request: NetworkRequest) throws(CallRefusal) -> NetworkDecision {
+        let decision = policy.decide(request)
+        guard decision.verdict == .allow else { throw CallRefusal(decision, Authority(host: request.host, port: request.port)) }
+        return decision
+    }
+
+    /// Holds from now on; what it does not allow is cut. The new policy is what both the present one and `policy` allow: a worker that errs
+    /// cannot widen a session.
+    func narrow(to policy: NetworkPolicy, digest: String) {
+        let effective = state.withLock { state in
+            state.policy = state.policy.narrowed(by: policy)
+            state.ledger.budgets = state.policy.budgets
+            state.digest = digest
+            return state.policy
+        }
+        let cut = live.cut(by: effective)
+        logger.info("policy narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }
+
+    /// Counts bytes before they are sent. Over budget the perimeter is asked where the policy says so; throws where it refuses.
+    func spend(_ bytes: Int, _ call: inout BudgetLedger.Call, _ destination: Authority, rule: String?) async throws {
+        while true {
+            var copy = call
+            let result: Result<Void, BudgetLedger.Overrun> = state.withLock { state in
+                do throws(BudgetLedger.Overrun) {
+                    try state.ledger.take(bytes, &copy)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            call = copy
+            guard case .failure(let overrun) = result else { return }
+            guard state.withLock({ $0.policy.budgets.overrun == .ask }) else { throw CallRefusal(overrun, destination, rule: rule) }
+            guard let granted = try await approval(of: overrun, destination), granted > 0 else {
+                throw CallRefusal(overrun, destination, rule: rule)
+            }
+            state.withLock { $0.ledger.grant(granted, for: overrun, &copy) }
+            call = copy
+        }
+    }
+
+    private func approval(of overrun: BudgetLedger.Overrun, _ destination: Authority) async throws -> Int? {
+        let session = session
+        let ask = EgressAsk(budget: overrun.kind.rawValue, destination: destination, limit: overrun.limit, used: overrun.used)
+        return try await withThrowingTaskGroup(of: Int?.self) { group in
+            group.addTask { try await self.reporter.ask { .ask(id: $0, session: session, ask) } }
+            group.addTask {
+                // No answer in time is a refusal.
+                try await Task.sleep(for: .milliseconds(self.limits.approvalMilliseconds))
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+
+    /// Puts a refusal on the worker's disk before anybody is told.
+    func record(_ refusal: CallRefusal) async throws {
+        let session = session
+        try await reporter.record { .refusal(id: $0, session: session, refusal.report) }
+    }
+
+    /// The checked way to a destination; throws what refuses or fails as a `CallRefusal`.
+    func route(to destination: Authority, rule: String?) async throws(CallRefusal) -> Dialer.Route {
+        do {
+            return try await dialer.route(to: destination, policy.addresses)
+        } catch let refusal as AddressRefusal {
+            throw CallRefusal(refusal, destination, rule: rule)
+        } catch {
+            throw CallRefusal(502, EgressRefusal(kind: .address, destination: destination, rule: rule, reason: printable("\(error)"), remedy: ""))
+        }
+    }
+}

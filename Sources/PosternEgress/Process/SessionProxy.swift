@@ -1,0 +1,50 @@
+import Logging
+import NIOCore
+import NIOPosix
+import PosternPolicy
+
+/// Serves one session's listening sockets.
+package struct SessionProxy: Sendable {
+    let context: SessionContext
+    private let group: any EventLoopGroup
+
+    /// Throws where the certificate authority or the roots cannot be set up. `resolve` is the system's resolver but in tests.
+    init(
+        _ configuration: EgressConfiguration, group: any EventLoopGroup, resolve: @escaping NameResolver, reporter: EgressReporter, logger: Logger
+    ) throws {
+        context = try SessionContext(configuration, group: group, resolve: resolve, reporter: reporter, logger: logger)
+        self.group = group
+    }
+
+    /// Accepts on `descriptor`, which it owns, until the task is cancelled; then every connection ends.
+    func serve(_ descriptor: Int32) async throws {
+        let server = try await ServerBootstrap(group: group)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
+        let connection = ClientConnection(context: context)
+        let slots = ConnectionSlots(context.limits.connections)
+        defer { context.live.cutAll() }
+        try await withThrowingDiscardingTaskGroup { tasks in
+            try await server.executeThenClose { accepted in
+                for try await channel in accepted {
+                    guard slots.take() else {
+                        context.logger.warning("too many connections", metadata: ["session": "\(context.session)"])
+                        channel.close(promise: nil)
+                        continue
+                    }
+                    tasks.addTask {
+                        await withTaskCancellationHandler {
+                            await connection.serve(channel)
+                        } onCancel: {
+                            channel.close(promise: nil)
+                        }
+                        slots.give()
+                    }
+                }
+            }
+            tasks.cancelAll()
+        }
+    }
+}

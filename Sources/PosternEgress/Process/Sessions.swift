@@ -1,0 +1,103 @@
+import CPosternSandbox
+import Logging
+import NIOCore
+import PosternPolicy
+import PosternSandboxWire
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// Does what the worker says, session by session.
+struct Sessions: Sendable {
+    let socket: ControlSocket
+    let group: any EventLoopGroup
+    let resolve: NameResolver
+    let logger: Logger
+
+    private struct Running {
+        let proxy: SessionProxy
+        let stop: AsyncStream<Never>.Continuation
+        let listeners: AsyncStream<Int32>.Continuation
+    }
+
+    /// Until the worker is gone.
+    func run() async {
+        let socket = socket
+        let reporter = EgressReporter { socket.send(ControlMessage($0.json)) }
+        await withDiscardingTaskGroup { tasks in
+            var sessions: [String: Running] = [:]
+            for await message in socket.messages {
+                let command: EgressCommand
+                do throws(PolicyValueError) {
+                    command = try EgressCommand(message.body, descriptors: message.descriptors)
+                } catch {
+                    message.descriptors.forEach { _ = close($0) }
+                    reporter.post(.failure(session: "", reason: "the worker's message is not understood: \(error)"))
+                    continue
+                }
+                switch command {
+                case .configure(let configuration):
+                    guard sessions[configuration.session] == nil else {
+                        reporter.post(.failure(session: configuration.session, reason: "the session is served already"))
+                        continue
+                    }
+                    guard let (proxy, listeners, stopped) = start(configuration, reporter) else { continue }
+                    sessions[configuration.session] = Running(proxy: proxy, stop: stopped.continuation, listeners: listeners.continuation)
+                    tasks.addTask { await serve(proxy, listeners.stream, until: stopped.stream, reporter) }
+                    reporter.post(.ready(session: configuration.session, certificate: proxy.context.authority.certificate))
+                case .listen(let session, .proxy, let descriptor):
+                    if let running = sessions[session] { running.listeners.yield(descriptor) } else { _ = close(descriptor) }
+                case .recorded(let id): reporter.resolve(id: id, nil)
+                case .answer(let id, let bytes): reporter.resolve(id: id, bytes)
+                case .narrow(let session, let policy, let digest): sessions[session]?.proxy.context.narrow(to: policy, digest: digest)
+                case .day(let session, let used): sessions[session]?.proxy.context.setDay(used: used)
+                case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
+                }
+            }
+            reporter.close()
+            tasks.cancelAll()
+        }
+    }
+
+    private func start(
+        _ configuration: EgressConfiguration, _ reporter: EgressReporter
+    ) -> (
+        SessionProxy, (stream: AsyncStream<Int32>, continuation: AsyncStream<Int32>.Continuation),
+        (stream: AsyncStream<Never>, continuation: AsyncStream<Never>.Continuation)
+    )? {
+        do {
+            let proxy = try SessionProxy(configuration, group: group, resolve: resolve, reporter: reporter, logger: logger)
+            return (proxy, AsyncStream.makeStream(), AsyncStream.makeStream())
+        } catch {
+            reporter.post(.failure(session: configuration.session, reason: "the session cannot be served: \(error)"))
+            return nil
+        }
+    }
+
+    /// Serves every listener of a session until the session is stopped or the task cancelled.
+    private func serve(
+        _ proxy: SessionProxy, _ listeners: AsyncStream<Int32>, until stopped: AsyncStream<Never>, _ reporter: EgressReporter
+    ) async {
+        await withDiscardingTaskGroup { tasks in
+            tasks.addTask {
+                await withDiscardingTaskGroup { inner in
+                    for await descriptor in listeners {
+                        inner.addTask {
+                            do {
+                                try await proxy.serve(descriptor)
+                            } catch {
+                                reporter.post(.failure(session: proxy.context.session, reason: "a listener ended: \(error)"))
+                            }
+                        }
+                    }
+                }
+            }
+            for await _ in stopped {}
+            tasks.cancelAll()
+        }
+        proxy.context.live.cutAll()
+    }
+}
