@@ -45,12 +45,12 @@ package struct AuditVerifier: Sendable {
         splitter = LineSplitter()
     }
 
-    package mutating func feed(_ piece: ArraySlice<UInt8>) { feed(piece) { _ in } }
+    package mutating func feed(_ piece: ArraySlice<UInt8>) { feed(piece) { _, _ in } }
 
-    /// - Parameter record: is handed each good record.
-    package mutating func feed(_ piece: ArraySlice<UInt8>, _ record: (AuditLine) -> Void) {
+    /// - Parameter record: is handed each good record and its line.
+    package mutating func feed(_ piece: ArraySlice<UInt8>, _ record: (AuditLine, [UInt8]) -> Void) {
         var splitter = splitter
-        splitter.feed(piece) { if let line = take($0) { record(line) } }
+        splitter.feed(piece) { if let line = take($0) { record(line, $0) } }
         self.splitter = splitter
     }
 
