@@ -30,7 +30,7 @@
 // Where the C library's headers are older than the kernel. Numbers from 424 on are the same on every architecture.
 enum {
     nr_pidfd_getfd = 438, nr_openat2 = 437, nr_process_madvise = 440, nr_mount_setattr = 442, nr_quotactl_fd = 443,
-    nr_set_mempolicy_home_node = 450, nr_fchmodat2 = 452, nr_statmount = 457, nr_listmount = 458,
+    nr_memfd_secret = 447, nr_set_mempolicy_home_node = 450, nr_fchmodat2 = 452, nr_statmount = 457, nr_listmount = 458,
     nr_newest = 462,  // mseal, Linux 6.10
 };
 
@@ -97,12 +97,12 @@ static const struct sock_filter program[] = {
 
     // Mounts, by the old and the new interface.
     DENY(__NR_mount), DENY(__NR_umount2), DENY(__NR_pivot_root), DENY(__NR_chroot), DENY(__NR_fsopen), DENY(__NR_fsmount),
-    DENY(__NR_fsconfig), DENY(__NR_fspick), DENY(__NR_open_tree), DENY(__NR_move_mount), DENY(nr_mount_setattr), DENY(nr_statmount),
-    DENY(nr_listmount),
+    DENY(__NR_fsconfig), DENY(__NR_fspick), DENY(__NR_open_tree), DENY(__NR_move_mount), DENY(nr_mount_setattr), ABSENT(nr_statmount),
+    ABSENT(nr_listmount),
 
     // Kernel surface that tools have no use for.
     DENY(__NR_bpf), DENY(__NR_perf_event_open), DENY(__NR_userfaultfd), DENY(__NR_fanotify_init), DENY(__NR_fanotify_mark),
-    ABSENT(__NR_io_uring_setup), ABSENT(__NR_io_uring_enter), ABSENT(__NR_io_uring_register),
+    ABSENT(nr_memfd_secret), ABSENT(__NR_io_uring_setup), ABSENT(__NR_io_uring_enter), ABSENT(__NR_io_uring_register),
 
     // Keys belong to uids, not to namespaces.
     DENY(__NR_keyctl), DENY(__NR_add_key), DENY(__NR_request_key),
@@ -122,6 +122,10 @@ static const struct sock_filter program[] = {
     DENY(__NR_iopl), DENY(__NR_ioperm), DENY(__NR_modify_ldt), DENY(__NR_uselib), DENY(__NR_ustat), DENY(__NR_sysfs),
     DENY(__NR__sysctl), DENY(__NR_create_module), DENY(__NR_get_kernel_syms), DENY(__NR_query_module),
 #endif
+
+    // Other personalities than Linux's own, with or without 32 bits' names: executable data, old bugs. Asking is allowed.
+    IF_EQUAL(__NR_personality, 0, 8), ARGUMENT(0), IF_EQUAL(0xffffffff, 5, 0), IF_EQUAL(0, 4, 0), IF_EQUAL(0x8 /* PER_LINUX32 */, 3, 0),
+    IF_EQUAL(0x20000 /* UNAME26 */, 2, 0), IF_EQUAL(0x20008, 1, 0), REFUSE(EPERM), ALLOW,
 
     // NUMA placement.
     DENY(__NR_mbind), DENY(__NR_set_mempolicy), DENY(__NR_get_mempolicy), DENY(__NR_migrate_pages), DENY(__NR_move_pages),
@@ -145,6 +149,14 @@ static const struct sock_filter program[] = {
 };
 
 size_t psb_filter_length(void) { return sizeof program / sizeof program[0]; }
+
+struct psb_instruction psb_filter_instruction(size_t index) {
+    struct psb_instruction none = {0};
+    if (index >= psb_filter_length()) return none;
+    return (struct psb_instruction){program[index].code, program[index].jt, program[index].jf, program[index].k};
+}
+
+uint32_t psb_filter_architecture(void) { return NATIVE_ARCH; }
 
 int psb_install_filter(void) {
     struct sock_fprog filter = {.len = (unsigned short)psb_filter_length(), .filter = (struct sock_filter *)program};

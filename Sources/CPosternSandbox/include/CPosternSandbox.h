@@ -29,6 +29,22 @@ int psb_install_filter(void);
 /// Number of instructions of the filter.
 size_t psb_filter_length(void);
 
+/// One instruction of classic BPF, as <linux/filter.h> has it.
+struct psb_instruction {
+    uint16_t code;
+    uint8_t if_true, if_false;
+    uint32_t value;
+};
+
+/// Instruction `index` of the filter as it is installed; zero beyond its end.
+struct psb_instruction psb_filter_instruction(size_t index);
+
+/// The architecture that the filter is for (AUDIT_ARCH_*).
+uint32_t psb_filter_architecture(void);
+
+/// The name of a system call that the filter speaks of, NULL for others (names.c).
+const char *psb_system_call_name(uint32_t number);
+
 /// 1 when the kernel has seccomp filters with the action "kill process".
 int psb_seccomp_available(void);
 
@@ -55,6 +71,11 @@ struct psb_path_rule {
 /// TCP port may be bound, and none connected to but `proxy_port` (0: none either). Needs no_new_privs. The ABI that is in force: the
 /// kernel's, at most the newest that this knows; 0 where the kernel has none or only ABI 1, and nothing has been restricted.
 int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port);
+
+// ---- egress_filter.c: the egress proxy's own confinement
+
+/// Installs the egress proxy's filter on every thread of this process. Needs no_new_privs.
+int psb_install_egress_filter(void);
 
 // ---- process.c: making processes
 

@@ -50,8 +50,10 @@ struct BubblewrapPlan {
     }
 
     private var process: [String] {
-        // /proc/sys looks at the uid outside every namespace, so it is made read-only as well.
-        ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+        // Without a process namespace of its own (in tests) a sandbox can be shown the host's /proc only.
+        (layers.contains(.namespaces) ? ["--proc", "/proc"] : ["--ro-bind", "/proc", "/proc"])
+            // /proc/sys looks at the uid outside every namespace, so it is made read-only as well.
+            + ["--ro-bind", "/proc/sys", "/proc/sys"]
             // A device node on a mount without devices cannot be opened: nothing is read and nothing is written.
             + Self.maskedFiles.flatMap { ["--ro-bind", "/dev/null", "/proc/\($0)"] }
             + Self.maskedFolders.flatMap { ["--tmpfs", "/proc/\($0)", "--remount-ro", "/proc/\($0)"] }
@@ -93,8 +95,7 @@ extension BubblewrapPlan {
         var arguments = own ? namespaces : [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
         if layers.contains(.network) { arguments += network }
         if layers.contains(.mounts) {
-            // Without a process namespace of its own a sandbox can be shown the host's /proc only.
-            arguments += system + (own ? process : ["--ro-bind", "/proc", "/proc"]) + temporary + session + ["--remount-ro", "/"]
+            arguments += system + process + temporary + session + ["--remount-ro", "/"]
         } else {
             arguments += ["--dev-bind", "/", "/"] + (own ? ["--proc", "/proc"] : []) + ["--chdir", "/"]
         }

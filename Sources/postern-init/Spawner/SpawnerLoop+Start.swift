@@ -58,7 +58,8 @@ extension SpawnerLoop {
             let pid = try launch.start()
             sandboxes.append(
                 Running(
-                    id: order.id, pid: pid, user: user, heldUser: heldUser, errors: errors, isConfined: order.isConfined, group: group,
+                    id: order.id, pid: pid, user: user, heldUser: heldUser, errors: errors,
+                    isConfined: order.isConfined && options.layers.contains(.namespaces), group: group,
                     changes: folders.changes.flatMap { Posix.status($0.descriptor) }.map { ($0.st_dev, $0.st_ino) }))
         } catch {
             close(errors)

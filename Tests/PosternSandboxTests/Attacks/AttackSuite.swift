@@ -1,0 +1,137 @@
+import Glibc
+import PosternJSON
+import PosternSandbox
+import PosternSandboxWire
+import Testing
+
+/// The threat table as real attacks in real sandboxes: with all layers nothing passes, each layer alone stops what the table gives it,
+/// and without any the attacks do pass, so that a row that is stopped is known to be one.
+@Suite(.serialized) struct AttackSuite {
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0 && access("/usr/bin/setpriv", X_OK) == 0)) func matrix() async throws {
+        var matrix = AttackMatrix()
+        for column in AttackColumn.possible {
+            #if !DEBUG
+            // Single layers exist in debug builds only; see `aReleaseBuildHasAllLayers`.
+            guard column.hasAllLayers else { continue }
+            #endif
+            let start = ContinuousClock.now
+            let details = try await attack(in: column, &matrix)
+            print(
+                "attacks with \(column.letter): \(matrix.count(column, .passed)) pass, \(matrix.count(column, .stopped)) are stopped, \(matrix.count(column, .absent)) cannot be tried; \(ContinuousClock.now - start)"
+            )
+            if getenv("POSTERN_ATTACK_DETAILS") != nil { print(details.joined(separator: "\n")) }
+        }
+        print(matrix.text)
+        let boundaries = matrix.rows.count { $0.kind == "B" }
+        print(
+            "\(matrix.rows.count) rows, \(boundaries) of boundaries, \(matrix.rows.count - boundaries) of hardening; escapes: \(matrix.escapes.count)"
+        )
+        #expect(matrix.escapes.isEmpty, "\(matrix.escapes.joined(separator: "\n"))")
+        #if DEBUG
+        // The attacks are attacks: most pass where nothing but the kernel's ordinary rules stops them.
+        #expect(matrix.count(.none, .passed) > matrix.rows.count / 2)
+        if getenv("POSTERN_WRITE_THREAT_MATRIX") != nil {
+            let file = open(AttackScripts.matrix, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+            let text = Array(matrix.text.utf8)
+            #expect(write(file, text, text.count) == text.count)
+            close(file)
+        }
+        let differences = matrix.differences(from: AttackMatrix.cells(of: Processes.text(AttackScripts.matrix) ?? ""))
+        #expect(
+            differences.isEmpty,
+            "docs/threat-matrix.txt says otherwise (POSTERN_WRITE_THREAT_MATRIX=1 writes it anew): \(differences.joined(separator: "; "))")
+        #endif
+    }
+
+    /// Runs all rows in one sandbox of `column`; the details of each, for a reader.
+    private func attack(in column: AttackColumn, _ matrix: inout AttackMatrix) async throws -> [String] {
+        let victim = try AttackVictim(column)
+        defer { victim.end() }
+        let spawner = try await Spawner.launch(column.configuration(key: victim.name + "-session"))
+        let scratch = try Scratch(column.isRoot ? .root : .user)
+        if geteuid() == 0, !column.isRoot { chown(scratch.path, column.victim, column.victim) }
+        var spec = scratch.spec
+        spec.limits = limits
+        let started = try await BubblewrapDriver(spawner: spawner).start(spec)
+        guard let sandbox = started as? RunningSandbox else { throw SandboxError(.lost, "not a running sandbox") }
+        let isUnsafe = !column.hasAllLayers
+        #expect(sandbox.layers.isUnsafe == isUnsafe && sandbox.layers.inForce == column.unsafeLayers ?? Set(SandboxLayer.allCases))
+        var aims = victim.aims
+        aims["all"] = .bool(column.hasAllLayers)
+        let (input, output, errors) = (AttackScripts.file(AttackScripts.program), AttackScripts.file(), AttackScripts.file())
+        defer { for file in [input, output, errors] { close(file) } }
+        let status = try await sandbox.execute(
+            ["/usr/bin/python3", "-I", "-", JSON.object(aims).text], stdin: input, stdout: output, stderr: errors)
+        #expect(status == .exited(0), "\(AttackScripts.contents(errors))")
+        await sandbox.stop()
+        await scratch.remove(spawner)
+        await spawner.close()
+        if column.hasAllLayers { #expect(victim.damage.isEmpty, "\(victim.damage)") }
+        return try AttackScripts.contents(output).split(separator: "\n").map { line in
+            let row = try JSON(parsing: Array(line.utf8))
+            let name = row["name"]?.string ?? ""
+            let cell: AttackMatrix.Cell = row["state"] == "passed" ? .passed : row["state"] == "stopped" ? .stopped : .absent
+            if let index = matrix.rows.firstIndex(where: { $0.name == name }) {
+                matrix.rows[index].cells[column] = cell
+            } else {
+                matrix.rows.append(.init(name: name, kind: row["kind"]?.string ?? "", layers: row["layers"]?.string ?? "", cells: [column: cell]))
+            }
+            return "\(column.letter) \(cell.rawValue) \(name): \(row["detail"]?.string ?? "")"
+        }
+    }
+
+    /// Small, so that what is to be bounded is bounded soon.
+    private var limits: SandboxLimits {
+        var limits = SandboxLimits()
+        limits.processes = 200
+        limits.fileBytes = 32 << 20
+        limits.openFiles = 256
+        limits.temporaryBytes = 16 << 20
+        return limits
+    }
+
+    /// A matrix that has changed is seen: the comparison itself is attacked.
+    @Test func seesChangedCells() {
+        var matrix = AttackMatrix()
+        matrix.rows = [
+            .init(name: "A", kind: "B", layers: "MS", cells: [.none: .passed, .mounts: .stopped, .allAsRoot: .stopped, .allAsUser: .stopped])
+        ]
+        let committed = AttackMatrix.cells(of: matrix.text)
+        #expect(committed["A"]?[.none] == .passed && committed["A"]?[.mounts] == .stopped && committed["A"]?[.allAsUser] == .stopped)
+        #expect(matrix.differences(from: committed).isEmpty && matrix.escapes.isEmpty)
+        matrix.rows[0].cells[.allAsUser] = .passed
+        #expect(matrix.differences(from: committed) == ["A in all/user: committed '.', now 'X'"])
+        #expect(matrix.escapes == ["A passes all/user"])
+        matrix.rows[0].cells[.allAsUser] = .absent
+        matrix.rows[0].cells[.mounts] = .passed
+        #expect(matrix.escapes == ["A passes M"])
+        #expect(matrix.differences(from: committed) == ["A in M: committed '.', now 'X'"])
+        // On a machine where the attack does not work anyhow, a layer has nothing to show.
+        matrix.rows[0].cells[.none] = .stopped
+        #expect(matrix.differences(from: committed).isEmpty)
+        matrix.rows[0].name = "B"
+        #expect(matrix.differences(from: committed) == ["B is not in the committed matrix", "A is in the committed matrix only"])
+    }
+
+    /// Production code cannot get a sandbox with fewer layers by a slip of its own: the option does not exist in what is shipped.
+    @Test func aReleaseBuildHasAllLayers() async throws {
+        var configuration = Mode.possible[0].configuration
+        configuration.unsafeLayers = [.mounts, .namespaces]
+        #if DEBUG
+        let spawner = try await Spawner.launch(configuration)
+        await spawner.close()
+        #else
+        await #expect(throws: SandboxError.self) { try await Spawner.launch(configuration) }
+        #endif
+        // Nor by another word for it.
+        configuration.unsafeLayers = nil
+        configuration.prefix += []
+        let whole = try await Spawner.launch(configuration)
+        let scratch = try Scratch()
+        let sandbox = try await BubblewrapDriver(spawner: whole).start(scratch.spec) as? RunningSandbox
+        #expect(sandbox?.layers.missing == [] && sandbox?.layers.isUnsafe == false && (sandbox?.layers.landlockABI ?? 0) >= 2)
+        await sandbox?.stop()
+        await scratch.remove(whole)
+        await whole.close()
+    }
+}
