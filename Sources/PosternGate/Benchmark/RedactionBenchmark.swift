@@ -23,8 +23,9 @@ package enum RedactionBenchmark {
     package static func run(megabytes: Int = 16) throws(RedactionError) -> Report {
         var rules = RedactionRules.standard
         rules.detectors[.email] = .mask
-        let secrets = (0..<8).map { index in
-            KnownSecret(name: "SECRET_\(index)", value: (0..<40).map { UInt8(33 + (index * 7 + $0 * 11) % 90) })
+        let secrets = (0..<8).map { (index: Int) -> KnownSecret in
+            let value = (0..<40).map { (offset: Int) -> UInt8 in UInt8(33 + (index * 7 + offset * 11) % 90) }
+            return KnownSecret(name: "SECRET_\(index)", value: value)
         }
         let clock = ContinuousClock()
         let start = clock.now

@@ -97,5 +97,10 @@ package struct RedactionError: Error, Sendable, Equatable, CustomStringConvertib
     package var name: String
     package var reason: String
 
+    package init(name: String, reason: String) {
+        self.name = name
+        self.reason = reason
+    }
+
     package var description: String { "redaction rule '\(name)': \(reason)" }
 }
