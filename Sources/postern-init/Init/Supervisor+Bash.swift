@@ -17,7 +17,8 @@ extension Supervisor {
             guard let command else { throw ToolFailure("bash: command is required") }
             guard !command.utf8.contains(0) else { throw ToolFailure("bash: command must not contain a NUL character") }
             guard waitingBash.count < 64 else { throw ToolFailure("bash: more than 64 commands are waiting for the shell") }
-            waitingBash.append(BashCall(id: id, name: request.call, command: command, timeoutMilliseconds: timeout == 0 ? 120_000 : timeout))
+            let allowed = min(timeout == 0 ? 120_000 : timeout, configuration.limits.callTimeoutMilliseconds)
+            waitingBash.append(BashCall(id: id, name: request.call, command: command, timeoutMilliseconds: allowed))
             runNextBash()
         } catch {
             answer(id, ToolAnswer(text: error.text, isError: true), started: now)

@@ -37,15 +37,41 @@ final class SessionUsers {
             let file = Posix.open(folder, name, O_RDWR | O_NOFOLLOW)
             guard file >= 0 else { continue }
             // In use, unless the file says that it was given back.
-            if flock(file, LOCK_EX | LOCK_NB) == 0, let info = Posix.status(file), info.st_size > 0, psb_sweep_user(user, 1, nil) == 0 {
+            if flock(file, LOCK_EX | LOCK_NB) == 0, let info = Posix.status(file), info.st_size > 0, Self.isGone(user, killing: true) {
                 ftruncate(file, 0)
             }
             close(file)
         }
     }
 
-    /// Holds `user`, if nothing of it is there.
-    func take(_ user: uid_t) throws(Refusal) {
+    /// Nothing of `user` runs. `killing`: after everything of it has been killed.
+    private static func isGone(_ user: uid_t, killing: Bool) -> Bool {
+        psb_sweep_user(user, killing ? 1 : 0, nil) == 0 || hasOnlyZombies(user)
+    }
+
+    /// The kernel's count has those too who are dead and whom their parent has not waited for yet. Told apart by a look at every process,
+    /// which is slow and seldom needed.
+    static func hasOnlyZombies(_ user: uid_t) -> Bool {
+        let processes = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard processes >= 0, let names = Posix.names(of: processes) else { return false }
+        defer { close(processes) }
+        for name in names where name.allSatisfy({ (0x30...0x39).contains($0) }) {
+            let name = String(decoding: name, as: UTF8.self)
+            guard let status = CgroupFile.read("/proc/\(name)", "status") else { continue }
+            var (isOwn, isDead, threads) = (false, false, 0)
+            for line in status.split(separator: "\n") {
+                if line.hasPrefix("Uid:") { isOwn = line.split { $0 == "\t" || $0 == " " }.dropFirst().contains { $0 == "\(user)" } }
+                if line.hasPrefix("Threads:") { threads = line.split { $0 == "\t" || $0 == " " }.last.flatMap { Int($0) } ?? 0 }
+                if line.hasPrefix("State:") { isDead = line.contains("Z") || line.contains("X") }
+            }
+            // The first thread of a process may be over while others go on.
+            if isOwn, !isDead || threads > 1 { return false }
+        }
+        return true
+    }
+
+    /// Holds `user`, if nothing of it is there. `killing`: what is there is of the session that comes back, and is killed.
+    func take(_ user: uid_t, killing: Bool = false) throws(Refusal) {
         guard held[user] == nil else { throw .held }
         let file = Posix.open(folder, Array("\(user)".utf8), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw .failed(SystemFailure("open \(Self.path)/\(user)").text) }
@@ -53,7 +79,7 @@ final class SessionUsers {
             close(file)
             throw .held
         }
-        guard psb_sweep_user(user, 0, nil) == 0 else {
+        guard Self.isGone(user, killing: killing) else {
             close(file)
             throw .busy
         }
@@ -90,7 +116,7 @@ final class SessionUsers {
 
     /// Gives `user` back. One of whom something may be left is kept for as long as this process lives.
     func giveBack(_ user: uid_t, isSwept: Bool) {
-        guard isSwept, let file = held.removeValue(forKey: user) else { return }
+        guard isSwept || Self.hasOnlyZombies(user), let file = held.removeValue(forKey: user) else { return }
         ftruncate(file, 0)
         close(file)
     }

@@ -111,8 +111,8 @@ extension SpawnerLoop {
             case .set: break
             }
         }
-        // Without mounts a session may have left files of its user anywhere.
-        users?.giveBack(sandbox.heldUser, isSwept: isClean && sandbox.isConfined)
+        // Without mounts a session may have left files of its user anywhere: that one is kept.
+        if sandbox.isConfined { users?.giveBack(sandbox.heldUser, isSwept: isClean) }
         control.send([
             "type": "exited", "id": JSON(sandbox.id), "status": JSON(Int(sandbox.status ?? -1)), "errors": .string(text(of: sandbox.errors)),
             "clean": .bool(isClean),

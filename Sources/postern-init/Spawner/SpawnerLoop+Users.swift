@@ -10,7 +10,7 @@ extension SpawnerLoop {
             close(folder.descriptor)
             if users.range.contains(folder.user) {
                 do throws(SessionUsers.Refusal) {
-                    try users.take(folder.user)
+                    try users.take(folder.user, killing: true)
                     return folder.user
                 } catch {
                     throw SpawnerFailure(

@@ -42,7 +42,8 @@ struct ProcessStart {
                                     process.descriptors = descriptors.baseAddress
                                     process.descriptor_count = Int32(descriptors.count)
                                     process.new_session = newSession ? 1 : 0
-                                    process.process_limit = UInt64(limits?.processes ?? 0)
+                                    // A little more than the control group's, which says when it refuses.
+                                    process.process_limit = limits.map { UInt64($0.processes + 8) } ?? 0
                                     process.address_space_limit = UInt64(max(0, limits?.addressSpaceBytes ?? 0))
                                     process.cpu_limit = UInt64(max(0, limits?.cpuSeconds ?? 0))
                                     process.uid = user

@@ -1,0 +1,122 @@
+import PosternJSON
+import PosternSandboxWire
+import Testing
+
+@testable import PosternSandbox
+
+@Suite struct LimitRuleTests {
+    private static let hybridMounts = """
+        30 24 0:26 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755
+        31 30 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+        32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
+        33 30 0:29 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio
+        34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+        """
+
+    @Test func choosesPerController() {
+        let layout = CgroupLayout(mountInfo: Self.hybridMounts, groups: "4:memory:/a/b\n3:cpu,cpuacct:/\n2:blkio:/x\n0::/own\n") { folder in
+            folder == "/sys/fs/cgroup/unified/own" ? "hugetlb pids\n" : nil
+        }
+        #expect(layout.name == "v1 with v2 (hybrid)")
+        #expect(layout.hierarchy(of: .memory)?.folder == "/sys/fs/cgroup/memory/a/b")
+        #expect(layout.hierarchy(of: .memory)?.version == .one)
+        #expect(layout.hierarchy(of: .cpu)?.folder == "/sys/fs/cgroup/cpu,cpuacct")
+        #expect(layout.hierarchy(of: .io)?.folder == "/sys/fs/cgroup/blkio/x")
+        // Version 2 wins where it has the controller, and always for freezing.
+        #expect(layout.hierarchy(of: .pids)?.version == .two)
+        #expect(layout.hierarchy(of: .freezer)?.folder == "/sys/fs/cgroup/unified/own")
+        #expect(layout.hierarchy(of: .freezer)?.isTop == false)
+    }
+
+    @Test func seesOnlyWhatTheMountShows() {
+        let v2 = "40 30 0:30 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+        let inside = CgroupLayout(mountInfo: v2, groups: "0::/docker/x/worker\n") { _ in "cpu io memory pids" }
+        #expect(inside.name == "v2")
+        for controller in CgroupLayout.Controller.allCases { #expect(inside.hierarchy(of: controller)?.folder == "/sys/fs/cgroup/worker") }
+        // A name that only begins alike is another group.
+        #expect(CgroupLayout(mountInfo: v2, groups: "0::/docker/xy\n") { _ in "" }.hierarchies.isEmpty)
+        #expect(CgroupLayout(mountInfo: "", groups: "") { _ in nil }.name == "none")
+        #expect(CgroupLayout(mountInfo: "nonsense - cgroup2\n - \n\n", groups: ":::\n") { _ in nil }.hierarchies.isEmpty)
+    }
+
+    @Test func writesWhatTheKernelTakes() {
+        var limits = SandboxLimits()
+        limits.memoryBytes = 256 << 20
+        limits.cpuPercent = 150
+        limits.ioBytesPerSecond = 1 << 20
+        limits.processes = 100
+        func texts(_ controller: CgroupLayout.Controller, _ version: CgroupLayout.Version, device: String? = "8:0") -> [String] {
+            CgroupSettings.writes(controller, version, limits, device: device).filter(\.isNeeded).map { "\($0.file)=\($0.value)" }
+        }
+        #expect(texts(.memory, .two) == ["memory.max=268435456"])
+        #expect(texts(.memory, .one) == ["memory.limit_in_bytes=268435456"])
+        #expect(texts(.pids, .two) == ["pids.max=102"])
+        #expect(texts(.cpu, .two) == ["cpu.max=150000 100000"])
+        #expect(texts(.cpu, .one) == ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=150000"])
+        #expect(texts(.io, .two) == ["io.max=8:0 rbps=1048576 wbps=1048576"])
+        #expect(texts(.io, .one) == ["blkio.throttle.read_bps_device=8:0 1048576", "blkio.throttle.write_bps_device=8:0 1048576"])
+        #expect(texts(.io, .two, device: nil).isEmpty)
+        limits.memoryBytes = nil
+        limits.cpuPercent = nil
+        #expect(texts(.memory, .two).isEmpty && texts(.cpu, .one).isEmpty)
+        #expect(CgroupSettings.count("oom_kill", in: "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n") == 3)
+        #expect(CgroupSettings.count("oom_kill", in: "oom_kill") == 0 && CgroupSettings.count("max", in: "") == 0)
+    }
+
+    @Test func keepsLimitsWithinBounds() {
+        var limits = SandboxLimits()
+        limits.memoryBytes = nil
+        limits.diskBytes = 1 << 30
+        limits.inodes = 1000
+        limits.cpuPercent = 50
+        limits.ioBytesPerSecond = 65_536
+        limits.callTimeoutMilliseconds = 1000
+        #expect(SandboxLimits(json: limits.json) == limits)
+        // Whatever is out of bounds is not taken, and so is refused where limits are checked.
+        let wrong: [(String, JSON)] = [
+            ("memory_bytes", 1), ("memory_bytes", "1g"), ("cpu_percent", 0), ("io_bytes_per_second", 1), ("disk_bytes", -1), ("inodes", 0),
+            ("processes", 3), ("call_timeout_ms", 1), ("call_timeout_ms", 3_600_001),
+        ]
+        for (key, value) in wrong { #expect(SandboxLimits(json: [key: value]) == SandboxLimits(), "\(key) \(value)") }
+        limits.memoryBytes = 1
+        #expect(SandboxLimits(json: limits.json) != limits)
+    }
+
+    @Test func leavesMemoryForProcesses() {
+        var limits = SandboxLimits()
+        limits.memoryBytes = 256 << 20
+        #expect(limits.temporaryFolderBytes == 64 << 20)
+        limits.temporaryBytes = 1 << 20
+        #expect(limits.temporaryFolderBytes == 1 << 20)
+        limits.memoryBytes = nil
+        limits.temporaryBytes = 8 << 30
+        #expect(limits.temporaryFolderBytes == 8 << 30)
+    }
+
+    @Test func reportsTravel() {
+        var report = LimitReport()
+        report[.memory] = .kernel("cgroup v2")
+        report[.io] = .partial("half")
+        report[.disk] = .soft("now and then")
+        report[.cpu] = LimitReport.Enforcement.none("no such group")
+        #expect(LimitReport(json: report.json) == report)
+        #expect(LimitReport(json: [["limit": "nonsense", "by": "x"]]) == LimitReport())
+    }
+
+    @Test func saysWhichLimitWasMet() {
+        var limits = SandboxLimits()
+        limits.memoryBytes = 512 << 20
+        func lines(_ events: LimitEvents, failed: Bool = true, counts: Bool = true, _ text: String = "") -> [String] {
+            LimitNotice.lines(events, limits, countsProcesses: counts, failed: failed, text: text)
+        }
+        #expect(lines(LimitEvents()).isEmpty)
+        let memory = lines(LimitEvents(memoryKills: 2), failed: false)
+        #expect(memory.count == 1 && memory[0].contains("512 MiB") && memory[0].contains("2 processes") && memory[0].contains("The session goes on"))
+        #expect(lines(LimitEvents(refusedProcesses: 9)).first?.contains("512 processes and threads") == true)
+        // Without a counter the shell's own words are all there is; a successful call that prints them says nothing of limits.
+        #expect(lines(LimitEvents(), counts: false, "bash: fork: retry: Resource temporarily unavailable").count == 1)
+        #expect(lines(LimitEvents(), failed: false, counts: false, "Resource temporarily unavailable").isEmpty)
+        #expect(lines(LimitEvents(), "cp: No space left on device").first?.contains("128 MiB each") == true)
+        #expect(ByteText.of(1536) == "1.5 KiB" && ByteText.of(4 << 30) == "4 GiB" && ByteText.of(7) == "7 bytes")
+    }
+}
