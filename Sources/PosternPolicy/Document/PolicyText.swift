@@ -39,7 +39,7 @@ package enum PolicyText {
         do {
             guard let root = try Yams.compose(yaml: text, .basic, .default, .utf8) else { return PolicyNode(.map([]), at: start) }
             let node = try node(root, file, 0)
-            if node.value == .null { return PolicyNode(.map([]), at: node.place) }
+            if format == .yaml, node.value == .null { return PolicyNode(.map([]), at: node.place) }
             return node
         } catch let error as PolicyProblems {
             throw error

@@ -20,8 +20,11 @@ package struct HostPath: Sendable, Hashable, CustomStringConvertible {
         components = parts
     }
 
-    /// Whether this is `other` or stands below it.
-    package func isInside(_ other: HostPath) -> Bool { components.starts(with: other.components) }
+    /// Whether this is `other` or stands below it. Names are compared by their bytes, as file systems do: two spellings of one accented
+    /// letter are two names.
+    package func isInside(_ other: HostPath) -> Bool {
+        components.count >= other.components.count && zip(components, other.components).allSatisfy { $0.utf8.elementsEqual($1.utf8) }
+    }
 
     package var description: String { "/" + components.joined(separator: "/") }
 

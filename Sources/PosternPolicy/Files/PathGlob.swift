@@ -17,12 +17,14 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
     package let scope: Scope
     private let parts: [Part]
 
+    private static let maximumParts = 60
+
     private enum Part: Sendable, Hashable {
         case anyDepth
         case name(TextGlob)
     }
 
-    /// At most 1,024 bytes. Brackets and braces are refused: they would be literal here and mean something elsewhere.
+    /// At most 1,024 bytes in 60 components. Brackets and braces are refused: they would be literal here and mean something elsewhere.
     package init(_ text: String) throws(PolicyValueError) {
         guard (1...1024).contains(text.utf8.count), !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
             throw PolicyValueError(value: text, rule: "must be a pattern of 1 to 1024 bytes without control characters")
@@ -48,6 +50,9 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
                 parts.append(.name(try TextGlob(component)))
             }
         }
+        guard parts.count <= Self.maximumParts else {
+            throw PolicyValueError(value: text, rule: "must have at most \(Self.maximumParts) components")
+        }
         guard parts.contains(where: { $0 != .anyDepth }) else {
             throw PolicyValueError(value: text, rule: "means everything", remedy: "leave the path out of read and write instead")
         }
@@ -59,19 +64,22 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
     /// Whether the path made of `components`, or a folder around it, is meant. The components start at the workspace for
     /// `Scope.workspace`, at the host's root for `Scope.host`, at either for `Scope.everywhere`.
     package func covers(_ components: [String]) -> Bool {
-        var reached = closed([0])
+        let whole: UInt64 = 1 << UInt64(parts.count)
+        // Bit i: the first i parts can mean what was read so far.
+        var reached = closed(1)
         for component in components {
-            if reached.contains(parts.count) { return true }
-            var next: Set<Int> = []
-            for index in reached where index < parts.count {
-                switch parts[index] {
-                case .anyDepth: next.insert(index)
-                case .name(let glob): if glob.matches(component) { next.insert(index + 1) }
+            if reached & whole != 0 { return true }
+            var next: UInt64 = 0
+            for (index, part) in parts.enumerated() where reached & (1 << UInt64(index)) != 0 {
+                switch part {
+                case .anyDepth: next |= 1 << UInt64(index)
+                case .name(let glob): if glob.matches(component) { next |= 1 << UInt64(index + 1) }
                 }
             }
             reached = closed(next)
+            if reached == 0 { return false }
         }
-        return reached.contains(parts.count)
+        return reached & whole != 0
     }
 
     /// The components of a pattern without wildcards, for whoever need not search; `nil` for others.
@@ -84,9 +92,10 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
         return names
     }
 
-    private func closed(_ states: Set<Int>) -> Set<Int> {
+    /// `**` may also stand for nothing.
+    private func closed(_ states: UInt64) -> UInt64 {
         var states = states
-        for index in parts.indices where states.contains(index) && parts[index] == .anyDepth { states.insert(index + 1) }
+        for (index, part) in parts.enumerated() where part == .anyDepth && states & (1 << UInt64(index)) != 0 { states |= 1 << UInt64(index + 1) }
         return states
     }
 }

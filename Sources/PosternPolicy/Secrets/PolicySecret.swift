@@ -20,7 +20,9 @@ package struct PolicySecret: Sendable, Hashable {
             // Without a binding no request carries it; a forward may still use it.
             return PolicySecret(name: name, source: source)
         }
-        return PolicySecret(name: name, source: source, binding: binding.narrowed(by: theirs))
+        var both = binding.narrowed(by: theirs)
+        if binding.variable != theirs.variable { both?.variable = nil }
+        return PolicySecret(name: name, source: source, binding: both)
     }
 
     /// `{"from": …, "hosts": …, …}`: the binding's members beside `from`.

@@ -3,7 +3,7 @@ import PosternJSON
 /// The way to a value inside a JSON document (RFC 6901).
 package struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
     package let description: String
-    private let tokens: [String]
+    let tokens: [String]
 
     /// At most 256 characters.
     package init(_ text: String) throws(PolicyValueError) {

@@ -8,6 +8,8 @@ package struct TextGlob: Sendable, Hashable, CustomStringConvertible {
     }
 
     package let description: String
+    /// The one text that matches, where the pattern has no wildcard.
+    package let plain: String?
     private let tokens: [Token]
 
     /// 1 to 256 characters.
@@ -34,6 +36,7 @@ package struct TextGlob: Sendable, Hashable, CustomStringConvertible {
         }
         guard !isEscaped else { throw PolicyValueError(value: text, rule: "ends in a backslash", remedy: "write \\\\ for a backslash") }
         description = text
+        plain = Self.plain(tokens)
         self.tokens = tokens
     }
 
@@ -43,10 +46,13 @@ package struct TextGlob: Sendable, Hashable, CustomStringConvertible {
     private init(tokens: [Token], description: String) {
         self.tokens = tokens
         self.description = description
+        plain = Self.plain(tokens)
     }
 
     /// Whether the whole of `text` matches. Time is at most the length of the text times that of the pattern; no recursion.
     package func matches(_ text: String) -> Bool {
+        // By bytes: Swift's `==` would take two spellings of one accented letter for equal.
+        if let plain { return text.utf8.elementsEqual(plain.utf8) }
         let scalars = text.unicodeScalars
         var position = scalars.startIndex
         var token = 0
@@ -70,8 +76,7 @@ package struct TextGlob: Sendable, Hashable, CustomStringConvertible {
         return tokens[token...].allSatisfy { $0 == .run }
     }
 
-    /// The one text that matches, where the pattern has no wildcard.
-    package var plain: String? {
+    private static func plain(_ tokens: [Token]) -> String? {
         var text = ""
         for token in tokens {
             guard case .scalar(let scalar) = token else { return nil }
