@@ -42,8 +42,8 @@ import Darwin
         print(
             "audit: a durable record \(Self.microseconds(one)); unchained line with group commit \(Self.microseconds(two)); bare write and flush \(Self.microseconds(three)) (medians of \(Self.count), \(Self.build) build)"
         )
-        // In a debug build most of it is the code; the bound holds there too.
-        #expect(one < three * 4 + .milliseconds(2))
+        // Other tests keep the machine busy meanwhile, so the bound is against what waits as this does.
+        #expect(one < two * 3 + .milliseconds(1))
     }
 
     @Test func recordsTogetherShareAFlush() async throws {

@@ -8,6 +8,12 @@ package struct AuditKey: Sendable {
 
     package init(bytes: [UInt8]) { key = SymmetricKey(data: bytes) }
 
+    /// Where the key of a log stands: `audit.key` in the same folder.
+    package static func path(beside log: String) -> String {
+        guard let slash = log.lastIndex(of: "/") else { return "audit.key" }
+        return String(log[...slash]) + "audit.key"
+    }
+
     /// Reads the key (32 bytes, mode 0600) or makes one at first use. Blocks; for start-up.
     package static func load(path: String) throws(FileError) -> AuditKey {
         if let bytes = try SmallFile.read(path) {

@@ -19,20 +19,17 @@ package struct AuditTail: Sendable {
 
     /// Hands over every record after the known ones, unchecked, until the task is cancelled.
     package mutating func run(_ record: (AuditLine, [UInt8]) throws -> Void) async throws {
-        while !Task.isCancelled {
-            // The watch comes before the look, so that nothing is written between them.
-            guard let changes = try await watch() else { return }
-            let reader = try AuditLogReader(path)
+        while let (reader, opened, changes) = try await open() {
+            var file = opened
             let known = seq
             try reader.closed(after: known) { try take($0, $1, record) }
-            guard var file = reader.openActive() else { continue }
             try readMore(&file, record)
-            guard file.isAt(path) else { continue }
             for await _ in changes {
                 let isPresent = file.isAt(path)
                 try readMore(&file, record)
                 if !isPresent { break }
             }
+            if Task.isCancelled { return }
         }
     }
 
@@ -46,14 +43,20 @@ package struct AuditTail: Sendable {
         try record(line, bytes)
     }
 
-    /// `nil` when the task was cancelled.
-    private func watch() async throws -> AsyncStream<Void>? {
-        // The present file is missing for the moment between two files.
-        for _ in 0..<100 where !Task.isCancelled {
-            do throws(FileError) { return try FileWatch.changes(of: path) } catch { guard error.code == ENOENT else { throw error } }
-            try await Task.sleep(for: .milliseconds(20))
+    /// The present file, and a watch on it that was set before its end was looked for. `nil` when the task was cancelled.
+    private func open() async throws -> (AuditLogReader, GrowingFile, AsyncStream<Void>)? {
+        for _ in 0..<100 {
+            if Task.isCancelled { return nil }
+            let reader = try AuditLogReader(path)
+            do throws(FileError) {
+                // The watch is on whatever has the name now: it must still be the file that was opened.
+                if let file = reader.openActive(), case let changes = try FileWatch.changes(of: path), file.isAt(path) {
+                    return (reader, file, changes)
+                }
+            } catch { guard error.code == ENOENT else { throw error } }
+            // The moment between two files.
+            try? await Task.sleep(for: .milliseconds(20))
         }
-        if Task.isCancelled { return nil }
         throw FileError(action: "follow", path: path, reason: "the file is gone")
     }
 }

@@ -34,6 +34,9 @@ package struct AuditVerifier: Sendable {
         report.mirrored = mirror == nil ? nil : 0
     }
 
+    /// Whether a text has the form of a root public key.
+    package static func isRootKey(_ text: String) -> Bool { Hex.decode(text, count: 32) != nil }
+
     /// Whether anything wrong was found; what is fed after that is not looked at.
     package var isDone: Bool { report.finding != nil }
 

@@ -35,7 +35,8 @@ package struct PosternCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
             CommandGroup(
-                name: "Tools", subcommands: [SandboxCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
+                name: "Tools",
+                subcommands: [SandboxCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
         ])
 
     package init() {}
