@@ -9,17 +9,17 @@ import Synchronization
 /// Sockets on loopback, ports chosen by the kernel.
 enum ForwardSockets {
     /// A listening TCP descriptor, as the sandbox hands them out.
-    static func listen() throws -> Int32 {
-        try bound(SOCK_STREAM)
+    static func listen(on address: UInt32 = 0x7F00_0001) throws -> Int32 {
+        try bound(SOCK_STREAM, address)
     }
 
     static func datagrams() throws -> Int32 { try bound(SOCK_DGRAM) }
 
-    private static func bound(_ kind: __socket_type) throws -> Int32 {
+    private static func bound(_ kind: __socket_type, _ host: UInt32 = 0x7F00_0001) throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = host.bigEndian
         let result = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
         }
@@ -96,4 +96,11 @@ final class ForwardTestAudit: ForwardAudit {
         entries.withLock { $0.append(.ended(outcome, connection: connection)) }
         feed.yield(.ended(outcome, connection: connection))
     }
+}
+
+/// A number that tasks add to.
+final class ForwardTestCounter: Sendable {
+    private let count = Mutex(0)
+    var value: Int { count.withLock { $0 } }
+    func add(_ number: Int) { count.withLock { $0 += number } }
 }

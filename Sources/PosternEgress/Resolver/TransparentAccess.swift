@@ -22,13 +22,22 @@ package final class TransparentAccess: Sendable {
         self.logger = logger
     }
 
+    private typealias Datagrams = NIOAsyncChannel<AddressedEnvelope<ByteBuffer>, AddressedEnvelope<ByteBuffer>>
+
     /// Answers queries on a UDP descriptor bound to 127.0.0.1:53, which it owns, until the task is cancelled.
     package func serveNames(datagrams descriptor: Int32) async throws {
-        let channel = try await DatagramBootstrap(group: group).withBoundSocket(descriptor) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try NIOAsyncChannel<AddressedEnvelope<ByteBuffer>, AddressedEnvelope<ByteBuffer>>(wrappingChannelSynchronously: channel)
-            }
+        // The bootstrap's own async variant refuses every bound datagram socket (swift-nio 2.101.2).
+        let wrapped = group.any().makePromise(of: Datagrams.self)
+        do {
+            _ = try await DatagramBootstrap(group: group)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { wrapped.succeed(try Datagrams(wrappingChannelSynchronously: channel)) }
+                }
+                .withBoundSocket(descriptor).get()
+        } catch {
+            wrapped.fail(error)
         }
+        let channel = try await wrapped.futureResult.get()
         try await channel.executeThenClose { queries, answers in
             for try await query in queries {
                 guard let answer = answer(query.data) else { continue }
