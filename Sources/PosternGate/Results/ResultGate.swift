@@ -119,6 +119,9 @@ package final class ResultGate: Sendable {
         return book.forget(session: id)
     }
 
+    /// Writes the counts as they are. For an orderly end.
+    package func finish() async throws(FileError) { try await book.finish() }
+
     // MARK: Parts
 
     private var day: String { String(timestamp().prefix(10)) }
