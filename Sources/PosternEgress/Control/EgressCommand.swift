@@ -15,6 +15,10 @@ package enum EgressCommand: Sendable {
     case narrow(session: String, NetworkPolicy, digest: String)
     /// Bytes of the present day that the session has used.
     case day(session: String, used: Int)
+    /// The forwards that the policy in force still has; others are cut.
+    case forwards(session: String, keep: [String])
+    /// The password of a forward from now on; `nil` withdraws it.
+    case password(session: String, forward: String, SecretValue?)
     /// End the session and cut its connections.
     case stop(session: String)
 
@@ -22,6 +26,12 @@ package enum EgressCommand: Sendable {
     package enum Listener: Sendable, Hashable {
         /// HTTP proxy and SOCKS5.
         case proxy
+        /// The synthetic resolver: a UDP socket, and a TCP listener.
+        case datagramNames, streamNames
+        /// Connections of programs that know no proxy, to port 80 and 443 of any loopback address.
+        case http, https
+        /// The forward of this name.
+        case forward(String)
     }
 }
 
@@ -29,12 +39,17 @@ extension EgressCommand {
     package var message: (body: JSON, descriptors: [Int32]) {
         switch self {
         case .configure(let configuration): (["type": "configure", "configuration": configuration.json], [])
-        case .listen(let session, .proxy, let descriptor): (["type": "listen", "session": .string(session), "listener": "proxy"], [descriptor])
+        case .listen(let session, let listener, let descriptor):
+            (["type": "listen", "session": .string(session), "listener": .string(listener.text)], [descriptor])
         case .recorded(let id): (["type": "recorded", "id": JSON(id)], [])
         case .answer(let id, let bytes): (["type": "answer", "id": JSON(id), "bytes": bytes.map { JSON($0) } ?? .null], [])
         case .narrow(let session, let policy, let digest):
             (["type": "narrow", "session": .string(session), "policy": policy.json, "policy_digest": .string(digest)], [])
         case .day(let session, let used): (["type": "day", "session": .string(session), "used": JSON(used)], [])
+        case .forwards(let session, let names):
+            (["type": "forwards", "session": .string(session), "keep": .array(names.map(JSON.string))], [])
+        case .password(let session, let forward, let value):
+            (["type": "password", "session": .string(session), "forward": .string(forward), "value": JSON(value?.text)], [])
         case .stop(let session): (["type": "stop", "session": .string(session)], [])
         }
     }
@@ -53,10 +68,9 @@ extension EgressCommand {
             guard descriptors.count == 1 else {
                 throw PolicyValueError(path: ["descriptors"], value: "\(descriptors.count)", rule: "a listener is one descriptor")
             }
-            guard try fields.required("listener") == "proxy" else {
-                throw PolicyValueError(path: ["listener"], value: json["listener"]?.text ?? "", rule: "must be proxy")
-            }
-            self = .listen(session: try fields.required("session"), .proxy, descriptor: descriptors[0])
+            let name = try fields.required("listener")
+            guard let listener = Listener(name) else { throw PolicyValueError(path: ["listener"], value: name, rule: "is no kind of listener") }
+            self = .listen(session: try fields.required("session"), listener, descriptor: descriptors[0])
         case "recorded": self = .recorded(id: try fields.int("id", in: 0...Int.max) ?? 0)
         case "answer": self = .answer(id: try fields.int("id", in: 0...Int.max) ?? 0, bytes: try fields.int("bytes", in: 0...Int.max))
         case "narrow":
@@ -68,8 +82,41 @@ extension EgressCommand {
                 throw error.below("policy")
             }
         case "day": self = .day(session: try fields.required("session"), used: try fields.int("used", in: 0...Int.max) ?? 0)
+        case "forwards": self = .forwards(session: try fields.required("session"), keep: try fields.strings("keep"))
+        case "password":
+            self = .password(
+                session: try fields.required("session"), forward: try fields.required("forward"),
+                fields.member("value")?.string.map { SecretValue($0) })
         case "stop": self = .stop(session: try fields.required("session"))
         default: throw PolicyValueError(path: ["type"], value: type, rule: "is no command of the egress proxy")
+        }
+    }
+}
+
+extension EgressCommand.Listener {
+    private static let forwardPrefix = "forward:"
+
+    package var text: String {
+        switch self {
+        case .proxy: "proxy"
+        case .datagramNames: "dns_udp"
+        case .streamNames: "dns_tcp"
+        case .http: "http"
+        case .https: "https"
+        case .forward(let name): Self.forwardPrefix + name
+        }
+    }
+
+    package init?(_ text: String) {
+        switch text {
+        case "proxy": self = .proxy
+        case "dns_udp": self = .datagramNames
+        case "dns_tcp": self = .streamNames
+        case "http": self = .http
+        case "https": self = .https
+        default:
+            guard text.hasPrefix(Self.forwardPrefix), text != Self.forwardPrefix else { return nil }
+            self = .forward(String(text.dropFirst(Self.forwardPrefix.count)))
         }
     }
 }

@@ -9,6 +9,9 @@ package struct EgressConfiguration: Sendable {
     /// Digest of the whole policy in force, for the records.
     package var policyDigest = ""
     package var secrets: [BoundSecret] = []
+    package var forwards: [ForwardConfiguration] = []
+    /// The audit's key for digests of statements; fresh per session is enough. Empty only where there is no PostgreSQL forward.
+    package var digestKey: [UInt8] = []
     /// A corporate proxy through which everything goes; `nil` for none.
     package var parentProxy: Authority?
     /// `user:password` for the parent proxy (Basic).
@@ -55,6 +58,8 @@ package struct EgressConfiguration: Sendable {
                 "approval_ms": JSON(limits.approvalMilliseconds),
             ],
         ]
+        if !forwards.isEmpty { object["forwards"] = .array(forwards.map(\.json)) }
+        if !digestKey.isEmpty { object["digest_key"] = .string(String(decoding: Base64.encode(digestKey), as: UTF8.self)) }
         if let parentProxy { object["parent_proxy"] = .string(parentProxy.description) }
         if let parentCredential { object["parent_credential"] = .string(String(decoding: parentCredential.bytes, as: UTF8.self)) }
         if let extraRoots { object["extra_roots"] = .string(extraRoots) }
@@ -76,6 +81,11 @@ package struct EgressConfiguration: Sendable {
         policyDigest = try fields.string("policy_digest") ?? ""
         dayUsed = try fields.int("day_used", in: 0...Int.max) ?? 0
         secrets = try fields.list("secrets") { (json: JSON) throws(PolicyValueError) in try Self.secret(json) }
+        forwards = try fields.list("forwards") { (json: JSON) throws(PolicyValueError) in try ForwardConfiguration(json: json) }
+        digestKey = try fields.string("digest_key").flatMap { Base64.decode($0.utf8) } ?? []
+        guard !digestKey.isEmpty || !forwards.contains(where: \.isPostgres) else {
+            throw PolicyValueError(path: ["digest_key"], value: "<secret>", rule: "must be given in base64 where there is a PostgreSQL forward")
+        }
         if let text = try fields.string("parent_proxy") { parentProxy = try Authority(text) }
         parentCredential = try fields.string("parent_credential").map { SecretValue($0) }
         extraRoots = try fields.string("extra_roots")

@@ -18,6 +18,7 @@ extension EgressReport {
                 "counts": .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, JSON($0.value)) })),
             ]
         case .ask(let id, let session, let ask): Self.head("ask", id, session, ask.json)
+        case .forward(let id, let session, let report): Self.head("forward", id, session, report.json)
         case .failure(let session, let reason): ["type": "failure", "session": .string(session), "reason": .string(reason)]
         }
     }
@@ -47,6 +48,7 @@ extension EgressReport {
             for (name, count) in fields.member("counts")?.object ?? [:] { counts[name] = count.int ?? 0 }
             self = .masked(session: session, call: try fields.int("call", in: 0...Int.max) ?? 0, counts: counts)
         case "ask": self = .ask(id: id, session: session, try EgressAsk(json: body))
+        case "forward": self = .forward(id: id, session: session, try ForwardReport(json: body))
         case "failure": self = .failure(session: session, reason: try fields.required("reason"))
         default: throw PolicyValueError(path: ["type"], value: type, rule: "is no report of the egress proxy")
         }

@@ -17,6 +17,8 @@ package enum EgressReport: Sendable, Hashable {
     case masked(session: String, call: Int, counts: [String: Int])
     /// A budget is reached; the call waits for `answer`.
     case ask(id: Int, session: String, EgressAsk)
+    /// A connection through a forward: what it is about to do, which waits for `recorded`, or (with id 0) how it ended.
+    case forward(id: Int, session: String, ForwardReport)
     /// Something does not work; the text is for the operator.
     case failure(session: String, reason: String)
 }

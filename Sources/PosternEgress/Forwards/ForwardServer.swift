@@ -2,7 +2,6 @@ import Logging
 import NIOCore
 import NIOPosix
 import PosternPolicy
-import Synchronization
 
 /// Serves one forward on a listening descriptor that was made inside a sandbox's network namespace.
 package struct ForwardServer: Sendable {
@@ -33,32 +32,31 @@ package struct ForwardServer: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
-        let open = OpenConnections()
+        let slots = ConnectionSlots(mostConnections)
         try await withThrowingDiscardingTaskGroup { tasks in
             try await server.executeThenClose { accepted in
                 var count = 0
                 for try await channel in accepted {
                     count += 1
                     let connection = count
-                    guard open.count.add(1, ordering: .relaxed).newValue <= mostConnections else {
-                        open.count.subtract(1, ordering: .relaxed)
+                    guard slots.take() else {
                         logger.warning("forward is full", metadata: ["forward": "\(handler.forward.name)", "connections": "\(mostConnections)"])
                         channel.close(promise: nil)
                         continue
                     }
                     tasks.addTask {
-                        await handler.serve(channel, connection: connection)
-                        open.count.subtract(1, ordering: .relaxed)
+                        await withTaskCancellationHandler {
+                            await handler.serve(channel, connection: connection)
+                        } onCancel: {
+                            channel.close(promise: nil)
+                        }
+                        slots.give()
                     }
                 }
             }
             tasks.cancelAll()
         }
     }
-}
-
-private final class OpenConnections: Sendable {
-    let count = Atomic(0)
 }
 
 /// A connection as a sequence of bytes and a writer, both with back-pressure.

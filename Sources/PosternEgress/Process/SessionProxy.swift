@@ -6,6 +6,8 @@ import PosternPolicy
 /// Serves one session's listening sockets.
 package struct SessionProxy: Sendable {
     let context: SessionContext
+    let forwards: SessionForwards
+    private let transparent: TransparentAccess
     private let group: any EventLoopGroup
 
     /// Throws where the certificate authority or the roots cannot be set up. `resolve` is the system's resolver but in tests.
@@ -14,10 +16,25 @@ package struct SessionProxy: Sendable {
     ) throws {
         context = try SessionContext(configuration, group: group, resolve: resolve, reporter: reporter, logger: logger)
         self.group = group
+        let direct = Dialer(group: group, resolve: resolve, time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)))
+        forwards = try SessionForwards(configuration.forwards, digestKey: configuration.digestKey, context, dialer: direct, group: group)
+        transparent = TransparentAccess(
+            TunnelIntake(context: context), mostConnections: configuration.limits.connections, group: group, logger: logger)
     }
 
-    /// Accepts on `descriptor`, which it owns, until the task is cancelled; then every connection ends.
-    func serve(_ descriptor: Int32) async throws {
+    /// Serves `descriptor`, which it owns, until the task is cancelled; then every connection ends.
+    func serve(_ listener: EgressCommand.Listener, _ descriptor: Int32) async throws {
+        switch listener {
+        case .proxy: try await serve(descriptor)
+        case .datagramNames: try await transparent.serveNames(datagrams: descriptor)
+        case .streamNames: try await transparent.serveNames(connections: descriptor)
+        case .http: try await transparent.serve(.http, port: 80, descriptor: descriptor)
+        case .https: try await transparent.serve(.https, port: 443, descriptor: descriptor)
+        case .forward(let name): try await forwards.serve(name, descriptor: descriptor)
+        }
+    }
+
+    private func serve(_ descriptor: Int32) async throws {
         let server = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)

@@ -20,7 +20,13 @@ struct Sessions: Sendable {
     private struct Running {
         let proxy: SessionProxy
         let stop: AsyncStream<Never>.Continuation
-        let listeners: AsyncStream<Int32>.Continuation
+        let listeners: AsyncStream<Listening>.Continuation
+    }
+
+    /// A listening socket and what it serves.
+    private struct Listening {
+        let listener: EgressCommand.Listener
+        let descriptor: Int32
     }
 
     /// Until the worker is gone.
@@ -48,12 +54,18 @@ struct Sessions: Sendable {
                     sessions[configuration.session] = Running(proxy: proxy, stop: stopped.continuation, listeners: listeners.continuation)
                     tasks.addTask { await serve(proxy, listeners.stream, until: stopped.stream, reporter) }
                     reporter.post(.ready(session: configuration.session, certificate: proxy.context.authority.certificate))
-                case .listen(let session, .proxy, let descriptor):
-                    if let running = sessions[session] { running.listeners.yield(descriptor) } else { _ = close(descriptor) }
+                case .listen(let session, let listener, let descriptor):
+                    guard let running = sessions[session] else {
+                        _ = close(descriptor)
+                        continue
+                    }
+                    running.listeners.yield(Listening(listener: listener, descriptor: descriptor))
                 case .recorded(let id): reporter.resolve(id: id, nil)
                 case .answer(let id, let bytes): reporter.resolve(id: id, bytes)
                 case .narrow(let session, let policy, let digest): sessions[session]?.proxy.context.narrow(to: policy, digest: digest)
                 case .day(let session, let used): sessions[session]?.proxy.context.setDay(used: used)
+                case .forwards(let session, let names): sessions[session]?.proxy.forwards.keep(only: Set(names))
+                case .password(let session, let forward, let value): sessions[session]?.proxy.forwards.setPassword(forward, value)
                 case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
                 }
             }
@@ -65,7 +77,7 @@ struct Sessions: Sendable {
     private func start(
         _ configuration: EgressConfiguration, _ reporter: EgressReporter
     ) -> (
-        SessionProxy, (stream: AsyncStream<Int32>, continuation: AsyncStream<Int32>.Continuation),
+        SessionProxy, (stream: AsyncStream<Listening>, continuation: AsyncStream<Listening>.Continuation),
         (stream: AsyncStream<Never>, continuation: AsyncStream<Never>.Continuation)
     )? {
         do {
@@ -79,17 +91,17 @@ struct Sessions: Sendable {
 
     /// Serves every listener of a session until the session is stopped or the task cancelled.
     private func serve(
-        _ proxy: SessionProxy, _ listeners: AsyncStream<Int32>, until stopped: AsyncStream<Never>, _ reporter: EgressReporter
+        _ proxy: SessionProxy, _ listeners: AsyncStream<Listening>, until stopped: AsyncStream<Never>, _ reporter: EgressReporter
     ) async {
         await withDiscardingTaskGroup { tasks in
             tasks.addTask {
                 await withDiscardingTaskGroup { inner in
-                    for await descriptor in listeners {
+                    for await listening in listeners {
                         inner.addTask {
                             do {
-                                try await proxy.serve(descriptor)
+                                try await proxy.serve(listening.listener, listening.descriptor)
                             } catch {
-                                reporter.post(.failure(session: proxy.context.session, reason: "a listener ended: \(error)"))
+                                reporter.post(.failure(session: proxy.context.session, reason: "listener \(listening.listener.text) ended: \(error)"))
                             }
                         }
                     }

@@ -12,12 +12,11 @@ package final class TransparentAccess: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     /// Connections at one time, over all listeners.
-    private let mostConnections: Int
-    private let open = Atomic(0)
+    private let slots: ConnectionSlots
 
     package init(_ intake: any ConnectionIntake, mostConnections: Int = 256, group: any EventLoopGroup, logger: Logger) {
         self.intake = intake
-        self.mostConnections = mostConnections
+        slots = ConnectionSlots(mostConnections)
         self.group = group
         self.logger = logger
     }
@@ -97,15 +96,18 @@ package final class TransparentAccess: Sendable {
         try await withThrowingDiscardingTaskGroup { tasks in
             try await server.executeThenClose { accepted in
                 for try await channel in accepted {
-                    guard open.add(1, ordering: .relaxed).newValue <= mostConnections else {
-                        open.subtract(1, ordering: .relaxed)
-                        logger.warning("too many connections of one sandbox", metadata: ["most": "\(mostConnections)"])
+                    guard slots.take() else {
+                        logger.warning("too many connections of one sandbox")
                         channel.close(promise: nil)
                         continue
                     }
                     tasks.addTask {
-                        await serve(channel)
-                        self.open.subtract(1, ordering: .relaxed)
+                        await withTaskCancellationHandler {
+                            await serve(channel)
+                        } onCancel: {
+                            channel.close(promise: nil)
+                        }
+                        self.slots.give()
                     }
                 }
             }
