@@ -18,6 +18,7 @@ package final class RunningSandbox: Sandbox {
         var user = -1
         var started: StartedSandbox?
         var listener: Int32 = -1
+        var others: [Int32] = []
         var layers = SandboxLayers()
     }
 
@@ -39,6 +40,9 @@ package final class RunningSandbox: Sandbox {
                     $0.layers = layers
                 }
                 ready.set(true)
+            } else if message.body["type"] == "listeners", ready.current == nil {
+                state.withLock { $0.others += message.descriptors }
+                return
             } else if let reply = state.withLock({ $0.replies.removeValue(forKey: id) }) {
                 reply.resume(returning: .success(message))
                 return
@@ -76,8 +80,8 @@ package final class RunningSandbox: Sandbox {
 
     deinit {
         channel.close("no longer used")
-        let listener = inbox.state.withLock { $0.listener }
-        if listener >= 0 { close(listener) }
+        let listeners = inbox.state.withLock { [$0.listener] + $0.others }
+        for listener in listeners where listener >= 0 { close(listener) }
     }
 
     /// The user that the sandbox runs as, outside.
@@ -86,6 +90,9 @@ package final class RunningSandbox: Sandbox {
     /// The listener inside the sandbox's network namespace, on port 3128 of its loopback: what is dialled there is accepted here.
     /// -1 where there is none (driver `none`). It stays the sandbox's.
     package var listener: Int32 { inbox.state.withLock { $0.listener } }
+
+    /// The sockets of `SandboxSpec.listeners`, in their order; none with driver `none`. They stay the sandbox's.
+    package var listeners: [Int32] { inbox.state.withLock { $0.others } }
 
     /// The number that the spawner knows it by.
     var startedID: Int? { inbox.state.withLock { $0.started?.id } }

@@ -79,6 +79,8 @@ package struct SandboxSpec: Sendable {
     /// Variables of every process inside. Names beginning with ANTHROPIC_ or POSTERN_ are refused.
     package var environment: [(name: String, value: String)]
     package var limits: SandboxLimits
+    /// Ports of the sandbox's loopback that are served from outside, beside the proxy's. One for UDP 53 also makes that the resolver.
+    package var listeners: [SandboxListener] = []
     /// Characters from which on an output is offloaded; 1 to 400,000.
     package var offloadThreshold: Int
 

@@ -121,12 +121,23 @@ package struct SandboxProbe: Sendable {
                 remedy: "use Linux 6.12 or later")
     }
 
+    /// Which limits a worker of this user can have the kernel keep.
     private static func cgroups() -> Finding {
-        let groups = (contents("/proc/self/cgroup") ?? "").split(separator: "\n")
-        let layout = groups.count == 1 && groups[0].hasPrefix("0::") ? "v2" : groups.contains { $0.hasPrefix("0::") } ? "v1 with v2 (hybrid)" : "v1"
+        let layout = CgroupLayout(mountInfo: contents("/proc/self/mountinfo") ?? "", groups: contents("/proc/self/cgroup") ?? "") {
+            contents("\($0)/cgroup.controllers")
+        }
+        let found = CgroupLayout.Controller.allCases.compactMap { controller in layout.hierarchy(of: controller).map { (controller, $0) } }
+        let usable = found.filter { access($0.1.folder, W_OK) == 0 }
+        let texts = usable.map { "\($0.0.rawValue) by v\($0.1.version.rawValue)" }
+        let missing = CgroupLayout.Controller.allCases.filter { controller in !usable.contains { $0.0 == controller } }.map(\.rawValue)
+        let detail = "\(layout.name): \(texts.isEmpty ? "nothing can be bounded" : texts.joined(separator: ", "))"
+        guard !missing.isEmpty else { return Finding(name: "cgroups", verdict: .good, detail: detail) }
         return Finding(
-            name: "cgroups", verdict: groups.isEmpty ? .degraded : .good,
-            detail: groups.isEmpty ? "none" : "\(layout) (not used yet; limits are rlimits)")
+            name: "cgroups", verdict: .degraded,
+            detail: "\(detail); not \(missing.joined(separator: ", ")), bounded for each process by itself or not at all",
+            remedy: found.count > usable.count
+                ? "start the worker as root, or give its unit Delegate=yes (systemd) so that its control groups are its own"
+                : "enable the missing controllers in the kernel")
     }
 
     /// A remedy for what bubblewrap said when it failed, to be put behind it; empty when none is known.
@@ -140,10 +151,15 @@ package struct SandboxProbe: Sendable {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
+        var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = read(file, &buffer, buffer.count)
-        guard count >= 0 else { return nil }
-        var text = String(decoding: buffer[..<count], as: UTF8.self)
+        while bytes.count < 1 << 20 {
+            let count = read(file, &buffer, buffer.count)
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            bytes += buffer[..<count]
+        }
+        var text = String(decoding: bytes, as: UTF8.self)
         while text.hasSuffix("\n") { text.removeLast() }
         return text
     }

@@ -27,6 +27,7 @@ struct SandboxStart {
         var configuration = InitConfiguration(environment: spec.environment, offloadThreshold: spec.offloadThreshold, limits: spec.limits)
         configuration.isWorkspaceReadOnly = spec.isWorkspaceReadOnly
         configuration.paths = spec.binds.map { ($0.path, $0.isWritable) }
+        configuration.listeners = spec.listeners
         sandbox.send(configuration.json)
         do throws(SandboxError) {
             try await sandbox.attach(try await spawner.start(order.request, descriptors: [pair[1]] + order.descriptors))
@@ -47,6 +48,8 @@ struct SandboxStart {
         order.request["driver"] = .string(driver)
         order.request["mode"] = .string(spec.workspaceMode.rawValue)
         order.request["limits"] = spec.limits.json
+        order.request["low_ports"] = .bool(spec.listeners.contains { $0.port < 1024 })
+        order.request["resolver"] = .bool(spec.listeners.contains { $0.transport == .udp && $0.port == 53 })
         switch spec.workspace {
         case .managed(let directory):
             let parent = try HostFolder.openParent(of: directory, "workspace")
@@ -98,6 +101,14 @@ enum SpecificationRules {
         }
         for bind in spec.binds {
             if let refusal = SandboxBind.refusal(ofPlace: bind.path) { throw SandboxError(.refused, "the bind '\(bind.path)': \(refusal)") }
+        }
+        guard spec.listeners.count <= SandboxListener.most else {
+            throw SandboxError(.refused, "\(spec.listeners.count) listeners are asked for, \(SandboxListener.most) at most")
+        }
+        let ports = spec.listeners.map { "\($0.transport.rawValue):\($0.port)" } + ["tcp:\(SandboxPaths.listenerPort)"]
+        guard Set(ports).count == ports.count, !spec.listeners.contains(where: { $0.port == 0 }) else {
+            throw SandboxError(
+                .refused, "the listeners \(ports.joined(separator: ", ")): each port once, none 0; \(SandboxPaths.listenerPort) is the proxy's")
         }
         guard Set(spec.binds.map(\.path)).count == spec.binds.count else {
             throw SandboxError(.refused, "two binds have the same place inside")

@@ -17,6 +17,9 @@ struct ScratchFolder {
         path = TextFile.resolved(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
 
+    /// Lets every user walk into it, though not list it: for the sandbox of another user that is to be tried.
+    func openForSearch() { chmod(path, 0o711) }
+
     /// Removes the folder and what this process's user can remove of what is in it; links are not followed.
     func remove() { Self.remove(path) }
 

@@ -10,6 +10,9 @@ struct BubblewrapPlan {
     var masks: [WorkspaceMasks.Found]
     var isReadOnly: Bool
     var limits: SandboxLimits
+    /// The network namespace is there already; see NetworkRole.
+    var hasOwnNetwork = false
+    var hasResolver = false
     /// All, but in tests of single layers.
     var layers = Set(SandboxLayer.allCases)
 
@@ -42,11 +45,14 @@ struct BubblewrapPlan {
         ]
     }
 
-    private let network = ["--unshare-net"]
+    private var network: [String] { hasOwnNetwork ? [] : ["--unshare-net"] }
 
     private var system: [String] {
-        ["--ro-bind", "/usr", "/usr"] + Self.systemFolders.flatMap { $0 } + ["--ro-bind", run.etc, "/etc"]
-            + EtcFolder.bound.flatMap { ["--ro-bind", "/etc/\($0)", "/etc/\($0)"] }
+        var arguments = ["--ro-bind", "/usr", "/usr"] + Self.systemFolders.flatMap { $0 } + ["--ro-bind", run.etc, "/etc"]
+        for name in EtcFolder.bound { arguments += ["--ro-bind", "/etc/\(name)", "/etc/\(name)"] }
+        guard hasResolver else { return arguments }
+        for file in EtcFolder.ofResolver { arguments += ["--ro-bind", "\(run.resolver)/\(file.name)", "/etc/\(file.name)"] }
+        return arguments
     }
 
     private var process: [String] {

@@ -18,8 +18,17 @@ enum EtcFolder {
         ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
         ("hostname", "sandbox\n"),
         // No name service but files: nothing is resolved inside.
-        ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n"),
+        ("nsswitch.conf", nameServices(hosts: "files")), ("resolv.conf", "# Nothing is resolved in here.\n"),
     ]
+
+    /// In place of the ones above in sandboxes with a resolver of their own, which gives every name an address of their loopback.
+    static let ofResolver: [(name: String, text: String)] = [
+        ("nsswitch.conf", nameServices(hosts: "files dns")), ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"),
+    ]
+
+    private static func nameServices(hosts: String) -> String {
+        "passwd: files\ngroup: files\nshadow: files\nhosts: \(hosts)\nservices: files\nprotocols: files\n"
+    }
 
     private static let copied = [
         "ld.so.cache", "ld.so.conf", "localtime", "timezone", "host.conf", "mime.types", "services", "protocols", "ssl/openssl.cnf", "magic",
@@ -41,7 +50,10 @@ enum EtcFolder {
         }
     }()
 
-    static func make(at path: String) throws(SystemFailure) {
+    /// The folder `path`, and beside it `resolver` with the files of `ofResolver`.
+    static func make(at path: String, resolver: String) throws(SystemFailure) {
+        guard mkdir(resolver, 0o755) == 0 else { throw SystemFailure("mkdir \(resolver)") }
+        for file in ofResolver { try write(Array(file.text.utf8), to: "\(resolver)/\(file.name)") }
         guard mkdir(path, 0o755) == 0 else { throw SystemFailure("mkdir \(path)") }
         for folder in ["ssl", "ld.so.conf.d"] { mkdir("\(path)/\(folder)", 0o755) }
         for file in madeUp { try write(Array(file.text.utf8), to: "\(path)/\(file.name)") }

@@ -20,6 +20,8 @@ struct RunFolder {
     let outerMounts: Int32
 
     var etc: String { "\(path)/etc" }
+    /// Files of /etc for sandboxes with a resolver.
+    var resolver: String { "\(path)/resolver" }
     /// Where an ordinary user's copy-on-write workspace is put together, in a mount namespace per sandbox.
     var merged: String { "\(path)/merged" }
     /// What lies over hidden files and folders: nothing, and nobody may open it.
@@ -57,7 +59,7 @@ struct RunFolder {
         try Self.makeFolder(closedFolder)
         chmod(closedFolder, 0)
         close(open(closedFile, O_WRONLY | O_CREAT | O_CLOEXEC, 0))
-        try EtcFolder.make(at: etc)
+        try EtcFolder.make(at: etc, resolver: resolver)
     }
 
     private static func makeFolder(_ path: String) throws(SystemFailure) {

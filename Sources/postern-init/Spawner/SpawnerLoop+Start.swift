@@ -125,6 +125,8 @@ extension SpawnerLoop {
         var plan = BubblewrapPlan(
             bubblewrap: bubblewrap, run: run, view: view, masks: masks, isReadOnly: order.mode == .readOnly, limits: order.limits)
         plan.layers = options.layers
+        plan.hasResolver = order.hasResolver
+        plan.hasOwnNetwork = order.hasLowPorts && options.layers.contains(.network)
         var launch = ProcessStart(
             path: bubblewrap, arguments: plan.arguments,
             descriptors: options.layers.contains(.mounts)
@@ -136,6 +138,10 @@ extension SpawnerLoop {
             // An ordinary user mounts in a user namespace, which takes a program of its own: see OverlayRole.
             launch.path = run.executable
             launch.arguments = ["postern-init", "overlay", overlay.point, overlay.options] + plan.arguments
+        }
+        if plan.hasOwnNetwork {
+            launch.arguments = ["postern-init", "network", launch.path] + launch.arguments.dropFirst()
+            launch.path = run.program
         }
         return (launch, user)
     }

@@ -24,6 +24,9 @@ struct StartOrder {
     var masks: WorkspaceMasks
     var limits: SandboxLimits
     var isConfined: Bool
+    /// The network namespace is to have ports below 1024 for all, and the resolver's files in /etc.
+    var hasLowPorts: Bool
+    var hasResolver: Bool
 
     init(_ message: ControlMessage) throws(SpawnerFailure) {
         let body = message.body
@@ -51,6 +54,8 @@ struct StartOrder {
         }
         masks = try WorkspaceMasks(hidden: Self.globs(body["hidden"]), protected: Self.globs(body["protected"]))
         limits = SandboxLimits(json: body["limits"])
+        hasLowPorts = body["low_ports"]?.bool ?? false
+        hasResolver = body["resolver"]?.bool ?? false
         isConfined = body["driver"]?.string != "none"
         guard isConfined || (mode == .readWrite && binds.isEmpty && masks.isEmpty) else {
             throw SpawnerFailure(text: "the driver 'none' has no mounts: it serves workspaces for reading and writing only, and no binds or masks")

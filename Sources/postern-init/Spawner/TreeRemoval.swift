@@ -1,3 +1,4 @@
+import CPosternSandbox
 import Glibc
 import PosternSandboxWire
 
@@ -8,7 +9,7 @@ enum TreeRemoval {
     static func remove(_ parent: Int32, _ name: [UInt8]) -> Int32 {
         guard let info = Posix.status(parent, name, follow: false) else { return errno == ENOENT ? 0 : errno }
         guard Posix.isKind(info, S_IFDIR) else { return Posix.withPath(name) { unlinkat(parent, $0, 0) } < 0 ? errno : 0 }
-        var current = Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        var current = openFolder(parent, name)
         guard current >= 0, let own = Posix.status(current) else { return errno }
         defer { close(current) }
         var above: [(device: dev_t, inode: ino_t, name: [UInt8])] = []
@@ -23,7 +24,7 @@ enum TreeRemoval {
                 break
             }
             if let below {
-                let next = Posix.open(current, below, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                let next = openFolder(current, below)
                 guard next >= 0, let info = Posix.status(next) else { return errno }
                 above.append((here.0, here.1, below))
                 close(current)
@@ -41,5 +42,22 @@ enum TreeRemoval {
             guard Posix.withPath(last.name, { unlinkat(current, $0, AT_REMOVEDIR) }) == 0 else { return errno }
         }
         return Posix.withPath(name) { unlinkat(parent, $0, AT_REMOVEDIR) } < 0 ? errno : 0
+    }
+
+    /// Opens a folder; one that its owner has shut is opened to its owner first.
+    private static func openFolder(_ parent: Int32, _ name: [UInt8]) -> Int32 {
+        let folder = Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        if folder >= 0 {
+            // Entries can be removed only from a folder that may be written and searched.
+            if geteuid() != 0, let info = Posix.status(folder), info.st_mode & 0o300 != 0o300 { fchmod(folder, 0o700) }
+            return folder
+        }
+        guard errno == EACCES else { return folder }
+        // By descriptor: a name could have become a link by now.
+        let shut = Posix.open(parent, name, psb_open_path | O_DIRECTORY | O_NOFOLLOW)
+        guard shut >= 0 else { return shut }
+        defer { close(shut) }
+        guard chmod("/proc/self/fd/\(shut)", 0o700) == 0 else { return -1 }
+        return Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
 }
