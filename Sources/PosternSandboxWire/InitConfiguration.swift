@@ -13,6 +13,9 @@ package struct InitConfiguration: Sendable {
     /// Places beside the standard ones that the mounts show; Landlock allows reading and running there, and changes if writable.
     package var paths: [(path: String, isWritable: Bool)] = []
 
+    /// Sockets to be made inside and handed out, beside the proxy's; at most `SandboxListener.most`.
+    package var listeners: [SandboxListener] = []
+
     package init(environment: [(name: String, value: String)], offloadThreshold: Int, limits: SandboxLimits) {
         self.environment = environment
         self.offloadThreshold = offloadThreshold
@@ -26,6 +29,7 @@ package struct InitConfiguration: Sendable {
             "offload_threshold": JSON(offloadThreshold),
             "limits": limits.json,
             "workspace_read_only": .bool(isWorkspaceReadOnly),
+            "listeners": .array(listeners.map { .string($0.text) }),
             "paths": .array(paths.map { .array([.string($0.path), .bool($0.isWritable)]) }),
         ]
     }
@@ -37,6 +41,7 @@ package struct InitConfiguration: Sendable {
         }
         offloadThreshold = max(1, json["offload_threshold"]?.int ?? 100_000)
         limits = SandboxLimits(json: json["limits"])
+        listeners = (json["listeners"]?.array ?? []).prefix(SandboxListener.most).compactMap { $0.string.flatMap(SandboxListener.init(text:)) }
         isWorkspaceReadOnly = json["workspace_read_only"]?.bool ?? false
         paths = (json["paths"]?.array ?? []).compactMap { pair in
             guard let pair = pair.array, pair.count == 2, let path = pair[0].string, let isWritable = pair[1].bool else { return nil }

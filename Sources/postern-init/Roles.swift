@@ -9,6 +9,7 @@ enum Roles {
         postern-init is part of Postern and is started by it:
           postern-init spawner [--bwrap PATH] [--uids FIRST-LAST]   starts sandboxes for a worker
           postern-init overlay POINT OPTIONS PROGRAM …              puts a copy-on-write workspace together first
+          postern-init network PROGRAM …                            makes a network with ports below 1024 first
           postern-init sandbox                                      process 1 of a sandbox
           postern-init unconfined                                   the same tools without a sandbox (driver "none")
 
@@ -24,6 +25,7 @@ enum Roles {
         case "sandbox" where arguments.count == 4 && arguments[2] == UnsafeLayers.option:
             guard let layers = UnsafeLayers.accept(arguments[3]) else { break }
             return Supervisor.main(layers: layers, isUnsafe: true)
+        case "network": return NetworkRole.main(Array(arguments.dropFirst(2)))
         case "overlay": return OverlayRole.main(Array(arguments.dropFirst(2)))
         case "--version":
             print(version)

@@ -190,6 +190,15 @@ int psb_events_watch(int events, int descriptor, int writing);
 /// Waits; the ready descriptors, at most `capacity`.
 int psb_events_wait(int events, int *ready, int capacity);
 
+// ---- network.c: the network of a sandbox
+
+/// Gives this process a network namespace with nothing but loopback, in which ports below 1024 are like all others. Needs
+/// CAP_SYS_ADMIN, for example of psb_enter_user_namespace.
+int psb_own_network(void);
+
+/// A non-blocking socket on `port` of 127.0.0.1, or of all addresses of this network namespace: a listening TCP one, or a UDP one.
+int psb_bind_port(int is_datagram, int on_all_addresses, uint16_t port);
+
 // ---- mounts.c: the mount API
 
 /// Gives this process a mount namespace of its own from which nothing propagates back. The answer is a descriptor of the one it leaves.

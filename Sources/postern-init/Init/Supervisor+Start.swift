@@ -43,7 +43,8 @@ extension Supervisor {
             // Opened for reading where the folder is listed; O_PATH is enough everywhere else.
             places.outputs = try reopened(places.outputs)
             detachStandardStreams()
-            let (configuration, control) = try firstMessage()
+            var (configuration, control) = try firstMessage()
+            if layers.contains(.network) { try handOut(configuration.listeners, &control) }
             try limit(configuration.limits)
             // From here on every process, this one included, lives under the rules and the filter.
             let (inForce, abi) = try confine(layers, LandlockPlan(roots: places.roots, configuration: configuration))
@@ -96,6 +97,22 @@ extension Supervisor {
         let listener = psb_listen_loopback(SandboxPaths.listenerPort)
         try check("listen on the sandbox's loopback", listener)
         return listener
+    }
+
+    /// Makes the listeners that the policy asks for and sends them out, in their order, as many with a message as one takes.
+    private static func handOut(_ listeners: [SandboxListener], _ control: inout ControlSocket) throws(SystemFailure) {
+        var rest = listeners[...]
+        while !rest.isEmpty {
+            let group = rest.prefix(Int(PSB_MAXIMUM_DESCRIPTORS))
+            rest = rest.dropFirst(group.count)
+            var descriptors: [Int32] = []
+            for listener in group {
+                let descriptor = psb_bind_port(listener.transport == .udp ? 1 : 0, listener.isOnAllAddresses ? 1 : 0, listener.port)
+                try check("listen on port \(listener.port) of the sandbox's loopback", descriptor)
+                descriptors.append(descriptor)
+            }
+            control.send(["type": "listeners"], descriptors: descriptors)
+        }
     }
 
     private static func watchChildren() throws(SystemFailure) -> Int32 {
