@@ -52,6 +52,11 @@ package struct InitConfiguration: Sendable {
 
 /// Which variables may enter a sandbox.
 package enum EnvironmentRule {
+    /// What makes the loader, the C library or the session's own shell run other code than was asked for.
+    private static let loading: Set<String> = [
+        "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "PS4", "IFS",
+    ]
+
     /// Why `name` is refused, `nil` when it is fine. No variable of Postern's or of the API client's is ever visible inside.
     package static func refusal(of name: String) -> String? {
         let bytes = Array(name.utf8)
@@ -62,6 +67,9 @@ package enum EnvironmentRule {
         let upper = name.uppercased()
         if upper.hasPrefix("ANTHROPIC_") || upper.hasPrefix("POSTERN_") {
             return "variables that begin with ANTHROPIC_ or POSTERN_ may hold Postern's own credentials and never enter a sandbox"
+        }
+        if name.hasPrefix("LD_") || loading.contains(name) {
+            return "it makes programs or the session's shell load other code; set it inside, in the command that needs it"
         }
         return nil
     }

@@ -128,7 +128,7 @@ import Testing
             // Bash drops PS1 and PS2 itself when it is not interactive.
             #expect(names == "GREETING HOME LANG LOGNAME PATH PWD SHELL SHLVL TERM TMPDIR USER _ ")
         }
-        for name in ["ANTHROPIC_API_KEY", "anthropic_x", "POSTERN_TOKEN", "A=B", "", "1A"] {
+        for name in ["ANTHROPIC_API_KEY", "anthropic_x", "POSTERN_TOKEN", "A=B", "", "1A", "LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "SHELLOPTS", "IFS"] {
             await #expect(throws: SandboxError.self) {
                 try await Box.with(change: { spec, _ in spec.environment = [(name, "x")] }) { _ in }
             }
