@@ -100,8 +100,8 @@ let sources: [Target] = [
     library(
         "PosternWorker",
         [
-            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "PosternGate", "PosternAudit", "PosternJSON",
-            .lifecycle,
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "CPosternSandbox", "PosternPolicy", "PosternEgress", "PosternGate",
+            "PosternAudit", "PosternJSON", .lifecycle,
             .logging,
         ]),
 
@@ -111,7 +111,7 @@ let sources: [Target] = [
         "PosternCommands",
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
-            "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternGate", "PosternAudit", "PosternJSON",
+            "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
@@ -132,7 +132,10 @@ let testTargets: [Target] = [
     tests("PosternStoreTests", ["PosternStore", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON"]),
     tests(
         "PosternModelsTests",
-        ["PosternModels", "PosternScriptedModel", "PosternCore", "PosternJSON", .http, .httpClient, .nio("NIOCore"), .nio("NIOPosix"), .logging]),
+        [
+            "PosternModels", "PosternScriptedModel", "PosternCore", "ManagedAgentsAPI", "PosternJSON", .http, .httpClient, .nio("NIOCore"),
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+        ]),
     tests(
         "PosternServerTests",
         [

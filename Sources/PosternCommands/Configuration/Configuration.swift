@@ -1,3 +1,5 @@
+import PosternPolicy
+
 /// Settings put together: flag before environment before file before default. Immutable once made.
 package struct Configuration: Sendable {
     package struct Setting: Sendable, Equatable {

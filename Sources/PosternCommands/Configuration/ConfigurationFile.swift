@@ -1,3 +1,4 @@
+import PosternPolicy
 import Yams
 
 /// The settings of one YAML (or JSON, which is YAML) file: flattened to dotted names, each with the place it came from.
@@ -103,23 +104,5 @@ extension Node {
         case .scalar: "nothing"
         case .alias: "an alias"
         }
-    }
-}
-
-/// Levenshtein distance: the least number of insertions, deletions and replacements.
-enum EditDistance {
-    static func between(_ left: String, _ right: String) -> Int {
-        let right = Array(right)
-        var row = Array(0...right.count)
-        for (index, character) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for column in right.indices {
-                let next = min(row[column] + 1, row[column + 1] + 1, diagonal + (right[column] == character ? 0 : 1))
-                diagonal = row[column + 1]
-                row[column + 1] = next
-            }
-        }
-        return row[right.count]
     }
 }

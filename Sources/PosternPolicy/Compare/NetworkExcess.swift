@@ -2,12 +2,20 @@ extension Policy {
     /// Requests that this policy lets out and the other does not, or with more freedom.
     func networkExcess(over other: Policy) -> [PolicyExcess] {
         var excesses: [PolicyExcess] = []
+        // One line for each host, method and kind of freedom: the first request, and how many are like it.
+        var firsts: [(key: String, text: String, count: Int)] = []
         for request in networkRequests(with: other) {
             let mine = network.decide(request)
-            guard mine.verdict == .allow else { continue }
-            let theirs = other.network.decide(request)
-            guard let more = Self.freedom(of: mine, over: theirs) else { continue }
-            excesses.append(PolicyExcess(area: "network", text: "\(request.text) \(more)"))
+            guard mine.verdict == .allow, let more = Self.freedom(of: mine, over: other.network.decide(request)) else { continue }
+            let key = "\(request.host) \(request.content?.method ?? "") \(more)"
+            if let index = firsts.firstIndex(where: { $0.key == key }) {
+                firsts[index].count += 1
+            } else {
+                firsts.append((key, "\(request.text) \(more)", 1))
+            }
+        }
+        for first in firsts {
+            excesses.append(PolicyExcess(area: "network", text: first.count == 1 ? first.text : "\(first.text), and \(first.count - 1) like it"))
         }
         for address in addresses(with: other) where network.addresses.refusal(of: address) == nil {
             if other.network.addresses.refusal(of: address) != nil {

@@ -19,7 +19,8 @@ extension TextFormat {
     package static let method = TextFormat("HTTP method", pattern: "^[A-Z]{1,32}$") { text throws(PolicyValueError) in
         guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy({ UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 }), text != "CONNECT" else {
             throw PolicyValueError(
-                value: text, rule: "must be a method in upper-case letters, and not CONNECT", remedy: EditDistance.suggestion(for: text, among: known)
+                value: text, rule: "must be a method in upper-case letters, and not CONNECT",
+                remedy: EditDistance.suggestion(for: text.uppercased(), among: known)
             )
         }
         return text
