@@ -75,9 +75,10 @@ static int add_path(int ruleset, const struct psb_path_rule *rule, uint64_t hand
     return error;
 }
 
-int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port) {
+int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port, int newest_abi) {
     int abi = psb_landlock_abi();
-    if (abi > newest_abi_used) abi = newest_abi_used;
+    if (newest_abi <= 0 || newest_abi > newest_abi_used) newest_abi = newest_abi_used;
+    if (abi > newest_abi) abi = newest_abi;
     // ABI 1 refuses every rename and link between two folders, which git and package managers cannot do without.
     if (abi < 2) return 0;
     struct ruleset attribute = {.files = handled_files(abi)};

@@ -18,6 +18,8 @@ package final class Spawner: Sendable {
         package var prefix: [String] = []
         /// Only these layers, for tests of each layer by itself; a spawner built for release refuses to start with it. `nil` is all.
         package var unsafeLayers: Set<SandboxLayer>?
+        /// With `unsafeLayers`: no newer ABI of Landlock than this, as on an older kernel.
+        package var unsafeLandlockABI: Int?
 
         package init() {}
     }
@@ -41,7 +43,9 @@ package final class Spawner: Sendable {
         let program = try InitProgram.path()
         var arguments = configuration.prefix + [program, "spawner", "--uids", "\(configuration.users.lowerBound)-\(configuration.users.upperBound)"]
         if let bubblewrap = configuration.bubblewrap { arguments += ["--bwrap", bubblewrap] }
-        if let layers = configuration.unsafeLayers { arguments += ["--unsafe-layers", SandboxLayer.text(layers)] }
+        if let layers = configuration.unsafeLayers {
+            arguments += ["--unsafe-layers", SandboxLayer.text(layers) + (configuration.unsafeLandlockABI.map { "/\($0)" } ?? "")]
+        }
         let reactor = try ControlReactor()
         var pair: [Int32] = [-1, -1]
         guard psb_socket_pair(&pair) == 0 else { throw SandboxError(.unavailable, "no descriptors are left for the spawner") }

@@ -23,8 +23,8 @@ enum Roles {
         case "sandbox" where arguments.count == 2: return Supervisor.main(layers: Set(SandboxLayer.allCases))
         case "unconfined" where arguments.count == 2: return Supervisor.main(layers: [])
         case "sandbox" where arguments.count == 4 && arguments[2] == UnsafeLayers.option:
-            guard let layers = UnsafeLayers.accept(arguments[3]) else { break }
-            return Supervisor.main(layers: layers, isUnsafe: true)
+            guard let unsafe = UnsafeLayers(arguments[3]) else { break }
+            return Supervisor.main(layers: unsafe.layers, unsafe: unsafe)
         case "network": return NetworkRole.main(Array(arguments.dropFirst(2)))
         case "overlay": return OverlayRole.main(Array(arguments.dropFirst(2)))
         case "--version":

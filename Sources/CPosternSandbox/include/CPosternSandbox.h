@@ -69,8 +69,8 @@ struct psb_path_rule {
 
 /// Restricts this process and its descendants to `rules`; abstract unix sockets and signals to each other (ABI 6). With `refuse_tcp` no
 /// TCP port may be bound, and none connected to but `proxy_port` (0: none either). Needs no_new_privs. The ABI that is in force: the
-/// kernel's, at most the newest that this knows; 0 where the kernel has none or only ABI 1, and nothing has been restricted.
-int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port);
+/// kernel's, at most the newest that this knows and at most `newest_abi` unless that is 0; 0 where the kernel has none or only ABI 1, and nothing has been restricted.
+int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port, int newest_abi);
 
 // ---- egress_filter.c: the egress proxy's own confinement
 
@@ -166,6 +166,9 @@ ssize_t psb_receive(int socket, void *bytes, size_t length, int *descriptors, si
 
 /// A connected pair of close-on-exec stream sockets.
 int psb_socket_pair(int pair[2]);
+
+/// The user of the process at the other end of a connected unix socket, as it was when it connected or listened.
+int psb_peer_user(int socket, uid_t *user);
 
 /// A close-on-exec pipe: reading end, writing end.
 int psb_pipe(int pair[2]);

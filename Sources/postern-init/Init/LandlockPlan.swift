@@ -33,12 +33,13 @@ struct LandlockPlan {
         rules += configuration.paths.map { Rule($0.path, $0.isWritable ? Self.own : Self.run) }
     }
 
-    /// Puts the rules in force for this process and all that it starts. The ABI that is in force, 0 for none.
-    func apply(refusingTCP: Bool) throws(SystemFailure) -> Int {
+    /// Puts the rules in force for this process and all that it starts. The ABI that is in force, 0 for none; at most `newestABI`
+    /// unless that is 0.
+    func apply(refusingTCP: Bool, newestABI: Int) throws(SystemFailure) -> Int {
         let paths = rules.map { strdup($0.path) }
         defer { for path in paths { free(path) } }
         let list = zip(paths, rules).map { psb_path_rule(path: $0, rights: Int32($1.rights)) }
-        let result = psb_restrict(list, list.count, refusingTCP ? 1 : 0, SandboxPaths.listenerPort)
+        let result = psb_restrict(list, list.count, refusingTCP ? 1 : 0, SandboxPaths.listenerPort, Int32(newestABI))
         guard result >= 0 else { throw SystemFailure("Landlock", -result) }
         return Int(result)
     }

@@ -32,7 +32,7 @@ struct Places {
 
 extension Supervisor {
     /// The whole life of the process, with the layers that it is started in and that it is to put in force. Answers an exit status.
-    static func main(layers: Set<SandboxLayer>, isUnsafe: Bool = false) -> Int32 {
+    static func main(layers: Set<SandboxLayer>, unsafe: UnsafeLayers? = nil) -> Int32 {
         guard geteuid() != 0, getuid() != 0 else { return fail("refuses to run as user 0") }
         guard !layers.contains(.namespaces) || getpid() == 1 else { return fail("is to be process 1 of a sandbox") }
         do {
@@ -45,15 +45,17 @@ extension Supervisor {
             detachStandardStreams()
             var (configuration, control) = try firstMessage()
             if layers.contains(.network) { try handOut(configuration.listeners, &control) }
+            if let certificate = configuration.certificate, layers.contains(.mounts) { try TrustFile.write(certificate) }
             try limit(configuration.limits)
             // From here on every process, this one included, lives under the rules and the filter.
-            let (inForce, abi) = try confine(layers, LandlockPlan(roots: places.roots, configuration: configuration))
+            let files = LandlockPlan(roots: places.roots, configuration: configuration)
+            let (inForce, abi) = try confine(layers, files, newestABI: unsafe?.newestLandlockABI ?? 0)
             let supervisor = Supervisor(layers: inForce, children: children, places: places, configuration: configuration)
             supervisor.control = control
             supervisor.control.send(
                 [
                     "type": "ready", "version": JSON(Roles.version), "layers": .string(SandboxLayer.text(inForce)), "landlock_abi": JSON(abi),
-                    "unsafe": .bool(isUnsafe),
+                    "unsafe": .bool(unsafe != nil),
                 ], descriptors: listener.map { [$0] } ?? [])
             return supervisor.run()
         } catch let failure as SystemFailure {
@@ -79,12 +81,13 @@ extension Supervisor {
     }
 
     /// Puts Landlock and the filter in force, as far as they are in `layers`. Those layers that hold now, and Landlock's ABI.
-    private static func confine(_ layers: Set<SandboxLayer>, _ files: LandlockPlan) throws(SystemFailure) -> (Set<SandboxLayer>, Int) {
+    private static func confine(_ layers: Set<SandboxLayer>, _ files: LandlockPlan, newestABI: Int) throws(SystemFailure) -> (Set<SandboxLayer>, Int)
+    {
         var inForce = layers
         var abi = 0
         if layers.contains(.landlock) {
             // Ports are the network namespace's business; only where that is missing Landlock refuses all but the proxy's.
-            abi = try files.apply(refusingTCP: !layers.contains(.network))
+            abi = try files.apply(refusingTCP: !layers.contains(.network), newestABI: newestABI)
             if abi == 0 { inForce.remove(.landlock) }
         }
         if layers.contains(.seccomp) { try check("seccomp", psb_install_filter()) }

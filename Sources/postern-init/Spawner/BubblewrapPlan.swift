@@ -13,8 +13,9 @@ struct BubblewrapPlan {
     /// The network namespace is there already; see NetworkRole.
     var hasOwnNetwork = false
     var hasResolver = false
-    /// All, but in tests of single layers.
-    var layers = Set(SandboxLayer.allCases)
+    /// Only in tests of single layers.
+    var unsafe: UnsafeLayers?
+    private var layers: Set<SandboxLayer> { unsafe?.layers ?? Set(SandboxLayer.allCases) }
 
     /// Parts of the old root that are links into `/usr` on one system and folders on another.
     private static let systemFolders: [[String]] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"].compactMap { name in
@@ -33,7 +34,7 @@ struct BubblewrapPlan {
     private static func exists(_ path: String) -> Bool { Posix.status(AT_FDCWD, Array(path.utf8), follow: false) != nil }
 
     var arguments: [String] {
-        guard layers == Set(SandboxLayer.allCases) else { return unsafe }
+        if let unsafe { return arguments(of: unsafe) }
         return namespaces + network + system + process + temporary + session + ["--remount-ro", "/", "--", SandboxPaths.initProgram, "sandbox"]
     }
 
@@ -96,7 +97,7 @@ struct BubblewrapPlan {
 
 extension BubblewrapPlan {
     /// Only some of the layers: bubblewrap makes mounts and namespaces, the rest is the init's. See `UnsafeLayers`.
-    private var unsafe: [String] {
+    private func arguments(of unsafe: UnsafeLayers) -> [String] {
         let own = layers.contains(.namespaces)
         var arguments = own ? namespaces : [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
         if layers.contains(.network) { arguments += network }
@@ -106,6 +107,6 @@ extension BubblewrapPlan {
             arguments += ["--dev-bind", "/", "/"] + (own ? ["--proc", "/proc"] : []) + ["--chdir", "/"]
         }
         let program = layers.contains(.mounts) ? SandboxPaths.initProgram : run.program
-        return arguments + ["--", program, "sandbox", UnsafeLayers.option, SandboxLayer.text(layers)]
+        return arguments + ["--", program, "sandbox", UnsafeLayers.option, unsafe.text]
     }
 }

@@ -109,8 +109,8 @@ extension SpawnerLoop {
             throw SpawnerFailure(text: "bubblewrap is not installed: install the package 'bubblewrap' (0.8 or later)")
         }
         // Without mounts and namespaces there is nothing for bubblewrap to do.
-        guard !options.layers.isDisjoint(with: [.mounts, .namespaces, .network]) else {
-            let arguments = ["postern-init", "sandbox", UnsafeLayers.option, SandboxLayer.text(options.layers)]
+        if let unsafe = options.unsafe, unsafe.layers.isDisjoint(with: [.mounts, .namespaces, .network]) {
+            let arguments = ["postern-init", "sandbox", UnsafeLayers.option, unsafe.text]
             return (withoutMounts(order, folders, arguments), held)
         }
         let (view, user) = try view(order, folders, held)
@@ -124,7 +124,7 @@ extension SpawnerLoop {
         }
         var plan = BubblewrapPlan(
             bubblewrap: bubblewrap, run: run, view: view, masks: masks, isReadOnly: order.mode == .readOnly, limits: order.limits)
-        plan.layers = options.layers
+        plan.unsafe = options.unsafe
         plan.hasResolver = order.hasResolver
         plan.hasOwnNetwork = order.hasLowPorts && options.layers.contains(.network)
         var launch = ProcessStart(

@@ -8,8 +8,10 @@ struct SpawnerOptions {
     /// Users that sessions run as, if the spawner is root. Never 0.
     var users: ClosedRange<uid_t> = 210_000...219_999
 
-    /// The layers of every sandbox; fewer than all only in tests.
-    var layers = Set(SandboxLayer.allCases)
+    /// Only in tests.
+    var unsafe: UnsafeLayers?
+    /// The layers of every sandbox: all, but in tests.
+    var layers: Set<SandboxLayer> { unsafe?.layers ?? Set(SandboxLayer.allCases) }
 
     init?(arguments: [String]) {
         var rest = arguments[...]
@@ -23,8 +25,8 @@ struct SpawnerOptions {
                 guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 1 else { return nil }
                 users = bounds[0]...bounds[1]
             case UnsafeLayers.option:
-                guard let only = UnsafeLayers.accept(value) else { return nil }
-                layers = only
+                guard let layers = UnsafeLayers(value) else { return nil }
+                unsafe = layers
             default: return nil
             }
         }
