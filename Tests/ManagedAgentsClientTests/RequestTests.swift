@@ -28,7 +28,9 @@ import Testing
     ]) func goodAddresses(_ text: String, _ normal: String) throws { #expect(try BaseURL(text).description == normal) }
 
     @Test(arguments: [
-        "http://example.com", "http://10.0.0.1:8400", "http://127.0.0.1.evil.com", "http://127.0.0", "ftp://x", "https://u:p@x", "https://x?y",
+        "http://example.com", "http://10.0.0.1:8400", "http://127.0.0.1.evil.com", "http://127.0.0", "http://127.0.0.01", "http://127.1",
+        "http://[127.0.0.1]",
+        "http://[::ffff:127.0.0.1]", "http://0.0.0.0", "http://localhost.", "ftp://x", "https://u:p@x", "https://x?y",
         "https://",
         "https://x:0", "https://x:99999", "https://[::1", "https://a b",
     ]) func badAddresses(_ text: String) {
@@ -69,6 +71,10 @@ import Testing
         #expect(delay(["retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"]) == .seconds(7))
         #expect(delay(["retry-after": "soon"]) == .milliseconds(500))
         #expect(delay(["retry-after": "3600"]) == nil)  // the caller's to wait
+        #expect(delay(["retry-after": "1e300"]) == nil)
+        #expect(RetryPolicy.retryAfter(["retry-after": "100000"], unixTime: 0) == .seconds(100_000))  // not cut: the caller is to know
+        // The answer's own date, not a clock that may be wrong.
+        #expect(delay(["Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:35 GMT"]) == .seconds(2))
         #expect(delay([:], retry: 2) == nil)
         #expect(RetryPolicy(maximumRetries: 99).backoff(retry: 50, random: 0) == .seconds(8))
         #expect(RetryPolicy(maximumRetries: 99).backoff(retry: 50, random: 1) == .seconds(6))

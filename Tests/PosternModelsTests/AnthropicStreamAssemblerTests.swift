@@ -1,3 +1,4 @@
+import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 import PosternModels

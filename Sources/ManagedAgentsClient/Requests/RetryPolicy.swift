@@ -1,3 +1,5 @@
+import ManagedAgentsAPI
+
 /// Whether and when a failed try is made again (contract, section 1.5). A value without I/O: chance and the clock come in.
 package struct RetryPolicy: Sendable, Equatable {
     /// Tries after the first.
@@ -51,11 +53,12 @@ package struct RetryPolicy: Sendable, Equatable {
         }
     }
 
-    /// `retry-after-ms`, else `retry-after` in seconds or as a date (RFC 9110, section 10.2.3); `nil` if absent or unreadable.
+    /// What the service asks to wait; nil if it asks for nothing readable.
     package static func retryAfter(_ headers: ClientHeaders, unixTime: Int64) -> Duration? {
-        if let text = headers["retry-after-ms"], let value = Double(text), value >= 0, value < 1e12 { return .milliseconds(Int64(value)) }
-        guard let text = headers["retry-after"] else { return nil }
-        if let value = Double(text), value >= 0, value < 1e9 { return .milliseconds(Int64(value * 1000)) }
-        return HTTPDate.unixTime(text).map { .seconds(max(0, $0 - unixTime)) }
+        RetryAfter.read({ headers[$0] }, unixTime: unixTime, maximum: longestWait)
     }
+
+    /// The end of the year 9999, the last moment that a date can name: nothing is cut off, because a wait of more than ``maximumServerDelay`` is
+    /// not slept here but told to the caller, who is to know what was asked. (The model providers cut at a day: their caller sleeps.)
+    private static let longestWait = Duration.seconds(253_402_300_799)
 }

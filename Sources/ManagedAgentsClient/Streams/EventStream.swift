@@ -1,3 +1,4 @@
+import ManagedAgentsAPI
 import PosternJSON
 
 /// An event as it came over a stream.
@@ -52,7 +53,7 @@ package struct EventStream: AsyncSequence, Sendable {
                 do { chunk = try await body.next(isolation: actor) } catch { throw .transport(TransportError(reading: error)) }
                 if Task.isCancelled { throw .transport(.cancelled) }
                 guard let chunk else { return nil }
-                do { ready = try parser.push(chunk) } catch { throw .stream("\(error)") }
+                do { ready = try parser.parse(chunk) } catch { throw .stream("\(error)") }
                 position = 0
             }
         }

@@ -1,3 +1,5 @@
+import ManagedAgentsAPI
+
 /// The address of a service: `https://host[:port][/prefix]`. Plain HTTP is accepted for loopback only, so that a credential never
 /// crosses a network unencrypted.
 package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
@@ -37,6 +39,7 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
         if authority.hasPrefix("[") {
             guard let close = authority.firstIndex(of: "]") else { throw Invalid(description: "the base URL's IPv6 address has no closing bracket") }
             name = authority[authority.index(after: authority.startIndex)..<close]
+            guard name.contains(":") else { throw Invalid(description: "the base URL has brackets around something that is no IPv6 address") }
             let tail = authority[authority.index(after: close)...]
             guard tail.isEmpty || tail.hasPrefix(":") else { throw Invalid(description: "the base URL's port is not a number") }
             portText = tail.isEmpty ? nil : tail.dropFirst()
@@ -63,12 +66,8 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
 
     private static let hostBytes = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:".utf8)
 
-    /// `localhost`, 127.0.0.0/8 or ::1.
-    package var isLoopback: Bool {
-        if host == "localhost" || host == "::1" { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    }
+    /// Whether the service is on this machine.
+    package var isLoopback: Bool { Loopback.includes(host) }
 
     package var description: String {
         let shown = host.contains(":") ? "[\(host)]" : host

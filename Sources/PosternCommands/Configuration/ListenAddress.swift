@@ -1,3 +1,5 @@
+import ManagedAgentsAPI
+
 /// An address to listen on: `127.0.0.1:8400`, `[::1]:8400`, `localhost:0`.
 package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
     package var host: String
@@ -20,11 +22,7 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Whether only this machine can connect.
-    package var isLoopback: Bool {
-        if host == "localhost" || host == "::1" { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    }
+    package var isLoopback: Bool { Loopback.includes(host) }
 
     package var description: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 

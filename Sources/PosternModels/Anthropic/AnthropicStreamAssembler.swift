@@ -1,3 +1,4 @@
+import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 
@@ -17,7 +18,7 @@ package struct AnthropicStreamAssembler: Sendable {
     package init() {}
 
     /// Takes one event. An `error` event is thrown as what it says; what makes no sense is thrown as ``ModelError/Kind/unavailable``.
-    package mutating func receive(_ event: SSEParser.Event) throws(ModelError) -> [ModelPreview] {
+    package mutating func receive(_ event: ServerSentEvent) throws(ModelError) -> [ModelPreview] {
         guard !isComplete else { return [] }
         guard let data = try? JSON(parsing: event.data), let type = data["type"]?.string else {
             throw Self.senseless("an event that is no JSON object with a type")

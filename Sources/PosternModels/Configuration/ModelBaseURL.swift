@@ -1,3 +1,5 @@
+import ManagedAgentsAPI
+
 /// The address of a model service, checked once: a scheme, a host, perhaps a port and a path, nothing else.
 package struct ModelBaseURL: Sendable, Equatable, CustomStringConvertible {
     /// Without a slash at the end.
@@ -21,15 +23,28 @@ package struct ModelBaseURL: Sendable, Equatable, CustomStringConvertible {
         let authority = rest.prefix { $0 != "/" }
         guard !authority.contains("@") else { throw refusal("it holds a user name; give the key by its own setting") }
         path = String(rest.dropFirst(authority.count))
+        let port: Substring
         if authority.hasPrefix("[") {
             guard let end = authority.firstIndex(of: "]") else { throw refusal("its IPv6 address has no end") }
             host = String(authority[authority.index(after: authority.startIndex)..<end])
+            guard host.contains(":") else { throw refusal("it has brackets around something that is no IPv6 address") }
+            let tail = authority[authority.index(after: end)...]
+            // Another reader of URLs could take what stands there for a part of the name.
+            guard tail.isEmpty || tail.first == ":" else { throw refusal("something other than a port follows its IPv6 address") }
+            port = tail
         } else {
+            port = authority[(authority.firstIndex(of: ":") ?? authority.endIndex)...]
             host = String(authority.prefix { $0 != ":" }).lowercased()
         }
         guard !host.isEmpty else { throw refusal("it names no host") }
+        if !port.isEmpty {
+            let digits = port.utf8.dropFirst()
+            guard digits.allSatisfy({ (0x30...0x39).contains($0) }), (1...65_535).contains(Int(port.dropFirst()) ?? 0) else {
+                throw refusal("its port is not between 1 and 65535")
+            }
+        }
         text = (isTLS ? "https://" : "http://") + rest
-        guard isTLS || allowsPlainHTTP || Self.isLoopback(host) else {
+        guard isTLS || allowsPlainHTTP || isLoopback else {
             throw refusal("plain HTTP is used on loopback only, and \(host) is not loopback; use https")
         }
     }
@@ -37,11 +52,8 @@ package struct ModelBaseURL: Sendable, Equatable, CustomStringConvertible {
     /// The address of a path below the base, which begins with a slash.
     func appending(_ path: String) -> String { text + path }
 
-    private static func isLoopback(_ host: String) -> Bool {
-        guard host != "localhost", host != "::1" else { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    }
+    /// Whether the service is on this machine.
+    package var isLoopback: Bool { Loopback.includes(host) }
 
     package var description: String { text }
 }

@@ -1,9 +1,13 @@
+import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 
 /// An answer with an error status, or an error in the middle of a stream, and what it means. A value without I/O.
 struct ModelErrorAnswer {
     private static let maximumMessage = 1_000
+    /// The session sleeps as long as the service says, so no wait beyond a day is believed. There is no clock here either: a date is measured against
+    /// the `date` of the same answer or not at all.
+    private static let longestWait = Duration.seconds(86_400)
 
     var status: Int?
     /// `error.type` (and `error.code` at OpenAI-compatible services).
@@ -18,7 +22,7 @@ struct ModelErrorAnswer {
     init(status: Int, header: (String) -> String?, body: [UInt8]) {
         self.status = status
         requestID = header("request-id") ?? header("x-request-id")
-        retryAfter = RetryAfter.read(header)
+        retryAfter = RetryAfter.read(header, maximum: Self.longestWait)
         switch header("x-should-retry") {
         case "true": shouldRetry = true
         case "false": shouldRetry = false

@@ -1,6 +1,8 @@
 import AsyncHTTPClient
+import ManagedAgentsAPI
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import PosternCore
 import PosternJSON
 
@@ -9,6 +11,8 @@ struct ModelHTTP: Sendable {
     /// Bytes of an error body that are read, and of a document that is no stream.
     private static let maximumErrorBody = 64 * 1024
     private static let maximumDocument = 4 * 1024 * 1024
+    /// Bytes of one event of a stream: more than a whole answer takes.
+    private static let maximumEvent = 16 * 1024 * 1024
     /// Bytes of a whole stream: many times what the longest answer of any model takes.
     private static let maximumStream = 128 * 1024 * 1024
 
@@ -54,9 +58,9 @@ struct ModelHTTP: Sendable {
     /// Reads a stream of server-sent events to its end.
     /// - Parameter take: called with each event; what it throws ends the request and closes the connection.
     func events(
-        of response: HTTPClientResponse, _ take: (SSEParser.Event) async throws(ModelError) -> Void
+        of response: HTTPClientResponse, _ take: (ServerSentEvent) async throws(ModelError) -> Void
     ) async throws(ModelError) {
-        var parser = SSEParser()
+        var parser = ServerSentEventParser(limit: Self.maximumEvent)
         var iterator = response.body.makeAsyncIterator()
         var size = 0
         while true {
@@ -71,7 +75,7 @@ struct ModelHTTP: Sendable {
             guard size <= Self.maximumStream else {
                 throw ModelError(.unavailable, "the model service sent an answer of more than \(Self.maximumStream) bytes")
             }
-            let events: [SSEParser.Event]
+            let events: [ServerSentEvent]
             do {
                 events = try parser.parse(buffer.readableBytesView)
             } catch {
@@ -103,6 +107,9 @@ struct ModelHTTP: Sendable {
             case .remoteConnectionClosed?: "it closed the connection before the answer was complete"
             case .proxyAuthenticationRequired?, .invalidProxyResponse?: "the proxy did not let the request through"
             case .some(let other): "\(other)"
+            case nil where error is NIOSSLExtraError || "\(error)".contains("CERTIFICATE_VERIFY_FAILED"):
+                "its certificate is for another name, has expired, or comes from an authority that is not trusted here; name a private authority's PEM "
+                    + "file with model.ca_file (\(error))"
             case nil: redacted("\(error)")
             }
         return ModelError(.unavailable, "the model service could not be reached or broke off: \(reason)")

@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Logging
+import ManagedAgentsAPI
 import NIOCore
 import NIOHTTP1
 import PosternCore
@@ -47,10 +48,16 @@ package struct OpenAIProvider: ModelProvider {
             guard let id = model["id"]?.string else { return nil }
             return [
                 "type": "model", "id": .string(id), "display_name": .string(id),
-                "created_at": .string(CivilDate.timestamp(model["created"]?.int ?? 0)), "lifecycle": "active",
+                "created_at": .string(Self.created(model["created"]?.int ?? 0)), "lifecycle": "active",
                 "deprecated_at": .null, "retires_at": .null, "line": .null, "capabilities": .null, "max_input_tokens": .null, "max_tokens": .null,
             ]
         }
+    }
+
+    /// `2026-01-01T00:00:00Z`, as the reference lists models; what lies outside of the years 1970 to 9999 is moved to their edge.
+    private static func created(_ seconds: Int) -> String {
+        let time = Timestamp(microseconds: Int64(min(max(seconds, 0), 253_402_300_799)) * 1_000_000)
+        return time.description.prefix(19) + "Z"
     }
 
     private func call(_ path: String, method: HTTPMethod) -> HTTPClientRequest {

@@ -1,3 +1,4 @@
+import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 
@@ -26,7 +27,7 @@ package struct OpenAIStreamAssembler: Sendable {
     /// The answer is whole. Some servers leave `[DONE]` out, none the finish reason.
     package var isComplete: Bool { finishReason != nil }
 
-    package mutating func receive(_ event: SSEParser.Event) throws(ModelError) -> [ModelPreview] {
+    package mutating func receive(_ event: ServerSentEvent) throws(ModelError) -> [ModelPreview] {
         guard !isDone else { return [] }
         if event.data.elementsEqual("[DONE]".utf8) {
             isDone = true

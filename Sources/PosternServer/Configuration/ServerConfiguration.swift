@@ -1,4 +1,4 @@
-import NIOCore
+import ManagedAgentsAPI
 
 /// Where the server listens and what it puts up with.
 package struct ServerConfiguration: Sendable {
@@ -41,34 +41,21 @@ package struct ServerConfiguration: Sendable {
         self.host = host
         self.port = port
         self.tls = tls
-        metricsNeedKey = !Self.isLoopback(host)
+        metricsNeedKey = !Loopback.includes(host)
     }
 
     /// - Throws: `ConfigurationRefusal` for what must not be served.
     package func validate() throws(ConfigurationRefusal) {
-        guard tls != nil || Self.isLoopback(host) else {
+        guard tls != nil || Loopback.includes(host) else {
             throw ConfigurationRefusal(
                 "listen: plain HTTP is served on loopback only, and \(host) is not. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a "
                     + "proxy that ends TLS.")
         }
         guard (0...65_535).contains(port) else { throw ConfigurationRefusal("listen: \(port) is no port") }
     }
-
-    static func isLoopback(_ host: String) -> Bool {
-        if host == "localhost" || host == "::1" || host == "[::1]" { return true }
-        guard let address = try? SocketAddress(ipAddress: host, port: 0) else { return false }
-        return address.isLoopbackV4
-    }
 }
 
 package struct ConfigurationRefusal: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String
     package init(_ description: String) { self.description = description }
-}
-
-extension SocketAddress {
-    fileprivate var isLoopbackV4: Bool {
-        guard case .v4 = self, let text = ipAddress else { return false }
-        return text.hasPrefix("127.")
-    }
 }
