@@ -92,6 +92,25 @@ import Darwin
         await #expect(throws: FileError.self) { try await log.append(fixture.intent("sevt_7"), durable: true) }
     }
 
+    /// A checkpoint by count does not put off the one by time.
+    @Test func noRecordStaysUnsignedForLongerThanTheInterval() async throws {
+        var fixture = LogFixture()
+        fixture.settings.checkpointRecords = 3
+        let log = try fixture.open()
+        func checkpoints() -> Int { fixture.kinds.filter { $0 == "checkpoint" }.count }
+        fixture.time.advance(.seconds(10))
+        try await log.append(fixture.intent("sevt_1"), durable: true)
+        fixture.time.advance(.seconds(30))
+        for call in 2...4 { try await log.append(fixture.intent("sevt_\(call)"), durable: true) }
+        #expect(checkpoints() == 2)  // At 0 and, by count, at 40; one record came after it.
+        for _ in 0..<60 { fixture.time.advance(.seconds(1)) }
+        // What the timers asked for is done before this.
+        try await log.append(fixture.record(.gap(what: "test", count: 1)), durable: true)
+        let kinds = fixture.kinds
+        #expect(kinds.filter { $0 == "checkpoint" }.count == 3 && kinds.last == "gap")
+        await log.finish()
+    }
+
     @Test func aMirrorThatFailsIsSaidAndStopsNothing() async throws {
         let folder = try RealFolder()
         var settings = AuditSettings()

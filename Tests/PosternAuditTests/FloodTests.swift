@@ -93,4 +93,17 @@ import Testing
         #expect(unknown.count == 1 && unknown[0]["session"] == "sesn_1" && unknown[0]["call"] == "sevt_1")
         #expect(fixture.report().open == 1)
     }
+
+    @Test func aRecordThatIsTooLargeIsRefusedAndHarmsNoOther() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        let large = fixture.record(.gap(what: String(repeating: "x", count: 2 << 20), count: 1))
+        do {
+            try await log.append(large, durable: true)
+            Issue.record("a record of 2 MiB was taken")
+        } catch { #expect(error.session == "sesn_1" && error.description.contains("larger than")) }
+        try await log.append(fixture.intent("sevt_1"), durable: true)
+        await log.finish()
+        #expect(fixture.report().isGood)
+    }
 }

@@ -42,9 +42,11 @@ struct AuditChain: Sendable {
     static func writer(rootKey: String) -> String { String(Hex.sha256(Array(rootKey.utf8)).prefix(16)) }
 
     /// Puts a record at the end. The line has no newline.
-    mutating func append(_ record: AuditRecord) -> [UInt8] {
-        open.note(record, seq: seq + 1)
-        let line = record.line(at: place)
+    mutating func append(_ record: AuditRecord) -> [UInt8] { append(PreparedRecord(record, writer: writer)) }
+
+    mutating func append(_ prepared: PreparedRecord) -> [UInt8] {
+        open.note(prepared.record, seq: seq + 1)
+        let line = prepared.line(seq: seq + 1, previous: hash)
         advance(line)
         return line
     }
@@ -54,11 +56,11 @@ struct AuditChain: Sendable {
         var checkpoint = AuditRecord.Checkpoint(
             number: keys.used + 1, key: keys.currentPublic, next: keys.nextPublic, reason: reason, signature: "")
         do {
-            checkpoint.signature = try keys.sign(AuditRecord(time: time, kind: .checkpoint(checkpoint)).line(at: place))
+            checkpoint.signature = try keys.sign(next(AuditRecord(time: time, kind: .checkpoint(checkpoint))))
         } catch {
             throw FileError(action: "sign a checkpoint of", path: "the audit log", reason: "\(error)")
         }
-        let line = AuditRecord(time: time, kind: .checkpoint(checkpoint)).line(at: place)
+        let line = next(AuditRecord(time: time, kind: .checkpoint(checkpoint)))
         advance(line)
         unsigned = 0
         return line
@@ -74,7 +76,8 @@ struct AuditChain: Sendable {
         return append(AuditRecord(time: time, kind: .rotated(rotation)))
     }
 
-    private var place: ChainPlace { ChainPlace(writer: writer, seq: seq + 1, previous: hash) }
+    /// The line that a record would be.
+    private func next(_ record: AuditRecord) -> [UInt8] { PreparedRecord(record, writer: writer).line(seq: seq + 1, previous: hash) }
 
     private mutating func advance(_ line: [UInt8]) {
         seq += 1

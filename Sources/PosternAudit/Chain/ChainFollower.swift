@@ -47,7 +47,8 @@ struct ChainFollower: Sendable {
             noteFragment(bytes, "the line is not a record: \(error)")
             return nil
         }
-        guard line.json.canonical == bytes else {
+        // The next line's hash fixes the bytes of this one. A checkpoint may be the last, and its signature is over the canonical form.
+        guard line.kind != "checkpoint" || line.json.canonical == bytes else {
             noteFragment(bytes, "the line is not in canonical form")
             return nil
         }

@@ -15,15 +15,18 @@ package final class AuditLog: Sendable {
     private let path: String
     private let clock: AuditClock
     private let settings: AuditSettings
-    private let commits: GroupCommit<AuditRecord>
+    private let commits: GroupCommit<PreparedRecord>
     private let inside: Inside
     private let lock: any Sendable
 
     /// What commits, timers and callers share.
     private final class Inside: Sendable {
+        /// Taken on the queue of the commits only: callers must not wait for the disk with a thread.
         let writer: Mutex<AuditWriter>
         let flood: Mutex<FloodGuard>
         let isTimerSet = Mutex(false)
+        /// Apart from the writer, which is held while the disk is waited for.
+        let isFull = Mutex(false)
 
         init(_ writer: AuditWriter, _ limits: FloodLimits) {
             self.writer = Mutex(writer)
@@ -51,22 +54,36 @@ package final class AuditLog: Sendable {
         newRootKey = opened.newRootKey
         commits = GroupCommit(
             path: path,
-            commit: { (records: [AuditRecord], durable: Bool) throws(FileError) in
-                try inside.writer.withLock { (writer) throws(FileError) in try writer.commit(records, durable: durable) }
+            commit: { (records: [PreparedRecord], durable: Bool) throws(FileError) in
+                let isFull = try inside.writer.withLock { (writer) throws(FileError) in
+                    try writer.commit(records, durable: durable)
+                    return writer.isFull
+                }
+                if isFull { inside.isFull.withLock { $0 = true } }
             },
             afterwards: { () throws(FileError) in try inside.writer.withLock { (writer) throws(FileError) in try writer.settle() } })
     }
 
-    /// Returns when the record is on the disk (`durable`), or when the kernel has it. An equal denial within the fold window is only counted.
+    /// Returns when the record is on the disk (`durable`), or when the kernel has it; a freeze or a self-test once it is signed as well.
+    /// An equal denial within the fold window is only counted.
     package func append(_ record: AuditRecord, durable: Bool) async throws(FileError) {
-        if record.kind.opensWork, inside.writer.withLock({ $0.isFull }) {
+        if record.kind.opensWork, inside.isFull.withLock({ $0 }) {
             throw FileError(action: "append to", path: path, reason: "the disk is full; make room and start the worker again")
         }
         switch inside.flood.withLock({ $0.admit(record, now: clock.elapsed()) }) {
         case .folded: break
-        case .write(let records): try await commits.append(records, durable: durable)
+        case .write(let records):
+            let prepared = prepare(records)
+            if let large = prepared.first(where: { $0.bytes > PreparedRecord.maximumBytes }) {
+                var error = FileError(
+                    action: "append to", path: path,
+                    reason: "a record of \(large.bytes) bytes is larger than the \(PreparedRecord.maximumBytes) that one may have")
+                error.session = record.sessionID
+                throw error
+            }
+            try await commits.append(prepared, durable: durable)
         case .refuse(let notice):
-            if !notice.isEmpty { try await commits.append(notice, durable: true) }
+            if !notice.isEmpty { try await commits.append(prepare(notice), durable: true) }
             var error = FileError(
                 action: "append to", path: path,
                 reason: "session \(record.sessionID ?? "") has written the records that one session may (\(settings.flood.burst) at once, "
@@ -77,17 +94,11 @@ package final class AuditLog: Sendable {
         setTimer()
     }
 
-    /// Makes a checkpoint now; for what must be signed at once.
-    package func checkpoint() {
-        let inside = inside
-        commits.perform { () throws(FileError) in try inside.writer.withLock { (writer) throws(FileError) in try writer.checkpoint("asked") } }
-    }
-
     /// Writes what is pending, closes what is open, signs the end and flushes everything to the disk. Later appends are refused.
     package func finish() async {
-        let inside = inside
+        let (inside, writer) = (inside, writer)
         await commits.finish { () throws(FileError) in
-            let summaries = inside.flood.withLock { $0.drain() }
+            let summaries = inside.flood.withLock { $0.drain() }.map { PreparedRecord($0, writer: writer) }
             try inside.writer.withLock { (writer) throws(FileError) in try writer.stop(summaries) }
         }
         await inside.writer.withLock { $0.mirror }?.finish(clock)
@@ -98,30 +109,32 @@ package final class AuditLog: Sendable {
         return AuditRecord.Digest(digest: key.digest(purpose, canonical: bytes), bytes: bytes.count)
     }
 
+    private func prepare(_ records: [AuditRecord]) -> [PreparedRecord] { records.map { PreparedRecord($0, writer: writer) } }
+
     // MARK: Time
 
     /// One timer runs while there is something that no checkpoint covers, or a denial that was only counted.
-    private func setTimer() {
+    private func setTimer(after delay: Duration? = nil) {
         guard
             inside.isTimerSet.withLock({ isSet in
                 defer { isSet = true }
                 return !isSet
             })
         else { return }
-        clock.after(min(settings.checkpointInterval, settings.flood.foldWindow)) { [weak self] in self?.tick() }
+        clock.after(delay ?? min(settings.checkpointInterval, settings.flood.foldWindow)) { [weak self] in self?.tick() }
     }
 
     private func tick() {
-        let (inside, now) = (inside, clock.elapsed())
+        let (inside, now, name, window) = (inside, clock.elapsed(), writer, settings.flood.foldWindow)
         inside.isTimerSet.withLock { $0 = false }
         commits.perform { [weak self] () throws(FileError) in
             let (summaries, isCounting) = inside.flood.withLock { ($0.expired(now: now), $0.isCounting) }
-            let isUnsigned = try inside.writer.withLock { (writer) throws(FileError) in
-                try writer.commit(summaries, durable: false)
+            let due = try inside.writer.withLock { (writer) throws(FileError) in
+                try writer.commit(summaries.map { PreparedRecord($0, writer: name) }, durable: false)
                 try writer.settle()
-                return writer.isUnsigned
+                return writer.untilDue
             }
-            if isUnsigned || isCounting { self?.setTimer() }
+            if let next = [due, isCounting ? window : nil].compactMap(\.self).min() { self?.setTimer(after: next) }
         }
     }
 }

@@ -12,7 +12,10 @@ struct AuditRecovery {
     /// The root key is that of a chain that was begun.
     func open() throws(FileError) -> (writer: AuditWriter, newRootKey: String?) {
         let names = try disk.names(in: paths.folder)
-        for path in paths.leftovers(among: names) { try disk.remove(path) }
+        for path in paths.leftovers(among: names) {
+            try disk.replace(path, with: [], erasing: true)
+            try disk.remove(path)
+        }
         let keys = try readKeys()
         let closed = paths.closed(among: names)
 
@@ -87,7 +90,7 @@ struct AuditRecovery {
         if !atEnd, scan.rest > 0 { try writer.endLine() }
         if let fragment = scan.follower.fragment {
             let tail = AuditRecord.TornTail(bytes: fragment.bytes, sha256: Hex.encode(fragment.hash.finalize()))
-            try writer.commit([AuditRecord(time: clock.timestamp(), kind: .tornTail(tail))], durable: true)
+            try writer.note(.tornTail(tail))
         }
         return writer
     }

@@ -14,6 +14,7 @@ struct AuditWriter: Sendable {
     private var fileBytes: Int
     /// The disk is full; the reserve is in use.
     private(set) var isFull = false
+    private var needsNotice = false
     private var lastCheckpoint: Duration
     private var wantsCheckpoint = false
 
@@ -45,14 +46,16 @@ struct AuditWriter: Sendable {
     }
 
     /// Appends records in this order; with `durable` they are past the disk's cache when this returns.
-    mutating func commit(_ records: [AuditRecord], durable: Bool) throws(FileError) {
+    mutating func commit(_ records: [PreparedRecord], durable: Bool) throws(FileError) {
         var bytes: [UInt8] = []
-        for record in records {
+        for prepared in records {
+            let record = prepared.record
             if case .sessionStopped = record.kind { closeIntents(chain.open.all(session: record.sessionID ?? ""), into: &bytes) }
-            add(chain.append(record), to: &bytes)
+            add(chain.append(prepared), to: &bytes)
             if record.kind.wantsCheckpoint { wantsCheckpoint = true }
         }
         try write(bytes, durable: durable)
+        if wantsCheckpoint { try checkpoint("record") }
     }
 
     /// What is due after a commit: a checkpoint, the next file.
@@ -63,22 +66,18 @@ struct AuditWriter: Sendable {
             try write(bytes, durable: false)
         }
         if fileBytes >= settings.maximumFileBytes, !isFull { return try rotate() }
-        if wantsCheckpoint {
-            try checkpoint("record")
-        } else if chain.unsigned >= settings.checkpointRecords {
+        if chain.unsigned >= settings.checkpointRecords {
             try checkpoint("records")
-        } else if isDue {
+        } else if untilDue == .zero {
             try checkpoint("interval")
         }
     }
 
-    /// Whether there are records that no checkpoint covers.
-    var isUnsigned: Bool { chain.unsigned > 0 }
-
-    private var isDue: Bool { isUnsigned && clock.elapsed() - lastCheckpoint >= settings.checkpointInterval }
+    /// Until a checkpoint must be made; `nil` while one covers every record.
+    var untilDue: Duration? { chain.unsigned > 0 ? max(.zero, settings.checkpointInterval - (clock.elapsed() - lastCheckpoint)) : nil }
 
     /// The last records and the last checkpoint.
-    mutating func stop(_ records: [AuditRecord]) throws(FileError) {
+    mutating func stop(_ records: [PreparedRecord]) throws(FileError) {
         try commit(records, durable: false)
         var bytes: [UInt8] = []
         closeIntents(chain.open.all, into: &bytes)
@@ -129,25 +128,32 @@ struct AuditWriter: Sendable {
         return try disk.open(paths.active)
     }
 
+    /// A record of the log's own.
+    mutating func note(_ kind: AuditRecord.Kind) throws(FileError) { try write(chain.append(record(kind)) + [0x0A], durable: true) }
+
     /// Ends a line that a crash cut short.
     mutating func endLine() throws(FileError) { try write([0x0A], durable: false) }
 
     private mutating func write(_ bytes: [UInt8], durable: Bool) throws(FileError) {
-        var written = 0
-        if !bytes.isEmpty {
-            do throws(FileError) {
-                try file.append(bytes[...], written: &written)
-            } catch {
-                try useReserve(error)
-                // Room was made: the rest, and what the log has to say about it.
-                let notice = chain.append(record(.spaceExhausted)) + [0x0A]
-                try file.append(bytes[written...], written: &written)
-                try file.append(notice[...], written: &written)
-                wantsCheckpoint = true
-            }
+        try append(bytes)
+        if needsNotice {
+            needsNotice = false
+            wantsCheckpoint = true
+            try append(chain.append(record(.spaceExhausted)) + [0x0A])
         }
-        fileBytes += written
         if durable { try file.flush() }
+    }
+
+    private mutating func append(_ bytes: [UInt8]) throws(FileError) {
+        var written = 0
+        defer { fileBytes += written }
+        do throws(FileError) {
+            try file.append(bytes[...], written: &written)
+        } catch {
+            // Room is made if that can help, and the rest follows.
+            try useReserve(error)
+            try file.append(bytes[written...], written: &written)
+        }
     }
 
     private mutating func withReserve(_ body: (any AuditDisk) throws(FileError) -> Void) throws(FileError) {
@@ -162,7 +168,7 @@ struct AuditWriter: Sendable {
     /// Gives the reserved space back to the disk if that can help.
     private mutating func useReserve(_ error: FileError) throws(FileError) {
         guard !isFull, error.code == ENOSPC || error.code == EDQUOT else { throw error }
-        isFull = true
+        (isFull, needsNotice) = (true, true)
         try disk.remove(paths.reserve)
     }
 

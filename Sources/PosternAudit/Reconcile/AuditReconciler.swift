@@ -114,7 +114,7 @@ package struct AuditReconciler: Sendable {
             if !call.outcomes.isEmpty { findings.append((false, "the worker has an outcome that the control plane does not have")) }
             if call.outcomes.isEmpty, call.intents > 0 { findings.append((false, "the call has an intent and neither outcome nor result")) }
         }
-        if call.isUnknown { findings.append((false, "the worker does not know whether the call took effect")) }
+        if call.isUnknown, call.outcomes.isEmpty { findings.append((false, "the worker does not know whether the call took effect")) }
         return findings
     }
 

@@ -54,7 +54,7 @@ extension AuditRecord {
         package var key: String
         /// The public key that signs the next one, hex.
         package var next: String
-        /// Why now: `start`, `interval`, `records`, `rotation`, `stop`, `full`.
+        /// Why now: `start`, `interval`, `records`, `record` (one that is signed at once), `rotation`, `stop`.
         package var reason: String
         /// Ed25519, hex; empty while it is being made.
         package var signature: String

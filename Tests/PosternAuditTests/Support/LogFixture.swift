@@ -6,7 +6,7 @@ import Synchronization
 final class ManualTime: Sendable {
     private struct State {
         var elapsed: Duration = .zero
-        var waiting: [@Sendable () -> Void] = []
+        var waiting: [(due: Duration, body: @Sendable () -> Void)] = []
     }
     private let state = Mutex(State())
 
@@ -14,17 +14,19 @@ final class ManualTime: Sendable {
         AuditClock(
             timestamp: { "2026-11-23T00:00:00.000000Z" },
             elapsed: { self.state.withLock { $0.elapsed } },
-            after: { _, body in self.state.withLock { $0.waiting.append(body) } })
+            after: { delay, body in self.state.withLock { $0.waiting.append(($0.elapsed + delay, body)) } })
     }
 
-    /// Moves time on and fires every timer that waits.
+    /// Moves time on and fires every timer that is due.
     func advance(_ duration: Duration) {
         let due = state.withLock { state in
             state.elapsed += duration
-            defer { state.waiting = [] }
-            return state.waiting
+            let now = state.elapsed
+            let due = state.waiting.filter { $0.due <= now }
+            state.waiting.removeAll { $0.due <= now }
+            return due
         }
-        for body in due { body() }
+        for timer in due { timer.body() }
     }
 }
 
