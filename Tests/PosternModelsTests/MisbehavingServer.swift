@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// A server that answers every connection with bytes of the test's choice, and tells when a connection is gone.
 struct MisbehavingServer {
@@ -9,23 +10,33 @@ struct MisbehavingServer {
     /// Yields for each connection the first bytes of its request.
     let requested: AsyncStream<String>
     private let channel: any Channel
+    private let end: @Sendable () -> Void
 
-    /// - Parameter closes: close the connection after the answer.
-    static func start(answer: String, closes: Bool) async throws -> MisbehavingServer {
+    /// - Parameters:
+    ///   - closes: close the connection after the answer.
+    ///   - tls: nil speaks in the clear.
+    static func start(answer: String, closes: Bool, tls: NIOSSLContext? = nil) async throws -> MisbehavingServer {
         let (closed, closedContinuation) = AsyncStream.makeStream(of: Void.self)
         let (requested, requestedContinuation) = AsyncStream.makeStream(of: String.self)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.pipeline.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(
                         AnsweringHandler(answer: answer, closes: closes, closed: closedContinuation, requested: requestedContinuation))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        return MisbehavingServer(port: channel.localAddress?.port ?? 0, closed: closed, requested: requested, channel: channel)
+        return MisbehavingServer(port: channel.localAddress?.port ?? 0, closed: closed, requested: requested, channel: channel) {
+            requestedContinuation.finish()
+        }
     }
 
-    func stop() async throws { try await channel.close() }
+    /// Also ends ``requested``.
+    func stop() async throws {
+        try await channel.close()
+        end()
+    }
 }
 
 private final class AnsweringHandler: ChannelInboundHandler {

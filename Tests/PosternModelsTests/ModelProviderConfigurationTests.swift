@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import PosternModels
 import Testing
 
@@ -15,7 +16,9 @@ import Testing
         "", "api.anthropic.com", "ftp://x", "https://", "https:///v1", "https://user:pass@host", "https://host/?q", "https://host/#f",
         "https://ho st",
         "http://example.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "http://127.1", "http://10.0.0.1:8000", "http://[::1",
-        "https://hé",
+        "https://hé", "http://[::1]example.com", "http://[::1]:80example.com", "http://127.0.0.1:80example.com", "http://127.0.0.1:",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:+80", "http://127.0.0.01", "http://[127.0.0.1]", "http://0.0.0.0", "http://[::ffff:127.0.0.1]",
     ])
     func badBaseURLs(url: String) {
         #expect(throws: ModelConfigurationError.self) { try ModelBaseURL(url) }
@@ -51,6 +54,15 @@ import Testing
     func badProxies(url: String) throws {
         let configuration = try ModelProviderConfiguration(kind: .anthropic, proxyURL: url)
         #expect(throws: ModelConfigurationError.self) { try configuration.httpClientConfiguration() }
+    }
+
+    @Test(arguments: ["http://127.0.0.1:1", "http://localhost:1", "https://[::1]:1"])
+    func loopbackIsDialledDirectly(url: String) throws {
+        let configuration = try ModelProviderConfiguration(kind: .anthropic, baseURL: url, proxyURL: "http://proxy:3128")
+        #expect(try configuration.httpClientConfiguration().proxy == nil)
+        // A host whose name only begins like it is not spared the proxy.
+        let away = try ModelProviderConfiguration(kind: .anthropic, baseURL: "https://127.0.0.1.example.com", proxyURL: "http://proxy:3128")
+        #expect(try away.httpClientConfiguration().proxy != nil)
     }
 
     @Test func aMissingCAFileIsSaid() throws {

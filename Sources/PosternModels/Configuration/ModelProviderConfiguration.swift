@@ -24,9 +24,9 @@ package struct ModelProviderConfiguration: Sendable {
     package var kind: Kind
     package var baseURL: ModelBaseURL
     package var apiKey: ModelKey?
-    /// PEM file of the certificate authorities to trust instead of the system's.
+    /// PEM file of further certificate authorities, trusted beside the system's: a `ca_file` means the same everywhere.
     package var caFile: String?
-    /// `http://host:port` of a proxy that understands `CONNECT`.
+    /// `http://host:port` of a proxy that understands `CONNECT`. Loopback is dialled directly.
     package var proxyURL: String?
     /// Longest silence of the service, in the middle of an answer or before it.
     package var idleTimeout: Duration
@@ -66,11 +66,10 @@ package struct ModelProviderConfiguration: Sendable {
     package func httpClientConfiguration() throws(ModelConfigurationError) -> HTTPClient.Configuration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let caFile {
-            do {
-                tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
-            } catch {
-                throw ModelConfigurationError("the CA file \(caFile) cannot be read as PEM certificates")
+            guard let authorities = try? NIOSSLCertificate.fromPEMFile(caFile), !authorities.isEmpty else {
+                throw ModelConfigurationError("the CA file \(caFile) cannot be read as PEM certificates: it must hold at least one")
             }
+            tls.additionalTrustRoots = [.certificates(authorities)]
         }
         var configuration = HTTPClient.Configuration(
             tlsConfiguration: tls, redirectConfiguration: .disallow,
@@ -81,7 +80,7 @@ package struct ModelProviderConfiguration: Sendable {
         // A refused connection is told at once; the engine decides when to try again.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.connectionPool.idleTimeout = .seconds(30)
-        if let proxyURL { configuration.proxy = try Self.proxy(proxyURL) }
+        if let proxyURL, !baseURL.isLoopback { configuration.proxy = try Self.proxy(proxyURL) }
         return configuration
     }
 
