@@ -53,7 +53,7 @@ struct AnswerRelay: Sendable {
         let upstreamStays = head.keepsAlive && framing != .untilClose
         let isChunked = request.head.minorVersion == 1 && (framing == .chunked || framing == .untilClose)
         let isUnframed = !isChunked && (framing == .chunked || framing == .untilClose)
-        let clientStays = request.head.wantsKeepAlive && !isUnframed
+        let clientStays = request.keepsAlive && !isUnframed
         rewrite(&head, framing, isChunked, clientStays)
         mask.mask(&head)
         try await begin(head)

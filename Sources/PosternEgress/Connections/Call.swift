@@ -96,7 +96,7 @@ struct Call: Sendable {
     /// The refusal is on the worker's disk before the client has it. A body that is still to come ends the connection.
     private func refuse(_ refusal: CallRefusal, _ client: MessageReader, bodyIsUnread: Bool) async throws -> MessageReader? {
         try await context.record(refusal)
-        let stays = !bodyIsUnread && request.head.wantsKeepAlive
+        let stays = !bodyIsUnread && request.keepsAlive
         try await client.stream.write(refusal.response(keepAlive: stays))
         if stays { return client }
         await client.stream.closeGently()

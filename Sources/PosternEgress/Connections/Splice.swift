@@ -21,8 +21,8 @@ struct Splice: Sendable {
     func run(
         first: ByteBuffer, call: BudgetLedger.Call, spend: @escaping @Sendable (Int, inout BudgetLedger.Call) async throws -> Void
     ) async -> (outcome: EgressOutcome, refusal: CallRefusal?) {
-        let sent = Mutex(0)
-        let received = Mutex(0)
+        let sent = ByteCount()
+        let received = ByteCount()
         var failure: String?
         var refused: CallRefusal?
         do {
@@ -31,11 +31,11 @@ struct Splice: Sendable {
                     var call = call
                     var piece: ByteBuffer? = first
                     while let bytes = piece {
-                        let total = sent.withLock { $0 } + bytes.readableBytes
+                        let total = sent.value + bytes.readableBytes
                         if let maximumSent, total > maximumSent { throw BoundReached(description: "max_sent of \(maximumSent) bytes is reached") }
                         try await spend(bytes.readableBytes, &call)
                         try await upstream.write(bytes)
-                        sent.withLock { $0 = total }
+                        sent.add(bytes.readableBytes)
                         piece = try await client.read(within: idle)
                     }
                     await upstream.closeOutput()
@@ -43,11 +43,11 @@ struct Splice: Sendable {
                 group.addTask {
                     var mask = mask
                     while let bytes = try await upstream.read(within: idle) {
-                        let total = received.withLock { $0 } + bytes.readableBytes
+                        let total = received.value + bytes.readableBytes
                         if let maximumReceived, total > maximumReceived {
                             throw BoundReached(description: "max_received of \(maximumReceived) bytes is reached")
                         }
-                        received.withLock { $0 = total }
+                        received.add(bytes.readableBytes)
                         try await client.write(mask?.feed(bytes) ?? bytes)
                     }
                     if let rest = mask?.finish() { try await client.write(rest) }
@@ -63,6 +63,15 @@ struct Splice: Sendable {
         }
         client.close()
         upstream.close()
-        return (EgressOutcome(sent: sent.withLock { $0 }, received: received.withLock { $0 }, failure: failure), refused)
+        return (EgressOutcome(sent: sent.value, received: received.value, failure: failure), refused)
     }
+}
+
+/// A count that two tasks share.
+final class ByteCount: Sendable {
+    private let count = Mutex(0)
+
+    var value: Int { count.withLock { $0 } }
+
+    func add(_ bytes: Int) { count.withLock { $0 += bytes } }
 }

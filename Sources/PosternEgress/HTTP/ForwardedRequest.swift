@@ -12,6 +12,8 @@ struct ForwardedRequest: Hashable, Sendable {
     /// The protocol that the client asks to switch to.
     var upgrade: String?
     var expectsContinue = false
+    /// The client wants to keep its connection after the answer.
+    let keepsAlive: Bool
 
     /// A request inside a tunnel to `destination`: its target is in origin form and its Host is the destination.
     init(_ head: RequestHead, inTunnelTo destination: Authority, encrypted: Bool) throws(HTTPRefusal) {
@@ -42,6 +44,7 @@ struct ForwardedRequest: Hashable, Sendable {
         self.destination = destination
         self.encrypted = encrypted
         self.target = target
+        keepsAlive = head.wantsKeepAlive
         guard head.method != "CONNECT", head.method != "TRACE" else { throw HTTPRefusal(501, "method \(head.method) is not passed on") }
         do throws(PolicyValueError) {
             path = try RequestPath(target: target)

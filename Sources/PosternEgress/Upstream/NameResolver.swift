@@ -40,14 +40,16 @@ enum SystemResolver {
         while let entry = next {
             next = entry.pointee.ai_next
             guard let raw = entry.pointee.ai_addr else { continue }
-            let bytes: [UInt8]
+            // The address stands behind family and port; with IPv6 behind the flow label too.
+            let place: Range<Int>
             switch entry.pointee.ai_family {
-            case AF_INET:
-                bytes = raw.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { withUnsafeBytes(of: $0.pointee.sin_addr) { Array($0) } }
-            case AF_INET6:
-                bytes = raw.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) } }
+            case AF_INET: place = 4..<8
+            case AF_INET6: place = 8..<24
             default: continue
             }
+            let whole = UnsafeRawBufferPointer(start: raw, count: Int(entry.pointee.ai_addrlen))
+            guard whole.count >= place.upperBound else { continue }
+            let bytes = Array(whole[place])
             if let address = IPAddress(bytes: bytes), !addresses.contains(address) { addresses.append(address) }
         }
         guard !addresses.isEmpty else { throw UnknownName(name: name, reason: "it has no address") }
