@@ -146,4 +146,18 @@ import Testing
         let again = effective.narrowed(by: fragment)
         #expect(again.isSubset(of: effective) && effective.isSubset(of: again), "seed \(seed)")
     }
+
+    /// A control plane that sends ever new fragments ends with nothing, not with ever longer lists.
+    @Test func fragmentsWithoutEndLeaveNothing() throws {
+        var policy = try readPolicy(examplePolicy)
+        for number in 0..<100 {
+            policy = policy.narrowed(
+                by: try PolicyFragment(
+                    #"{"network": {"rules": [{"hosts": "h\#(number).example.com"}]}, "tools": {"deny": ["t\#(number)"]}}"#, source: "session s"))
+        }
+        #expect(policy.network.ceilings.count <= Policy.maximumCeilings && policy.tools.ceilings.count <= Policy.maximumCeilings)
+        #expect(policy.tools.decide(tool: "read", input: [:]).verdict == .deny)
+        #expect(try !allows(policy, "GET", "https://other.example.com/"))
+        #expect(try policy.isSubset(of: readPolicy(examplePolicy)))
+    }
 }

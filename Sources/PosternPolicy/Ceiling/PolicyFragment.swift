@@ -81,6 +81,18 @@ package struct PolicyFragment: Sendable, Hashable {
 }
 
 extension Policy {
-    /// This policy as far as `fragment` asks for it.
-    package func narrowed(by fragment: PolicyFragment) -> Policy { narrowed(by: fragment.request(under: self)) }
+    /// Lists of rules that can hold beside one another. Each fragment can add one, and each decision asks all of them.
+    package static let maximumCeilings = 32
+
+    /// This policy as far as `fragment` asks for it. Fragments come from the control plane again and again; one that would make more than
+    /// `maximumCeilings` lists hold together leaves no network and no tool at all, so that decisions stay bounded and nothing widens.
+    package func narrowed(by fragment: PolicyFragment) -> Policy {
+        var effective = narrowed(by: fragment.request(under: self))
+        if effective.network.ceilings.count > Self.maximumCeilings {
+            effective.network = NetworkPolicy(addresses: effective.network.addresses, budgets: effective.network.budgets)
+            effective.forwards = []
+        }
+        if effective.tools.ceilings.count > Self.maximumCeilings { effective.tools = ToolRules() }
+        return effective
+    }
 }

@@ -40,7 +40,7 @@ package struct PolicyMatch: Sendable, Hashable {
     }
 
     private static func one(of globs: [TextGlob], matches texts: [String?]) -> Bool {
-        globs.isEmpty || globs.contains { glob in texts.contains { $0.map(glob.matches) ?? false } }
+        globs.isEmpty || globs.contains { glob in texts.contains { $0.map { glob.matches($0) } ?? false } }
     }
 
     init(json: JSON) throws(PolicyValueError) {

@@ -66,32 +66,42 @@ package struct FileRules: Sendable, Hashable {
         self.protected = protected
     }
 
+    /// What a sandbox may do with `target`.
     package func decide(_ target: FileTarget, workspace mode: WorkspaceMode, denials: MandatoryDenials) -> FileDecision {
-        if case .host(let path) = target, let refusal = denials.refusal(of: path) {
-            return FileDecision(access: .none, rule: nil, reason: refusal)
+        if let refusal = denials.refusal(of: target) { return FileDecision(access: .none, rule: nil, reason: refusal) }
+        guard let granted = granted(target, mode) else {
+            if case .host(let path) = target, let decision = SandboxRoot.access(of: path) { return decision }
+            return FileDecision(access: .none, rule: nil, reason: "no entry of files.read or files.write holds it, so it is not in the sandbox")
         }
         if let index = hidden.firstIndex(where: { $0.covers(target) }) {
             return FileDecision(access: .none, rule: "files.hidden[\(index)]", reason: "the pattern \(hidden[index]) masks it")
-        }
-        let granted: FileDecision
-        switch target {
-        case .workspace:
-            let access: FileAccess = mode == .ro ? .read : .write
-            granted = FileDecision(access: access, rule: "workspace", reason: "it stands in the workspace, whose mode is \(mode.rawValue)")
-        case .host(let path):
-            if let index = write.firstIndex(where: { path.isInside($0) }) {
-                granted = FileDecision(access: .write, rule: "files.write[\(index)]", reason: "it stands in \(write[index]), which is bound writable")
-            } else if let index = read.firstIndex(where: { path.isInside($0) }) {
-                granted = FileDecision(access: .read, rule: "files.read[\(index)]", reason: "it stands in \(read[index]), which is bound read-only")
-            } else {
-                return FileDecision(access: .none, rule: nil, reason: "no entry of files.read or files.write holds it, so it is not in the sandbox")
-            }
         }
         if granted.access == .write, let index = protected.firstIndex(where: { $0.covers(target) }) {
             return FileDecision(
                 access: .read, rule: "files.protected[\(index)]", reason: "the pattern \(protected[index]) makes it read-only where it exists")
         }
         return granted
+    }
+
+    /// Whether a sandbox can read this file of the host. Its own `/tmp` and home are no files of the host.
+    func shows(_ file: HostPath, _ denials: MandatoryDenials) -> Bool {
+        let decision = decide(.host(file), workspace: .ro, denials: denials)
+        return decision.access != .none && !(granted(.host(file), .ro) == nil && SandboxRoot.isPrivate(file))
+    }
+
+    /// What the workspace's mode or a bound tree gives; `nil` for a path outside of both.
+    private func granted(_ target: FileTarget, _ mode: WorkspaceMode) -> FileDecision? {
+        switch target {
+        case .workspace:
+            let access: FileAccess = mode == .ro ? .read : .write
+            return FileDecision(access: access, rule: "workspace", reason: "it stands in the workspace, whose mode is \(mode.rawValue)")
+        case .host(let path):
+            if let index = write.firstIndex(where: { path.isInside($0) }) {
+                return FileDecision(access: .write, rule: "files.write[\(index)]", reason: "it stands in \(write[index]), which is bound writable")
+            }
+            guard let index = read.firstIndex(where: { path.isInside($0) }) else { return nil }
+            return FileDecision(access: .read, rule: "files.read[\(index)]", reason: "it stands in \(read[index]), which is bound read-only")
+        }
     }
 
     /// What both allow.

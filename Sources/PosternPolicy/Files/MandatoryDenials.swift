@@ -6,11 +6,13 @@ package struct MandatoryDenials: Sendable, Hashable {
     /// Each with all that is below it.
     package let trees: [HostPath]
     package let globs: [PathGlob]
+    private let own: [HostPath]
 
     /// - Parameter own: what belongs to this worker: its configuration, credentials, state folder, sockets, the policies themselves. Paths
     ///   that are not absolute are passed over; callers give absolute ones.
     package init(own: [String] = []) {
-        trees = HostPath.minimal((Self.builtInTrees + own).compactMap { try? HostPath($0) })
+        self.own = own.compactMap { try? HostPath($0) }
+        trees = HostPath.minimal(Self.builtInTrees.compactMap { try? HostPath($0) } + self.own)
         globs = Self.builtInGlobs.compactMap { try? PathGlob($0) }
     }
 
@@ -20,6 +22,17 @@ package struct MandatoryDenials: Sendable, Hashable {
         if let glob = globs.first(where: { $0.covers(path.components) }) { return "no policy can open \(glob)" }
         return nil
     }
+
+    /// The same for a path of the workspace: only names that are denied anywhere matter there.
+    package func refusal(of target: FileTarget) -> String? {
+        switch target {
+        case .host(let path): refusal(of: path)
+        case .workspace: globs.first { $0.covers(target) }.map { "no policy can open \($0)" }
+        }
+    }
+
+    /// Whether `path` belongs to this worker itself.
+    package func isOwn(_ path: HostPath) -> Bool { own.contains { path.isInside($0) } }
 
     /// Kernel interfaces, sockets of daemons that act for whoever connects, and credentials of the machine.
     package static let builtInTrees = [

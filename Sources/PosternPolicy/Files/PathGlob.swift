@@ -1,4 +1,4 @@
-/// A pattern for files and folders. In a component `*` is any run of characters, a leading dot too, and `?` is one character; `**` as a
+/// A pattern for files and folders. In a component `*` is any run of characters, a leading dot too, and `?` is one byte; `**` as a
 /// whole component is any number of components, none too. Upper and lower case differ.
 ///
 /// - `.git/hooks` without a slash in front means this path below the workspace.
@@ -64,22 +64,28 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
     /// Whether the path made of `components`, or a folder around it, is meant. The components start at the workspace for
     /// `Scope.workspace`, at the host's root for `Scope.host`, at either for `Scope.everywhere`.
     package func covers(_ components: [String]) -> Bool {
-        let whole: UInt64 = 1 << UInt64(parts.count)
-        // Bit i: the first i parts can mean what was read so far.
         var reached = closed(1)
         for component in components {
             if reached & whole != 0 { return true }
-            var next: UInt64 = 0
-            for (index, part) in parts.enumerated() where reached & (1 << UInt64(index)) != 0 {
-                switch part {
-                case .anyDepth: next |= 1 << UInt64(index)
-                case .name(let glob): if glob.matches(component) { next |= 1 << UInt64(index + 1) }
-                }
-            }
-            reached = closed(next)
+            reached = step(reached, component)
             if reached == 0 { return false }
         }
         return reached & whole != 0
+    }
+
+    /// The patterns that mean below `root`, a bound tree, what this one means there; they are relative to it. None where this one means
+    /// nothing in it.
+    package func patterns(below root: HostPath) -> [String] {
+        guard scope != .workspace else { return [] }
+        var reached = closed(1)
+        for component in root.components { reached = step(reached, component) }
+        let rests = parts.indices.filter { reached & (1 << UInt64($0)) != 0 }.map { index in
+            parts[index...].map { part in
+                if case .name(let glob) = part { glob.description } else { "**" }
+            }.joined(separator: "/")
+        }
+        // What stands behind a `**` at the front is meant by it too.
+        return rests.first.map { $0.hasPrefix("**/") ? [$0] + rests.dropFirst(2) : rests } ?? []
     }
 
     /// The components of a pattern without wildcards, for whoever need not search; `nil` for others.
@@ -90,6 +96,21 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
             names.append(name)
         }
         return names
+    }
+
+    /// Bit `parts.count`: the whole pattern has been read.
+    private var whole: UInt64 { 1 << UInt64(parts.count) }
+
+    /// `states` once `component` has been read. Bit i: the first i parts can mean what was read so far.
+    private func step(_ states: UInt64, _ component: String) -> UInt64 {
+        var next: UInt64 = 0
+        for (index, part) in parts.enumerated() where states & (1 << UInt64(index)) != 0 {
+            switch part {
+            case .anyDepth: next |= 1 << UInt64(index)
+            case .name(let glob): if glob.matches(name: component) { next |= 1 << UInt64(index + 1) }
+            }
+        }
+        return closed(next)
     }
 
     /// `**` may also stand for nothing.

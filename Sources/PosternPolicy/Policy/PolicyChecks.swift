@@ -36,6 +36,9 @@ struct PolicyChecks {
         }
         if path.components.isEmpty { return refuse("is the whole host", "name the folders that are needed") }
         if let refusal = denials.refusal(of: path) { return refuse("is denied: \(refusal)", "leave it out") }
+        if let refusal = SandboxRoot.refusal(ofPlace: path) {
+            return refuse("cannot be bound: \(refusal)", "name the folders below that are needed, or copy them elsewhere")
+        }
         if let glob = policy.files.hidden.first(where: { $0.covers(.host(path)) }) {
             return refuse("is hidden by the pattern \(glob)", "leave it out, or take the pattern out with \"!\(glob)\" under files.hidden")
         }
@@ -125,12 +128,24 @@ struct PolicyChecks {
             if case .vault(let source) = secret.source, let problem = Self.problem(ofVaultAddress: source.address) {
                 reader.add(problem, at: path.key("from").key("vault").key("address"))
             }
-            for file in secret.source.files {
-                let target = (try? HostPath(file)).map(FileTarget.host)
-                guard let target, policy.files.decide(target, workspace: policy.workspace, denials: denials).access != .none else { continue }
+            if case .variable(let name) = secret.source, let prefix = VariableName.reservedPrefixes.first(where: { name.uppercased().hasPrefix($0) })
+            {
                 reader.add(
                     PolicyValueError(
-                        value: file, rule: "is a file that the sandbox can read", remedy: "keep it outside of files.read and files.write"),
+                        value: name, rule: "begins with \(prefix): it is for the worker itself", remedy: "give the secret a variable of its own"),
+                    at: path.key("from").key("variable"))
+            }
+            for file in secret.source.files.compactMap({ try? HostPath($0) }) {
+                if denials.isOwn(file) {
+                    reader.add(
+                        PolicyValueError(
+                            value: file.description, rule: "belongs to the worker itself", remedy: "keep the secret in a file of its own"),
+                        at: path.key("from"))
+                }
+                guard policy.files.shows(file, denials) else { continue }
+                reader.add(
+                    PolicyValueError(
+                        value: file.description, rule: "is a file that the sandbox can read", remedy: "keep it outside of files.read and files.write"),
                     at: path.key("from"))
             }
         }

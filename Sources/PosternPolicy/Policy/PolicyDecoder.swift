@@ -64,7 +64,7 @@ struct PolicyDecoder {
 
     private mutating func secrets(_ json: JSON) -> [PolicySecret] {
         var secrets: [PolicySecret] = []
-        for (name, value) in json["secrets"]?.object ?? [:] {
+        for (name, value) in json["secrets"]?.object ?? [:] where !reader.hasProblem(below: PolicyPath(keys: "secrets", name)) {
             do throws(PolicyValueError) {
                 secrets.append(try PolicySecret(name: name, json: value))
             } catch {

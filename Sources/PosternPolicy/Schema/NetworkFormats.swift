@@ -42,4 +42,16 @@ extension TextFormat {
         }
         return text
     }
+
+    /// A path below `/v1/` that stays where it is read to be.
+    package static let vaultPath = TextFormat("path in Vault", pattern: "^[^/?#%]") { text throws(PolicyValueError) in
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"?#%\\".utf8.contains($0) }
+        guard text.utf8.count <= 500, isPlain, parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
+            throw PolicyValueError(
+                value: text, rule: "must be a path of plain characters without empty parts, . and ..", remedy: "write it as secret/data/team/database"
+            )
+        }
+        return text
+    }
 }

@@ -61,7 +61,7 @@ enum NetworkSchema {
 
     static let vault: [SchemaField] = [
         SchemaField("address", .text(.line("URL", most: 300)), required: true, "`https://vault.internal:8200`; plain HTTP on loopback only."),
-        SchemaField("path", .text(.line(most: 500)), required: true, "Below `/v1/`; version 2 has `data` behind the mount: `secret/data/team/db`."),
+        SchemaField("path", .text(.vaultPath), required: true, "Below `/v1/`; version 2 has `data` behind the mount: `secret/data/team/db`."),
         SchemaField("field", .text(.line(most: 200)), required: true, "The member of the secret that is the value."),
         SchemaField("token_file", .text(.absolutePath), "A file whose first line is a Vault token."),
         SchemaField("role_id_file", .text(.absolutePath), "AppRole: a file with the role id, together with `secret_id_file`."),

@@ -46,6 +46,12 @@ package struct SchemaReader {
         if !problems.contains(problem) { problems.append(problem) }
     }
 
+    /// Whether something at or below `path` did not fit: checks beyond the schema would only repeat it.
+    package func hasProblem(below path: PolicyPath) -> Bool {
+        let prefix = path.description
+        return problems.contains { $0.path == prefix || $0.path.hasPrefix(prefix + ".") || $0.path.hasPrefix(prefix + "[") }
+    }
+
     /// Where the value at `path` was written, or the nearest one around it.
     package func place(of path: PolicyPath) -> SourcePlace {
         var path: PolicyPath? = path
