@@ -68,6 +68,14 @@ ssize_t psb_receive(int socket, void *bytes, size_t length, int *descriptors, si
 
 int psb_socket_pair(int pair[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0; }
 
+int psb_peer_user(int socket, uid_t *user) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+    *user = credentials.uid;
+    return 0;
+}
+
 int psb_pipe(int pair[2]) { return pipe2(pair, O_CLOEXEC) < 0 ? -errno : 0; }
 
 int psb_listen_loopback(uint16_t port) {

@@ -5,7 +5,7 @@ import PosternSandboxWire
 import Synchronization
 
 /// A sandbox that runs: the worker's end of its control socket.
-package final class RunningSandbox: Sandbox {
+package final class RunningSandbox: ListeningSandbox {
     private typealias Reply = CheckedContinuation<Result<ControlMessage, SandboxError>, Never>
 
     private struct State {

@@ -38,6 +38,14 @@ extension Sandbox {
     package func thaw() async throws(SandboxError) { throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped") }
 }
 
+/// A sandbox that hands sockets of its own network namespace out.
+package protocol ListeningSandbox: Sandbox {
+    /// On port 3128 of its loopback; -1 where there is none. It stays the sandbox's.
+    var listener: Int32 { get }
+    /// The sockets of `SandboxSpec.listeners`, in their order. They stay the sandbox's.
+    var listeners: [Int32] { get }
+}
+
 /// The end of a program.
 package enum ExitStatus: Sendable, Hashable {
     case exited(Int32)
@@ -81,6 +89,8 @@ package struct SandboxSpec: Sendable {
     package var limits: SandboxLimits
     /// Ports of the sandbox's loopback that are served from outside, beside the proxy's. One for UDP 53 also makes that the resolver.
     package var listeners: [SandboxListener] = []
+    /// PEM certificate of an authority that programs inside are to trust, in `SandboxPaths.certificates` beside the system's; `nil` for none.
+    package var certificate: String?
     /// Characters from which on an output is offloaded; 1 to 400,000.
     package var offloadThreshold: Int
 

@@ -28,6 +28,7 @@ struct SandboxStart {
         configuration.isWorkspaceReadOnly = spec.isWorkspaceReadOnly
         configuration.paths = spec.binds.map { ($0.path, $0.isWritable) }
         configuration.listeners = spec.listeners
+        configuration.certificate = spec.certificate
         sandbox.send(configuration.json)
         do throws(SandboxError) {
             try await sandbox.attach(try await spawner.start(order.request, descriptors: [pair[1]] + order.descriptors))

@@ -14,6 +14,8 @@ package final class Spawner: Sendable {
         package var bubblewrap: String?
         /// Users for sessions, if the spawner is root. At least 1000.
         package var users: ClosedRange<UInt32> = 210_000...219_999
+        /// The program that is started as an egress proxy with the argument `egress`; `nil` where there is none.
+        package var proxyProgram: String?
         /// Put before the spawner's command, for example `/usr/bin/setpriv …` to run it as somebody else.
         package var prefix: [String] = []
         /// Only these layers, for tests of each layer by itself; a spawner built for release refuses to start with it. `nil` is all.
@@ -43,6 +45,7 @@ package final class Spawner: Sendable {
         let program = try InitProgram.path()
         var arguments = configuration.prefix + [program, "spawner", "--uids", "\(configuration.users.lowerBound)-\(configuration.users.upperBound)"]
         if let bubblewrap = configuration.bubblewrap { arguments += ["--bwrap", bubblewrap] }
+        if let proxy = configuration.proxyProgram { arguments += ["--proxy-program", proxy] }
         if let layers = configuration.unsafeLayers {
             arguments += ["--unsafe-layers", SandboxLayer.text(layers) + (configuration.unsafeLandlockABI.map { "/\($0)" } ?? "")]
         }
@@ -104,6 +107,20 @@ package final class Spawner: Sendable {
         var request = request
         request["type"] = "start"
         return StartedSandbox(try await connection.request(request, descriptors: descriptors))
+    }
+
+    /// Starts an egress proxy, as a user of its own if the spawner is root. The answer is this end of its control socket, which the caller
+    /// owns; the proxy ends with it.
+    package func startProxy() async throws(SandboxError) -> Int32 {
+        var pair: [Int32] = [-1, -1]
+        guard psb_socket_pair(&pair) == 0 else { throw SandboxError(.unavailable, "no descriptors are left for a proxy") }
+        do throws(SandboxError) {
+            _ = try await connection.request(["type": "proxy"], descriptors: [pair[1]])
+        } catch {
+            Glibc.close(pair[0])
+            throw error
+        }
+        return pair[0]
     }
 
     /// Kills a sandbox and waits for its end.

@@ -16,6 +16,9 @@ package struct InitConfiguration: Sendable {
     /// Sockets to be made inside and handed out, beside the proxy's; at most `SandboxListener.most`.
     package var listeners: [SandboxListener] = []
 
+    /// PEM certificate of the session's own authority, to be trusted inside beside the system's; `nil` for none.
+    package var certificate: String?
+
     package init(environment: [(name: String, value: String)], offloadThreshold: Int, limits: SandboxLimits) {
         self.environment = environment
         self.offloadThreshold = offloadThreshold
@@ -30,6 +33,7 @@ package struct InitConfiguration: Sendable {
             "limits": limits.json,
             "workspace_read_only": .bool(isWorkspaceReadOnly),
             "listeners": .array(listeners.map { .string($0.text) }),
+            "certificate": JSON(certificate),
             "paths": .array(paths.map { .array([.string($0.path), .bool($0.isWritable)]) }),
         ]
     }
@@ -42,6 +46,7 @@ package struct InitConfiguration: Sendable {
         offloadThreshold = max(1, json["offload_threshold"]?.int ?? 100_000)
         limits = SandboxLimits(json: json["limits"])
         listeners = (json["listeners"]?.array ?? []).prefix(SandboxListener.most).compactMap { $0.string.flatMap(SandboxListener.init(text:)) }
+        certificate = json["certificate"]?.string
         isWorkspaceReadOnly = json["workspace_read_only"]?.bool ?? false
         paths = (json["paths"]?.array ?? []).compactMap { pair in
             guard let pair = pair.array, pair.count == 2, let path = pair[0].string, let isWritable = pair[1].bool else { return nil }

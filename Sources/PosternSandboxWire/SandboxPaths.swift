@@ -5,6 +5,8 @@ package enum SandboxPaths {
     /// Where outputs too large for a result are kept. Outside the workspace; it outlives the sandbox.
     package static let toolOutputs = "/mnt/session/tool_outputs"
     package static let home = "/home/agent"
+    /// Certificates that programs inside trust, where the proxy reads their TLS.
+    package static let certificates = "/home/agent/.postern/ca-bundle.pem"
     package static let initProgram = "/run/postern/init"
     /// The only user there is. Never 0.
     package static let userID = 1000

@@ -119,4 +119,44 @@ import Testing
         #expect(lines(LimitEvents(), "cp: No space left on device").first?.contains("128 MiB each") == true)
         #expect(ByteText.of(1536) == "1.5 KiB" && ByteText.of(4 << 30) == "4 GiB" && ByteText.of(7) == "7 bytes")
     }
+
+    @Test func measuresTheDiskWhenItIsWorthIt() {
+        var limits = SandboxLimits()
+        func begins(_ watch: inout DiskWatch, _ now: Int) -> Bool { watch.begin(at: now) }
+        func said(_ watch: inout DiskWatch, _ usage: DiskWatch.Usage?, _ now: Int, running: Bool = false) -> String {
+            watch.measured(usage, at: now, isCallRunning: running) ?? "nothing"
+        }
+        func usage(_ bytes: Int, _ inodes: Int, _ isComplete: Bool = true) -> DiskWatch.Usage {
+            .init(bytes: bytes, inodes: inodes, isComplete: isComplete)
+        }
+        var idle = DiskWatch(limits)
+        idle.callStarted(at: 0)
+        #expect(idle.due == nil)
+        limits.diskBytes = 1 << 20
+        limits.inodes = 100
+        var watch = DiskWatch(limits)
+        watch.callStarted(at: 0)
+        // A short call costs nothing.
+        watch.callEnded(at: 50_000, started: 0)
+        #expect(watch.due == nil)
+        watch.callStarted(at: 100_000)
+        let begun = [1_099_999, 1_100_000, 1_100_001].map { begins(&watch, $0) }
+        #expect(begun == [false, true, false])
+        // Took a second: not again before twenty.
+        let small = said(&watch, usage(1, 1), 2_100_000, running: true)
+        #expect(small == "nothing" && watch.due == 22_100_000)
+        // A long call is followed by a look, even if one is under way when it ends.
+        let second = begins(&watch, 22_100_000)
+        watch.callEnded(at: 22_200_000, started: 100_000)
+        let lost = said(&watch, nil, 22_300_000)
+        #expect(second && lost == "nothing" && watch.due == 22_300_000)
+        let third = begins(&watch, 22_300_000)
+        let large = said(&watch, usage(2 << 20, 1), 22_400_000)
+        #expect(third && large.contains("2 MiB") && watch.due == nil)
+        let many = said(&watch, usage(0, 101, false), 0)
+        #expect(many.contains("limit of 100"))
+        // What cannot be measured is not taken for small.
+        let unknown = said(&watch, usage(0, 1, false), 0)
+        #expect(unknown.contains("cannot be measured"))
+    }
 }

@@ -61,6 +61,27 @@ import Testing
         }
     }
 
+    /// Where no quota is kept the workspace is measured: the filler is killed, not left to fill the disk.
+    @Test(arguments: Mode.possible) func survivesAWorkspaceFiller(mode: Mode) async throws {
+        try await Self.limited(
+            mode,
+            {
+                $0.diskBytes = 16 << 20
+                $0.inodes = 3000
+            }
+        ) { box in
+            let filler = try await box.bash("mkdir shut; head -c 64M /dev/zero > shut/fill; chmod 0 shut; sleep 600", timeout: 60_000)
+            #expect(
+                filler.isError && filler.text.contains("the workspace holds 64") && filler.text.contains("more than its limit of 16 MiB"),
+                "\(filler.text)")
+            #expect(!filler.timedOut)
+            #expect(try await box.sh("chmod 700 shut; rm -r shut; ls; echo empty").hasSuffix("\nempty"))
+            let files = try await box.bash("mkdir many; python3 -c 'for i in range(5000): open(f\"many/{i}\", \"w\")'; sleep 600", timeout: 60_000)
+            #expect(files.text.contains("more files and folders than its limit of 3000"), "\(files.text)")
+            _ = try await box.sh("rm -r many")
+        }
+    }
+
     @Test(arguments: Mode.possible) func survivesAnEndlessSleep(mode: Mode) async throws {
         try await Self.limited(mode, { $0.callTimeoutMilliseconds = 300 }) { box in
             // Asks for an hour, gets what the limit gives.

@@ -62,7 +62,12 @@ extension Supervisor {
         }
         call.collector = OutputCollector(
             threshold: configuration.offloadThreshold, store: store, fileName: call.name, isTerminalOutput: true)
+        if let diskNotice {
+            call.notice = (call.notice.map { $0 + "\n" } ?? "") + diskNotice
+            self.diskNotice = nil
+        }
         bash = call
+        disk.callStarted(at: call.started)
         shell?.run(call.command)
     }
 
@@ -141,6 +146,7 @@ extension Supervisor {
     ) {
         guard var call = bash else { return }
         bash = nil
+        disk.callEnded(at: monotonicMicroseconds(), started: call.started)
         let output = call.collector?.finish() ?? CollectedOutput(text: "", bytes: 0, lines: 0)
         let isPlain = text("").isEmpty
         var shown = isPlain || output.text.isEmpty ? text(output.text) : text("\n" + output.text)

@@ -22,11 +22,16 @@ final class Supervisor {
     var waitingBash: [BashCall] = []
     var tools: [ToolProcess] = []
     var executions: [ExecuteCall] = []
+    var disk: DiskWatch
+    var measurement: Measurement?
+    /// What the next result of the shell is to say of the workspace's size.
+    var diskNotice: String?
 
     init(layers: Set<SandboxLayer>, children: Int32, places: Places, configuration: InitConfiguration) {
         self.layers = layers
         self.children = children
         self.configuration = configuration
+        disk = DiskWatch(configuration.limits)
         roots = places.roots
         workspace = places.workspace
         store = OutputStore(directory: places.outputs, path: places.roots.outputs, limit: configuration.limits.toolOutputBytes)
@@ -75,7 +80,7 @@ final class Supervisor {
             // Between calls what a background job prints stays in the pipe, which bounds it.
             if bash != nil { watched.append(pollfd(fd: shell.output, events: Int16(POLLIN), revents: 0)) }
         }
-        let deadlines = tools.map(\.deadline) + (bash.map { [$0.deadline] } ?? [])
+        let deadlines = tools.map(\.deadline) + (bash.map { [$0.deadline] } ?? []) + (disk.due.map { [$0] } ?? [])
         let milliseconds = deadlines.min().map { max(0, min(60_000, ($0 - monotonicMicroseconds()) / 1000 + 1)) }
         _ = poll(&watched, nfds_t(watched.count), Int32(milliseconds ?? -1))
     }
@@ -144,6 +149,8 @@ final class Supervisor {
     private func ended(_ pid: pid_t, _ status: Int32) {
         if shell?.pid == pid {
             shellEnded(status)
+        } else if let done = measurement, done.pid == pid {
+            measured(done)
         } else if let index = tools.firstIndex(where: { $0.pid == pid }) {
             let tool = tools.remove(at: index)
             toolEnded(tool, status)
@@ -168,6 +175,7 @@ final class Supervisor {
 
     private func enforceDeadlines() {
         let now = monotonicMicroseconds()
+        measureDisk(now)
         if let bash, now >= bash.deadline {
             let seconds = Double(bash.timeoutMilliseconds) / 1000
             loseShell(because: "the last command timed out and was killed with all its children", killing: true)

@@ -1,0 +1,64 @@
+import ArgumentParser
+import PosternJSON
+import PosternWorker
+
+/// What `worker freeze`, `thaw` and `status` share: they speak to a worker on this machine through its state folder.
+struct WorkerControl: ParsableArguments {
+    @Option(.workdir) var workdir: String?
+    @Option(.stateDirectory) var stateDirectory: String?
+    @OptionGroup var file: ConfigFileOption
+
+    @Flag(name: .long, help: "Print JSON.")
+    var json = false
+
+    /// Asks the worker and prints its answer.
+    func ask(_ request: LocalControlRequest) async throws {
+        let environment = ProcessEnvironment.current
+        let flags = WorkerControlFlags(given: [(.workdir, workdir), (.stateDirectory, stateDirectory)]).flags
+        let configuration = try Configuration(.worker, flags: flags, environment: environment, file: file.file(.worker, environment: environment))
+        // As `WorkerSettings` has it.
+        let folder =
+            try configuration.text(.stateDirectory).map(TextFile.absolute) ?? TextFile.absolute(configuration.required(.workdir)) + "/.postern"
+        let reply: LocalControlReply
+        do {
+            reply = try await LocalControlClient(stateFolder: folder).ask(request)
+        } catch {
+            throw CommandError(.unavailable, error.description)
+        }
+        show(reply)
+        if let error = reply.error { throw CommandError(.failure, error) }
+        if !reply.isDone { throw CommandStatus.checkFailed.code }
+    }
+
+    private func show(_ reply: LocalControlReply) {
+        let terminal = Terminal()
+        if json { return terminal.print(reply.json.indented) }
+        var table = Table(["SESSION", "AGENT", "STATE", "NOTE"])
+        for session in reply.sessions {
+            let state = session.wasKilled ? "killed" : session.isFrozen ? "frozen" : "running"
+            table.add([session.session, session.agent ?? "", state, session.problem ?? ""])
+        }
+        if reply.sessions.isEmpty { terminal.print("No session is served now.") } else { for line in table.lines { terminal.print(line) } }
+        let orders = reply.frozen.targets.map(\.description).sorted()
+        if !orders.isEmpty { terminal.print("Frozen until thawed, what is taken up later too: \(orders.joined(separator: ", "))") }
+    }
+}
+
+private struct WorkerControlFlags: SettingFlags {
+    let given: [(ConfigurationKey, String?)]
+}
+
+/// The words of a target: `session ID`, `agent ID` or `all`.
+struct FreezeTargetArguments: ParsableArguments {
+    @Argument(help: ArgumentHelp("What is meant: session ID, agent ID, or all.", valueName: "target"))
+    var words: [String] = []
+
+    func target() throws -> FreezeTarget {
+        guard let target = FreezeTarget(words: words) else {
+            throw ValidationError("what is meant? Write: session ID, agent ID, or all")
+        }
+        return target
+    }
+
+    func validate() throws { _ = try target() }
+}

@@ -1,0 +1,21 @@
+import ArgumentParser
+import PosternSandbox
+
+/// `postern sandbox workspace diff`
+struct DiffWorkspaceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff", abstract: "Show what a session has changed, and change nothing.",
+        discussion: """
+            A line for each file, folder and link that is not as it was. Refused while the session's sandbox runs.
+
+            Example: postern sandbox workspace diff --changes /var/lib/postern-worker/changes/sesn_01 ~/project
+            """)
+
+    @OptionGroup var changes: WorkspaceChanges
+
+    func run() async throws {
+        let report = try await changes.perform(.diff)
+        changes.show(report, empty: "Nothing is changed.")
+        if !report.isComplete { throw CommandStatus.failure.code }
+    }
+}

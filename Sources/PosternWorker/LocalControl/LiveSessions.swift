@@ -1,0 +1,187 @@
+import PosternAudit
+import PosternJSON
+import PosternSandbox
+
+/// A session's sandbox, as far as freezing goes.
+package protocol FreezableSession: Sendable {
+    /// Returns when every process stands still, also where nothing has started yet; what starts later starts frozen.
+    func freeze() async throws(SandboxError)
+    func thaw() async throws(SandboxError)
+    /// Kills everything, when freezing takes too long.
+    func kill() async
+}
+
+/// The sessions that this worker serves now, and the orders to freeze that stand. It needs no control plane: what it says is done here.
+package actor LiveSessions {
+    private struct Live {
+        var session: String
+        var agent: String?
+        var sandbox: any FreezableSession
+    }
+
+    private let file: String
+    private let record: @Sendable (LocalControlRequest, LocalControlReply) async -> Void
+    private var orders: FreezeOrders
+    private var live: [Int: Live] = [:]
+    private var next = 0
+    private var keeping: Task<String?, Never>?
+
+    /// A freeze that takes longer is made true by killing.
+    static let patience = Duration.milliseconds(800)
+
+    /// - Parameters:
+    ///   - stateFolder: where the orders are kept, so that a restart does not thaw.
+    ///   - record: called after each freeze and thaw, for the audit.
+    /// - Throws: when there is a file of orders that cannot be read: what is frozen must not run because of that. Blocks; for start-up.
+    package init(
+        stateFolder: String, record: @escaping @Sendable (LocalControlRequest, LocalControlReply) async -> Void = { _, _ in }
+    ) throws(LocalControlError) {
+        file = stateFolder + "/frozen.json"
+        self.record = record
+        do throws(FileError) {
+            let bytes = try SmallFile.read(file)
+            guard let bytes else {
+                orders = FreezeOrders()
+                return
+            }
+            guard let json = try? JSON(parsing: bytes), let orders = FreezeOrders(json: json) else {
+                throw FileError(action: "read", path: file, reason: "it is no list of what is frozen; mend or remove it")
+            }
+            self.orders = orders
+        } catch {
+            throw LocalControlError("\(error)")
+        }
+    }
+
+    /// Takes a session up, frozen if an order covers it. The agent may become known later: see `setAgent`.
+    package func add(session: String, agent: String?, _ sandbox: any FreezableSession) async -> Int {
+        next += 1
+        let id = next
+        live[id] = Live(session: session, agent: agent, sandbox: sandbox)
+        if orders.order(session: session, agent: agent) != nil { _ = await Self.settle(live[id], isFrozen: true) }
+        return id
+    }
+
+    package func setAgent(_ id: Int, _ agent: String) async {
+        live[id]?.agent = agent
+        guard let session = live[id], orders.order(session: session.session, agent: agent) != nil else { return }
+        _ = await Self.settle(session, isFrozen: true)
+    }
+
+    package func remove(_ id: Int) { live[id] = nil }
+
+    /// Does what is asked and answers when it is so.
+    package func handle(_ request: LocalControlRequest) async -> LocalControlReply {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var reply: LocalControlReply
+        switch request {
+        case .status: reply = LocalControlReply()
+        case .freeze(let target):
+            guard orders.freeze(target) else {
+                var refusal = LocalControlReply()
+                refusal.error = "more than \(FreezeOrders.most) orders stand; freeze all, or thaw some"
+                refusal.frozen = orders
+                return refusal
+            }
+            // First the processes, then the disk: who asks for a stop wants it now.
+            reply = await settle(target, isFrozen: true)
+            reply.error = await keep()
+        case .thaw(let target):
+            orders.thaw(target)
+            reply = LocalControlReply()
+            reply.error = await keep()
+            if reply.error == nil { reply = await settle(target, isFrozen: false) }
+        }
+        if request == .status {
+            reply.sessions = live.values.map { session in
+                LocalControlReply.Session(
+                    session: session.session, agent: session.agent, isFrozen: orders.order(session: session.session, agent: session.agent) != nil)
+            }
+        }
+        reply.sessions.sort { $0.session < $1.session }
+        reply.frozen = orders
+        reply.milliseconds = Int((clock.now - start) / .milliseconds(1))
+        if request != .status { await record(request, reply) }
+        return reply
+    }
+
+    private func settle(_ target: FreezeTarget, isFrozen: Bool) async -> LocalControlReply {
+        let meant = live.values.filter { target.covers(session: $0.session, agent: $0.agent) }
+        var reply = LocalControlReply()
+        let orders = orders
+        reply.sessions = await withTaskGroup(of: LocalControlReply.Session.self) { group in
+            for session in meant {
+                // A wider order keeps what a narrower one lets go.
+                let order = orders.order(session: session.session, agent: session.agent)
+                group.addTask {
+                    guard !isFrozen, let order else { return await Self.settle(session, isFrozen: isFrozen) }
+                    return LocalControlReply.Session(
+                        session: session.session, agent: session.agent, isFrozen: true, problem: "stays frozen, by the order: \(order)")
+                }
+            }
+            var sessions: [LocalControlReply.Session] = []
+            for await session in group { sessions.append(session) }
+            return sessions
+        }
+        return reply
+    }
+
+    private static func settle(_ live: Live?, isFrozen: Bool) async -> LocalControlReply.Session {
+        guard let live else { return LocalControlReply.Session(session: "", agent: nil, isFrozen: false, problem: "the session is over") }
+        var session = LocalControlReply.Session(session: live.session, agent: live.agent, isFrozen: isFrozen)
+        guard isFrozen else {
+            do throws(SandboxError) {
+                try await live.sandbox.thaw()
+            } catch {
+                session.problem = error.message
+            }
+            return session
+        }
+        let isTooSlow = Signal()
+        let failure: SandboxError? = await withTaskGroup(of: SandboxError?.self) { group in
+            group.addTask {
+                do throws(SandboxError) {
+                    try await live.sandbox.freeze()
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            let watch = Task {
+                do { try await Task.sleep(for: patience) } catch { return }
+                isTooSlow.fire()
+                // Ends the wait above too: what is dead stands still.
+                await live.sandbox.kill()
+            }
+            let failure = await group.next() ?? nil
+            watch.cancel()
+            await watch.value
+            return failure
+        }
+        if failure != nil, !isTooSlow.hasFired { await live.sandbox.kill() }
+        session.wasKilled = failure != nil || isTooSlow.hasFired
+        return session
+    }
+
+    /// `nil`, or why the orders are not on the disk. One writes at a time, and what it writes are the orders at that moment.
+    private func keep() async -> String? {
+        let before = keeping
+        let task = Task { () async -> String? in
+            _ = await before?.value
+            return await self.writeOrders()
+        }
+        keeping = task
+        return await task.value
+    }
+
+    private func writeOrders() async -> String? {
+        let (file, bytes) = (file, orders.json.encoded)
+        do {
+            try await Blocking.run { () throws(FileError) in try SmallFile.write(bytes, to: file) }
+            return nil
+        } catch {
+            return "it is done, but would not survive a restart: \(error)"
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import PosternJSON
+
+/// What an operator on the worker's own machine asks of it.
+package enum LocalControlRequest: Sendable, Hashable {
+    case freeze(FreezeTarget)
+    case thaw(FreezeTarget)
+    case status
+
+    package var json: JSON {
+        switch self {
+        case .freeze(let target): ["verb": "freeze", "target": target.json]
+        case .thaw(let target): ["verb": "thaw", "target": target.json]
+        case .status: ["verb": "status"]
+        }
+    }
+
+    /// - Throws: what is wrong with it, for who has asked.
+    package init(json: JSON) throws(LocalControlError) {
+        let verb = json["verb"]?.string
+        if verb == "status" {
+            self = .status
+            return
+        }
+        guard verb == "freeze" || verb == "thaw" else { throw LocalControlError("'\(verb ?? "")' is no verb; there are freeze, thaw and status") }
+        guard let target = FreezeTarget(json: json["target"]) else {
+            throw LocalControlError("a target is needed: session ID, agent ID or all")
+        }
+        self = verb == "freeze" ? .freeze(target) : .thaw(target)
+    }
+}
+
+package struct LocalControlError: Error, Sendable, Hashable, CustomStringConvertible {
+    package var description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+/// What the worker answers.
+package struct LocalControlReply: Sendable, Hashable {
+    package struct Session: Sendable, Hashable {
+        package var session: String
+        package var agent: String?
+        package var isFrozen: Bool
+        /// Its processes could not be stopped in time, and were killed.
+        package var wasKilled = false
+        /// Why what was asked for is not so.
+        package var problem: String?
+
+        package init(session: String, agent: String?, isFrozen: Bool, wasKilled: Bool = false, problem: String? = nil) {
+            self.session = session
+            self.agent = agent
+            self.isFrozen = isFrozen
+            self.wasKilled = wasKilled
+            self.problem = problem
+        }
+    }
+
+    /// Those that the request was about; for `status` all.
+    package var sessions: [Session] = []
+    /// Orders that stand.
+    package var frozen = FreezeOrders()
+    /// From the request to the last process.
+    package var milliseconds = 0
+    /// The request was not understood or refused.
+    package var error: String?
+
+    package init() {}
+
+    /// Everything that was asked for is so.
+    package var isDone: Bool { error == nil && sessions.allSatisfy { $0.problem == nil } }
+
+    package var json: JSON {
+        [
+            "type": "worker_control", "frozen": frozen.json, "milliseconds": JSON(milliseconds), "error": JSON(error),
+            "sessions": .array(
+                sessions.map {
+                    [
+                        "session": .string($0.session), "agent": JSON($0.agent), "frozen": .bool($0.isFrozen), "killed": .bool($0.wasKilled),
+                        "problem": JSON($0.problem),
+                    ]
+                }),
+        ]
+    }
+
+    package init(json: JSON) throws(LocalControlError) {
+        guard json["type"] == "worker_control", let orders = json["frozen"].flatMap(FreezeOrders.init(json:)) else {
+            throw LocalControlError("the worker's answer is not understood; is it of another version?")
+        }
+        frozen = orders
+        milliseconds = json["milliseconds"]?.int ?? 0
+        error = json["error"]?.string
+        for session in json["sessions"]?.array ?? [] {
+            guard let id = session["session"]?.string, let isFrozen = session["frozen"]?.bool else {
+                throw LocalControlError("the worker's answer has a session without its id or state")
+            }
+            sessions.append(
+                Session(
+                    session: id, agent: session["agent"]?.string, isFrozen: isFrozen, wasKilled: session["killed"]?.bool ?? false,
+                    problem: session["problem"]?.string))
+        }
+    }
+}
