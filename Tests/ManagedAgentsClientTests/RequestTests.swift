@@ -73,6 +73,7 @@ import Testing
         #expect(delay(["retry-after": "3600"]) == nil)  // the caller's to wait
         #expect(delay(["retry-after": "1e300"]) == nil)
         #expect(RetryPolicy.retryAfter(["retry-after": "100000"], unixTime: 0) == .seconds(100_000))  // not cut: the caller is to know
+        #expect(RetryPolicy.retryAfter(["retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"], unixTime: 0) == .seconds(3_155_760_000))
         // The answer's own date, not a clock that may be wrong.
         #expect(delay(["Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:35 GMT"]) == .seconds(2))
         #expect(delay([:], retry: 2) == nil)

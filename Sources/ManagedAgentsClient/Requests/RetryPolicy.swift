@@ -58,7 +58,7 @@ package struct RetryPolicy: Sendable, Equatable {
         RetryAfter.read({ headers[$0] }, unixTime: unixTime, maximum: longestWait)
     }
 
-    /// The end of the year 9999, the last moment that a date can name: nothing is cut off, because a wait of more than ``maximumServerDelay`` is
-    /// not slept here but told to the caller, who is to know what was asked. (The model providers cut at a day: their caller sleeps.)
-    private static let longestWait = Duration.seconds(253_402_300_799)
+    /// A hundred years, so that no timer overflows. Otherwise nothing is cut off, because a wait of more than ``maximumServerDelay`` is not slept
+    /// here but told to the caller, who is to know what was asked. (The model providers cut at a day: their caller sleeps.)
+    private static let longestWait = Duration.seconds(3_155_760_000)
 }
