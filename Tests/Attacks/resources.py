@@ -1,7 +1,7 @@
 # RES_*: what one session may take from the others. Only with all layers; the limits are small ones, set by the test.
 
 
-@attack("RES_FORK", "B", "E", only_all=True)
+@attack("RES_FORK", "B", "C", only_all=True)
 def _():
     children = []
     try:
@@ -82,3 +82,10 @@ def _():
             got.append(name)
         except (OSError, ValueError): pass
     return got
+
+
+@attack("RES_MEMORY", "B", "C", only_all=True)
+def _():
+    taken = []
+    while len(taken) < 128: taken.append(b"x" * (8 << 20))
+    return True

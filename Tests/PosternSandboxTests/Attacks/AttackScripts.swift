@@ -8,8 +8,9 @@ enum AttackScripts {
 
     /// The whole suite as one program.
     static var program: String {
-        ["harness", "files", "privilege", "kernel", "network", "resources", "run"].map { Processes.text("\(folder)/\($0).py") ?? "" }.joined(
-            separator: "\n\n")
+        ["harness", "files", "privilege", "kernel", "network", "resources", "workspace", "run"].map { Processes.text("\(folder)/\($0).py") ?? "" }
+            .joined(
+                separator: "\n\n")
     }
 
     /// A file without a name that holds `text`.

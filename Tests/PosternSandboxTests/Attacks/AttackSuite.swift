@@ -52,6 +52,10 @@ import Testing
         if geteuid() == 0, !column.isRoot { chown(scratch.path, column.victim, column.victim) }
         var spec = scratch.spec
         spec.limits = limits
+        if column.hasAllLayers {
+            spec.limits.memoryBytes = 256 << 20
+            guardWorkspace(&spec, scratch, column)
+        }
         let started = try await BubblewrapDriver(spawner: spawner).start(spec)
         guard let sandbox = started as? RunningSandbox else { throw SandboxError(.lost, "not a running sandbox") }
         let isUnsafe = !column.hasAllLayers
@@ -78,6 +82,26 @@ import Testing
             }
             return "\(column.letter) \(cell.rawValue) \(name): \(row["detail"]?.string ?? "")"
         }
+    }
+
+    /// A workspace with repositories and configuration in it that the policy protects; see Tests/Attacks/workspace.py.
+    private func guardWorkspace(_ spec: inout SandboxSpec, _ scratch: Scratch, _ column: AttackColumn) {
+        let folder = scratch.path + "/guarded"
+        let deep = "/deep/1/2/3/4/5"
+        let folders =
+            ["", "/deep", "/deep/1", "/deep/1/2", "/deep/1/2/3", "/deep/1/2/3/4", deep, "/.claude", "/.vscode"]
+            + ["", deep].flatMap { ["\($0)/.git", "\($0)/.git/hooks", "\($0)/.git/objects"] }
+        let files =
+            ["/.claude/settings.json", "/.mcp.json", "/.vscode/tasks.json", "/.gitmodules", "/CLAUDE.md"]
+            + ["", deep].flatMap { ["\($0)/.git/config", "\($0)/.git/hooks/pre-commit"] }
+        for path in folders { mkdir(folder + path, 0o755) }
+        for path in files { close(open(folder + path, O_WRONLY | O_CREAT, 0o644)) }
+        let owner = column.isRoot ? 4321 : column.victim
+        if geteuid() == 0 { for path in folders + files { lchown(folder + path, owner, owner) } }
+        spec.workspace = .folder(folder)
+        spec.protected = [
+            "**/.git/hooks", "**/.git/config", "**/.claude/settings.json", "**/.mcp.json", "**/.vscode/tasks.json", "**/.gitmodules", "CLAUDE.md",
+        ]
     }
 
     /// Small, so that what is to be bounded is bounded soon.
