@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# One container per session, with Docker or Podman: postern worker poll --on-work /etc/postern/docker.sh
+#
+# Not run here: no container engine was at hand. The script is checked by `bash -n` and shellcheck, and its use of the engine's command
+# line by a stand-in that records its arguments.
+#
+# The script stays until the container has ended, so the worker knows when the session is over and can end it: SIGTERM stops the container.
+#
+# Settings are variables of the worker:
+#   LAUNCH_IMAGE     image with `postern` as entry point, the tools that agents need and a /workspace that user 65532 owns;
+#                    default localhost/postern-worker
+#   LAUNCH_ENGINE    docker or podman; default: the first that is there
+#   LAUNCH_RUNTIME   runtime class of the engine, such as runsc (gVisor)
+#   LAUNCH_NETWORK   network of the container; default bridge. It must reach the control plane; restrict the rest in the network itself
+#   LAUNCH_MEMORY, LAUNCH_CPUS, LAUNCH_PIDS   limits; default 2g, 2, 512
+set -euo pipefail
+
+engine="${LAUNCH_ENGINE:-}"
+if [[ -z "$engine" ]]; then
+    for candidate in docker podman; do
+        if command -v "$candidate" >/dev/null; then engine="$candidate"; break; fi
+    done
+fi
+[[ -n "$engine" ]] || { echo "neither docker nor podman is there; set LAUNCH_ENGINE" >&2; exit 1; }
+
+# Session ids are letters, digits and underscores; anything else is not one.
+session="${ANTHROPIC_SESSION_ID:?}"
+[[ "$session" =~ ^[A-Za-z0-9_-]{1,100}$ ]] || { echo "not a session id" >&2; exit 1; }
+name="postern-$session"
+
+# The secret goes in by name, never as an argument that every user of the machine can read.
+arguments=(
+    run --rm --name "$name" --label "postern.session=$session" --pull=missing
+    --env ANTHROPIC_WORK_ID --env ANTHROPIC_ENVIRONMENT_ID --env ANTHROPIC_SESSION_ID --env ANTHROPIC_WORK_SECRET --env ANTHROPIC_BASE_URL
+    --read-only --tmpfs "/tmp:rw,nosuid,nodev,size=1g" --volume "postern-ws-$session:/workspace"
+    --cap-drop ALL --security-opt no-new-privileges --user 65532:65532
+    --memory "${LAUNCH_MEMORY:-2g}" --cpus "${LAUNCH_CPUS:-2}" --pids-limit "${LAUNCH_PIDS:-512}"
+    --network "${LAUNCH_NETWORK:-bridge}" --stop-timeout 25
+)
+[[ -z "${LAUNCH_RUNTIME:-}" ]] || arguments+=(--runtime "$LAUNCH_RUNTIME")
+
+# The container of a claim whose lease was lost: it must be gone before the session runs again.
+"$engine" rm --force "$name" >/dev/null 2>&1 || true
+
+stopped=""
+trap 'stopped=1; "$engine" stop --time 25 "$name" >/dev/null 2>&1 || true' TERM INT
+
+# The container is the boundary here; inside it, nested namespaces are usually not allowed, so the worker is told to start no sandbox.
+"$engine" "${arguments[@]}" "${LAUNCH_IMAGE:-localhost/postern-worker}" worker run --sandbox none --workdir /workspace </dev/null &
+child=$!
+status=0
+wait "$child" || status=$?
+# A trapped signal ends that wait before the container has ended.
+if [[ -n "$stopped" && "$status" -gt 128 ]]; then
+    status=0
+    wait "$child" || status=$?
+fi
+exit "$status"

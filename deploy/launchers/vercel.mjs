@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// One Vercel Sandbox per session: postern worker poll --on-work /etc/postern/vercel.mjs
+//
+// Not run here: no account was at hand. The file is checked by `node --check`, and its logic is run against a stand-in for the package.
+//
+// It returns as soon as the worker inside has been started; the worker outside then waits for its first heartbeat, and gives the session
+// back to the queue if none comes. Needs `npm install @vercel/sandbox` beside this file, and VERCEL_TOKEN, VERCEL_TEAM_ID, VERCEL_PROJECT_ID.
+//
+// Settings: LAUNCH_POSTERN_URL (https address of a `postern` binary for Amazon Linux x86-64), LAUNCH_POSTERN_SHA256 (its sum),
+// LAUNCH_TIMEOUT (milliseconds of a sandbox, default 2700000).
+
+import process from "node:process";
+
+const read = async (stream) => {
+  let text = "";
+  for await (const part of stream) text += part;
+  return text;
+};
+
+const required = (name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+};
+
+const main = async () => {
+  const item = JSON.parse(await read(process.stdin));
+  const session = required("ANTHROPIC_SESSION_ID");
+  if (item?.data?.id !== session || !/^[A-Za-z0-9_-]{1,64}$/.test(session)) throw new Error("not a session id");
+  const url = new URL(required("LAUNCH_POSTERN_URL"));
+  const sum = required("LAUNCH_POSTERN_SHA256");
+  if (url.protocol !== "https:" || !/^[0-9a-f]{64}$/.test(sum)) throw new Error("LAUNCH_POSTERN_URL or LAUNCH_POSTERN_SHA256 is not one");
+
+  const { Sandbox } = await import("@vercel/sandbox");
+  const sandbox = await Sandbox.create({
+    token: required("VERCEL_TOKEN"),
+    teamId: required("VERCEL_TEAM_ID"),
+    projectId: required("VERCEL_PROJECT_ID"),
+    timeout: Number(process.env.LAUNCH_TIMEOUT ?? 2_700_000),
+    runtime: "node22",
+  });
+  try {
+    // The address and the sum are arguments of their own: nothing is put together into a command line.
+    const fetched = await sandbox.runCommand("bash", [
+      "-c",
+      'set -eu; curl -fsSL --proto "=https" -o /tmp/postern "$1"; echo "$2  /tmp/postern" | sha256sum -c --quiet; chmod 755 /tmp/postern',
+      "fetch",
+      url.href,
+      sum,
+    ]);
+    if (fetched.exitCode !== 0) throw new Error("postern could not be fetched, or its sum is another");
+    const env = Object.fromEntries(
+      ["WORK_ID", "ENVIRONMENT_ID", "SESSION_ID", "WORK_SECRET", "BASE_URL"].map((name) => [`ANTHROPIC_${name}`, required(`ANTHROPIC_${name}`)]),
+    );
+    await sandbox.runCommand({
+      cmd: "/tmp/postern",
+      args: ["worker", "run", "--sandbox", "none", "--workdir", "/vercel/sandbox"],
+      env,
+      detached: true,
+    });
+  } catch (error) {
+    await sandbox.stop();
+    throw error;
+  }
+  console.log(`sandbox ${sandbox.sandboxId} serves ${session}`);
+};
+
+main().catch((error) => {
+  // An error of the package can hold what was sent, secrets included: only its kind is shown, and our own words.
+  const own = error instanceof Error && error.constructor === Error;
+  console.error(`the sandbox could not be made: ${own ? error.message : (error?.constructor?.name ?? "error")}`);
+  process.exitCode = 1;
+});
