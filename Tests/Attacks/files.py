@@ -71,7 +71,7 @@ def _():
 
 
 @attack("FS_READ_KERNEL", "h", "M")
-def _(): return [name for name in ("keys", "key-users", "kallsyms", "timer_list") if can_read("/proc/" + name)]
+def _(): return [name for name in ("keys", "key-users", "kallsyms", "modules", "cmdline", "interrupts", "timer_list") if can_read("/proc/" + name)]
 
 
 def can_read(path):

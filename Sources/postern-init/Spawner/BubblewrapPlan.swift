@@ -28,7 +28,9 @@ struct BubblewrapPlan {
     }
 
     /// Files of /proc that tell about the machine and are readable by all.
-    private static let maskedFiles = ["keys", "key-users", "kallsyms", "timer_list", "sysrq-trigger"].filter { exists("/proc/\($0)") }
+    private static let maskedFiles = [
+        "keys", "key-users", "kallsyms", "modules", "cmdline", "interrupts", "latency_stats", "sched_debug", "timer_list", "sysrq-trigger",
+    ].filter { exists("/proc/\($0)") }
     private static let maskedFolders = ["acpi", "scsi", "asound"].filter { exists("/proc/\($0)") }
 
     private static func exists(_ path: String) -> Bool { Posix.status(AT_FDCWD, Array(path.utf8), follow: false) != nil }
