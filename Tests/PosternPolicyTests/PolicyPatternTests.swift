@@ -80,6 +80,12 @@ import Testing
         #expect(throws: PolicyValueError.self) { try JSONPointer(text) }
     }
 
+    @Test func anArgumentTooLongToMatchIsAskedAbout() throws {
+        let question = ToolQuestion(tools: [try TextGlob("*")], when: [try JSONPointer("/c"): [try TextGlob("git push*")]])
+        #expect(!question.covers("bash", ["c": .string(String(repeating: " ", count: ToolQuestion.maximumText))]))
+        #expect(question.covers("bash", ["c": .string(String(repeating: " ", count: ToolQuestion.maximumText + 1))]))
+    }
+
     @Test func anArgumentThatIsNoTextIsMatchedAsJSON() throws {
         let question = ToolQuestion(tools: [try TextGlob("t")], when: [try JSONPointer("/n"): [try TextGlob("[1,*")]])
         #expect(

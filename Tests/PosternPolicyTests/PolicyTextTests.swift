@@ -38,6 +38,12 @@ import Testing
         #expect(problem(String(repeating: "[", count: 16) + String(repeating: "]", count: 16)) == nil)
     }
 
+    @Test func aTextOfNothingButMistakesIsQuicklyRefused() {
+        let text = "version: 1\n" + (0..<20_000).map { "k\($0): 1\n" }.joined()
+        #expect(policyProblems(text).count == SchemaReader.maximumProblems)
+        #expect(problem("[" + String(repeating: "1,", count: 10_000) + "1]", .json)?.contains("16384 is the limit") == true)
+    }
+
     @Test func onlyJSONIsJSON() {
         #expect(problem(#"{"a": [1, true, null, "x"]}"#, .json) == nil)
         #expect(problem("a: 1", .json)?.contains("is no JSON") == true)

@@ -8,6 +8,8 @@ import Yams
 package enum PolicyText {
     /// Bytes of one document.
     package static let maximumBytes = 256 << 10
+    /// Bytes of a text of `Format.json`.
+    package static let maximumJSONBytes = 16 << 10
     /// Lists and mappings inside one another.
     package static let maximumDepth = 16
 
@@ -22,9 +24,8 @@ package enum PolicyText {
     /// - Parameter file: its name, for places.
     package static func read(_ text: String, file: String, format: Format = .yaml) throws(PolicyProblems) -> PolicyNode {
         let start = SourcePlace(file: file, line: 1, column: 1)
-        guard text.utf8.count <= maximumBytes else {
-            throw problem(start, "the document has \(text.utf8.count) bytes, and \(maximumBytes) is the limit")
-        }
+        let limit = format == .json ? maximumJSONBytes : maximumBytes
+        guard text.utf8.count <= limit else { throw problem(start, "the document has \(text.utf8.count) bytes, and \(limit) is the limit") }
         if format == .json {
             do throws(JSONParseError) {
                 _ = try JSON(parsing: text, options: .init(maximumDepth: maximumDepth, rejectsLoneSurrogates: true))

@@ -7,6 +7,9 @@ package struct SchemaReader {
     /// Where each value of the result was written.
     package private(set) var places: [PolicyPath: SourcePlace] = [:]
 
+    /// Problems of one document; nobody reads more, and a text of nothing but mistakes must not cost more than it is long.
+    package static let maximumProblems = 100
+
     package init() {}
 
     /// The value of `node`, or `nil` where it does not fit. Members that do not fit are left out; an element of a list that does not fit is
@@ -43,6 +46,7 @@ package struct SchemaReader {
     }
 
     package mutating func add(_ problem: PolicyProblem) {
+        guard problems.count < Self.maximumProblems else { return }
         if !problems.contains(problem) { problems.append(problem) }
     }
 
@@ -166,7 +170,7 @@ package struct SchemaReader {
     private mutating func object(_ node: PolicyNode, _ fields: [SchemaField], _ path: PolicyPath) -> JSON? {
         guard let members = node.members else { return refuse(node, path, "must be a mapping, not \(node.kind)") }
         var object = JSONObject()
-        for member in members {
+        for member in members where problems.count < Self.maximumProblems {
             guard let field = fields.first(where: { $0.name == member.key }) else {
                 let names = fields.map(\.name)
                 let near = EditDistance.suggestion(for: member.key, among: names)

@@ -23,10 +23,14 @@ package struct ToolDecision: Sendable, Hashable {
 /// The patterns see arguments as text. A shell has a hundred ways to write one command, so a pattern over `/command` is for approval of
 /// what an agent does in good faith; what must not happen is forbidden by files, network and limits.
 package struct ToolQuestion: Sendable, Hashable {
+    /// Bytes of an argument that patterns look at.
+    package static let maximumText = 65_536
+
     /// Patterns over the tool's name, of which one must match.
     package var tools: [TextGlob]
     /// For each pointer the patterns of which one must match the argument there; all pointers must match. A text is matched as it is,
-    /// another value as its compact JSON; an absent one matches nothing. Empty: every call of the tool.
+    /// another value as its compact JSON; an absent one matches nothing. One of more than `maximumText` bytes counts as matching, so that
+    /// length is no way around a question and matching stays quick. Empty: every call of the tool.
     package var when: [JSONPointer: [TextGlob]]
     /// Shown to whoever is asked.
     package var reason: String?
@@ -42,6 +46,7 @@ package struct ToolQuestion: Sendable, Hashable {
         return when.allSatisfy { pointer, globs in
             guard let value = pointer.value(in: input) else { return false }
             let text = value.string ?? value.text
+            if text.utf8.count > Self.maximumText { return true }
             return globs.contains { $0.matches(text) }
         }
     }
