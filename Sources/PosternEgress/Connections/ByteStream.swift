@@ -68,6 +68,8 @@ struct ByteStream: Sendable {
                 pipeline.fireChannelRead(NIOAny(replay))
                 pipeline.fireChannelReadComplete()
             }
+            // The handshake reads by itself from here on; a write waits for it, and nobody else may be reading.
+            channel.read()
         }.get()
     }
 }

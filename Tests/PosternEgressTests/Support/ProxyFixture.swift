@@ -38,6 +38,27 @@ final class ProxyFixture: Sendable {
     var intents: [EgressIntent] { reports.compactMap { if case .intent(_, _, let intent) = $0 { intent } else { nil } } }
     var outcomes: [EgressOutcome] { reports.compactMap { if case .outcome(_, _, let outcome) = $0 { outcome } else { nil } } }
 
+    private let watchers = Mutex<[AsyncStream<Void>.Continuation]>([])
+
+    private func add(_ report: EgressReport) {
+        log.withLock { $0.append(report) }
+        for watcher in watchers.withLock({ $0 }) { watcher.yield() }
+    }
+
+    /// Waits until the reports so far fulfil `condition`.
+    func wait(until condition: @Sendable (ProxyFixture) -> Bool) async {
+        let (changes, change) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        watchers.withLock { $0.append(change) }
+        if condition(self) { return }
+        for await _ in changes where condition(self) { return }
+    }
+
+    /// The outcomes, once there are so many.
+    func outcomes(_ count: Int) async -> [EgressOutcome] {
+        await wait { $0.outcomes.count >= count }
+        return outcomes
+    }
+
     /// Answers to the next questions about budgets.
     func grant(_ answers: [Int?]) { grants.withLock { $0 += answers } }
 
@@ -93,7 +114,7 @@ final class ProxyFixture: Sendable {
             let worker = setup.worker
             group.addTask {
                 for await report in link.reports {
-                    fixture.log.withLock { $0.append(report) }
+                    fixture.add(report)
                     await worker(report)
                     switch report {
                     case .intent(let id, _, _), .refusal(let id, _, _), .secretUsed(let id, _, _, _, _): link.send(.recorded(id: id))

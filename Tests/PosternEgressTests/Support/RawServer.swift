@@ -15,12 +15,7 @@ final class RawServer: Sendable {
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
-                Task {
-                    let stream = try await ByteStream.attach(to: channel)
-                    try? await serve(stream)
-                    stream.close()
-                }
-                return channel.eventLoop.makeSucceededVoidFuture()
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Starter(serve)) }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         return RawServer(channel)
@@ -28,6 +23,25 @@ final class RawServer: Sendable {
 
     private init(_ channel: any Channel) {
         self.channel = channel
+    }
+
+    /// Serves once the channel is active: a read that is asked for earlier is lost.
+    private final class Starter: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let serve: @Sendable (ByteStream) async throws -> Void
+
+        init(_ serve: @escaping @Sendable (ByteStream) async throws -> Void) {
+            self.serve = serve
+        }
+
+        func channelActive(context: ChannelHandlerContext) {
+            let (channel, serve) = (context.channel, serve)
+            Task {
+                let stream = try await ByteStream.attach(to: channel)
+                try? await serve(stream)
+                stream.close()
+            }
+        }
     }
 
     func stop() async { try? await channel.close().get() }

@@ -39,7 +39,8 @@ final class TestServer: Sendable {
 
     /// `tls` is a certificate chain and a key, PEM.
     static func start(
-        tls: (certificate: String, key: String)? = nil, _ answer: @escaping @Sendable (Request) -> Answer = { Answer($0.text) }
+        tls: (certificate: String, key: String)? = nil, host: String = "127.0.0.1", port: Int = 0,
+        _ answer: @escaping @Sendable (Request) -> Answer = { Answer($0.text) }
     ) async throws -> TestServer {
         var context: NIOSSLContext?
         if let tls {
@@ -60,7 +61,7 @@ final class TestServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(Handler(requests: requests, answer: answer))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: host, port: port).get()
         return TestServer(channel, requests, connected)
     }
 
@@ -105,6 +106,7 @@ final class TestServer: Sendable {
                 context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: answer.status, headers: headers))), promise: nil)
                 if request.head.method != .HEAD { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil) }
                 context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+                if !request.head.isKeepAlive { context.close(promise: nil) }
             }
         }
 

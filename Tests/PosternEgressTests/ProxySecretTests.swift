@@ -1,0 +1,166 @@
+import NIOCore
+import NIOHTTP1
+import PosternJSON
+import PosternPolicy
+import Testing
+
+@testable import PosternEgress
+
+/// Secrets end to end: the value arrives where it should, and no form of it in what the sandbox gets.
+@Suite("Secrets through the egress proxy", .timeLimit(.minutes(2)))
+struct ProxySecretTests {
+    static let value = "sk-live/9fGh2+KqZ81mNp_vX4"
+
+    struct Scene: Sendable {
+        let proxy: ProxyFixture
+        let api: TestServer
+        let other: TestServer
+        let apiHost: String
+        let otherHost: String
+        var placeholder: String { proxy.secrets[0].placeholder }
+    }
+
+    /// `api.test` is bound to the secret, `other.test` is allowed and is not.
+    private func withSecret(
+        answer: @escaping @Sendable (TestServer.Request) -> TestServer.Answer = { .init($0.text) }, rule: String = "",
+        schemes: [SecretBinding.Scheme] = [.bearer, .basic], body place: SecretBinding.Body? = nil,
+        _ body: @escaping @Sendable (Scene) async throws -> Void
+    ) async throws {
+        let authority = try ForwardAuthority("Test roots")
+        let tls = try authority.server(["api.test", "other.test"])
+        let (api, other) = (try await TestServer.start(tls: tls, answer), try await TestServer.start(tls: tls))
+        let (apiHost, otherHost) = ("api.test:\(api.port)", "other.test:\(other.port)")
+        var binding = SecretBinding(name: "key", hosts: [try HostPattern(apiHost)])
+        binding.schemes = schemes
+        binding.body = place
+        var random = SystemRandomNumberGenerator()
+        let placeholder = try #require(Placeholder.make(for: SecretValue(Self.value), using: &random))
+        var setup = try ProxyFixture.Setup(#"[{"id":"api","hosts":["\#(apiHost)"]\#(rule)},{"id":"other","hosts":["\#(otherHost)"]}]"#)
+        setup.secrets = [try #require(BoundSecret(binding: binding, value: SecretValue(Self.value), placeholder: placeholder))]
+        setup.roots = try authority.pem
+        setup.names = ["api.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]]
+        try await ProxyFixture.run(setup) { proxy in
+            try await body(Scene(proxy: proxy, api: api, other: other, apiHost: apiHost, otherHost: otherHost))
+            // Whatever the test did: no report holds the value either.
+            for report in proxy.reports { #expect(!"\(report.json.text)\(report)".contains(Self.value)) }
+        }
+        await api.stop()
+        await other.stop()
+    }
+
+    private func request(_ host: String, _ target: String = "/", _ fields: String = "", body: String = "") -> String {
+        let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
+        return "\(body.isEmpty ? "GET" : "POST") \(target) HTTP/1.1\r\nHost: \(host)\r\n\(fields)\(length)Connection: close\r\n\r\n\(body)"
+    }
+
+    @Test("the value arrives in its header, and an echo shows the placeholder")
+    func echo() async throws {
+        try await withSecret { scene in
+            let fields = "Authorization: Bearer \(scene.placeholder)\r\nAccept-Encoding: gzip, br\r\nRange: bytes=0-3\r\n"
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
+            let seen = try #require(scene.api.received.first)
+            #expect(seen.head.headers["authorization"] == ["Bearer \(Self.value)"])
+            #expect(seen.head.headers["accept-encoding"] == ["identity"] && seen.head.headers["range"].isEmpty)
+            #expect(answer.hasPrefix("HTTP/1.1 200 ") && !answer.contains(Self.value) && answer.contains("Bearer \(scene.placeholder)"))
+            #expect(
+                scene.proxy.reports.contains { report in
+                    if case .secretUsed(_, _, _, let names, _) = report { names == ["key"] } else { false }
+                })
+            // The outcome and the count of masked values come after the answer.
+        }
+    }
+
+    @Test("no form of the value comes back: raw, base64 at three alignments, hex, URL, JSON, HTML, in the head too")
+    func forms() async throws {
+        try await withSecret(answer: { request in
+            let value = String(request.head.headers["authorization"].first?.dropFirst(7) ?? "")
+            let secret = BoundSecret(
+                binding: SecretBinding(name: "x", hosts: []), value: SecretValue(value),
+                placeholder: String(value.map { $0.isLetter ? "q" : $0.isNumber ? "7" : $0 }))
+            var text = ""
+            if let secret { for needle in SecretForms.needles(for: [secret]) { text += String(decoding: needle.bytes, as: UTF8.self) + "\n" } }
+            for prefix in ["", "a", "ab", "abc"] {
+                text += String(decoding: Base64.encode(Array((prefix + value + "zz").utf8)), as: UTF8.self) + "\n"
+            }
+            return .init(text, headers: ["x-echo": value, "location": "https://api.test/?token=\(value)", "set-cookie": "t=\(value)"])
+        }) { scene in
+            let fields = "Authorization: Bearer \(scene.placeholder)\r\n"
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
+            #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.utf8.count > 500)
+            for needle in SecretForms.needles(for: scene.proxy.secrets) { #expect(!Bytes.contains(Array(answer.utf8), needle.bytes)) }
+            #expect(answer.contains("x-echo: \(scene.placeholder)\r\n"))
+        }
+    }
+
+    @Test("an answer that is compressed all the same is withheld")
+    func compressed() async throws {
+        try await withSecret(answer: { _ in .init("pretend gzip", headers: ["content-encoding": "gzip"]) }) { scene in
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost))
+            #expect(answer.hasPrefix("HTTP/1.1 502 ") && answer.contains("compresses") && !answer.contains("pretend"))
+        }
+    }
+
+    @Test("Basic credentials are decoded and encoded again")
+    func basic() async throws {
+        try await withSecret { scene in
+            let basic = String(decoding: Base64.encode(Array("git:\(scene.placeholder)".utf8)), as: UTF8.self)
+            _ = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", "Authorization: Basic \(basic)\r\n"))
+            let expected = String(decoding: Base64.encode(Array("git:\(Self.value)".utf8)), as: UTF8.self)
+            #expect(scene.api.received.first?.head.headers["authorization"] == ["Basic \(expected)"])
+        }
+    }
+
+    @Test("a placeholder anywhere else is blocked and reported; nothing arrives")
+    func misplaced() async throws {
+        try await withSecret { scene in
+            let held = scene.placeholder
+            let bearer = "Authorization: Bearer \(held)\r\n"
+            let escaped = held.utf8.map { "%" + String($0, radix: 16) }.joined()
+            let large = String(repeating: "x", count: 200_000) + held + String(repeating: "x", count: 100_000)
+            let cases: [(host: String, name: String, request: String)] = [
+                (scene.otherHost, "other.test", request(scene.otherHost, "/", bearer)),
+                (scene.apiHost, "api.test", request(scene.apiHost, "/\(escaped)")),
+                (scene.apiHost, "api.test", request(scene.apiHost, "/?k=\(escaped)")),
+                (scene.apiHost, "api.test", request(scene.apiHost, "/", "X-Key: \(held)\r\n")),
+                (scene.apiHost, "api.test", request(scene.apiHost, "/", body: "key=\(held)")),
+                (scene.otherHost, "other.test", request(scene.otherHost, "/", body: held)),
+                (scene.otherHost, "other.test", request(scene.otherHost, "/", body: large)),
+            ]
+            for (host, name, text) in cases {
+                let answer = try await scene.proxy.https(host, name: name, text)
+                #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 403 ") && answer.contains("placeholder of secret \"key\""))
+            }
+            #expect(scene.api.received.isEmpty && scene.other.received.isEmpty)
+            #expect(scene.proxy.refusals.count == cases.count && scene.proxy.refusals.allSatisfy { $0.kind == .secret && $0.secret == "key" })
+        }
+    }
+
+    @Test("a body is filled at its pointer; the framing stays true")
+    func body() async throws {
+        let place = SecretBinding.Body(method: "POST", path: try PathPattern("/login"), pointer: "/auth/token")
+        try await withSecret(body: place) { scene in
+            let json = #"{"auth":{"token":"\#(scene.placeholder)"},"n":1}"#
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/login", body: json))
+            #expect(answer.hasPrefix("HTTP/1.1 200 ") && !answer.contains(Self.value))
+            #expect(String(decoding: scene.api.received.first?.body ?? [], as: UTF8.self) == #"{"auth":{"token":"\#(Self.value)"},"n":1}"#)
+            let elsewhere = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/other", body: json))
+            #expect(elsewhere.hasPrefix("HTTP/1.1 403 ") && scene.api.received.count == 1)
+        }
+    }
+
+    @Test("a rule that pins the credential lets no other through")
+    func pinned() async throws {
+        try await withSecret(rule: #","credential":"key""#) { scene in
+            for fields in [
+                "", "Authorization: Bearer sk-of-the-attacker\r\n", "Authorization: Bearer \(scene.placeholder)\r\nX-Api-Key: sk-of-the-attacker\r\n",
+            ] {
+                let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
+                #expect(answer.hasPrefix("HTTP/1.1 403 "))
+            }
+            #expect(scene.api.received.isEmpty)
+            let fields = "Authorization: Bearer \(scene.placeholder)\r\n"
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+}
