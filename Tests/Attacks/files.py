@@ -219,3 +219,12 @@ def can_write(path):
 
 @attack("FS_WRITE_SYSFS", "B", "M")
 def _(): return os.listdir("/sys")
+
+
+@attack("FS_IMMUTABLE", "h", "E")
+def _():
+    # A file that nobody can remove any more.
+    import fcntl
+    file = os.open("f", os.O_CREAT | os.O_RDWR)
+    fcntl.ioctl(file, 0x40086602, struct.pack("l", 0x10))
+    return True
