@@ -78,7 +78,9 @@ extension LoadedPolicy {
         var explanation = PolicyExplanation(question: "may \(printable(call)) run?", verdict: verdict, reason: decision.reason)
         explanation.rule = decision.rule
         explanation.place = decision.rule.flatMap { place(ofEntry: $0) }
-        if verdict == .denied { explanation.remedy = "an operator can add it to tools.allow, and take it out of tools.deny" }
+        if verdict == .denied {
+            explanation.remedy = "an operator can \(decision.rule == nil ? "add it to tools.allow" : "take the pattern out of tools.deny")"
+        }
         return explanation
     }
 

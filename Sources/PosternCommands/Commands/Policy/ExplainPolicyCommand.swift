@@ -98,21 +98,26 @@ struct ExplainPolicyCommand: AsyncParsableCommand {
         if !explanation.remedy.isEmpty { terminal.print("  \(explanation.remedy)") }
     }
 
-    /// Which calls are denied and asked about, entry by entry.
+    /// Which calls are allowed, denied and asked about, entry by entry with its place.
     private func listTools(_ loaded: LoadedPolicy, _ terminal: Terminal) {
         if json { return terminal.print(loaded.policy.tools.json.indented) }
         for (number, list) in ([loaded.policy.tools.list] + loaded.policy.tools.ceilings).enumerated() {
             if number > 0 { terminal.print("and beside that, from what narrows:") }
-            for (word, globs) in [("allowed", list.allow), ("denied", list.deny)] where !globs.isEmpty {
-                terminal.print("\(word): \(globs.map(\.description).joined(separator: ", "))")
+            // Only the policy's own lists stand in a file.
+            func place(_ key: String, _ index: Int) -> String {
+                guard number == 0, let place = loaded.place(of: PolicyPath(keys: "tools", key).index(index)) else { return "" }
+                return " at \(place)"
             }
-            for question in list.ask {
+            for (index, glob) in list.allow.enumerated() { terminal.print("allowed: \(glob)\(place("allow", index))") }
+            for (index, glob) in list.deny.enumerated() { terminal.print("denied: \(glob)\(place("deny", index))") }
+            for (index, question) in list.ask.enumerated() {
                 let conditions = question.when.map { "\($0.key) is \($0.value.map { "\"\($0)\"" }.joined(separator: " or "))" }.sorted()
                 let tools = question.tools.map(\.description).joined(separator: ", ")
-                let reason = question.reason.map { " (\($0))" } ?? ""
-                terminal.print("asked: \(tools)\(conditions.isEmpty ? "" : " where \(conditions.joined(separator: " and "))")\(reason)")
+                let reason = question.reason.map { " (\(Terminal.visible($0)))" } ?? ""
+                let suffix = conditions.isEmpty ? "" : " where \(conditions.joined(separator: " and "))"
+                terminal.print("asked: \(tools)\(suffix)\(reason)\(place("ask", index))")
             }
         }
-        terminal.print("Every other call is denied.")
+        terminal.print("Denied wins over asked, asked over allowed; every other call is denied.")
     }
 }

@@ -70,9 +70,8 @@ enum PolicyFiles {
     }
 }
 
-/// Options that the commands about one policy share.
 extension PolicyProblems {
-    /// Prints all, like a compiler, and is the status to end with.
+    /// Prints all, like a compiler; the status to end with.
     func report(to terminal: Terminal) -> CommandStatus {
         for problem in problems { terminal.note("\(problem)") }
         return .checkFailed
