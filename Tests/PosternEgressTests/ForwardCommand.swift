@@ -7,6 +7,8 @@ struct ForwardCommand: Sendable {
     var arguments: [String]
     var environment: [String: String] = [:]
     var input: String?
+    /// Given as standard input instead of `input`.
+    var inputDescriptor: Int32?
     var outputPath: String?
 
     struct Result: Sendable {
@@ -30,14 +32,21 @@ struct ForwardCommand: Sendable {
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         process.environment = ["PATH": "/usr/bin:/bin", "HOME": folder, "LC_ALL": "C.UTF-8"].merging(environment) { $1 }
-        process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: standardInput))
+        process.standardInput =
+            try inputDescriptor.map { FileHandle(fileDescriptor: $0, closeOnDealloc: false) }
+            ?? FileHandle(forReadingFrom: URL(fileURLWithPath: standardInput))
         process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
         process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors))
         let (ends, end) = AsyncStream<Void>.makeStream()
         process.terminationHandler = { _ in end.finish() }
         try process.run()
         started(process.processIdentifier)
-        for await _ in ends {}
+        await withTaskCancellationHandler {
+            for await _ in ends {}
+        } onCancel: {
+            kill(process.processIdentifier, SIGKILL)
+        }
+        guard !process.isRunning else { throw CancellationError() }
         return Result(
             status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
             output: outputPath == nil ? try String(contentsOfFile: output, encoding: .utf8) : "",
