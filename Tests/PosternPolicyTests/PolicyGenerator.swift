@@ -21,7 +21,7 @@ struct PolicyGenerator: RandomNumberGenerator {
         policy.profile = one(of: Profile.allCases)
         policy.files = FileRules(read: some(of: paths), write: some(of: paths), hidden: some(of: globs), protected: some(of: globs))
         policy.workspace = one(of: WorkspaceMode.allCases)
-        policy.network = NetworkPolicy(rules: rules(), addresses: AddressPolicy(allowed: some(of: ranges)), budgets: budgets())
+        policy.network = NetworkPolicy(rules: rules(), addresses: AddressPolicy(allowed: some(of: ranges)).sorted, budgets: budgets())
         policy.egress = one(of: EgressMode.allCases)
         policy.secrets = secrets()
         policy.forwards = forwards(secrets: policy.secrets.map(\.name))

@@ -121,6 +121,17 @@ private let count = getenv("POSTERN_FULL_POLICIES") != nil ? 2000 : 60
         }
     }
 
+    /// Found by chance: a pattern without a port means 443 for a secret, and not every port.
+    @Test func aSecretGoesToNoPortThatOneSideLeavesOut() throws {
+        func secret(_ pattern: String) throws -> PolicySecret {
+            PolicySecret(name: "s", source: .variable(name: "S"), binding: SecretBinding(name: "s", hosts: [try HostPattern(pattern)]))
+        }
+        for (left, right) in [("a.example.com", "a.example.com:8443"), ("a.example.com:8443", "*.example.com")] {
+            #expect(try secret(left).narrowed(by: secret(right))?.binding == nil)
+        }
+        #expect(try secret("a.example.com").narrowed(by: secret("*.example.com"))?.binding?.hosts.map(\.description) == ["a.example.com:443"])
+    }
+
     @Test func theSecretOfTheCorporateProxyStaysWithThePerimeter() throws {
         var ceiling = try readPolicy(examplePolicy)
         ceiling.upstream.proxySecret = "github"

@@ -47,7 +47,7 @@ struct PolicyDecoder {
         let path = PolicyPath(keys: "network")
         policy.egress = json["egress"]?.string.flatMap(EgressMode.init(rawValue:)) ?? .perSession
         policy.upstream = section(["network": json], ["network", "upstream"], UpstreamSettings.init(json:)) ?? UpstreamSettings()
-        policy.network.addresses = section(["network": json], ["network", "addresses"], AddressPolicy.init(json:)) ?? AddressPolicy()
+        policy.network.addresses = section(["network": json], ["network", "addresses"], AddressPolicy.init(json:))?.sorted ?? AddressPolicy()
         policy.network.rules = elements(json["rules"], at: path.key("rules")) { (json: JSON, index: Int) throws(PolicyValueError) in
             try NetworkRule(json: json, defaultID: "rule-\(index + 1)")
         }

@@ -6,6 +6,8 @@ extension Policy {
         both.files = files.narrowed(by: other.files)
         both.workspace = min(workspace, other.workspace)
         both.network = network.narrowed(by: other.network)
+        // In one order, whichever side comes first: what allows the same has the same digest.
+        both.network.addresses = both.network.addresses.sorted
         both.egress = egress.narrowed(by: other.egress)
         // How the perimeter reaches the Internet is the ceiling's to say; it allows nothing by itself.
         both.upstream = upstream
@@ -28,4 +30,9 @@ extension Policy {
         both.requiresAllLayers = requiresAllLayers || other.requiresAllLayers
         return both
     }
+}
+
+extension AddressPolicy {
+    /// The same blocks in the order of their texts.
+    var sorted: AddressPolicy { AddressPolicy(allowed: allowed.sorted { $0.description < $1.description }) }
 }

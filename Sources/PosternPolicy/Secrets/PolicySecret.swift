@@ -20,7 +20,9 @@ package struct PolicySecret: Sendable, Hashable {
             // Without a binding no request carries it; a forward may still use it.
             return PolicySecret(name: name, source: source)
         }
-        var both = binding.narrowed(by: theirs)
+        if binding == theirs { return self }
+        // A pattern without a port means 443 here; in an intersection of patterns it would mean every port.
+        var both = binding.withPorts.narrowed(by: theirs.withPorts)
         if binding.variable != theirs.variable { both?.variable = nil }
         return PolicySecret(name: name, source: source, binding: both)
     }
@@ -51,5 +53,14 @@ package struct PolicySecret: Sendable, Hashable {
         var object: JSONObject = ["from": source.json]
         for (key, value) in binding?.json.object ?? [:] where key != "name" { object[key] = value }
         return .object(object)
+    }
+}
+
+extension SecretBinding {
+    /// The same binding with the port of each pattern said.
+    fileprivate var withPorts: SecretBinding {
+        var binding = self
+        binding.hosts = hosts.map { HostPattern($0.hosts, port: $0.port ?? 443) }
+        return binding
     }
 }
