@@ -139,7 +139,8 @@ struct PolicyChecks {
                 if denials.isOwn(file) {
                     reader.add(
                         PolicyValueError(
-                            value: file.description, rule: "belongs to the worker itself", remedy: "keep the secret in a file of its own"),
+                            value: file.description, rule: "belongs to the worker itself",
+                            remedy: "keep it outside of the folders of state, configuration and policies"),
                         at: path.key("from"))
                 }
                 guard policy.files.shows(file, denials) else { continue }
