@@ -99,6 +99,28 @@ struct ResolverNamespaceTests {
         }
     }
 
+    @Test(
+        .enabled(
+            if: ForwardCommand.isInstalled("/usr/bin/java") && ForwardCommand.isInstalled("/usr/bin/keytool")
+                && ForwardCommand.isInstalled("/usr/bin/javac")))
+    func javasClientWorks() async throws {
+        let script = """
+            cd "$(dirname "$CA")" && keytool -importcert -noprompt -alias p -file "$CA" -storetype PKCS12 -keystore t.p12 -storepass changeit 2>/dev/null
+            cat > F.java <<'END'
+            import java.net.URI; import java.net.http.*;
+            class F { public static void main(String[] a) throws Exception { for (var u : a) {
+                var r = HttpClient.newHttpClient().send(HttpRequest.newBuilder(URI.create(u)).build(), HttpResponse.BodyHandlers.ofString());
+                System.out.println(r.statusCode() + " " + r.body()); } } }
+            END
+            java -Djavax.net.ssl.trustStore=t.p12 -Djavax.net.ssl.trustStorePassword=changeit F.java https://api.example.test/java https://denied.example.test/
+            """
+        try await inSandbox(["bash", "-c", script], environment: { ["CA": $0] }) { result, _ in
+            #expect(
+                result.output.hasPrefix("200 hello /java\n403 Postern refused this request to denied.example.test:443"),
+                "\(result.output)\(result.errors)")
+        }
+    }
+
     @Test(.enabled(if: ForwardCommand.isInstalled("/usr/bin/curl")))
     func anotherServerNameAtTheAddressIsClosed() async throws {
         // The address of an allowed name, dialled with the server name of another.
