@@ -1,5 +1,6 @@
 import ArgumentParser
 import PosternAudit
+import PosternJSON
 
 #if canImport(Glibc)
 import Glibc
@@ -50,8 +51,8 @@ struct ExportAuditCommand: AsyncParsableCommand {
     }
 
     private static var hostName: String {
-        var buffer = [UInt8](repeating: 0, count: 256)
-        let code = buffer.withUnsafeMutableBytes { $0.withMemoryRebound(to: CChar.self) { gethostname($0.baseAddress, $0.count - 1) } }
-        return code == 0 ? String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self) : "localhost"
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

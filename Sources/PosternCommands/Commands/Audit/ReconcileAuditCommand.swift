@@ -28,7 +28,7 @@ struct ReconcileAuditCommand: AsyncParsableCommand {
         let reader = try log.reader()
         let file = digestKeyFile.map(TextFile.absolute) ?? AuditKey.path(beside: reader.path)
         let key: AuditKey?
-        do { key = try SmallFile.read(file).map { AuditKey(bytes: $0) } } catch let error as FileError {
+        do throws(FileError) { key = try SmallFile.read(file).map { AuditKey(bytes: $0) } } catch {
             throw CommandError(.failure, error.description)
         }
         if key == nil, digestKeyFile != nil { throw CommandError(.notFound, "\(file) does not exist") }
