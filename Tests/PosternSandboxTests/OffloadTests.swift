@@ -55,9 +55,9 @@ import Testing
 
     @Test func survivesAFloodInBoundedMemory() async throws {
         try await Box.with(change: { spec, _ in spec.limits.toolOutputBytes = 4 << 20 }) { (box: Box) async throws in
-            let flood = try await box.bash("yes 'a line of the flood'", timeout: 1500)
+            let flood = try await box.bash("yes 'a line of the flood'", timeout: 5000)
             #expect(flood.timedOut && flood.isError)
-            #expect(flood.text.hasPrefix("bash: bash command timed out after 1.5s\n[This output is too large for one result: "))
+            #expect(flood.text.hasPrefix("bash: bash command timed out after 5.0s\n[This output is too large for one result: "))
             #expect(flood.text.contains("The disk limit of 4194304 bytes for tool outputs is reached, so "))
             #expect(flood.outputBytes > 4 << 20)
             // Without a newline, and newlines only.
