@@ -15,6 +15,14 @@ extension RunningSandbox {
         try await spawner.setFrozen(id, false)
     }
 
+    /// A sandbox that was lost for want of memory says so.
+    func explained(_ error: SandboxError) -> SandboxError {
+        guard error.code == .lost, let bytes = limits.memoryBytes, let counters, counters.news().memoryKills > 0 else { return error }
+        return SandboxError(
+            .lost, "the sandbox was out of its \(ByteText.of(bytes)) of memory and has ended; the next call finds a fresh one: work on less at a time"
+        )
+    }
+
     /// The text blocks of a call, with a line about each limit that it met.
     func noticed(_ content: [JSON], isError: Bool, limits: SandboxLimits, counters: LimitCounters) -> [JSON] {
         let last = content.lastIndex { $0["type"] == "text" }

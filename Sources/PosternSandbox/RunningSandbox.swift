@@ -66,7 +66,7 @@ package final class RunningSandbox: ListeningSandbox {
     private static let startTimeout = Duration.seconds(30)
 
     let spawner: Spawner
-    private let limits: SandboxLimits
+    let limits: SandboxLimits
     private let inbox = Inbox()
     private let channel: ControlChannel
 
@@ -101,7 +101,9 @@ package final class RunningSandbox: ListeningSandbox {
     package var limitReport: LimitReport { inbox.state.withLock { $0.started?.limits ?? LimitReport() } }
 
     /// The most memory that it has used at one time, in bytes; `nil` where nobody counts.
-    package var memoryPeak: Int? { inbox.state.withLock { $0.started?.counters }?.memoryPeak }
+    package var memoryPeak: Int? { counters?.memoryPeak }
+
+    var counters: LimitCounters? { inbox.state.withLock { $0.started?.counters } }
 
     /// What is in force, as the sandbox itself has said.
     package var layers: SandboxLayers { inbox.state.withLock { $0.layers } }
@@ -137,15 +139,20 @@ package final class RunningSandbox: ListeningSandbox {
         guard Self.isFileName(invocation.id) else {
             throw SandboxError(.refused, "the event id '\(invocation.id)' must be 1 to 128 letters, digits, '_', '-' or '.', and not begin with '.'")
         }
-        let message = try await request([
-            "type": "call", "call": .string(invocation.id), "name": .string(invocation.name), "input": invocation.input,
-        ])
+        let message: ControlMessage
+        do throws(SandboxError) {
+            message = try await request([
+                "type": "call", "call": .string(invocation.id), "name": .string(invocation.name), "input": invocation.input,
+            ])
+        } catch {
+            throw explained(error)
+        }
         defer { for descriptor in message.descriptors { close(descriptor) } }
         let outcome = try Self.outcome(of: message)
         if message.body["cancelled"]?.bool == true { throw SandboxError(.cancelled, "the call was cancelled and its processes were killed") }
         let isError = outcome["is_error"]?.bool ?? true
         var content = outcome["content"]?.array ?? []
-        if let counters = inbox.state.withLock({ $0.started?.counters }) {
+        if let counters {
             content = noticed(content, isError: isError, limits: limits, counters: counters)
         }
         return ToolOutcome(
@@ -224,32 +231,5 @@ package final class RunningSandbox: ListeningSandbox {
         }
         inbox.state.withLock { _ = $0.cancelled.remove(id) }
         return try result.get()
-    }
-
-    private static func isFileName(_ text: String) -> Bool {
-        (1...128).contains(text.utf8.count) && text.utf8.first != UInt8(ascii: ".")
-            && text.utf8.allSatisfy { byte in
-                byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || (0x30...0x39).contains(byte)
-                    || (0x61...0x7A).contains(byte | 0x20)
-            }
-    }
-
-    /// The outcome in the message, or in the memory file that came with it.
-    private static func outcome(of message: ControlMessage) throws(SandboxError) -> JSON {
-        if let inline = message.body["outcome"] { return inline }
-        guard let size = message.body["outcome_bytes"]?.int, (1...(64 << 20)).contains(size), let file = message.descriptors.first else {
-            throw SandboxError(.lost, "the sandbox gave an answer without an outcome")
-        }
-        var filled = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while filled < size {
-                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
-                guard read > 0 else { break }
-                filled += read
-            }
-            count = filled
-        }
-        guard filled == size, let outcome = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "the sandbox gave an unreadable outcome") }
-        return outcome
     }
 }

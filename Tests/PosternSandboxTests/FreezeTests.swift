@@ -37,6 +37,21 @@ import Testing
         }
     }
 
+    /// A fork bomb slips through no freeze: what it has started by then stands still, and nothing more is started.
+    @Test(arguments: Mode.possible) func stopsAForkBomb(mode: Mode) async throws {
+        try await Box.with(mode, change: { spec, _ in spec.limits.processes = 200 }) { (box: Box) async throws in
+            let bomb = "f() { echo >> /workspace/ticks; f & f & }; (setsid bash -c \"$(declare -f f); f\" >/dev/null 2>&1 &)"
+            _ = try await box.sh(bomb)
+            await waitForTicks(box, above: 20)
+            try await box.sandbox.freeze()
+            let before = ticks(box)
+            try await Task.sleep(for: .milliseconds(100))
+            #expect(ticks(box) == before)
+            await box.sandbox.stop()
+            if mode == .root { #expect(Processes.ofUser(box.sandbox.user).isEmpty) }
+        }
+    }
+
     @Test(arguments: Mode.possible) func holdsACallUntilTheThaw(mode: Mode) async throws {
         try await Box.with(mode) { (box: Box) async throws in
             try await box.sandbox.freeze()

@@ -18,12 +18,13 @@ import Testing
 
     @Test func keepsOrders() {
         var orders = FreezeOrders()
+        func freeze(_ target: FreezeTarget) -> Bool { orders.freeze(target) }
         #expect(orders.order(session: "s", agent: "a") == nil)
-        #expect(orders.freeze(.session("s")))
+        #expect(freeze(.session("s")))
         #expect(orders.order(session: "s", agent: nil) == .session("s") && orders.order(session: "t", agent: "a") == nil)
-        #expect(orders.freeze(.agent("a")))
+        #expect(freeze(.agent("a")))
         #expect(orders.order(session: "t", agent: "a") == .agent("a") && orders.order(session: "s", agent: "a") == .agent("a"))
-        #expect(orders.freeze(.all) && orders.freeze(.all))
+        #expect(freeze(.all) && freeze(.all))
         #expect(orders.order(session: "x", agent: nil) == .all)
         #expect(FreezeOrders(json: orders.json) == orders)
         // A narrower thaw leaves the wider order.
@@ -31,8 +32,8 @@ import Testing
         #expect(orders.order(session: "s", agent: nil) == .all && orders.targets.count == 2)
         orders.thaw(.all)
         #expect(orders.targets.isEmpty)
-        for number in 0..<FreezeOrders.most { #expect(orders.freeze(.session("s\(number)"))) }
-        #expect(!orders.freeze(.session("one-more")) && orders.targets.count == FreezeOrders.most)
+        for number in 0..<FreezeOrders.most { #expect(freeze(.session("s\(number)"))) }
+        #expect(!freeze(.session("one-more")) && orders.targets.count == FreezeOrders.most)
         // A file that is not understood is not an empty one.
         for wrong: JSON in ["x", [["nonsense"]], [["session", "a/b"]], ["all"], .null] { #expect(FreezeOrders(json: wrong) == nil, "\(wrong.text)") }
     }
@@ -56,15 +57,16 @@ import Testing
 
     @Test func readsOneBoundedLine() throws {
         let bytes = LocalControlLine.encoded(LocalControlRequest.status.json)
-        // Byte by byte.
-        var line = LocalControlLine(limit: 100)
-        for byte in bytes.dropLast() { #expect(try line.append([byte]) == nil) }
-        #expect(try line.append([0x0A]) == LocalControlRequest.status.json)
-        var long = LocalControlLine(limit: 100)
-        #expect(throws: LocalControlError.self) { try long.append([UInt8](repeating: 0x20, count: 101)) }
-        var longer = LocalControlLine(limit: 100)
-        #expect(throws: LocalControlError.self) { try longer.append([UInt8](repeating: 0x20, count: 101) + [0x0A]) }
-        var wrong = LocalControlLine(limit: 100)
-        #expect(throws: LocalControlError.self) { try wrong.append(Array("{\n".utf8)) }
+        func read(_ bytes: [UInt8], byByte: Bool = false) throws -> JSON? {
+            var line = LocalControlLine(limit: 100)
+            guard byByte else { return try line.append(bytes) }
+            for byte in bytes.dropLast() { if let early = try line.append([byte]) { return early } }
+            return try line.append(bytes.suffix(1))
+        }
+        #expect(try read(bytes, byByte: true) == LocalControlRequest.status.json && read(bytes) == LocalControlRequest.status.json)
+        #expect(try read(Array(bytes.dropLast())) == nil)
+        for wrong in [[UInt8](repeating: 0x20, count: 101), [UInt8](repeating: 0x20, count: 101) + [0x0A], Array("{\n".utf8)] {
+            #expect(throws: LocalControlError.self) { try read(wrong) }
+        }
     }
 }

@@ -81,9 +81,20 @@ struct SessionGroup {
         }
     }
 
-    /// Descriptors of the groups' `cgroup.procs`, for the process that is to be in them. The caller closes them.
-    func openForJoining() -> [Int32] {
-        parts.map { open("\($0.folder)/cgroup.procs", O_WRONLY | O_CLOEXEC) }.filter { $0 >= 0 }
+    /// Descriptors of the groups' `cgroup.procs`, for the process that is to be in them; all of them, or the report would not be true. The
+    /// caller closes them.
+    func openForJoining() throws(SpawnerFailure) -> [Int32] {
+        var descriptors: [Int32] = []
+        for part in parts {
+            let descriptor = open("\(part.folder)/cgroup.procs", O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                let reason = SystemError.reason(errno)
+                for descriptor in descriptors { close(descriptor) }
+                throw SpawnerFailure(text: "the control group '\(part.folder)' cannot be joined: \(reason)")
+            }
+            descriptors.append(descriptor)
+        }
+        return descriptors
     }
 
     /// Files that count what a limit has cost, for the worker: it may read them, not what they are in. The caller closes them.

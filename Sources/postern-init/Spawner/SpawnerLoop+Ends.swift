@@ -55,7 +55,9 @@ extension SpawnerLoop {
     private func isFrozen(_ index: Int) -> Bool {
         if let isFrozen = sandboxes[index].group.isFrozen { return isFrozen }
         let pid = sandboxes[index].pid
-        return sandboxes[index].freeze.isToBeFrozen ? sandboxes[index].stopped.stop(pid) : !sandboxes[index].stopped.resume(pid)
+        if sandboxes[index].freeze.isToBeFrozen { return sandboxes[index].stopped.stop(pid) }
+        sandboxes[index].stopped.resume(pid)
+        return false
     }
 
     // MARK: Kill
@@ -90,6 +92,7 @@ extension SpawnerLoop {
     /// The process that was started has ended: makes sure that nothing else is left, in the group or of the user, and says so then.
     private func settle(_ index: Int) {
         let sandbox = sandboxes[index]
+        killStrays()
         if sandbox.group.isPopulated {
             if !sandbox.group.killAll() { sandbox.group.killEach() }
             return
@@ -97,6 +100,16 @@ extension SpawnerLoop {
         // A user outside the range is somebody's own, whose processes are none of ours.
         guard let users, let sweep = users.sweep(sandbox.heldUser) else { return finish(index, isClean: users == nil) }
         sandboxes[index].sweep = sweep
+    }
+
+    /// Who has outlived the process that was to wait for it comes to this one, and is of no sandbox that runs: those wait for their own.
+    private func killStrays() {
+        // Every process that this one starts is in one of these.
+        let known = Set(sandboxes.map(\.pid) + sandboxes.compactMap(\.sweep) + folderJobs.keys + proxies.keys + proxySweeps.keys)
+        for pid in Descendants.children(of: getpid()) where !known.contains(pid) {
+            Descendants.kill(below: pid)
+            kill(pid, SIGKILL)
+        }
     }
 
     func swept(_ index: Int, isClean: Bool) { finish(index, isClean: isClean) }

@@ -44,7 +44,12 @@ extension SpawnerLoop {
             groups, id: order.id, limits: order.limits, device: DiskDevice.of(folders.workspace.descriptor),
             disk: disk ?? DiskLimit.soft(order.limits))
         if !group.boundsMemory { launch.dataBytes = order.limits.memoryBytes }
-        launch.groups = group.openForJoining()
+        do throws(SpawnerFailure) {
+            launch.groups = try group.openForJoining()
+        } catch {
+            group.remove()
+            throw error
+        }
         defer { for descriptor in launch.groups { close(descriptor) } }
         let errors = psb_memory_file("errors")
         let null = Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)

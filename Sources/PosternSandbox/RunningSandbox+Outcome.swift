@@ -1,0 +1,34 @@
+import Glibc
+import PosternJSON
+import PosternSandboxWire
+
+/// What goes into a call and comes out of it, as it is on the control socket.
+extension RunningSandbox {
+    /// An event id that can be the name of an offload file.
+    static func isFileName(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count) && text.utf8.first != UInt8(ascii: ".")
+            && text.utf8.allSatisfy { byte in
+                byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || (0x30...0x39).contains(byte)
+                    || (0x61...0x7A).contains(byte | 0x20)
+            }
+    }
+
+    /// The outcome in the message, or in the memory file that came with it.
+    static func outcome(of message: ControlMessage) throws(SandboxError) -> JSON {
+        if let inline = message.body["outcome"] { return inline }
+        guard let size = message.body["outcome_bytes"]?.int, (1...(64 << 20)).contains(size), let file = message.descriptors.first else {
+            throw SandboxError(.lost, "the sandbox gave an answer without an outcome")
+        }
+        var filled = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while filled < size {
+                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
+                guard read > 0 else { break }
+                filled += read
+            }
+            count = filled
+        }
+        guard filled == size, let outcome = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "the sandbox gave an unreadable outcome") }
+        return outcome
+    }
+}
