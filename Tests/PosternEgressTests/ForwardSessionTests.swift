@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import NIOPosix
 import PosternJSON
 import PosternPolicy
 import Testing
@@ -8,9 +9,9 @@ import Testing
 
 /// Forwards as the worker uses them: configured over the control socket, recorded by reports, cut by a narrower policy.
 @Suite(.timeLimit(.minutes(2))) struct ForwardSessionTests {
-    private static func configuration(_ forwards: [ForwardConfiguration], allowed: [String]) throws -> EgressConfiguration {
+    private static func configuration(_ forwards: [ForwardConfiguration], allowed: [String], budgets: JSON = [:]) throws -> EgressConfiguration {
         let token = try #require(ProxyToken("abcdefghijklmnop"))
-        let policy = try NetworkPolicy(json: ["rules": [], "addresses": .array(allowed.map(JSON.string))])
+        let policy = try NetworkPolicy(json: ["rules": [], "addresses": .array(allowed.map(JSON.string)), "budgets": budgets])
         var configuration = EgressConfiguration(session: "sesn_1", token: token, policy: policy)
         configuration.policyDigest = "digest"
         configuration.forwards = forwards
@@ -66,6 +67,47 @@ import Testing
             #expect(try await psql(port, "SELECT 1").errors.contains("refused"))
             try await cluster.administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(103)%'")
         }
+    }
+
+    @Test(.enabled(if: ForwardPostgresCluster.isInstalled, "needs the packages postgresql and postgresql-client"))
+    func bytesThroughForwardsCountAgainstTheBudgets() async throws {
+        let cluster = try await ForwardPostgresCluster.shared
+        let forward = Forward(
+            name: "shop", listenPort: 5_432, target: try Authority("db.internal:\(cluster.port)"),
+            kind: .postgres(.init(role: "app", database: "shop")))
+        let one = ForwardConfiguration(forward, authorities: try cluster.authority.pem, password: SecretValue(ForwardPostgresCluster.password))
+        let listener = try ForwardSockets.listen()
+        let port = try ForwardSockets.port(of: listener)
+        let configuration = try Self.configuration([one], allowed: ["127.0.0.1/32"], budgets: ["session": 20_000])
+        try await ForwardWorkerDouble.withProxy(configuration, resolve: Self.resolve) { worker, _ in
+            worker.link.send(.listen(session: "sesn_1", .forward("shop"), descriptor: listener))
+            let small = try await psql(port, "SELECT length('\(String(repeating: "x", count: 10_000))')")
+            #expect(small.output == "10000\n", "\(small.errors)")
+            let large = try await psql(port, "CREATE TABLE leak AS SELECT '\(String(repeating: "x", count: 15_000))' AS x")
+            #expect(large.status != 0 && large.errors.contains("budget of 20000 bytes per session"), "\(large.errors)")
+            #expect(try await cluster.administer("SELECT count(*) FROM pg_tables WHERE tablename = 'leak'", database: "shop") == "0")
+            #expect(worker.reports.contains { if case .refusal(_, _, let refusal) = $0 { refusal.kind == .budget } else { false } })
+        }
+    }
+
+    @Test func theWorkerPreparesForwards() async throws {
+        let folder = NSTemporaryDirectory() + "postern-prepare-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("PEM".utf8).write(to: URL(fileURLWithPath: "\(folder)/ca.pem"))
+        var postgres = Forward.Postgres(role: "r", database: "d")
+        (postgres.caFile, postgres.secret) = ("\(folder)/ca.pem", "known")
+        let good = Forward(name: "good", listenPort: 1, target: try Authority("h:1"), kind: .postgres(postgres))
+        postgres.secret = "unset"
+        let bad = Forward(name: "bad", listenPort: 2, target: try Authority("h:1"), kind: .postgres(postgres))
+        let resolver = SecretResolver(variables: ["K": SecretValue("v")], group: .singletonMultiThreadedEventLoopGroup)
+        let secrets = [PolicySecret(name: "known", source: .variable(name: "K")), PolicySecret(name: "unset", source: .variable(name: "U"))]
+        let (configurations, missing) = try await resolver.configurations(of: [good, bad], secrets: secrets)
+        #expect(configurations.map(\.password) == [SecretValue("v"), nil] && configurations.allSatisfy { $0.authorities == "PEM" })
+        #expect(missing.keys.sorted() == ["bad"])
+        postgres.caFile = "\(folder)/none"
+        let lost = Forward(name: "lost", listenPort: 3, target: try Authority("h:1"), kind: .postgres(postgres))
+        await #expect(throws: SecretSourceError.self) { try await resolver.configurations(of: [lost], secrets: secrets) }
     }
 
     @Test func anAddressThatIsNotNamedIsNotDialled() async throws {

@@ -92,6 +92,8 @@ final class ForwardTestAudit: ForwardAudit {
         try await decide(intent)
     }
 
+    func spend(_ bytes: Int, forward: Forward, connection: Int) async throws {}
+
     func ended(_ outcome: ForwardOutcome, forward: Forward, connection: Int) async {
         entries.withLock { $0.append(.ended(outcome, connection: connection)) }
         feed.yield(.ended(outcome, connection: connection))

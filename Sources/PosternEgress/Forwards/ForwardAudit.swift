@@ -30,10 +30,19 @@ package struct ForwardOutcome: Hashable, Sendable {
     package var errors = 0
 }
 
-/// The door from a forward to the audit. `connection` numbers the connections of one forward from 1.
+/// A byte budget of the policy is used up.
+package struct ForwardBudgetSpent: Error, Hashable, Sendable, CustomStringConvertible {
+    package var reason: String
+    package var remedy: String
+    package var description: String { "\(reason); \(remedy)" }
+}
+
+/// The door from a forward to the gate and the audit. `connection` numbers the connections of one forward from 1.
 package protocol ForwardAudit: Sendable {
     /// Returns once the intent is durable. Throwing refuses it: what cannot be recorded is not done.
     func intend(_ intent: ForwardIntent, forward: Forward, connection: Int) async throws
+    /// Counts bytes against the policy's budgets before they go to the target. Throws `ForwardBudgetSpent` when one is used up.
+    func spend(_ bytes: Int, forward: Forward, connection: Int) async throws
     func ended(_ outcome: ForwardOutcome, forward: Forward, connection: Int) async
 }
 

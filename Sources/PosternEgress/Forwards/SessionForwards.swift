@@ -27,7 +27,7 @@ final class SessionForwards: Sendable {
         self.context = context
         self.group = group
         let passwords = ForwardPasswords()
-        let audit = ForwardReporter(context: context)
+        let audit = ForwardReporter(context)
         let dial: ForwardDial = { try await dialer.connect(to: $0, context.policy.addresses) }
         var handlers: [String: any ForwardServer.Handler] = [:]
         for one in forwards {
@@ -100,23 +100,4 @@ private final class ForwardPasswords: Sendable {
 
     func set(_ name: String, _ value: SecretValue?) { values.withLock { $0[name] = value } }
     func value(_ name: String) -> SecretValue? { values.withLock { $0[name] } }
-}
-
-/// Takes the records of forwards to the worker.
-private struct ForwardReporter: ForwardAudit {
-    let context: SessionContext
-
-    func intend(_ intent: ForwardIntent, forward: Forward, connection: Int) async throws {
-        let (session, report) = (context.session, report(.intent(intent), forward, connection))
-        try await context.reporter.record { .forward(id: $0, session: session, report) }
-    }
-
-    func ended(_ outcome: ForwardOutcome, forward: Forward, connection: Int) async {
-        context.reporter.post(.forward(id: 0, session: context.session, report(.ended(outcome), forward, connection)))
-    }
-
-    private func report(_ event: ForwardReport.Event, _ forward: Forward, _ connection: Int) -> ForwardReport {
-        ForwardReport(
-            forward: forward.name, destination: forward.target, connection: connection, policyDigest: context.policyDigest, event: event)
-    }
 }

@@ -22,9 +22,11 @@ package struct TCPForward: ForwardServer.Handler {
         do {
             try await audit.intend(.connect(dropped: []), forward: forward, connection: connection)
             totals.begin()
-            try await relay(channel, try await dial(forward.target), totals)
+            try await relay(channel, try await dial(forward.target), totals, connection)
         } catch let bound as BoundReached {
             totals.end(.bound(bound.description))
+        } catch let spent as ForwardBudgetSpent {
+            totals.end(.bound(spent.description))
         } catch {
             totals.end(.refused(printable("\(error)")))
         }
@@ -32,7 +34,7 @@ package struct TCPForward: ForwardServer.Handler {
         if let outcome = totals.outcome { await audit.ended(outcome, forward: forward, connection: connection) }
     }
 
-    private func relay(_ channel: any Channel, _ upstream: any Channel, _ totals: ForwardTotals) async throws {
+    private func relay(_ channel: any Channel, _ upstream: any Channel, _ totals: ForwardTotals, _ connection: Int) async throws {
         defer { upstream.close(promise: nil) }
         let client = try await ByteChannel.taking(channel)
         try await client.executeThenClose { fromClient, toClient in
@@ -40,7 +42,10 @@ package struct TCPForward: ForwardServer.Handler {
             try await target.executeThenClose { fromTarget, toTarget in
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask {
-                        try await pass(fromClient, to: toTarget) { totals.count(sent: $0) }
+                        try await pass(fromClient, to: toTarget) { bytes in
+                            try await audit.spend(bytes, forward: forward, connection: connection)
+                            totals.count(sent: bytes)
+                        }
                         totals.end(.client)
                     }
                     group.addTask {
@@ -60,13 +65,13 @@ package struct TCPForward: ForwardServer.Handler {
     }
 
     private func pass(
-        _ source: NIOAsyncChannelInboundStream<ByteBuffer>, to target: NIOAsyncChannelOutboundWriter<ByteBuffer>, count: (Int) -> Void
+        _ source: NIOAsyncChannelInboundStream<ByteBuffer>, to target: NIOAsyncChannelOutboundWriter<ByteBuffer>, count: (Int) async throws -> Void
     ) async throws {
         var room = maximum ?? .max
         for try await bytes in source {
             let allowed = bytes.getSlice(at: bytes.readerIndex, length: min(room, bytes.readableBytes)) ?? ByteBuffer()
             room -= allowed.readableBytes
-            count(allowed.readableBytes)
+            try await count(allowed.readableBytes)
             try await target.write(allowed)
             if allowed.readableBytes < bytes.readableBytes { throw BoundReached(maximum: maximum ?? .max) }
         }

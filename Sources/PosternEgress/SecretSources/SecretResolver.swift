@@ -53,7 +53,7 @@ package actor SecretResolver {
                 client = known
             } else {
                 let read = { @Sendable [self] (path: String) async throws(SecretSourceError) in try await self.read(path) }
-                let authorities = try await contents(vault.caFile)
+                let authorities: [UInt8]? = if let path = vault.caFile { try await contents(path) } else { nil }
                 if let other = vaults[account] {
                     // Two questions came here at once; one login is enough.
                     client = other
@@ -66,9 +66,9 @@ package actor SecretResolver {
         }
     }
 
-    private func contents(_ path: String?) async throws(SecretSourceError) -> [UInt8]? {
-        guard let path else { return nil }
-        return try await onThread { () throws(SecretSourceError) in try SecretFile.contents(path, isSecret: false) }
+    /// A file that may be read by all, such as certificates.
+    func contents(_ path: String) async throws(SecretSourceError) -> [UInt8] {
+        try await onThread { () throws(SecretSourceError) in try SecretFile.contents(path, isSecret: false) }
     }
 
     private func read(_ path: String) async throws(SecretSourceError) -> SecretValue {

@@ -77,6 +77,10 @@ package struct PostgresForward: ForwardServer.Handler {
         guard let tls else { return PostgresUpgrade.Upgraded(channel: try await .taking(channel), endPoint: nil) }
         // A certificate for an address names the address, which NIOSSL compares with the one that was dialled.
         let name: String? = if case .name(let name) = forward.target.host { name } else { nil }
-        return try await PostgresUpgrade.upgrade(channel, tls, serverName: name)
+        return try await withTaskCancellationHandler {
+            try await PostgresUpgrade.upgrade(channel, tls, serverName: name)
+        } onCancel: {
+            channel.close(promise: nil)
+        }
     }
 }

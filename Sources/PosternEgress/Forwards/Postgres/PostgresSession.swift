@@ -129,6 +129,16 @@ struct PostgresSession: Sendable {
         }
     }
 
+    /// Counts bytes that are about to go to the database.
+    func spend(_ bytes: Int) async throws {
+        do {
+            try await owner.audit.spend(bytes, forward: owner.forward, connection: connection)
+        } catch let spent as ForwardBudgetSpent {
+            throw PostgresRefusal(code: "53400", message: "postern: \(spent.reason)", hint: spent.remedy)
+        }
+        totals.count(sent: bytes)
+    }
+
     /// 18 random bytes in base64, as libpq makes them.
     private static func nonce() -> String {
         SCRAMClient.base64((0..<18).map { _ in UInt8.random(in: .min ... .max) })

@@ -21,12 +21,14 @@ struct PostgresUpstream: Sendable {
                 switch piece {
                 case .pass(let bytes, let noted):
                     if !noted.isEmpty { session.totals.goodbye() }
-                    session.totals.count(sent: bytes.readableBytes)
+                    try await session.spend(bytes.readableBytes)
                     try await database.write(bytes)
                 case .held(let type, let message):
                     let statement = try owner.reader.statement(of: message, type: type)
+                    // What a budget refuses is not about to happen, so it has no intent.
+                    try await session.spend(message.readableBytes)
                     try await session.intend(.statement(statement))
-                    session.totals.count(sent: message.readableBytes, statements: 1)
+                    session.totals.count(statements: 1)
                     try await database.write(message)
                 }
             }
