@@ -149,6 +149,26 @@ struct ProxyCallTests {
         }
     }
 
+    @Test("a policy that becomes narrower while a call waits for its record stops that call")
+    func narrowedWhileWaiting() async throws {
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        let (asked, ask) = AsyncStream<Void>.makeStream()
+        let worker: ProxyFixture.Worker = { report in
+            guard case .intent = report else { return }
+            ask.yield()
+            for await _ in gate { return }
+        }
+        try await withServer(worker: worker) { proxy, server, host in
+            let request = get(host)
+            async let answer = proxy.https(host, name: "api.test", request)
+            _ = await asked.first { _ in true }
+            proxy.link.send(.narrow(session: "sesn_test", NetworkPolicy(), digest: "digest-2"))
+            open.finish()
+            let got = try await answer
+            #expect(!got.hasPrefix("HTTP/1.1 200 ") && server.received.isEmpty)
+        }
+    }
+
     @Test("a rule's bound cuts a streamed upload")
     func maximumSent() async throws {
         try await withServer(rule: #","max_sent":200000"#) { proxy, server, host in

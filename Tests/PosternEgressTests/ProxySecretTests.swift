@@ -148,6 +148,30 @@ struct ProxySecretTests {
         }
     }
 
+    @Test("a rule that pins a credential in the body wants it there")
+    func pinnedInBody() async throws {
+        let place = SecretBinding.Body(method: "POST", path: try PathPattern("/login"), pointer: "/token")
+        try await withSecret(rule: #","credential":"key""#, body: place) { scene in
+            let own = #"{"token":"sk-of-the-attacker"}"#
+            let refused = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/login", body: own))
+            #expect(refused.hasPrefix("HTTP/1.1 403 ") && scene.api.received.isEmpty)
+            let filled = #"{"token":"\#(scene.placeholder)"}"#
+            let allowed = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/login", body: filled))
+            #expect(allowed.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    @Test("a secret does not leave unencrypted, whatever the port of its host")
+    func unencrypted() async throws {
+        try await withSecret { scene in
+            let fields = "Authorization: Bearer \(scene.placeholder)\r\n"
+            let answer = try await scene.proxy.raw(
+                "GET http://\(scene.apiHost)/ HTTP/1.1\r\nHost: \(scene.apiHost)\r\n\(scene.proxy.authorization)\(fields)Connection: close\r\n\r\n")
+            #expect(answer.hasPrefix("HTTP/1.1 403 ") && answer.contains("placeholder"))
+            #expect(scene.proxy.refusals.map(\.kind) == [.secret] && scene.api.connections == 0)
+        }
+    }
+
     @Test("a rule that pins the credential lets no other through")
     func pinned() async throws {
         try await withSecret(rule: #","credential":"key""#) { scene in

@@ -39,7 +39,13 @@ struct ByteStream: Sendable {
     func write(_ bytes: [UInt8]) async throws { try await write(ByteBuffer(bytes: bytes)) }
 
     /// Says that nothing more will be sent; reading goes on.
-    func closeOutput() async { try? await channel.close(mode: .output).get() }
+    func closeOutput() async {
+        await withTaskCancellationHandler {
+            try? await channel.close(mode: .output).get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
 
     /// Ends the connection. Idempotent.
     func close() { channel.close(promise: nil) }

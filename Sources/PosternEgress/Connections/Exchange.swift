@@ -102,6 +102,11 @@ struct Exchange: Sendable {
     }
 
     private func exchange(_ client: MessageReader, _ connection: UpstreamConnection) async throws -> (AnswerRelay.Ended, MessageReader) {
+        // Asked again now that a cut would find this call: the policy may have become narrower since it was decided.
+        _ = try context.allow(prepared.question)
+        if let address = connection.address, let refusal = context.policy.addresses.refusal(of: address) {
+            throw CallRefusal(refusal, request.destination, rule: prepared.decision.rule)
+        }
         var first = ByteBuffer(bytes: wire)
         if case .whole(let bytes) = prepared.body { first.writeImmutableBuffer(bytes) }
         try await connection.stream.write(first)

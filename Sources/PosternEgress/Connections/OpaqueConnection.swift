@@ -32,8 +32,10 @@ struct OpaqueConnection: Sendable {
             let splice = Splice(
                 client: client, upstream: upstream, maximumSent: decision.maximumSent, maximumReceived: decision.maximumReceived,
                 idle: context.idleTime)
-            let (ended, refusal) = await context.live.watching(.init(request: request, address: address, cut: cut)) {
-                await splice.run(
+            let (ended, refusal) = try await context.live.watching(.init(request: request, address: address, cut: cut)) {
+                // Asked again now that a cut would find this connection.
+                _ = try context.allow(request)
+                return await splice.run(
                     first: hello, call: BudgetLedger.Call(host: destination.host),
                     spend: { [context, destination, rule = decision.rule] bytes, call in
                         try await context.spend(bytes, &call, destination, rule: rule)
@@ -41,6 +43,9 @@ struct OpaqueConnection: Sendable {
             }
             outcome = ended
             if let refusal { try await context.record(refusal) }
+        } catch let refusal as CallRefusal {
+            outcome.failure = refusal.report.reason
+            try await context.record(refusal)
         } catch {
             outcome.failure = printable("\(error)")
         }

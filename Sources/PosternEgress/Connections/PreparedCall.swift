@@ -55,6 +55,15 @@ struct PreparedCall: Sendable {
         } catch let refusal as HTTPRefusal {
             throw CallRefusal(refusal, destination)
         }
+        // That a secret may stand in the body does not mean that it did.
+        if let missing = decision.credentials.subtracting(usedSecrets).sorted().first {
+            throw CallRefusal(
+                403,
+                EgressRefusal(
+                    kind: .policy, destination: destination, rule: decision.rule,
+                    reason: "rule \"\(decision.rule ?? "")\" allows requests with the credential \"\(missing)\" only",
+                    remedy: "send its placeholder where the policy binds it"))
+        }
         head = secrets.head
         self.request = request
         masks = !context.maskRules.isEmpty

@@ -23,6 +23,7 @@ struct Splice: Sendable {
     ) async -> (outcome: EgressOutcome, refusal: CallRefusal?) {
         let sent = ByteCount()
         let received = ByteCount()
+        let hasEnded = ByteCount()
         var failure: String?
         var refused: CallRefusal?
         do {
@@ -34,7 +35,12 @@ struct Splice: Sendable {
                         let total = sent.value + bytes.readableBytes
                         if let maximumSent, total > maximumSent { throw BoundReached(description: "max_sent of \(maximumSent) bytes is reached") }
                         try await spend(bytes.readableBytes, &call)
-                        try await upstream.write(bytes)
+                        do {
+                            try await upstream.write(bytes)
+                        } catch  where hasEnded.value > 0 {
+                            // The server has sent all and is gone: what the client adds (its farewell in TLS) has nowhere to go.
+                            return
+                        }
                         sent.add(bytes.readableBytes)
                         piece = try await client.read(within: idle)
                     }
@@ -50,10 +56,12 @@ struct Splice: Sendable {
                         received.add(bytes.readableBytes)
                         try await client.write(mask?.feed(bytes) ?? bytes)
                     }
+                    hasEnded.add(1)
                     if let rest = mask?.finish() { try await client.write(rest) }
                     await client.closeOutput()
                 }
-                try await group.waitForAll()
+                // Not `waitForAll`, which would go on waiting for one half after the other has failed.
+                while try await group.next() != nil {}
             }
         } catch let refusal as CallRefusal {
             refused = refusal

@@ -20,7 +20,7 @@ enum HeaderCredential {
         guard isPresent else { return .nothing }
         let binding = secret.binding
         guard field.key == binding.header, binding.covers(destination.host, port: destination.port),
-            encrypted || binding.hosts.contains(where: { $0.covers(destination.host) && $0.port == destination.port })
+            encrypted || destination.port == 80 && binding.hosts.contains(where: { $0.covers(destination.host) && $0.port == 80 })
         else { return .misplaced }
         for scheme in binding.schemes {
             if let value = filled(field.value, basic, scheme, placeholder, secret.value.bytes) { return .filled(value) }

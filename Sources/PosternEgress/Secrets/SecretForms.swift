@@ -16,10 +16,14 @@ enum SecretForms {
 
     /// Those of the placeholders themselves, to find them where they may not be.
     static func placeholderNeedles(for secrets: [BoundSecret]) -> [NeedleScanner.Needle] {
-        secrets.enumerated().map { owner, secret in
-            let bytes = Array(secret.placeholder.utf8)
-            return .init(bytes: bytes, replacement: bytes, owner: owner)
+        var needles: [NeedleScanner.Needle] = []
+        for (owner, secret) in secrets.enumerated() {
+            for form in forms {
+                let bytes = form(Array(secret.placeholder.utf8))
+                if !needles.contains(where: { $0.bytes == bytes }) { needles.append(.init(bytes: bytes, replacement: bytes, owner: owner)) }
+            }
         }
+        return needles
     }
 
     private static let forms: [@Sendable ([UInt8]) -> [UInt8]] =
