@@ -76,7 +76,10 @@ import Testing
         crashed[LogFixture.path] = bytes
         let again = LogFixture(crashed)
         #expect(again.report().finding?.what.contains("cut off") == true)
-        await (try again.open()).finish()
+        let reopened = try again.open()
+        // Closed at the start already, before anything new is taken.
+        #expect(again.kinds.suffix(3) == ["torn_tail", "unknown", "checkpoint"] && again.report().open == 0)
+        await reopened.finish()
         let report = again.report()
         #expect(report.isGood && report.tornTails == 1 && report.unknown == 1)
         // What was torn is still there, and cannot be taken away or put elsewhere.

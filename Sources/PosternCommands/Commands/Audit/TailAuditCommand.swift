@@ -15,7 +15,7 @@ struct TailAuditCommand: AsyncParsableCommand {
     @OptionGroup var log: AuditLogOptions
     @OptionGroup var filter: AuditFilter
 
-    @Option(name: .shortAndLong, help: "How many.")
+    @Option(name: [.customShort("n"), .long], help: "How many.")
     var lines = 20
 
     @Flag(name: .shortAndLong, help: "Stay, and show what comes, until Ctrl-C.")

@@ -59,7 +59,7 @@ struct VerifyAuditCommand: AsyncParsableCommand {
     private func show(_ report: AuditReport, _ terminal: Terminal) {
         if let finding = report.finding {
             terminal.print(terminal.styled("The log is not good. ", .red) + "\(finding)")
-            terminal.print("\(report.records) records before it are.")
+            terminal.print("What stands before it agrees; nothing can be said of what follows.")
             return
         }
         terminal.print(
