@@ -9,7 +9,8 @@ struct DocumentOverlay {
         guard let lower = base.members, let upper = top.members else { return top }
         var members = lower
         for member in upper {
-            guard let index = members.firstIndex(where: { $0.key == member.key }) else {
+            // Keys do not repeat in a document, so only the profile's few are looked through.
+            guard let index = lower.firstIndex(where: { $0.key == member.key }) else {
                 members.append(member)
                 continue
             }
