@@ -12,8 +12,8 @@ enum HostFolder {
         return descriptor
     }
 
-    /// Opens the folder that `path` is or will be in, making it if need be, and gives the last part of `path` beside it.
-    static func openParent(of path: String, _ what: String) throws(SandboxError) -> (descriptor: Int32, name: String) {
+    /// Opens the folder that `path` is or will be in, making it if need be and `make` is set, and gives the last part of `path` beside it.
+    static func openParent(of path: String, _ what: String, make: Bool = true) throws(SandboxError) -> (descriptor: Int32, name: String) {
         let parts = path.split(separator: "/")
         guard path.hasPrefix("/"), !path.utf8.contains(0), let name = parts.last, !parts.contains("..") else {
             throw SandboxError(.refused, "the \(what) '\(path)' must be an absolute path without '..'")
@@ -21,7 +21,7 @@ enum HostFolder {
         var parent = ""
         for part in parts.dropLast() {
             parent += "/\(part)"
-            if mkdir(parent, 0o711) < 0, errno != EEXIST, errno != EROFS, errno != EACCES {
+            if make, mkdir(parent, 0o711) < 0, errno != EEXIST, errno != EROFS, errno != EACCES {
                 throw SandboxError(.refused, "'\(parent)' cannot be made: \(SystemError.reason(errno))")
             }
         }

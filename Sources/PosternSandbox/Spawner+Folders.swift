@@ -14,7 +14,7 @@ extension Spawner {
 
     /// Looks at what a session has left in its workspace, for whoever reads it outside of a sandbox. Bounded in time and size.
     package func scanWorkspace(_ path: String) async throws(SandboxError) -> WorkspaceScanReport {
-        let (parent, name) = try HostFolder.openParent(of: path, "workspace")
+        let (parent, name) = try HostFolder.openParent(of: path, "workspace", make: false)
         let reply = try await connection.request(["type": "scan", "name": .string(name)], descriptors: [parent])
         return WorkspaceScanReport(json: try Self.report(reply, "'\(path)' cannot be looked at"))
     }
@@ -26,7 +26,7 @@ extension Spawner {
         let target = try HostFolder.open(folder, "workspace")
         let parent: (descriptor: Int32, name: String)
         do throws(SandboxError) {
-            parent = try HostFolder.openParent(of: changes, "folder for changes")
+            parent = try HostFolder.openParent(of: changes, "folder for changes", make: false)
         } catch {
             Glibc.close(target)
             throw error

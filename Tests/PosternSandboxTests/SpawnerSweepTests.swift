@@ -87,6 +87,28 @@ import Testing
         await spawner.close()
     }
 
+    /// A session that comes back at once gets its user, whatever else the spawner is doing: its helpers inherit locks, which must not count.
+    @Test(.enabled(if: geteuid() == 0)) func givesASessionItsUserBackAtOnce() async throws {
+        let spawner = try await Spawners.of(.root)
+        let driver = try BubblewrapDriver(spawner: spawner)
+        let scratch = try Scratch(.root)
+        let big = scratch.path + "/big"
+        for number in 0..<8 {
+            mkdir(big, 0o755)
+            for entry in 0..<200 { mkdir("\(big)/\(entry)", 0o755) }
+            let sandbox = try await driver.start(scratch.spec)
+            let user = (sandbox as? RunningSandbox)?.user
+            // A helper that was started while the user was held, and still runs when it is given back.
+            async let removal: Void = spawner.removeFolder(big)
+            await sandbox.stop()
+            let again = try await driver.start(scratch.spec)
+            #expect((again as? RunningSandbox)?.user == user, "\(number)")
+            await again.stop()
+            try await removal
+        }
+        await scratch.remove(spawner)
+    }
+
     /// Nothing of a sandbox is left when `stop` returns, and its user's sweep has said so.
     @Test(.enabled(if: geteuid() == 0)) func leavesNoProcessOfItsUser() async throws {
         let spawner = try await Spawners.of(.root)

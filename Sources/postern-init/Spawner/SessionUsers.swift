@@ -40,7 +40,7 @@ final class SessionUsers {
             if flock(file, LOCK_EX | LOCK_NB) == 0, let info = Posix.status(file), info.st_size > 0, Self.isGone(user, killing: true) {
                 ftruncate(file, 0)
             }
-            close(file)
+            Self.release(file)
         }
     }
 
@@ -80,12 +80,12 @@ final class SessionUsers {
             throw .held
         }
         guard Self.isGone(user, killing: killing) else {
-            close(file)
+            Self.release(file)
             throw .busy
         }
         guard Posix.write(file, [UInt8(ascii: "1")]) else {
             let failure = SystemFailure("write \(Self.path)/\(user)")
-            close(file)
+            Self.release(file)
             throw .failed(failure.text)
         }
         held[user] = file
@@ -118,6 +118,12 @@ final class SessionUsers {
     func giveBack(_ user: uid_t, isSwept: Bool) {
         guard isSwept || Self.hasOnlyZombies(user), let file = held.removeValue(forKey: user) else { return }
         ftruncate(file, 0)
+        Self.release(file)
+    }
+
+    /// Closing is not enough: processes that this one has forked meanwhile have the file open too, and with it the lock.
+    private static func release(_ file: Int32) {
+        flock(file, LOCK_UN)
         close(file)
     }
 }
