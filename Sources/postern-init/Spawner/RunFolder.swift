@@ -16,6 +16,9 @@ struct RunFolder {
     /// workspace is made of the two last ones.
     let mountPoints: (workspace: String, outputs: String, lower: String, changes: String)?
 
+    /// The program of egress proxies, as a path that any user can start; `nil` for none.
+    let proxyProgram: String?
+
     /// The mount namespace that the worker's descriptors belong to; -1 for an ordinary user.
     let outerMounts: Int32
 
@@ -30,7 +33,7 @@ struct RunFolder {
 
     private static let rootPath = "/run/postern"
 
-    init(isRoot: Bool) throws(SystemFailure) {
+    init(isRoot: Bool, proxyProgram given: String?) throws(SystemFailure) {
         guard let own = Posix.link(AT_FDCWD, Array("/proc/self/exe".utf8)) else { throw SystemFailure("readlink /proc/self/exe") }
         executable = String(decoding: own, as: UTF8.self)
         if isRoot {
@@ -45,6 +48,14 @@ struct RunFolder {
             program = "\(path)/init"
             close(open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0o444))
             try Self.check("bind \(executable)", psb_bind(executable, program))
+            if let given {
+                let place = "\(path)/proxy"
+                close(open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0o444))
+                try Self.check("bind \(given)", psb_bind(given, place))
+                proxyProgram = place
+            } else {
+                proxyProgram = nil
+            }
         } else {
             let base = Self.userBase()
             Self.sweep(base)
@@ -52,6 +63,7 @@ struct RunFolder {
             guard let made = mkdtemp(&template) else { throw SystemFailure("mkdtemp in \(base)") }
             path = String(cString: made)
             program = executable
+            proxyProgram = given
             mountPoints = nil
             outerMounts = -1
         }

@@ -37,6 +37,11 @@ final class SpawnerLoop {
     let groups: CgroupTree
     /// Of a root spawner.
     let users: SessionUsers?
+    /// Users of proxies, of a root spawner.
+    let proxyUsers: SessionUsers?
+    /// Proxies that run, and processes that look for what one left: by pid, with its user.
+    var proxies: [pid_t: uid_t] = [:]
+    var proxySweeps: [pid_t: uid_t] = [:]
     /// Work on folders that runs in processes of its own, by pid.
     var folderJobs: [pid_t: FolderJob] = [:]
 
@@ -51,8 +56,9 @@ final class SpawnerLoop {
             // Before anything is made: what a killed spawner has left goes first.
             let groups = CgroupTree()
             let users = geteuid() == 0 ? try SessionUsers(range: options.users) : nil
-            let run = try RunFolder(isRoot: geteuid() == 0)
-            let loop = SpawnerLoop(options: options, run: run, groups: groups, users: users, children: children)
+            let proxyUsers = geteuid() == 0 && options.proxyProgram != nil ? try SessionUsers(range: options.proxyUsers) : nil
+            let run = try RunFolder(isRoot: geteuid() == 0, proxyProgram: options.proxyProgram)
+            let loop = SpawnerLoop(options: options, run: run, groups: groups, users: users, proxyUsers: proxyUsers, children: children)
             return loop.serve()
         } catch {
             var control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 1 << 20)
@@ -61,11 +67,12 @@ final class SpawnerLoop {
         }
     }
 
-    private init(options: SpawnerOptions, run: RunFolder, groups: CgroupTree, users: SessionUsers?, children: Int32) {
+    private init(options: SpawnerOptions, run: RunFolder, groups: CgroupTree, users: SessionUsers?, proxyUsers: SessionUsers?, children: Int32) {
         self.options = options
         self.run = run
         self.groups = groups
         self.users = users
+        self.proxyUsers = proxyUsers
         self.children = children
         control = ControlSocket(descriptor: SandboxPaths.controlDescriptor, maximumLength: 1 << 20)
     }
@@ -101,6 +108,7 @@ final class SpawnerLoop {
             switch message.body["type"]?.string {
             case "start": try start(message)
             case "kill": killSandbox(id)
+            case "proxy": try startProxy(message)
             case "freeze", "thaw": setFrozen(id, message.body)
             case "remove", "scan", "changes": try startFolderJob(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
@@ -116,6 +124,7 @@ final class SpawnerLoop {
         while true {
             let pid = waitpid(-1, &status, WNOHANG)
             guard pid > 0 else { return }
+            if proxyEnded(pid, isClean: ExitCode(status).code == 0) { continue }
             if let job = folderJobs.removeValue(forKey: pid) {
                 finish(job, ExitCode(status).code)
             } else if let index = sandboxes.firstIndex(where: { $0.pid == pid }) {

@@ -7,6 +7,10 @@ struct SpawnerOptions {
     var bubblewrap: String? = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].first { Program.isExecutable($0) }
     /// Users that sessions run as, if the spawner is root. Never 0.
     var users: ClosedRange<uid_t> = 210_000...219_999
+    /// The program of egress proxies; `nil` where none is ever started.
+    var proxyProgram: String?
+    /// Users that proxies run as, if the spawner is root: none of them is ever a session's.
+    var proxyUsers: ClosedRange<uid_t> { (users.upperBound + 1)...(users.upperBound + 10_000) }
 
     /// Only in tests.
     var unsafe: UnsafeLayers?
@@ -22,8 +26,9 @@ struct SpawnerOptions {
             case "--uids":
                 let bounds = value.split(separator: "-").compactMap { uid_t($0) }
                 // Below 1000 are the system's own users.
-                guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 1 else { return nil }
+                guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 10_001 else { return nil }
                 users = bounds[0]...bounds[1]
+            case "--proxy-program": proxyProgram = value
             case UnsafeLayers.option:
                 guard let layers = UnsafeLayers(value) else { return nil }
                 unsafe = layers
