@@ -40,7 +40,7 @@ struct CallRefusal: Error, Sendable, Hashable {
             EgressRefusal(
                 kind: .budget, destination: destination, rule: rule,
                 reason: "the budget of \(overrun.limit) bytes per \(overrun.kind.rawValue) is used up (\(overrun.used) bytes)",
-                remedy: "an operator can raise network.budgets.\(overrun.kind.rawValue) or approve more"))
+                remedy: "an operator can raise budgets.egress.\(overrun.kind.rawValue) or approve more"))
     }
 
     /// One readable line.

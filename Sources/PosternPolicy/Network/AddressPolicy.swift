@@ -14,7 +14,7 @@ package struct AddressPolicy: Sendable, Hashable {
     package func refusal(of address: IPAddress) -> AddressRefusal? {
         if let service = SpecialAddresses.metadataService(address) {
             if allowed.contains(AddressRange(address)) { return nil }
-            return AddressRefusal(address: address, kind: service, remedy: "no policy should name it; as a last resort, name this one address")
+            return AddressRefusal(address: address, kind: service, remedy: "policies cannot name it")
         }
         guard let kind = SpecialAddresses.kind(of: address), !allowed.contains(where: { $0.contains(address) }) else { return nil }
         return AddressRefusal(

@@ -139,17 +139,17 @@ final class ProxyFixture: Sendable {
         "Proxy-Authorization: Basic \(String(decoding: Base64.encode(Array("session:\(token.text)".utf8)), as: UTF8.self))\r\n"
     }
 
-    func connect() async throws -> ByteStream {
+    func connect(port: Int? = nil) async throws -> ByteStream {
         try await ByteStream.attach(
             to: try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
                 .channelOption(.autoRead, value: false)
                 .channelOption(.allowRemoteHalfClosure, value: true)
-                .connect(host: "127.0.0.1", port: port).get())
+                .connect(host: "127.0.0.1", port: port ?? self.port).get())
     }
 
-    /// Sends bytes to the proxy and reads to the end of the connection.
-    func raw(_ text: String) async throws -> String {
-        let stream = try await connect()
+    /// Sends bytes to the proxy (or to another port) and reads to the end of the connection.
+    func raw(_ text: String, port: Int? = nil) async throws -> String {
+        let stream = try await connect(port: port)
         defer { stream.close() }
         try await stream.write(Array(text.utf8))
         return try await stream.readAll()
