@@ -121,6 +121,31 @@ struct ProxyClientTests {
         }
     }
 
+    @Test("Node, with a tunnel made by hand", .enabled(if: ForwardCommand.isInstalled("/usr/bin/node")))
+    func node() async throws {
+        try await withClients { scene in
+            let (name, port) = ("api.test", scene.server.port)
+            let script = """
+                const http = require('http'), tls = require('tls'), https = require('https');
+                const proof = 'Basic ' + Buffer.from('session:\(scene.proxy.token.text)').toString('base64');
+                const request = http.request({host: '127.0.0.1', port: \(scene.proxy.port), method: 'CONNECT', path: '\(scene.host)',
+                    headers: {'Proxy-Authorization': proof}});
+                request.on('connect', (answer, socket) => {
+                    const agent = new https.Agent({});
+                    agent.createConnection = () => tls.connect({socket, servername: '\(name)'});
+                    https.get({host: '\(name)', port: \(port), path: '/node', agent, headers: {authorization: 'Bearer \(scene.placeholder)'}}, (got) => {
+                        got.on('data', (data) => process.stdout.write(String(data)));
+                        got.on('end', () => process.exit(0));
+                    });
+                });
+                request.end();
+                """
+            let result = try await scene.run("/usr/bin/node", ["-e", script])
+            #expect(result.status == 0 && result.output.contains("GET /node") && !result.output.contains(Self.value), "\(result.errors)")
+            #expect(scene.server.received.first?.head.headers["authorization"] == ["Bearer \(Self.value)"])
+        }
+    }
+
     private static let python = ["/usr/bin/python3", "/usr/local/bin/python3", "\(NSHomeDirectory())/.pyenv/shims/python3"].first { path in
         guard ForwardCommand.isInstalled(path) else { return false }
         let process = Process()

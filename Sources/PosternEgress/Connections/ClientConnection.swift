@@ -65,12 +65,7 @@ struct ClientConnection: Sendable {
         } catch {
             return try await refuse(CallRefusal(HTTPRefusal("the CONNECT target: \(error.rule)")), reader)
         }
-        // The Host of a CONNECT has no meaning of its own; where it is given it must not mean another host.
-        if let host = head.fields.named("host").first {
-            guard let named = try? Authority(bytes: host.value, defaultPort: destination.port), named.host == destination.host else {
-                return try await refuse(CallRefusal(HTTPRefusal(421, "the Host header does not name the CONNECT target"), destination), reader)
-            }
-        }
+        // The Host of a CONNECT says nothing (RFC 9112, section 3.2.3 has the proxy ignore it); Node's names the proxy.
         do throws(CallRefusal) {
             _ = try context.allow(NetworkRequest(host: destination.host, port: destination.port))
         } catch {
