@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from control import Control, Place
+from machine import bare_call
 from rows import Row
 from scene import Scene, seconds_between
 
@@ -29,5 +30,10 @@ def measure(scene: Scene) -> list[Row]:
     peer = scene.official_worker(peer_place)
     theirs = latencies(scene.control, peer_place, calls)
     peer.stop()
-    return [Row("tool call: tool_use stored → result stored", "ms", ours, "official worker, no sandbox", theirs, floor=3, aim=10,
-                note="own worker sandboxed")]
+    limit = bare_call(scene.postern.folder, calls)
+    return [
+        Row("tool call: tool_use stored → result stored", "ms", ours, "official worker, no sandbox", theirs, floor=3, aim=10,
+            note="own worker sandboxed"),
+        Row("the same, above the machine's own limit", "ms", ours, "two durable appends, six process hand-overs", limit, sense="cost"),
+        Row("official worker, above the machine's own limit", "ms", theirs, "the same", limit, sense="cost"),
+    ]

@@ -20,10 +20,15 @@ package struct WorkItem: Sendable {
     package var isResumed: Bool
     /// The environment wants a call that a killed worker had begun run again, not reported as unknown.
     package var repeatsCalls: Bool
+    /// What the environment's metadata asks for under `postern.policy`, as the poll's answer carried it; it can only take away.
+    package var policyFragment: String?
+
+    /// The item as the poll gave it, secret included, for a launcher's script; `nil` for one that was not polled.
+    package var polled: JSONObject?
 
     package init(
         id: String, environmentID: String, kind: String = "session", sessionID: String, secret: Secret?, heartbeat: String? = nil, needsAck: Bool,
-        isResumed: Bool = false, repeatsCalls: Bool = false
+        isResumed: Bool = false, repeatsCalls: Bool = false, policyFragment: String? = nil
     ) {
         self.id = id
         self.environmentID = environmentID
@@ -34,14 +39,16 @@ package struct WorkItem: Sendable {
         self.needsAck = needsAck
         self.isResumed = isResumed
         self.repeatsCalls = repeatsCalls
+        self.policyFragment = policyFragment
     }
 
     /// Reads a poll's answer; `nil` if it has no id.
-    init?(polled object: JSONObject, environmentID: String, repeatsCalls: Bool) {
+    init?(polled object: JSONObject, environmentID: String, repeatsCalls: Bool, policyFragment: String?) {
         guard let id = object["id"]?.string else { return nil }
         self.init(
             id: id, environmentID: environmentID, kind: object["data"]?["type"]?.string ?? "", sessionID: object["data"]?["id"]?.string ?? "",
-            secret: object["secret"]?.string.map { Secret($0) }, needsAck: true, repeatsCalls: repeatsCalls)
+            secret: object["secret"]?.string.map { Secret($0) }, needsAck: true, repeatsCalls: repeatsCalls, policyFragment: policyFragment)
+        polled = object
     }
 
     /// The item's own bearer: `sessions_token` in the secret, which is base64 (URL-safe, padding optional) of a JSON object. What cannot

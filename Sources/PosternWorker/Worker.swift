@@ -42,6 +42,8 @@ package final class Worker: Service {
     private let logger: Logger
     private let box = StatisticsBox()
     private let drain = Signal()
+    /// Questions that wait for somebody inside the perimeter.
+    package let desk = ApprovalDesk()
 
     /// Nothing happens before `run()`.
     package init(
@@ -79,18 +81,25 @@ package final class Worker: Service {
     private func serve() async throws {
         let server: ItemServer
         let audit: AuditLog
+        let gate: ResultGate
+        if let script = configuration.launcher?.script {
+            let refusal = try? await Blocking.run { () throws(FileError) in ScriptLauncher.refusal(script) }
+            if let reason = refusal ?? nil { throw Failure.item(reason) }
+        }
         do {
             let configuration = configuration
             let opened = try await Blocking.run { () throws(FileError) in
                 if !configuration.sharedWorkspace { try SmallFile.makeFolder(configuration.workdir) }
                 let state = try StateFolder(path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName)
-                return (state, try AuditLog(path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key")))
+                let audit = try AuditLog(path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"))
+                return (state, audit, try ByteBook(path: "\(state.path)/bytes.json"), try ByteBook(path: "\(state.path)/egress-bytes.json"))
             }
             audit = opened.1
-            let gate = ResultGate(audit: audit, limits: configuration.gateLimits, timestamp: { Timestamp.now().description })
+            gate = ResultGate(
+                audit: audit, limits: configuration.gateLimits, book: opened.2, timestamp: { Timestamp.now().description })
             server = ItemServer(
-                configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, statistics: box, drain: drain,
-                logger: logger)
+                configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk,
+                egressBook: opened.3, statistics: box, drain: drain, logger: logger, launcher: configuration.launcher.map { ScriptLauncher($0) })
         } catch {
             throw Failure.file(error)
         }
@@ -104,6 +113,7 @@ package final class Worker: Service {
             await end(registry)
         case .item(let item): result = await one(item, server, registry)
         }
+        do throws(FileError) { try await gate.finish() } catch { logger.error("the count of bytes could not be written: \(error)") }
         await audit.finish()
         try result.get()
     }
@@ -117,6 +127,7 @@ package final class Worker: Service {
         {
             item.heartbeat = known.heartbeat
             item.repeatsCalls = known.repeatsCalls
+            item.policyFragment = known.policyFragment
             item.isResumed = true
         }
         let failure = Mutex<String?>(nil)
@@ -163,7 +174,8 @@ package final class Worker: Service {
             logger.info("taking up session \(session) again")
             let item = WorkItem(
                 id: held.workID, environmentID: held.environmentID, sessionID: session, secret: held.secret.map { Secret($0) },
-                heartbeat: held.heartbeat, needsAck: false, isResumed: true, repeatsCalls: held.repeatsCalls)
+                heartbeat: held.heartbeat, needsAck: false, isResumed: true, repeatsCalls: held.repeatsCalls,
+                policyFragment: held.policyFragment)
             await registry.start(item) { superseded in _ = await server.serve(item, superseded: superseded, acknowledge: { true }) }
         }
     }

@@ -1,4 +1,5 @@
 import ManagedAgentsClient
+import PosternEgress
 import PosternGate
 import PosternSandbox
 import PosternSandboxWire
@@ -34,6 +35,22 @@ package struct WorkerConfiguration: Sendable {
     package var toolEnvironment: [(name: String, value: String)] = []
     package var sandboxLimits = SandboxLimits()
     package var gateLimits = ResultGate.Limits()
+    /// Has a script do the work elsewhere instead of a sandbox here; the driver then is `LauncherDriver`.
+    package var launcher: LauncherConfiguration?
+    /// The ceilings of this perimeter.
+    package var policies = PolicyChooser()
+    /// Starts proxy processes; without it no session may have a policy that lets anything out.
+    package var egress: (any EgressLauncher)?
+    /// Finds the values of secrets that policies name.
+    package var findSecret: SecretFinder = { (_) async throws(SecretSourceError) in
+        throw SecretSourceError("secret", "this worker has no sources of secrets", remedy: "run it with postern worker")
+    }
+    /// Longest wait of a call for somebody inside the perimeter to approve it.
+    package var approvalPatience: Duration = .seconds(600)
+    /// Reads the words of a redaction dictionary, one a line. Blocks.
+    package var dictionaryWords: @Sendable (String) throws -> [String] = { path in
+        throw RedactionError(name: path, reason: "dictionaries are not read here")
+    }
     /// End when the queue is empty instead of waiting.
     package var drain = false
     /// How long an ending worker waits for its sessions to be released.

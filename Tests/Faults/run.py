@@ -21,7 +21,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "py
 from scenario import Outcome, Scenario, run  # noqa: E402
 
 SCENARIOS = [Scenario(at_most_once, comes_back) for at_most_once in (True, False) for comes_back in (True, False)]
-COLUMNS = ["sessions", "messages", "calls", "effects", "effects repeated", "unknown outcomes", "events", "frames", "reconnects"]
+COLUMNS = ["sessions", "messages", "calls", "effects", "intents", "effects repeated", "unknown outcomes", "events", "frames", "reconnects"]
 
 
 def main() -> int:

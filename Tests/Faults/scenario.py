@@ -13,17 +13,17 @@ from pathlib import Path
 from audit import Findings, audit
 from client import SessionClient
 from control import Control, Place
-from effects import count_marks
+from effects import count_marks, mark_of
 from postern_fixture import Postern
 from processes import ChildProcess
+from records import check_records
 
 
 @dataclass(frozen=True)
 class Scenario:
     #: Whether a call runs at most once (Postern's rule) or at least once (the reference's).
     at_most_once: bool
-    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out. One that comes back
-    #: reports from its journal what it cannot know, in either mode; only one that is replaced leaves its calls to be run again.
+    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out.
     comes_back: bool
 
     @property
@@ -84,7 +84,9 @@ def run(scenario: Scenario, *, kills: int, sessions: int, seed: int, say: Callab
             client.join(patience * 3)
         findings.violations += [c.problem for c in clients if c.problem]
         findings.violations += [f"{c.session}: its client still waits" for c in clients if c.is_alive()]
-        _audit(control, clients, workers.root, scenario, findings)
+        effects_of_calls = _audit(control, clients, workers.root, scenario, findings)
+        workers.process.stop()
+        check_records(postern.binary, workers.root, effects_of_calls, findings)
         for client in clients:
             client.reader.stop()
         if findings.violations:
@@ -127,8 +129,10 @@ def _wait_for_progress(clients: list[SessionClient], *, seconds: float = 20) -> 
         time.sleep(0.02)
 
 
-def _audit(control: Control, clients: list[SessionClient], root: Path, scenario: Scenario, findings: Findings) -> None:
+def _audit(control: Control, clients: list[SessionClient], root: Path, scenario: Scenario, findings: Findings) -> Counter[str]:
+    """How often each call took effect, by the call's id."""
     effects = count_marks(root)
+    of_calls: Counter[str] = Counter()
     for client in clients:
         events = control.events(client.session)
         # The last frames may still be on their way to the reader.
@@ -137,6 +141,8 @@ def _audit(control: Control, clients: list[SessionClient], root: Path, scenario:
         audit(
             client, events, effects, at_most_once=scenario.at_most_once, may_give_up=scenario.at_most_once,
             findings=findings)
+        of_calls.update({e["id"]: effects[mark_of(e["input"]["command"])] for e in events if e["type"] == "agent.tool_use"})
+    return of_calls
 
 
 def _keep_logs(folder: Path, scenario: Scenario, seed: int) -> Path:

@@ -128,6 +128,7 @@ import Testing
         fixture.service.emit("sesn_1", FakeService.use("sevt_1", ["hang": true]))
         await fixture.driver.until { $0.ran == ["sevt_1"] }
         worker.shutDown()
+        await fixture.service.until { !$0.posts("/events").isEmpty }
         // The limit, not the 30 s between beats, which are as long here: both are due at once.
         await fixture.clock.asks(2) { $0 == .seconds(30) }
         fixture.clock.advance(by: .seconds(30))

@@ -73,8 +73,10 @@ import Testing
         fixture.service.emit("sesn_1", FakeService.use("sevt_1", ["say": "x"]))
         fixture.leaveJournal("sesn_1", [Self.item, .beat("beat-7"), .intent(callID: "sevt_1", tool: "bash")])
         try await fixture.serving(fixture.worker()) {
-            await fixture.driver.until { $0.stopped == 1 }
+            await fixture.service.until { state in state.requests.contains { $0.target.contains("/heartbeat") } }
         }
+        // Nothing was started for it, not even a sandbox.
+        #expect(fixture.driver.current.specs.isEmpty)
         #expect(fixture.driver.current.ran.isEmpty)
         #expect(fixture.service.current.results("sesn_1").isEmpty)
         #expect(fixture.service.current.stopped.isEmpty)

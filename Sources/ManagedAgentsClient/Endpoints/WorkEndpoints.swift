@@ -10,6 +10,8 @@ extension ManagedAgentsClient {
         package var isHeld: Bool
         /// Calls that a killed worker had begun are to be run again (answer header `Postern-Redelivery: at_least_once`).
         package var repeatsCalls: Bool
+        /// The environment's metadata value `postern.policy` (answer header `Postern-Policy`): what its sessions are to be narrowed to.
+        package var policyFragment: String?
     }
 
     /// `blockMilliseconds` 1–999; `holdSeconds` is Postern's longer wait, which other services ignore.
@@ -27,7 +29,8 @@ extension ManagedAgentsClient {
         let json = try answer.json()
         guard json.isNull || json.object != nil else { throw .malformed("a poll's answer must be an item or null, not \(json.kind)") }
         return Poll(
-            item: json.object, isHeld: answer.headers["Postern-Poll"] == "1", repeatsCalls: answer.headers["Postern-Redelivery"] == "at_least_once")
+            item: json.object, isHeld: answer.headers["Postern-Poll"] == "1", repeatsCalls: answer.headers["Postern-Redelivery"] == "at_least_once",
+            policyFragment: answer.headers["Postern-Policy"])
     }
 
     package func ackWork(_ workID: String, environment id: String, options call: CallOptions = CallOptions()) async throws(ClientError) -> JSONObject

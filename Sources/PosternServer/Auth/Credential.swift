@@ -48,6 +48,7 @@ extension HTTPField.Name {
     static let posternPoll = constant("postern-poll")
     static let posternPollSeconds = constant("postern-poll-seconds")
     static let posternRedelivery = constant("postern-redelivery")
+    static let posternPolicy = constant("postern-policy")
     static let accelBuffering = constant("x-accel-buffering")
 
     /// For names that are written here and known to be valid.

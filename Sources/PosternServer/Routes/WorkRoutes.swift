@@ -89,6 +89,8 @@ struct WorkRoutes {
         guard let claimed else { return .json(JSON.null.encoded, headers: headers) }
         // A worker of ours that comes back after a kill does with its interrupted call as the environment asks; others do not look at it.
         headers[.posternRedelivery] = environment.redelivery.rawValue
+        // JSON in one line of ASCII, so that any text fits into a header.
+        if let fragment = environment.policyFragment { headers[.posternPolicy] = fragment }
         return .json(claimed.work.json(secret: WorkRecord.secret(sessionsToken: claimed.sessionsToken)).encoded, headers: headers)
     }
 

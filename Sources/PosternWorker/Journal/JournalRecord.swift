@@ -3,7 +3,7 @@ import PosternJSON
 /// One line of a session's journal.
 package enum JournalRecord: Sendable, Equatable {
     /// The item was claimed. `secret` is the item's own, as the poll gave it; `repeatsCalls` is the environment's wish for interrupted calls.
-    case item(workID: String, environmentID: String, secret: String?, repeatsCalls: Bool = false)
+    case item(workID: String, environmentID: String, secret: String?, repeatsCalls: Bool = false, policyFragment: String? = nil)
     /// The value that the next heartbeat must name.
     case beat(String)
     /// The call is about to run.
@@ -17,8 +17,11 @@ package enum JournalRecord: Sendable, Equatable {
 
     package var json: JSON {
         switch self {
-        case .item(let work, let environment, let secret, let repeatsCalls):
-            ["k": "item", "work": .string(work), "environment": .string(environment), "secret": JSON(secret), "repeats": .bool(repeatsCalls)]
+        case .item(let work, let environment, let secret, let repeatsCalls, let fragment):
+            [
+                "k": "item", "work": .string(work), "environment": .string(environment), "secret": JSON(secret), "repeats": .bool(repeatsCalls),
+                "policy": JSON(fragment),
+            ]
         case .beat(let value): ["k": "beat", "value": .string(value)]
         case .intent(let call, let tool): ["k": "intent", "call": .string(call), "tool": .string(tool)]
         case .outcome(let call, let event): ["k": "outcome", "call": .string(call), "event": .string(String(decoding: event, as: UTF8.self))]
@@ -32,7 +35,9 @@ package enum JournalRecord: Sendable, Equatable {
         switch text("k") {
         case "item":
             guard let work = text("work"), let environment = text("environment") else { return nil }
-            self = .item(workID: work, environmentID: environment, secret: text("secret"), repeatsCalls: json["repeats"]?.bool ?? false)
+            self = .item(
+                workID: work, environmentID: environment, secret: text("secret"), repeatsCalls: json["repeats"]?.bool ?? false,
+                policyFragment: text("policy"))
         case "beat":
             guard let value = text("value") else { return nil }
             self = .beat(value)

@@ -7,6 +7,7 @@ package struct JournalState: Sendable, Equatable {
         package var environmentID: String
         package var secret: String?
         package var repeatsCalls = false
+        package var policyFragment: String?
         /// The last heartbeat's value; `nil`: none was answered.
         package var heartbeat: String?
     }
@@ -28,8 +29,8 @@ package struct JournalState: Sendable, Equatable {
 
     package mutating func apply(_ record: JournalRecord) {
         switch record {
-        case .item(let work, let environment, let secret, let repeatsCalls):
-            item = Item(workID: work, environmentID: environment, secret: secret, repeatsCalls: repeatsCalls)
+        case .item(let work, let environment, let secret, let repeatsCalls, let fragment):
+            item = Item(workID: work, environmentID: environment, secret: secret, repeatsCalls: repeatsCalls, policyFragment: fragment)
         case .beat(let value): item?.heartbeat = value
         case .intent(let call, let tool): calls[call] = .intended(tool: tool)
         case .outcome(let call, let event):
@@ -67,7 +68,9 @@ package struct JournalState: Sendable, Equatable {
         var records: [JournalRecord] = []
         if let item {
             records.append(
-                .item(workID: item.workID, environmentID: item.environmentID, secret: item.secret, repeatsCalls: item.repeatsCalls))
+                .item(
+                    workID: item.workID, environmentID: item.environmentID, secret: item.secret, repeatsCalls: item.repeatsCalls,
+                    policyFragment: item.policyFragment))
             if let beat = item.heartbeat { records.append(.beat(beat)) }
         }
         for (id, progress) in calls.sorted(by: { $0.key < $1.key }) {

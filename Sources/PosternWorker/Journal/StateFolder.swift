@@ -16,7 +16,7 @@ final class StateFolder: Sendable {
     /// Makes the folder (0700) if missing, takes its lock and reads or makes the worker's id. Blocks; for start-up.
     init(path: String, workerID given: String?, hostName: String) throws(FileError) {
         try SmallFile.makeFolder(path)
-        for folder in ["sessions", "outputs", "workspaces"] { try SmallFile.makeFolder("\(path)/\(folder)") }
+        for folder in ["sessions", "outputs", "workspaces", "changes"] { try SmallFile.makeFolder("\(path)/\(folder)") }
         let lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw FileError("open", "\(path)/lock") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
@@ -49,6 +49,8 @@ final class StateFolder: Sendable {
 
     func journal(_ sessionID: String) -> String { "\(path)/sessions/\(sessionID).journal" }
     func outputs(_ sessionID: String) -> String { "\(path)/outputs/\(sessionID)" }
+    /// What a session changed in a copy-on-write workspace.
+    func changes(_ sessionID: String) -> String { "\(path)/changes/\(sessionID)" }
     /// Says that the workspace of that name was made by this worker and may be removed by it.
     func workspaceMark(_ sessionID: String) -> String { "\(path)/workspaces/\(sessionID)" }
 

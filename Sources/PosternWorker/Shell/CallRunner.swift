@@ -13,6 +13,8 @@ struct CallRunner: Sendable {
     let item: WorkItem
     let client: ManagedAgentsClient
     let sandbox: SandboxHolder
+    let tools: ToolPolicy
+    let egress: SessionEgress?
     let journal: SessionJournal
     let gate: ResultGate
     let lease: Lease
@@ -31,6 +33,11 @@ struct CallRunner: Sendable {
             statistics.update { $0.unknownCalls += 1 }
             passed = try await gate.pass(.failure(Self.unknownText, reason: "outcome unknown after a restart"), of: gateCall)
         case .run:
+            if let refusal = try await refusal(of: call, control) {
+                if control.isAbandoned || control.isDropped { return nil }
+                return try await gate.pass(.failure("\(call.name): not run: \(refusal)", reason: "denied by policy"), of: gateCall)
+            }
+            if control.isAbandoned || control.isDropped { return nil }
             // The audit's record is on the disk before anything happens, the journal's beside it with the kernel: one flush, shared by all sessions.
             async let audited: Void = gate.intend(gateCall, input: call.input)
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
@@ -48,6 +55,22 @@ struct CallRunner: Sendable {
             passed = try await gate.pass(result, of: gateCall)
         }
         return passed
+    }
+
+    /// Why the call does not run; waiting for an answer ends with the call.
+    private func refusal(of call: ToolCall, _ control: RunningCall) async throws -> String? {
+        let tools = tools
+        let asking = Task { try await tools.refusal(of: call) }
+        control.begin(asking)
+        do {
+            return try await withTaskCancellationHandler {
+                try await asking.value
+            } onCancel: {
+                control.abandon()
+            }
+        } catch is CancellationError {
+            return "it was cancelled before it was approved"
+        }
     }
 
     /// Sends a result that is new, and keeps it in the journal meanwhile. Throws when it cannot be kept.
@@ -125,11 +148,12 @@ struct CallRunner: Sendable {
         }
         control.begin(work)
         do {
-            let outcome = try await withTaskCancellationHandler {
+            var outcome = try await withTaskCancellationHandler {
                 try await work.value
             } onCancel: {
                 control.abandon()
             }
+            for line in await egress?.takeNotices() ?? [] { outcome.content.append(ResultBlocks.text(line)) }
             return OutgoingResult(
                 content: outcome.content, isError: outcome.isError, producedBytes: outcome.outputBytes, offloadedTo: outcome.offloadedTo,
                 exitCode: outcome.exitCode, duration: outcome.duration, timedOut: outcome.timedOut)

@@ -1,9 +1,12 @@
+import Logging
 import ManagedAgentsAPI
 import ManagedAgentsClient
-import Logging
 import PosternAudit
 import PosternGate
+import PosternPolicy
 import PosternSandbox
+import PosternSandboxWire
+import Synchronization
 
 /// Takes items in hand: acknowledges, prepares, serves, cleans up.
 struct ItemServer: Sendable {
@@ -13,9 +16,15 @@ struct ItemServer: Sendable {
     let driver: any SandboxDriver
     let state: StateFolder
     let gate: ResultGate
+    let audit: AuditLog
+    let desk: ApprovalDesk
+    /// Bytes that left through proxies, by session and day.
+    let egressBook: ByteBook
     let statistics: StatisticsBox
     let drain: Signal
     let logger: Logger
+    /// Set: its script does the work elsewhere, and no sandbox is started here.
+    let launcher: ScriptLauncher?
 
     /// Serves the item to its end. `acknowledge` is called once for an item that needs it.
     func serve(_ item: WorkItem, superseded: Signal, acknowledge: @Sendable () async -> Bool) async -> SessionRunner.End {
@@ -34,16 +43,22 @@ struct ItemServer: Sendable {
             return .failed("the item has no sessions token and no environment key is set")
         }
         let itemClient = token.map { client.with(credential: $0) } ?? client
-
-        // The workspace is made and the sandbox starts while the service is asked.
-        let workspaces = Workspaces(configuration: configuration, state: state, logger: logger)
-        let (configuration, state) = (configuration, state)
-        let sandbox = SandboxHolder(driver: driver, logger: logger) {
-            SandboxSpec(
-                sessionID: item.sessionID, workspace: try await workspaces.prepare(item.sessionID), toolOutputs: state.outputs(item.sessionID),
-                environment: configuration.toolEnvironment, limits: configuration.sandboxLimits, offloadThreshold: configuration.offloadThreshold)
+        if let launcher {
+            // A lease that this worker itself held, without a launcher: it runs out, and the item is queued again.
+            if item.isResumed { return .failed("a launcher does not take up what a sandbox of this worker did") }
+            guard await (item.needsAck ? acknowledge() : true) else { return .failed("not acknowledged") }
+            let launched = LaunchedItem(
+                item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, pacing: configuration.pacing,
+                drain: drain, superseded: superseded, logger: logger)
+            return await launched.serve(statistics)
         }
-        await sandbox.prepare()
+
+        let rules = LiveRules()
+        let broken = FailureSignal()
+        let egress = configuration.egress.map { makeEgress(item, $0, itemClient, broken, logger) }
+        let sandbox = SandboxHolder(
+            driver: driver, logger: logger, spec: { [logger] in try await self.specification(item, rules, egress, logger) },
+            hasStarted: { sandbox in await egress?.attach(sandbox) })
         let path = state.journal(item.sessionID)
         async let opened = Blocking.run { () throws(FileError) in try SessionJournal(path: path) }
         guard await (item.needsAck ? acknowledge() : true) else {
@@ -55,7 +70,9 @@ struct ItemServer: Sendable {
         do {
             journal = try await opened
             try await journal.append(
-                .item(workID: item.id, environmentID: item.environmentID, secret: item.secret?.value, repeatsCalls: item.repeatsCalls))
+                .item(
+                    workID: item.id, environmentID: item.environmentID, secret: item.secret?.value, repeatsCalls: item.repeatsCalls,
+                    policyFragment: item.policyFragment))
             if let beat = item.heartbeat { try await journal.append(.beat(beat)) }
         } catch {
             logger.error("the session's journal cannot be kept: \(error)")
@@ -70,19 +87,69 @@ struct ItemServer: Sendable {
         defer { statistics.update { $0.active -= 1 } }
         logger.info("serving")
         let lease = Lease(item: item, client: itemClient, journal: journal, pacing: configuration.pacing, logger: logger)
+        let agent = Mutex<String?>(nil)
+        let setup = SessionSetup(
+            item: item, client: itemClient, chooser: configuration.policies, rules: rules, gate: gate, audit: audit, sandbox: sandbox,
+            words: configuration.dictionaryWords, timestamp: timestamp, foundAgent: { id in agent.withLock { $0 = id } }, egress: egress,
+            logger: logger)
+        let tools = ToolPolicy(
+            rules: rules, desk: desk, audit: audit, sessionID: item.sessionID, agentID: { agent.withLock { $0 } },
+            patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)
         let calls = CallRunner(
-            item: item, client: itemClient, sandbox: sandbox, journal: journal, gate: gate, lease: lease, toolTimeout: configuration.toolTimeout,
-            pacing: configuration.pacing, statistics: statistics, logger: logger)
+            item: item, client: itemClient, sandbox: sandbox, tools: tools, egress: egress, journal: journal, gate: gate, lease: lease,
+            toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, statistics: statistics, logger: logger)
         let end = await SessionRunner(
-            item: item, client: itemClient, lease: lease, journal: journal, sandbox: sandbox, calls: calls, maxIdle: configuration.maxIdle,
+            item: item, client: itemClient, lease: lease, journal: journal, sandbox: sandbox, calls: calls, setup: setup, broken: broken,
+            maxIdle: configuration.maxIdle,
             pacing: configuration.pacing, drain: drain, superseded: superseded, logger: logger
         ).run()
+        await egress?.stop()
         await cleanUp(item, journal, end, logger)
         return end
     }
 
+    private var timestamp: @Sendable () -> String { { Timestamp.now().description } }
+
+    /// What the sandbox of a session is to be under the rules as they are now.
+    private func specification(
+        _ item: WorkItem, _ rules: LiveRules, _ egress: SessionEgress?, _ logger: Logger
+    ) async throws -> SandboxSpec {
+        guard let policy = rules.current?.policy else { throw SandboxError(.refused, "the session's policy is not known") }
+        let workspaces = Workspaces(configuration: configuration, state: state, logger: logger)
+        var limits = policy.sandboxLimits
+        limits.toolOutputBytes = configuration.sandboxLimits.toolOutputBytes
+        var spec = SandboxSpec(
+            sessionID: item.sessionID, workspace: try await workspaces.prepare(item.sessionID), toolOutputs: state.outputs(item.sessionID),
+            environment: configuration.toolEnvironment + policy.variables.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
+            limits: limits, offloadThreshold: configuration.offloadThreshold)
+        spec.workspaceMode = policy.workspaceMode
+        if spec.workspaceMode == .copyOnWrite { spec.changes = state.changes(item.sessionID) }
+        spec.binds = policy.binds
+        spec.hidden = policy.workspacePatterns(policy.files.hidden)
+        spec.protected = policy.workspacePatterns(policy.files.protected)
+        if let view = await egress?.view {
+            spec.environment += view.variables
+            spec.certificate = view.certificate
+            spec.listeners = view.plan.listeners.map(\.socket)
+        }
+        return spec
+    }
+
+    private func makeEgress(
+        _ item: WorkItem, _ launcher: any EgressLauncher, _ client: ManagedAgentsClient, _ broken: FailureSignal, _ logger: Logger
+    ) -> SessionEgress {
+        let timestamp = timestamp
+        return SessionEgress(
+            item: item, launcher: launcher, find: configuration.findSecret,
+            records: EgressRecords(audit: audit, sessionID: item.sessionID, workID: item.id, timestamp: timestamp), desk: desk,
+            patience: configuration.approvalPatience, pacing: configuration.pacing, day: { String(timestamp().prefix(10)) }, book: egressBook,
+            failed: { broken.fire($0) }, logger: logger)
+    }
+
     private func cleanUp(_ item: WorkItem, _ journal: SessionJournal, _ end: SessionRunner.End, _ logger: Logger) async {
-        let bytes = gate.forget(session: item.sessionID)
+        let bytes = gate.bytesPassed(session: item.sessionID)
+        let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .sessionStopped(reason: end.word))
+        do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
         switch end {
         case .failed(let reason): logger.error("released: \(reason)", metadata: ["bytes": "\(bytes)"])
         case .leaseLost:
@@ -91,6 +158,7 @@ struct ItemServer: Sendable {
             do { try await journal.append(.released) } catch { logger.error("journal: \(error)") }
         case .sessionEnded:
             logger.info("the session is over", metadata: ["bytes": "\(bytes)"])
+            gate.forget(session: item.sessionID)
             await Workspaces(configuration: configuration, state: state, logger: logger).remove(item.sessionID)
             return
         case .idle, .drained, .stopped: logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])

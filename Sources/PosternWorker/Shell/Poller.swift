@@ -61,7 +61,8 @@ struct Poller: Sendable {
     private func take(_ object: JSONObject, _ poll: ManagedAgentsClient.Poll) async {
         guard
             let item = WorkItem(
-                polled: object, environmentID: server.configuration.environmentID, repeatsCalls: poll.repeatsCalls)
+                polled: object, environmentID: server.configuration.environmentID, repeatsCalls: poll.repeatsCalls,
+                policyFragment: poll.policyFragment)
         else {
             server.logger.warning("a polled item has no id and is ignored")
             return

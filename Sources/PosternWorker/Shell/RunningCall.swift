@@ -4,7 +4,7 @@ import Synchronization
 /// A call that runs, and the two ways to end it early.
 final class RunningCall: Sendable {
     private struct State {
-        var work: Task<ToolOutcome, any Error>?
+        var cancel: (@Sendable () -> Void)?
         var isCancelled = false
         var isDropped = false
         var isAbandoned = false
@@ -19,12 +19,13 @@ final class RunningCall: Sendable {
     var isAbandoned: Bool { state.withLock { $0.isAbandoned } }
 
     /// Sets what runs; cancelled at once if the end came first.
-    func begin(_ work: Task<ToolOutcome, any Error>) {
+    func begin(_ work: Task<some Sendable, any Error>) {
+        let cancel = { @Sendable in work.cancel() }
         let isCancelled = state.withLock { state in
-            state.work = work
+            state.cancel = cancel
             return state.isCancelled
         }
-        if isCancelled { work.cancel() }
+        if isCancelled { cancel() }
     }
 
     /// Ends what runs because this worker serves the session no longer.
@@ -38,7 +39,7 @@ final class RunningCall: Sendable {
         state.withLock { state in
             state.isCancelled = true
             if !answer { state.isDropped = true }
-            return state.work
-        }?.cancel()
+            return state.cancel
+        }?()
     }
 }

@@ -1,18 +1,27 @@
 import Logging
+import PosternJSON
 import PosternSandbox
 
 /// One session's sandbox: started ahead, started again after it was lost, stopped once.
 actor SandboxHolder {
     private let driver: any SandboxDriver
     private let spec: @Sendable () async throws -> SandboxSpec
+    /// Told of each sandbox that has started.
+    private let hasStarted: @Sendable (any Sandbox) async -> Void
     private let logger: Logger
     private var starting: Task<any Sandbox, any Error>?
     private var isStopped = false
+    /// Why the next sandbox is not the one before; told to the model once.
+    private var notice: String?
 
     /// `spec` prepares the workspace and says what the sandbox is to be; it runs beside the session's other preparations.
-    init(driver: any SandboxDriver, logger: Logger, spec: @escaping @Sendable () async throws -> SandboxSpec) {
+    init(
+        driver: any SandboxDriver, logger: Logger, spec: @escaping @Sendable () async throws -> SandboxSpec,
+        hasStarted: @escaping @Sendable (any Sandbox) async -> Void = { _ in }
+    ) {
         self.driver = driver
         self.spec = spec
+        self.hasStarted = hasStarted
         self.logger = logger
     }
 
@@ -21,8 +30,12 @@ actor SandboxHolder {
 
     private func task() -> Task<any Sandbox, any Error> {
         if let starting { return starting }
-        let (driver, spec) = (driver, spec)
-        let task = Task { () async throws -> any Sandbox in try await driver.start(try await spec()) }
+        let (driver, spec, hasStarted) = (driver, spec, hasStarted)
+        let task = Task { () async throws -> any Sandbox in
+            let sandbox = try await driver.start(try await spec())
+            await hasStarted(sandbox)
+            return sandbox
+        }
         starting = task
         return task
     }
@@ -31,7 +44,12 @@ actor SandboxHolder {
     func call(_ invocation: ToolInvocation) async throws(SandboxError) -> ToolOutcome {
         let sandbox = try await running()
         do {
-            return try await sandbox.call(invocation)
+            var outcome = try await sandbox.call(invocation)
+            if let notice {
+                self.notice = nil
+                outcome.content.insert(["type": "text", "text": .string(notice)], at: 0)
+            }
+            return outcome
         } catch {
             if error.code == .lost { starting = nil }
             throw error
@@ -51,6 +69,14 @@ actor SandboxHolder {
             }
         }
         throw last
+    }
+
+    /// Lets the next call find a fresh sandbox, as the specification is then. Waits until the old one is gone.
+    func renew(because reason: String) async {
+        guard !isStopped, let old = starting else { return }
+        starting = nil
+        notice = "[new sandbox: \(reason); processes, shell variables and /tmp of the old one are gone]"
+        if let sandbox = try? await old.value { await sandbox.stop() }
     }
 
     /// Kills everything inside and waits until it is gone.

@@ -17,10 +17,24 @@ struct SessionRunner: Sendable {
         case leaseLost
         case stopped
         case failed(String)
+
+        /// For the audit.
+        var word: String {
+            switch self {
+            case .idle: "idle"
+            case .sessionEnded: "the session is over"
+            case .drained: "drained"
+            case .leaseLost: "the lease is lost"
+            case .stopped: "stopped"
+            case .failed(let reason): "failed: \(reason)"
+            }
+        }
     }
 
     private enum Message: Sendable {
         case machine(SessionToolMachine.Input)
+        /// The session's metadata is another.
+        case changed
         case end(End)
     }
 
@@ -30,6 +44,9 @@ struct SessionRunner: Sendable {
     let journal: SessionJournal
     let sandbox: SandboxHolder
     let calls: CallRunner
+    let setup: SessionSetup
+    /// Fires when the session's door is not watched any more.
+    let broken: FailureSignal
     let maxIdle: Duration?
     let pacing: Pacing
     let drain: Signal
@@ -40,6 +57,7 @@ struct SessionRunner: Sendable {
     /// The item is acknowledged. Returns after everything is torn down and the item is stopped, except after a lost lease.
     func run() async -> End {
         let (inbox, feed) = AsyncStream.makeStream(of: Message.self)
+        broken.onFire { reason in feed.yield(.end(.failed(reason))) }
         let listeners = [
             drain.onFire { feed.yield(.machine(.drain)) },
             superseded.onFire { feed.yield(.end(.leaseLost)) },
@@ -78,7 +96,7 @@ struct SessionRunner: Sendable {
 
     private func read(_ feed: AsyncStream<Message>.Continuation) async {
         // Beside the opening of the stream, not before it.
-        let fetching = Task { await check() }
+        let fetching = Task { await setup.begin() }
         let fetched = { @Sendable () async -> End? in
             await withTaskCancellationHandler {
                 await fetching.value
@@ -100,32 +118,14 @@ struct SessionRunner: Sendable {
                 switch found {
                 case .history(let events): feed.yield(.machine(.history(events)))
                 case .historyFailed: feed.yield(.machine(.historyFailed))
-                case .live(let event): feed.yield(.machine(.live(type: event.type, event: event.json)))
+                case .live(let event):
+                    if event.type == "session.updated", event.json["metadata"] != nil { feed.yield(.changed) }
+                    feed.yield(.machine(.live(type: event.type, event: event.json)))
                 case .detached(let error): detached = error
                 }
             })
         // A stream that cannot be opened may be the sign of a session that is over: then the fetch says so.
         if let detached { feed.yield(.end(await fetched() ?? .failed("the session cannot be read: \(detached)"))) }
-    }
-
-    /// What the session itself says against serving it; `nil` for nothing.
-    private func check() async -> End? {
-        let session: JSONObject
-        do {
-            session = try await client.session(item.sessionID)
-        } catch {
-            return error.isCancellation ? nil : .failed("the session cannot be fetched: \(error)")
-        }
-        if session["status"]?.string == "terminated" { return .sessionEnded }
-        let stores = session["resources"]?.array?.filter { $0["type"]?.string == "memory_store" } ?? []
-        if !stores.isEmpty {
-            let names = stores.map { $0["name"]?.string ?? $0["memory_store_id"]?.string ?? "?" }.joined(separator: ", ")
-            return .failed("the session has memory stores (\(names)), which this worker cannot mount yet; it is not run without them")
-        }
-        for skill in session["agent"]?["skills"]?.array ?? [] {
-            logger.warning("the skill \(skill["skill_id"]?.string ?? "?") is not installed: this worker cannot download skills yet")
-        }
-        return nil
     }
 
     // MARK: The loop
@@ -139,6 +139,11 @@ struct SessionRunner: Sendable {
             let input: SessionToolMachine.Input
             switch message {
             case .end(let reason):
+                end = reason
+                break messages
+            case .changed:
+                // Before anything that came after it.
+                guard let reason = await setup.changed() else { continue }
                 end = reason
                 break messages
             case .machine(let value): input = value

@@ -31,6 +31,8 @@ final class FakeService: ClientTransport {
         var extended = true
         var ttl = 300
         var stopped: [String] = []
+        /// Items whose heartbeats are answered with `stopped`.
+        var ended: Set<String> = []
         var acked: [String] = []
         var faults: [Fault] = []
         var nextStream = 0
@@ -86,6 +88,7 @@ final class FakeService: ClientTransport {
         change { state in
             if state.sessions[session] == nil { state.sessions[session] = Session() }
             state.beats[session] = nil
+            state.ended.remove(session)
             state.queue.append(item)
             for poll in state.polls.values { poll.resume() }
             state.polls = [:]
@@ -211,12 +214,24 @@ final class FakeService: ClientTransport {
     }
 
     private func heartbeat(_ id: String, _ request: ClientRequest) -> ClientResponse {
-        let expected = request.target.split(separator: "=").last.map(String.init) ?? ""
+        let query = request.target.split(separator: "?").last.map { $0.split(separator: "&") } ?? []
+        let expected = query.first { $0.hasPrefix("expected_last_heartbeat=") }?.split(separator: "=").last.map(String.init) ?? ""
         var response: ClientResponse?
         change { state in
             state.beatCount += 1
+            if state.ended.contains(id) {
+                response = answer([
+                    "type": "work_heartbeat", "last_heartbeat": "", "state": "stopped", "lease_extended": false, "ttl_seconds": JSON(state.ttl),
+                ])
+                return
+            }
             guard (state.beats[id] ?? "NO_HEARTBEAT") == expected else {
-                response = answer(["type": "error", "error": ["type": "invalid_request_error", "message": "precondition"]], 412)
+                var current: JSONObject = ["state": .string(state.heartbeatState)]
+                current["last_heartbeat"] = state.beats[id].map(JSON.string)
+                let error: JSON = [
+                    "type": "invalid_request_error", "message": "precondition", "details": ["current_state": .object(current)],
+                ]
+                response = answer(["type": "error", "error": error], 412)
                 return
             }
             let value = "beat-\(state.beatCount)"

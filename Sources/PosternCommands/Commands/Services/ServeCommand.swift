@@ -38,6 +38,7 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.modelProvider) var modelProvider: String?
     @Option(.modelBaseURL) var modelBaseURL: String?
     @Option(.modelAPIKeyFile) var modelAPIKeyFile: String?
+    @Option(.modelCAFile) var modelCAFile: String?
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
@@ -45,8 +46,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     var given: [(ConfigurationKey, String?)] {
         [
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
-            (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.leaseSeconds, leaseSeconds), (.serveLogFormat, logFormat),
-            (.serveLogLevel, logLevel),
+            (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile), (.leaseSeconds, leaseSeconds),
+            (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }

@@ -1,0 +1,279 @@
+import Logging
+import ManagedAgentsClient
+import PosternAudit
+import PosternEgress
+import PosternGate
+import PosternJSON
+import PosternPolicy
+import PosternSandbox
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A session's way out of its sandbox, on the worker's side: starts the proxy process, tells it the policy, writes what it announces into the
+/// audit before it may happen, and collects what is to be told to the model.
+///
+/// The process is started with the sandbox, not at its first connection: a program reads the certificates that it trusts before it connects, and
+/// the authority's key never leaves the proxy. A session whose policy lets nothing out has no process.
+actor SessionEgress {
+    /// What the sandbox must be given.
+    struct View: Sendable {
+        var variables: [(name: String, value: String)]
+        var certificate: String
+        var plan: EgressPlan
+    }
+
+    private let item: WorkItem
+    private let launcher: any EgressLauncher
+    private let find: SecretFinder
+    private let records: EgressRecords
+    private let desk: ApprovalDesk
+    private let patience: Duration
+    private let pacing: Pacing
+    private let day: @Sendable () -> String
+    private let book: ByteBook
+    /// Something that cannot be recorded, or a proxy that is gone: the session must not go on with a door nobody watches.
+    private let failed: @Sendable (String) -> Void
+    private let logger: Logger
+
+    private var link: EgressLink?
+    private var reading: Task<Void, Never>?
+    private var asking: [Int: Task<Void, Never>] = [:]
+    private var plan: EgressPlan?
+    private(set) var secrets = SessionSecrets()
+    private var certificate: CheckedContinuation<String?, Never>?
+    private var ready: String?
+    private var hasEnded = false
+    private var notices: [String] = []
+    private var omitted = 0
+    private static let mostNotices = 8
+
+    init(
+        item: WorkItem, launcher: any EgressLauncher, find: @escaping SecretFinder, records: EgressRecords, desk: ApprovalDesk, patience: Duration,
+        pacing: Pacing, day: @escaping @Sendable () -> String, book: ByteBook, failed: @escaping @Sendable (String) -> Void, logger: Logger
+    ) {
+        self.item = item
+        self.launcher = launcher
+        self.find = find
+        self.records = records
+        self.desk = desk
+        self.patience = patience
+        self.pacing = pacing
+        self.day = day
+        self.book = book
+        self.failed = failed
+        self.logger = logger
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    // MARK: Life
+
+    /// Starts the proxy under `policy` and waits until it serves.
+    func start(_ policy: SessionPolicy) async throws {
+        let plan = EgressPlan(policy: policy.policy)
+        self.plan = plan
+        secrets = await SessionSecrets(plan.secretsInUse, find: find)
+        for (name, reason) in secrets.missing {
+            logger.error("a secret of the session's policy has no value", metadata: ["secret": "\(name)", "reason": "\(reason)"])
+            note("the secret \(name) is not available: \(reason)")
+        }
+        let configuration = try configuration(policy, plan)
+        let link = EgressLink(descriptor: try await launcher.launch(session: item.sessionID))
+        self.link = link
+        token = configuration.token
+        reading = Task { await self.read(link) }
+        link.send(.configure(configuration))
+        guard let certificate = await waitUntilReady() else { throw Failure(description: "the egress proxy did not start") }
+        ready = certificate
+    }
+
+    private var token: ProxyToken?
+
+    /// What the sandbox is to be given; `nil` while nothing may leave it.
+    var view: View? {
+        guard let plan, let ready, let token else { return nil }
+        return View(variables: plan.variables(token: token, placeholders: secrets.placeholders), certificate: ready, plan: plan)
+    }
+
+    /// Hands the sandbox's sockets to the proxy. Called for each sandbox of the session; those of one that has ended say so by themselves.
+    func attach(_ sandbox: any Sandbox) {
+        guard let link, let plan, let sandbox = sandbox as? any ListeningSandbox else { return }
+        func hand(_ descriptor: Int32, _ listener: EgressCommand.Listener) {
+            let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+            guard copy >= 0 else { return logger.error("a socket of the sandbox cannot be handed to its proxy") }
+            link.send(.listen(session: item.sessionID, listener, descriptor: copy))
+        }
+        if sandbox.listener >= 0 { hand(sandbox.listener, .proxy) }
+        for (descriptor, listener) in zip(sandbox.listeners, plan.listeners) { hand(descriptor, listener.serves) }
+    }
+
+    /// Puts a narrower policy in force; what it does not allow any more is cut within a second.
+    func narrow(_ policy: SessionPolicy) {
+        link?.send(.narrow(session: item.sessionID, policy.policy.network, digest: policy.digest))
+        link?.send(.forwards(session: item.sessionID, keep: policy.policy.forwards.map(\.name)))
+    }
+
+    /// Ends the process and everything that goes through it.
+    func stop() async {
+        hasEnded = true
+        link?.send(.stop(session: item.sessionID))
+        link?.close()
+        certificate?.resume(returning: nil)
+        certificate = nil
+        for (_, task) in asking { task.cancel() }
+        await reading?.value
+        link = nil
+    }
+
+    private func waitUntilReady() async -> String? {
+        let timer = Task { [pacing] in
+            do { try await pacing.sleep(.seconds(30)) } catch { return }
+            self.settle(nil)
+        }
+        defer { timer.cancel() }
+        return await withCheckedContinuation { waiter in
+            if let ready { waiter.resume(returning: ready) } else if hasEnded { waiter.resume(returning: nil) } else { certificate = waiter }
+        }
+    }
+
+    private func settle(_ text: String?) {
+        if let text { ready = text }
+        certificate?.resume(returning: text)
+        certificate = nil
+    }
+
+    private func configuration(_ policy: SessionPolicy, _ plan: EgressPlan) throws -> EgressConfiguration {
+        var random = SystemRandomNumberGenerator()
+        var configuration = EgressConfiguration(session: item.sessionID, token: ProxyToken(using: &random), policy: policy.policy.network)
+        configuration.policyDigest = policy.digest
+        configuration.secrets = secrets.bound
+        configuration.dayUsed = book.bytes(session: dayAccount)
+        configuration.limits.approvalMilliseconds = Int(patience / .milliseconds(1))
+        configuration.digestKey = Array(records.audit.key.digest(.input, canonical: Array("postern statement digests".utf8)).utf8)
+        let upstream = policy.policy.upstream
+        configuration.parentProxy = upstream.proxy
+        configuration.parentCredential = upstream.proxySecret.flatMap { secrets.values[$0] }
+        configuration.extraRoots = try upstream.caFile.map(Self.certificates)
+        configuration.forwards = try policy.policy.forwards.map { forward in
+            guard case .postgres(let postgres) = forward.kind else { return ForwardConfiguration(forward) }
+            return ForwardConfiguration(
+                forward, authorities: try postgres.caFile.map(Self.certificates), password: postgres.secret.flatMap { secrets.values[$0] })
+        }
+        return configuration
+    }
+
+    /// A PEM file of the perimeter. Read at the start of a session: a small read of a local file.
+    private static func certificates(_ path: String) throws -> String {
+        guard let bytes = try SmallFile.read(path) else {
+            throw Failure(description: "there is no file \(path), which the policy names for certificates")
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    // MARK: Reports
+
+    private func read(_ link: EgressLink) async {
+        for await report in link.reports {
+            do {
+                try await take(report, link)
+            } catch {
+                // What cannot be recorded does not happen: the proxy gets no answer, and the session ends.
+                fail("\(error)")
+                break
+            }
+        }
+        settle(nil)
+        if !hasEnded { fail("the egress proxy has ended") }
+    }
+
+    private func fail(_ reason: String) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        link?.close()
+        failed(reason)
+    }
+
+    private func take(_ report: EgressReport, _ link: EgressLink) async throws {
+        switch report {
+        case .ready(_, let certificate): settle(certificate)
+        case .intent(let id, _, let intent):
+            try await records.intent(id, intent)
+            link.send(.recorded(id: id))
+            hosts[id] = intent.destination
+        case .outcome(let id, _, let outcome):
+            try await records.outcome(id, outcome)
+            try await charge(outcome.sent, hosts.removeValue(forKey: id))
+        case .refusal(let id, _, let refusal):
+            try await records.refusal(id, refusal)
+            link.send(.recorded(id: id))
+            let place = refusal.destination.map { " to \($0)" } ?? ""
+            note("the network request\(place) was refused: \(refusal.reason)\(refusal.remedy.isEmpty ? "" : "; \(refusal.remedy)")")
+        case .secretUsed(let id, _, let call, let names, let destination):
+            try await records.secrets(names, call: call, destination)
+            link.send(.recorded(id: id))
+        case .masked(_, _, let counts): try await records.masked(counts)
+        case .ask(let id, _, let ask): asking[id] = Task { await self.ask(id, ask, link) }
+        case .forward(let id, _, let report):
+            try await records.forward(report, role: role(of: report.forward))
+            if id > 0 { link.send(.recorded(id: id)) }
+            if case .ended(let outcome) = report.event { try await charge(outcome.sent, report.destination) }
+        case .failure(_, let reason):
+            logger.error("egress", metadata: ["reason": "\(reason)"])
+            note("the network does not work: \(reason)")
+        }
+    }
+
+    /// Where calls go that have not ended.
+    private var hosts: [Int: Authority] = [:]
+
+    private func role(of forward: String) -> Forward.Postgres? {
+        guard case .postgres(let postgres)? = plan?.policy.forwards.first(where: { $0.name == forward })?.kind else { return nil }
+        return postgres
+    }
+
+    private var dayAccount: String { "\(item.sessionID) \(day())" }
+
+    /// Counts what has left on this day, so that a restart begins where this process ended.
+    private func charge(_ bytes: Int, _ destination: Authority?) async throws {
+        try await book.add(ByteCharge(bytes: bytes, session: dayAccount, host: destination?.host.description, day: day()))
+    }
+
+    private func ask(_ id: Int, _ ask: EgressAsk, _ link: EgressLink) async {
+        let question = ApprovalQuestion(
+            id: "\(item.sessionID)-egress-\(id)", sessionID: item.sessionID, agentID: nil, subject: .budget,
+            summary: "\(ask.destination): \(ask.used) of \(ask.limit) bytes (\(ask.budget)) are used", rule: "budgets.egress.\(ask.budget)",
+            reason: "the byte budget of this \(ask.budget) is reached")
+        let (pacing, patience) = (pacing, patience)
+        defer { asking[id] = nil }
+        do {
+            let answer = try await desk.ask(question) { try await pacing.sleep(patience) }
+            let approval = AuditRecord.Approval(subject: "budget", isAllowed: answer.isAllowed, by: answer.by, rule: question.rule)
+            try await records.write(.approval(approval), durable: true)
+            // As much again as the budget was.
+            link.send(.answer(id: id, bytes: answer.isAllowed ? ask.limit : nil))
+        } catch is CancellationError {
+            link.send(.answer(id: id, bytes: nil))
+        } catch {
+            fail("\(error)")
+        }
+    }
+
+    // MARK: For the model
+
+    private func note(_ line: String) {
+        guard notices.count < Self.mostNotices, !notices.contains(line) else { return omitted += notices.contains(line) ? 0 : 1 }
+        notices.append(line)
+    }
+
+    /// Lines about the network for the next tool result, each told once.
+    func takeNotices() -> [String] {
+        defer { (notices, omitted) = ([], 0) }
+        return notices.map { "[\($0)]" } + (omitted > 0 ? ["[\(omitted) more network requests were refused]"] : [])
+    }
+}

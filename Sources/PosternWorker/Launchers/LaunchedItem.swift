@@ -1,0 +1,195 @@
+import Logging
+import ManagedAgentsAPI
+import ManagedAgentsClient
+import PosternGate
+import PosternJSON
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// One item that a launcher serves: performs what `LauncherMachine` decides.
+struct LaunchedItem: Sendable {
+    let item: WorkItem
+    let launcher: ScriptLauncher
+    /// With the item's token if it has one.
+    let client: ManagedAgentsClient
+    let environmentKey: Secret?
+    let pacing: Pacing
+    let drain: Signal
+    let superseded: Signal
+    let logger: Logger
+
+    /// Matches no heartbeat: the refusal says who holds the item, and no lease changes.
+    static let probe = "postern-who-holds-this"
+
+    /// Serves the item, counted as a session of this worker for as long as its script runs.
+    func serve(_ statistics: StatisticsBox) async -> SessionRunner.End {
+        statistics.update { statistics in
+            statistics.sessions += 1
+            statistics.active += 1
+        }
+        defer { statistics.update { $0.active -= 1 } }
+        return switch await run() {
+        case .handedOver: .idle
+        case .finished: .stopped
+        case .superseded: .leaseLost
+        case .released(nil), .lapsing(nil): .drained
+        case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
+        }
+    }
+
+    /// Serves the item to its end, also while the task is cancelled: then the script is killed first.
+    func run() async -> LauncherMachine.End {
+        let (inputs, feed) = AsyncStream.makeStream(of: LauncherMachine.Input.self)
+        let onSuperseded = superseded.onFire { feed.yield(.stop(.superseded)) }
+        feed.yield(.begin(failures: launcher.failures(of: item.sessionID)))
+        let onDrain = drain.onFire { feed.yield(.stop(.drain)) }
+        // In a task of its own: what has been started must be ended, whatever happens to the caller.
+        let work = Task { await perform(inputs, feed) }
+        let end = await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            feed.yield(.stop(.abandon))
+        }
+        superseded.remove(onSuperseded)
+        drain.remove(onDrain)
+        report(end)
+        return end
+    }
+
+    private func perform(
+        _ inputs: AsyncStream<LauncherMachine.Input>, _ feed: AsyncStream<LauncherMachine.Input>.Continuation
+    ) async -> LauncherMachine.End {
+        let settings = launcher.configuration
+        var machine = LauncherMachine(
+            timeLimit: settings.timeLimit, handoverGrace: settings.handoverGrace, stopGrace: settings.stopGrace)
+        var script: ScriptProcess?
+        var timer: Task<Void, Never>?
+        defer { timer?.cancel() }
+        for await input in inputs {
+            for action in machine.apply(input, now: pacing.now()) {
+                switch action {
+                case .sleep(let duration):
+                    timer?.cancel()
+                    timer = Task { [pacing] in
+                        do { try await pacing.sleep(duration) } catch { return }
+                        if !Task.isCancelled { feed.yield(.timer) }
+                    }
+                case .run:
+                    switch await start(feed) {
+                    case .success(let process):
+                        logger.info("launched", metadata: ["pid": "\(process.pid)"])
+                        script = process
+                    case .failure(let failure):
+                        timer?.cancel()
+                        feed.yield(.ended(.notStarted(failure.reason)))
+                    }
+                case .terminate: await script?.signal(SIGTERM)
+                case .kill: await script?.signal(SIGKILL)
+                case .ask:
+                    timer?.cancel()
+                    feed.yield(.holder(await holder()))
+                case .claim:
+                    timer?.cancel()
+                    feed.yield(.claimed(await claim()))
+                case .end(let end): return end
+                }
+            }
+        }
+        return .lapsing(failure: nil)
+    }
+
+    private func start(_ feed: AsyncStream<LauncherMachine.Input>.Continuation) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {
+        let settings = launcher.configuration
+        guard item.secret != nil || settings.passesEnvironmentKey else {
+            return .failure(.init(reason: "the item has no secret of its own; --on-work-compat gives scripts the environment key"))
+        }
+        let mark = String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
+        let variables = LauncherEnvironment.variables(settings, item, environmentKey: environmentKey?.value, mark: mark)
+        let mask = OutputMask(item, environmentKey)
+        let logger = logger
+        return await ScriptProcess.start(
+            settings.script, input: JSON.object(item.polled ?? [:]).encoded, variables: variables, mark: "\(LauncherEnvironment.mark)=\(mark)",
+            onLine: { logger.info("launcher: \(mask.masked($0))") }, onEnd: { feed.yield(.ended($0)) })
+    }
+
+    // MARK: The lease
+
+    private func holder() async -> LauncherMachine.Holder {
+        do throws(ClientError) {
+            let answer = try await client.heartbeatWork(
+                item.id, environment: item.environmentID, expected: Self.probe, options: .init(timeout: .seconds(10)))
+            // Only an item that ends is not compared.
+            let state = answer["state"]?.string
+            return state == "stopping" || state == "stopped" ? .over : .unknown
+        } catch {
+            if error.status == 404 { return .over }
+            guard case .api(let failure) = error, error.status == 412, let current = failure.error.details?["current_state"] else {
+                logger.warning("it is not known who holds the item: \(error)")
+                return .unknown
+            }
+            if current["state"] == "stopped" || current["state"] == "stopping" { return .over }
+            return current["last_heartbeat"]?.string.map { $0.isEmpty ? .nobody : .somebody } ?? .nobody
+        }
+    }
+
+    private func claim() async -> Bool? {
+        do throws(ClientError) {
+            let answer = try await client.request(
+                .post, "/v1/environments/\(item.environmentID)/work/\(item.id)/heartbeat",
+                query: ["expected_last_heartbeat": LeaseMachine.noHeartbeat, "desired_ttl_seconds": "1"],
+                options: .init(timeout: .seconds(10))
+            ).object()
+            let state = answer["state"]?.string
+            return !(state == "stopping" || state == "stopped")
+        } catch {
+            if error.status == 412 || error.status == 404 { return false }
+            logger.warning("the item could not be given back at once: \(error)")
+            return nil
+        }
+    }
+
+    private func report(_ end: LauncherMachine.End) {
+        switch end {
+        case .handedOver, .finished:
+            launcher.succeeded(item.sessionID)
+            logger.info(end == .finished ? "the launched worker has ended" : "another worker serves the session")
+        case .released(let failure?), .lapsing(let failure?):
+            launcher.failed(item.sessionID)
+            logger.error(
+                "the launcher has failed: \(failure)",
+                metadata: ["item": end == .released(failure: failure) ? "back in the queue" : "back in the queue when its lease ends"])
+        case .released(nil), .lapsing(nil): logger.info("the item goes back to the queue")
+        case .superseded: logger.info("the session was claimed anew")
+        }
+    }
+}
+
+/// Keeps the item's secrets out of the log, should a script print them.
+private struct OutputMask: Sendable {
+    private let program: RedactionProgram?
+
+    init(_ item: WorkItem, _ environmentKey: Secret?) {
+        var rules = RedactionRules.none
+        var secrets: [KnownSecret] = []
+        for (name, secret) in [("work-secret", item.secret), ("sessions-token", item.sessionsToken), ("environment-key", environmentKey)] {
+            guard let value = secret?.value, !value.isEmpty else { continue }
+            if value.utf8.count >= KnownSecret.leastBytes {
+                secrets.append(KnownSecret(name: name, value: Array(value.utf8)))
+            } else {
+                // Too short to be looked for in other forms; as it is, it is masked all the same.
+                rules.dictionaries.append(.init(name: name, words: [value], ignoresCase: false, wholeWords: false))
+            }
+        }
+        program = try? RedactionProgram(rules, secrets: secrets, hashKey: [])
+    }
+
+    /// Without usable rules nothing of the line is shown.
+    func masked(_ line: String) -> String {
+        guard let program else { return "(a line that could not be checked for secrets)" }
+        return String(decoding: Redactor.redact(Array(line.utf8), program).output, as: UTF8.self)
+    }
+}

@@ -1,0 +1,190 @@
+import CPosternSandbox
+// Dispatch sources may be used from any thread; on Linux the overlay does not say so.
+@preconcurrency import Dispatch
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// One run of a launcher script: started in a session of its own, its input a file in memory, its output given on line by line. Nothing here
+/// blocks a thread of the cooperative pool: ends and output are events of dispatch sources.
+final class ScriptProcess: Sendable {
+    let pid: pid_t
+    private let tree: ProcessTree
+    private let reader: OutputReader
+    private let end: any DispatchSourceRead
+
+    private static let queue = DispatchQueue(label: "postern.launcher", attributes: .concurrent)
+
+    /// Starts it. `onLine` gets each line of output, `onEnd` is called once, after the last line.
+    /// Returns what failed instead of a process.
+    static func start(
+        _ path: String, input: [UInt8], variables: [String], mark: String, onLine: @escaping @Sendable (String) -> Void,
+        onEnd: @escaping @Sendable (LauncherMachine.ScriptEnd) -> Void
+    ) async -> Result<ScriptProcess, StartFailure> {
+        await withCheckedContinuation { done in
+            queue.async {
+                do throws(StartFailure) {
+                    done.resume(returning: .success(try ScriptProcess(path, input, variables, mark, onLine, onEnd)))
+                } catch {
+                    done.resume(returning: .failure(error))
+                }
+            }
+        }
+    }
+
+    struct StartFailure: Error {
+        var reason: String
+        init(reason: String) { self.reason = reason }
+        init(_ what: String, _ code: Int32) { reason = "\(what): \(String(cString: strerror(code)))" }
+    }
+
+    private init(
+        _ path: String, _ input: [UInt8], _ variables: [String], _ mark: String, _ onLine: @escaping @Sendable (String) -> Void,
+        _ onEnd: @escaping @Sendable (LauncherMachine.ScriptEnd) -> Void
+    ) throws(StartFailure) {
+        let stdin = psb_memory_file("postern-work")
+        guard stdin >= 0 else { throw StartFailure("the input cannot be made", -stdin) }
+        defer { close(stdin) }
+        var written = 0
+        while written < input.count {
+            let count = input[written...].withUnsafeBytes { write(stdin, $0.baseAddress, $0.count) }
+            guard count > 0 else { throw StartFailure("the input cannot be written", errno) }
+            written += count
+        }
+        guard lseek(stdin, 0, SEEK_SET) == 0 else { throw StartFailure("the input cannot be written", errno) }
+        var pipe: [Int32] = [-1, -1]
+        let error = psb_pipe(&pipe)
+        guard error >= 0 else { throw StartFailure("a pipe cannot be made", -error) }
+        let started = Self.spawn(path, variables, [stdin, pipe[1], pipe[1]])
+        close(pipe[1])
+        guard started > 0 else {
+            close(pipe[0])
+            throw StartFailure("'\(path)'", -started)
+        }
+        pid = started
+        tree = ProcessTree(leader: started, mark: mark)
+        reader = OutputReader(pipe[0], Self.queue, onLine)
+        let watch = psb_pidfd_open(started)
+        guard watch >= 0 else {
+            tree.signal(SIGKILL)
+            _ = Self.reap(started, blocking: true)
+            reader.finish {}
+            throw StartFailure("the script cannot be watched", -watch)
+        }
+        end = DispatchSource.makeReadSource(fileDescriptor: watch, queue: Self.queue)
+        let (source, reader) = (end, reader)
+        end.setEventHandler {
+            guard let status = Self.reap(started, blocking: false) else { return }
+            source.cancel()
+            reader.finish { onEnd(status) }
+        }
+        end.setCancelHandler { close(watch) }
+        end.resume()
+    }
+
+    /// Sends the signal to every process of the run. Returns when it is sent; after SIGKILL, when none is left.
+    func signal(_ number: Int32) async {
+        let tree = tree
+        await withCheckedContinuation { done in
+            Self.queue.async {
+                tree.signal(number)
+                done.resume()
+            }
+        }
+    }
+
+    private static func spawn(_ path: String, _ variables: [String], _ descriptors: [Int32]) -> pid_t {
+        let arguments = [strdup(path), nil]
+        let environment = variables.map { strdup($0) } + [nil]
+        defer { for pointer in arguments + environment { free(pointer) } }
+        return arguments.withUnsafeBufferPointer { arguments in
+            environment.withUnsafeBufferPointer { environment in
+                descriptors.withUnsafeBufferPointer { descriptors in
+                    path.withCString { path in
+                        var process = psb_process()
+                        process.path = path
+                        process.arguments = arguments.baseAddress
+                        process.environment = environment.baseAddress
+                        process.directory = -1
+                        process.descriptors = descriptors.baseAddress
+                        process.descriptor_count = Int32(descriptors.count)
+                        process.new_session = 1
+                        process.mount_namespace = -1
+                        return psb_spawn(&process)
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the process ended; `nil` if it has not.
+    private static func reap(_ pid: pid_t, blocking: Bool) -> LauncherMachine.ScriptEnd? {
+        var status: Int32 = 0
+        var result: pid_t = 0
+        repeat { result = waitpid(pid, &status, blocking ? 0 : WNOHANG) } while result < 0 && errno == EINTR
+        guard result != 0 else { return nil }
+        guard result == pid else { return .notStarted("its end was taken by somebody else") }
+        return status & 0x7F == 0 ? .exited(status >> 8 & 0xFF) : .signalled(status & 0x7F)
+    }
+}
+
+/// Reads a pipe to its end, or to the end of the script: what stays behind in the background does not keep the run open.
+private final class OutputReader: Sendable {
+    private let source: any DispatchSourceRead
+    private let lines = Mutex((OutputLines(), isOver: false))
+    private let descriptor: Int32
+    private let onLine: @Sendable (String) -> Void
+    private let queue: DispatchQueue
+
+    init(_ descriptor: Int32, _ target: DispatchQueue, _ onLine: @escaping @Sendable (String) -> Void) {
+        self.descriptor = descriptor
+        self.onLine = onLine
+        queue = DispatchQueue(label: "postern.launcher.output", target: target)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+        source.setEventHandler { [weak self] in
+            guard let self, drain() else { return }
+            source.cancel()
+        }
+        source.setCancelHandler { close(descriptor) }
+        source.resume()
+    }
+
+    /// Gives on what is there; `done` follows the last line.
+    func finish(_ done: @escaping @Sendable () -> Void) {
+        queue.async {
+            _ = self.drain()
+            let (rest, dropped) = self.lines.withLock { lines in
+                lines.isOver = true
+                return (lines.0.finish(), lines.0.dropped)
+            }
+            for line in rest { self.onLine(line) }
+            if dropped > 0 { self.onLine("… \(dropped) further lines were dropped") }
+            self.source.cancel()
+            done()
+        }
+    }
+
+    /// Whether the end was reached.
+    private func drain() -> Bool {
+        guard !lines.withLock({ $0.isOver }) else { return true }
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        // A writer that never pauses does not keep the end of the script from being seen.
+        for _ in 0..<64 {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { return false }
+            if count == 0 {
+                lines.withLock { $0.isOver = true }
+                for line in lines.withLock({ $0.0.finish() }) { onLine(line) }
+                return true
+            }
+            for line in lines.withLock({ $0.0.feed(chunk[..<count]) }) { onLine(line) }
+        }
+        return false
+    }
+}

@@ -1,0 +1,74 @@
+import PosternGate
+import PosternPolicy
+import PosternSandbox
+import PosternSandboxWire
+
+/// What the parts that enforce a policy take from it.
+extension Policy {
+    var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
+
+    /// Files and folders of the host, at the same place inside.
+    var binds: [SandboxBind] {
+        files.read.map { SandboxBind(hostPath: $0.description, isWritable: false) }
+            + files.write.map { SandboxBind(hostPath: $0.description, isWritable: true) }
+    }
+
+    /// Patterns below the workspace and, with `**/` in front, in bound trees too.
+    func workspacePatterns(_ globs: [PosternPolicy.PathGlob]) -> [String] { globs.filter { $0.scope != .host }.map(\.description) }
+
+    var workspaceMode: PosternSandboxWire.WorkspaceMode {
+        switch workspace {
+        case .ro: .readOnly
+        case .cow: .copyOnWrite
+        case .rw: .readWrite
+        }
+    }
+
+    var gateLimits: ResultGate.Limits {
+        var limits = ResultGate.Limits()
+        if let result = resultBudgets.result { limits.maximumEventBytes = min(limits.maximumEventBytes, result) }
+        limits.sessionBudget = resultBudgets.session
+        limits.dayBudget = resultBudgets.day
+        return limits
+    }
+
+    /// Whether anything may leave the sandbox over a network.
+    var hasNetwork: Bool { network.rules.contains { $0.verdict == .allow } || !forwards.isEmpty }
+
+    /// Whether a running sandbox that was started under `other` still is what this policy wants.
+    func hasSameSandbox(as other: Policy) -> Bool {
+        files == other.files && workspace == other.workspace && limits == other.limits && variables == other.variables
+            && hasNetwork == other.hasNetwork
+    }
+}
+
+extension RedactionRules {
+    /// The rules of a policy. A detector that this gate does not have is refused, so that no policy says more than happens.
+    ///
+    /// - Parameter words: Reads a dictionary's file, one word a line.
+    init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
+        self.init()
+        for (name, action) in settings.detectors {
+            guard let detector = RedactionDetector(rawValue: name) else {
+                throw RedactionError(
+                    name: name, reason: "there is no such detector; there are \(RedactionDetector.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            detectors[detector] = RedactionAction(action)
+        }
+        patterns = settings.patterns.map { NamedPattern(name: $0.name, pattern: $0.pattern, action: RedactionAction($0.action)) }
+        for dictionary in settings.dictionaries {
+            dictionaries.append(Dictionary(name: dictionary.name, words: try words(dictionary.file), action: RedactionAction(dictionary.action)))
+        }
+    }
+}
+
+extension RedactionAction {
+    fileprivate init(_ action: RedactionSettings.Action) {
+        switch action {
+        case .allow: self = .allow
+        case .hash: self = .hash
+        case .mask: self = .mask
+        case .block: self = .block
+        }
+    }
+}

@@ -1,0 +1,27 @@
+import Synchronization
+
+/// Something beside the session's own run has failed and the session must end. Fires once; whoever listens later hears it too.
+final class FailureSignal: Sendable {
+    private struct State {
+        var reason: String?
+        var listener: (@Sendable (String) -> Void)?
+    }
+    private let state = Mutex(State())
+
+    func fire(_ reason: String) {
+        let listener = state.withLock { state -> (@Sendable (String) -> Void)? in
+            guard state.reason == nil else { return nil }
+            state.reason = reason
+            return state.listener
+        }
+        listener?(reason)
+    }
+
+    func onFire(_ listener: @escaping @Sendable (String) -> Void) {
+        let reason = state.withLock { state in
+            state.listener = listener
+            return state.reason
+        }
+        if let reason { listener(reason) }
+    }
+}

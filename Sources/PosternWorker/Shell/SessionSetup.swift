@@ -1,0 +1,105 @@
+import Logging
+import ManagedAgentsClient
+import PosternAudit
+import PosternGate
+import PosternJSON
+import PosternPolicy
+
+/// From the session as the service describes it to rules in force and a sandbox under them.
+struct SessionSetup: Sendable {
+    let item: WorkItem
+    let client: ManagedAgentsClient
+    let chooser: PolicyChooser
+    let rules: LiveRules
+    let gate: ResultGate
+    let audit: AuditLog
+    let sandbox: SandboxHolder
+    /// Reads the words of a redaction dictionary, one a line.
+    let words: @Sendable (String) throws -> [String]
+    let timestamp: @Sendable () -> String
+    /// Told the id of the session's agent.
+    let foundAgent: @Sendable (String?) -> Void
+    /// The way out; `nil` where this worker has none.
+    let egress: SessionEgress?
+    let logger: Logger
+
+    /// Fetches the session, puts its rules in force and lets its sandbox start. What speaks against serving it; `nil` for nothing.
+    func begin() async -> SessionRunner.End? {
+        let session: JSONObject
+        do {
+            session = try await client.session(item.sessionID)
+        } catch {
+            return error.isCancellation ? nil : .failed("the session cannot be fetched: \(error)")
+        }
+        if let end = obstacle(session) { return end }
+        foundAgent(session["agent"]?["id"]?.string)
+        do {
+            let policy = try chooser.policy(for: session, environmentID: item.environmentID, environment: item.policyFragment)
+            try await open(policy)
+            try await apply(policy)
+            try await record(
+                .sessionStarted(
+                    AuditRecord.SessionStart(
+                        agentID: session["agent"]?["id"]?.string, environmentID: item.environmentID, workspaceMode: policy.policy.workspace.rawValue,
+                        isResumed: item.isResumed)))
+            rules.set(policy)
+        } catch {
+            return .failed("the session's policy cannot be put in force: \(error)")
+        }
+        await sandbox.prepare()
+        return nil
+    }
+
+    /// The session was changed while it is served: what it now asks for is taken away as well. Nothing is ever given back.
+    func changed() async -> SessionRunner.End? {
+        do {
+            let session = try await client.session(item.sessionID)
+            guard let fragment = try PolicyChooser.fragment(of: session), let (before, after) = rules.narrow(by: fragment) else { return nil }
+            try await apply(after)
+            await egress?.narrow(after)
+            logger.info("the session's policy is narrower now", metadata: ["policy": "\(after.digest)"])
+            if !after.policy.hasSameSandbox(as: before) { await sandbox.renew(because: "the session's policy became narrower") }
+            return nil
+        } catch let error as ClientError {
+            // The wish is not known, so nothing of the session goes on until it is.
+            return error.isCancellation ? nil : .failed("the changed session cannot be fetched: \(error)")
+        } catch {
+            return .failed("the session's narrower policy cannot be put in force: \(error)")
+        }
+    }
+
+    private func open(_ policy: SessionPolicy) async throws {
+        guard policy.policy.hasNetwork else { return }
+        guard let egress else {
+            throw SessionEgress.Failure(description: "the policy \(policy.policy.name) lets requests out, and this worker has no egress proxy")
+        }
+        try await egress.start(policy)
+    }
+
+    private func apply(_ policy: SessionPolicy) async throws {
+        let redaction = try RedactionRules(policy.policy.redaction, words: words)
+        try gate.prepare(session: item.sessionID, limits: policy.policy.gateLimits, redaction: redaction, secrets: await egress?.secrets.known ?? [])
+        try await record(
+            .policyLoaded(
+                AuditRecord.PolicyLoad(
+                    name: policy.policy.name, version: Policy.version, digest: policy.digest,
+                    ceiling: policy.digest == policy.ceilingDigest ? nil : policy.ceilingDigest)))
+    }
+
+    private func record(_ kind: AuditRecord.Kind) async throws(FileError) {
+        try await audit.append(AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: kind), durable: false)
+    }
+
+    private func obstacle(_ session: JSONObject) -> SessionRunner.End? {
+        if session["status"]?.string == "terminated" { return .sessionEnded }
+        let stores = session["resources"]?.array?.filter { $0["type"]?.string == "memory_store" } ?? []
+        if !stores.isEmpty {
+            let names = stores.map { $0["name"]?.string ?? $0["memory_store_id"]?.string ?? "?" }.joined(separator: ", ")
+            return .failed("the session has memory stores (\(names)), which this worker cannot mount yet; it is not run without them")
+        }
+        for skill in session["agent"]?["skills"]?.array ?? [] {
+            logger.warning("the skill \(skill["skill_id"]?.string ?? "?") is not installed: this worker cannot download skills yet")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,214 @@
+import ManagedAgentsClient
+import PosternJSON
+import Testing
+
+@testable import PosternWorker
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A worker whose sessions a script serves: real scripts, the service in memory, time that the test moves.
+@Suite(.timeLimit(.minutes(1))) struct LauncherServingTests {
+    private let fixture = Fixture()
+    private let log = LineLog()
+
+    private func script(_ text: String) -> String {
+        mkdir(fixture.folder + "/work", 0o700)
+        let path = fixture.folder + "/work/launch.sh"
+        fixture.append("launch.sh", "#!/bin/bash\ncd '\(fixture.folder)/work'\n" + text + "\n")
+        chmod(path, 0o700)
+        return path
+    }
+
+    private func worker(_ text: String, _ change: (inout LauncherConfiguration) -> Void = { _ in }) -> Worker {
+        var launcher = LauncherConfiguration(script: script(text), baseURL: "https://cp.example")
+        launcher.environment = ["PATH": "/usr/bin:/bin"]
+        change(&launcher)
+        let configuration = fixture.configuration { $0.launcher = launcher }
+        return Worker(configuration: configuration, transport: fixture.service, driver: LauncherDriver(), logger: log.logger())
+    }
+
+    private func claims(_ state: FakeService.State) -> Int { state.requests.filter { $0.target.hasSuffix("desired_ttl_seconds=1") }.count }
+
+    private func probes(_ state: FakeService.State) -> Int { state.requests.filter { $0.target.contains(LaunchedItem.probe) }.count }
+
+    /// What another worker does with the item's secret: its first heartbeat.
+    private func takeOver(_ session: String) { fixture.service.change { $0.beats[session] = "beat-of-another" } }
+
+    private func isAlive(_ pid: String) -> Bool {
+        guard let number = pid_t(pid), kill(number, 0) == 0 else { return false }
+        // A process that nobody has waited for yet is dead too.
+        guard let file = fopen("/proc/\(pid)/stat", "r") else { return false }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 512)
+        fgets(&line, 512, file)
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return !text.contains(") Z ") && !text.contains(") X ")
+    }
+
+    @Test func theScriptGetsTheItemAndItsSecretOnly() async throws {
+        try await fixture.serving(worker("cat > item.json; env > variables; mkfifo gate; echo ready; read line < gate")) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: ready")
+            takeOver("sesn_1")
+            try open("gate")
+            await log.has("another worker serves the session")
+        }
+        let item = try JSON(parsing: Array(fixture.contents("item.json").utf8))
+        #expect(item["id"] == "sesn_1" && item["data"]?["id"] == "sesn_1" && item["secret"]?.string == FakeService.secret)
+        let variables = fixture.contents("variables")
+        #expect(variables.contains("ANTHROPIC_WORK_SECRET=\(FakeService.secret)\n") && variables.contains("ANTHROPIC_SESSION_ID=sesn_1\n"))
+        #expect(!variables.contains("env-key") && !variables.contains("ENVIRONMENT_KEY"))
+        // No sandbox, no heartbeat of this worker's own, no stop.
+        #expect(fixture.service.current.stopped.isEmpty && claims(fixture.service.current) == 0)
+        #expect(fixture.service.current.requests.allSatisfy { !$0.target.contains("expected_last_heartbeat=NO_HEARTBEAT") })
+    }
+
+    @Test func anItemWithoutASecretNeedsTheCompatibleMode() async throws {
+        try await fixture.serving(worker("echo ran")) {
+            fixture.service.enqueue("sesn_1", secret: nil)
+            await log.has("--on-work-compat")
+        }
+        #expect(!log.lines.contains { $0.contains("launcher: ran") })
+    }
+
+    @Test func theCompatibleModePassesTheKey() async throws {
+        try await fixture.serving(worker("echo key $ANTHROPIC_ENVIRONMENT_KEY; env > variables; echo done") { $0.passesEnvironmentKey = true }) {
+            fixture.service.enqueue("sesn_1", secret: nil)
+            await log.has("launcher: done")
+        }
+        #expect(fixture.contents("variables").contains("ANTHROPIC_ENVIRONMENT_KEY=env-key\n"))
+        // In the log it is masked.
+        #expect(log.lines.contains { $0.contains("launcher: key [redacted: secret environment-key]") })
+        #expect(!log.lines.contains { $0.contains("env-key") })
+    }
+
+    @Test func whatAScriptPrintsCannotForgeALineOrLeakASecret() async throws {
+        try await fixture.serving(worker(#"printf 'a\033[31m%s\n' "$ANTHROPIC_WORK_SECRET" >&2; printf 'b\rforged\n'; echo end"#)) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: end")
+        }
+        #expect(log.lines.contains { $0.contains(#"launcher: a\u{1b}[31m[redacted: secret work-secret]"#) })
+        #expect(log.lines.contains { $0.contains(#"launcher: b\u{d}forged"#) })
+        #expect(!log.lines.contains { $0.contains(FakeService.secret) || $0.contains("tok-1") })
+    }
+
+    @Test func aSessionIsNotStrandedByAScriptThatReturnsEarly() async throws {
+        try await fixture.serving(worker("echo returned")) {
+            fixture.service.enqueue("sesn_1")
+            for round in 1...30 {
+                await fixture.clock.asks(round) { $0 == .seconds(2) }
+                #expect(claims(fixture.service.current) == 0)
+                fixture.clock.advance(by: .seconds(2))
+            }
+            await log.has("no worker took the session over")
+            #expect(claims(fixture.service.current) == 1 && fixture.service.current.stopped.isEmpty)
+        }
+    }
+
+    @Test func aFailureGivesTheItemBackAtOnceAndTheNextRunWaits() async throws {
+        try await fixture.serving(worker("echo run; exit 7")) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("ended with status 7")
+            #expect(claims(fixture.service.current) == 1)
+            fixture.service.enqueue("sesn_1")
+            await fixture.clock.asks { $0 == .seconds(2) }
+            #expect(log.lines.filter { $0.contains("launcher: run") }.count == 1)
+            fixture.clock.advance(by: .seconds(2))
+            await log.has("ended with status 7", count: 2)
+        }
+    }
+
+    @Test func anItemThatWasStoppedMeanwhileIsFinished() async throws {
+        try await fixture.serving(worker("echo up; read line < gate")) {
+            mkfifo(fixture.folder + "/work/gate", 0o600)
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: up")
+            fixture.service.change { $0.ended.insert("sesn_1") }
+            try open("gate")
+            await log.has("the launched worker has ended")
+        }
+        #expect(claims(fixture.service.current) == 0)
+    }
+
+    @Test func scriptsRunSideBySide() async throws {
+        mkdir(fixture.folder + "/work", 0o700)
+        mkfifo(fixture.folder + "/work/gate", 0o600)
+        try await fixture.serving(worker("echo up $ANTHROPIC_SESSION_ID; read line < gate")) {
+            for index in 1...5 { fixture.service.enqueue("sesn_\(index)") }
+            await log.has("launcher: up", count: 5)
+        }
+        // Draining ended all five.
+        #expect(claims(fixture.service.current) == 5)
+    }
+
+    /// Background children, a child in a session of its own, one whose parent is gone, one that ignores SIGTERM: none survives.
+    @Test func drainingKillsTheWholeTree() async throws {
+        let text = """
+            trap '' TERM
+            sleep 1000 & echo $! >> pids
+            setsid sleep 1000 & echo $! >> pids
+            ( setsid bash -c 'echo $$ >> pids; exec sleep 1000' & )
+            ( trap '' TERM; exec sleep 1001 ) & echo $! >> pids
+            while [ "$(wc -l < pids)" -lt 4 ]; do sleep 0.01; done
+            echo up
+            while true; do sleep 1000; done
+            """
+        let worker = worker(text)
+        let running = Task { try await worker.run() }
+        fixture.service.enqueue("sesn_1")
+        await log.has("launcher: up")
+        let pids = fixture.contents("pids").split(separator: "\n").map(String.init)
+        #expect(pids.count == 4 && pids.allSatisfy(isAlive))
+        worker.shutDown()
+        await fixture.clock.asks { $0 == .seconds(20) }
+        fixture.clock.advance(by: .seconds(20))
+        try await running.value
+        #expect(pids.filter(isAlive).isEmpty)
+        #expect(claims(fixture.service.current) == 1)
+    }
+
+    @Test func aTimeLimitEndsAScript() async throws {
+        try await fixture.serving(worker("echo up; exec sleep 1000") { $0.timeLimit = .seconds(77) }) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: up")
+            await fixture.clock.asks { $0 == .seconds(77) }
+            fixture.clock.advance(by: .seconds(77))
+            await log.has("did not end within")
+            #expect(claims(fixture.service.current) == 1)
+        }
+    }
+
+    /// The lease ran out before any worker came: the second claim's script starts only after the first one's processes are gone.
+    @Test func aSecondClaimEndsTheFirstScript() async throws {
+        try await fixture.serving(worker("echo $$ >> pids; echo up; exec sleep 1000")) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: up")
+            let first = fixture.contents("pids").split(separator: "\n").map(String.init)
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: up", count: 2)
+            #expect(!isAlive(first[0]))
+            #expect(claims(fixture.service.current) == 0)
+        }
+    }
+
+    @Test(arguments: ["relative.sh", "/nowhere/launch.sh", "/etc/passwd", "/tmp"])
+    func aScriptThatCannotRunEndsTheWorker(_ path: String) async throws {
+        let configuration = fixture.configuration { $0.launcher = LauncherConfiguration(script: path, baseURL: "https://cp.example") }
+        let worker = Worker(configuration: configuration, transport: fixture.service, driver: LauncherDriver(), logger: log.logger())
+        let error = await #expect(throws: Worker.Failure.self) { try await worker.run() }
+        #expect(error.map { "\($0)" }?.contains("launcher '\(path)'") == true)
+        #expect(fixture.service.current.requests.isEmpty)
+    }
+
+    /// Opens the fifo for the script that waits at it.
+    private func open(_ name: String) throws {
+        let descriptor = Glibc.open("\(fixture.folder)/work/\(name)", O_WRONLY)
+        try #require(descriptor >= 0)
+        write(descriptor, "go\n", 3)
+        close(descriptor)
+    }
+}
