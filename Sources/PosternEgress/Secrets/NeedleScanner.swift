@@ -13,8 +13,9 @@ struct NeedleScanner: Sendable {
 
     /// Shared by all streams of a session.
     struct Automaton: Sendable {
-        /// Next state for each state and class of bytes. Bytes in no needle are of class 0.
-        fileprivate var next: [Int32]
+        /// Next state for each state and class of bytes, as the offset of its row; the complement of it where a needle ends there. Bytes in
+        /// no needle are of class 0.
+        fileprivate let table: [Int32]
         fileprivate let classOf: [UInt8]
         fileprivate let width: Int
         /// The longest needle that ends in a state, -1 for none.
@@ -37,7 +38,7 @@ struct NeedleScanner: Sendable {
             }
             self.classOf = classOf
             self.width = width
-            next = Array(repeating: 0, count: width)
+            var next = [Int32](repeating: 0, count: width)
             var links: [Int32] = [0]
             for (index, needle) in self.needles.enumerated() {
                 var state: Int32 = 0
@@ -73,6 +74,8 @@ struct NeedleScanner: Sendable {
                     }
                 }
             }
+            let ends = ends
+            table = next.map { ends[Int($0)] >= 0 ? ~($0 * Int32(width)) : $0 * Int32(width) }
         }
 
         var isEmpty: Bool { needles.isEmpty }
@@ -91,22 +94,43 @@ struct NeedleScanner: Sendable {
     /// Takes a piece of the stream and gives what of it can no longer become part of a match, replaced where it was one.
     mutating func feed(_ piece: some Sequence<UInt8>) -> [UInt8] {
         if automaton.isEmpty { return Array(piece) }
-        let start = held.count
-        held.append(contentsOf: piece)
-        for index in start..<held.count {
-            state = automaton.next[Int(state) * automaton.width + Int(automaton.classOf[Int(held[index])])]
-            let end = automaton.ends[Int(state)]
-            if end >= 0 {
-                let needle = automaton.needles[Int(end)]
-                held.replaceSubrange((index + 1 - needle.bytes.count)...index, with: needle.replacement)
-                counts[needle.owner, default: 0] += 1
-                // Begin anew: a byte belongs to one match only.
-                state = 0
+        var bytes = held
+        bytes.append(contentsOf: piece)
+        var row = state
+        var index = held.count
+        while let end = advance(bytes, &index, &row) {
+            let needle = automaton.needles[end]
+            bytes.replaceSubrange((index - needle.bytes.count)..<index, with: needle.replacement)
+            counts[needle.owner, default: 0] += 1
+            // Begin anew: a byte belongs to one match only.
+            row = 0
+        }
+        state = row
+        let keep = Int(automaton.depth[Int(row) / automaton.width])
+        held = Array(bytes.suffix(keep))
+        bytes.removeLast(keep)
+        return bytes
+    }
+
+    /// Reads on from `index` to the end, or until just after a needle: the index of that needle.
+    private func advance(_ bytes: [UInt8], _ index: inout Int, _ row: inout Int32) -> Int? {
+        var (position, current) = (index, row)
+        defer { (index, row) = (position, current) }
+        return bytes.withUnsafeBufferPointer { bytes in
+            automaton.table.withUnsafeBufferPointer { table in
+                automaton.classOf.withUnsafeBufferPointer { classes in
+                    while position < bytes.count {
+                        current = table[Int(current) &+ Int(classes[Int(bytes[position])])]
+                        position &+= 1
+                        if current < 0 {
+                            current = ~current
+                            return Int(automaton.ends[Int(current) / automaton.width])
+                        }
+                    }
+                    return nil
+                }
             }
         }
-        let keep = Int(automaton.depth[Int(state)])
-        defer { held.removeFirst(held.count - keep) }
-        return Array(held[..<(held.count - keep)])
     }
 
     /// The rest, at the end of the stream.
