@@ -65,16 +65,17 @@ package enum SmallFile {
     }
 
     /// Writes a new file with mode 0600, flushes it and puts it in place in one step. An existing one is replaced.
-    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+    /// Without `durable` it survives a kill of the process, and not a loss of power.
+    package static func write(_ bytes: [UInt8], to path: String, durable: Bool = true) throws(FileError) {
         let temporary = "\(path).\(getpid()).tmp"
         unlink(temporary)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw FileError("create", temporary) }
         defer { close(descriptor) }
         try writeAll(bytes, to: descriptor, temporary)
-        guard fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
+        guard !durable || fsync(descriptor) == 0 else { throw FileError("flush", temporary) }
         guard rename(temporary, path) == 0 else { throw FileError("put in place", path) }
-        try flushFolder(of: path)
+        if durable { try flushFolder(of: path) }
     }
 
     /// Brings the names in a file's folder to the disk.

@@ -41,21 +41,22 @@ package final class ByteBook: Sendable {
         self.state = Mutex(state)
     }
 
-    /// Counts the bytes or says why they may not leave. Returns once a restart would count them too.
+    /// Counts the bytes or says why they may not leave. Returns once a restart would count them too, if there is a bound that asks for it;
+    /// otherwise the file gets the counts at an orderly end.
     package func charge(_ charge: ByteCharge, _ limits: ByteLimits) async throws(FileError) -> BudgetRefusal? {
         let (refusal, isCovered) = state.withLock { state in
             let refusal = state.ledger.charge(charge, limits)
-            return (refusal, refusal != nil || state.covers(charge))
+            return (refusal, refusal != nil || !limits.needsMemory || state.covers(charge))
         }
         if !isCovered { try await save(ahead: true) }
         return refusal
     }
 
-    /// Counts bytes that have left already.
-    package func add(_ charge: ByteCharge) async throws(FileError) {
+    /// Counts bytes that leave whatever the limits say. `limits` nil: a bound may be asked for later, so that the file is always kept up.
+    package func add(_ charge: ByteCharge, _ limits: ByteLimits? = nil) async throws(FileError) {
         let isCovered = state.withLock { state in
-            state.ledger.add(charge)
-            return state.covers(charge)
+            state.ledger.add(charge, keeping: Set(limits.map { Array($0.perHost.keys) } ?? []))
+            return limits.map { !$0.needsMemory } ?? false || state.covers(charge)
         }
         if !isCovered { try await save(ahead: true) }
     }
@@ -84,7 +85,8 @@ package final class ByteBook: Sendable {
                 var image = ledger
                 if ahead { image.raise(by: Self.margin) }
                 do throws(FileError) {
-                    try SmallFile.write(image.json.encoded, to: path)
+                    // On the way only as safe as a kill of the process needs; the disk is waited for at the end.
+                    try SmallFile.write(image.json.encoded, to: path, durable: !ahead)
                     self.state.withLock { $0.written = image }
                     done.resume(returning: .success(()))
                 } catch {

@@ -15,6 +15,9 @@ package struct ByteLimits: Sendable, Equatable {
         self.perDay = perDay
         self.perHost = perHost
     }
+
+    /// Whether a bound reaches beyond one event, so that what has left before counts.
+    var needsMemory: Bool { perSession != nil || perDay != nil || !perHost.isEmpty }
 }
 
 /// Bytes that are about to leave.

@@ -170,7 +170,8 @@ package struct Redactor: Sendable {
     private var safe: Int {
         var lowest = max(quiet, position - program.automaton.longest)
         if isCareful {
-            lowest = min(threads.firstStart ?? position, waiting.map(\.start).min() ?? position)
+            // A match whose next byte decides is among the threads until then.
+            lowest = threads.firstStart ?? position
         }
         var taken = 0
         while lowest > max(base, coverage.end), taken < program.headLimit, program.headSet.contains(byte(at: lowest - 1)) {

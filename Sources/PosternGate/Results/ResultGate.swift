@@ -78,13 +78,13 @@ package final class ResultGate: Sendable {
             result.offloadedTo = nil
             content = .array(failure.content)
             event = Self.encode(call, content, true)
-            try await book.add(ByteCharge(bytes: event.count, session: call.sessionID, day: day))
+            try await book.add(ByteCharge(bytes: event.count, session: call.sessionID, day: day), rules.limits)
         } else {
             let counted = event.count
             try await redact(&content, &result, call, rules.program)
             event = Self.encode(call, content, result.isError)
             // Marks can be longer than what they stand for.
-            if event.count > counted { try await book.add(ByteCharge(bytes: event.count - counted, session: call.sessionID, day: day)) }
+            if event.count > counted { try await book.add(ByteCharge(bytes: event.count - counted, session: call.sessionID, day: day), rules.limits) }
         }
         let outcome = AuditRecord.Outcome(
             output: audit.digest(.output, of: content), isError: result.isError, producedBytes: result.producedBytes,
@@ -101,7 +101,7 @@ package final class ResultGate: Sendable {
             return try await pass(
                 .failure("The result of this call was lost; its outcome is unknown and it was not repeated.", reason: "lost"), of: call)
         }
-        try await book.add(ByteCharge(bytes: event.count, session: call.sessionID, day: day))
+        try await book.add(ByteCharge(bytes: event.count, session: call.sessionID, day: day), rules(of: call.sessionID).limits)
         let outcome = AuditRecord.Outcome(
             output: audit.digest(.output, of: content), isError: json["is_error"]?.bool ?? false, producedBytes: nil, offloadedTo: nil,
             exitCode: nil, milliseconds: nil, timedOut: false, reason: "sent again from the journal")
