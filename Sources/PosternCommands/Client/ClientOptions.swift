@@ -13,6 +13,7 @@ struct ClientOptions: ParsableArguments, SettingFlags {
     @Option(.clientBaseURL) var baseURL: String?
     @Option(.clientAPIKeyFile) var apiKeyFile: String?
     @Option(.clientCAFile) var caFile: String?
+    @Option(.clientProxy) var proxy: String?
 
     @Flag(name: .long, help: "Print JSON, for programs.")
     var json = false
@@ -20,7 +21,9 @@ struct ClientOptions: ParsableArguments, SettingFlags {
     @Flag(name: .shortAndLong, help: "Print ids only, for scripts.")
     var quiet = false
 
-    var given: [(ConfigurationKey, String?)] { [(.clientBaseURL, baseURL), (.clientAPIKeyFile, apiKeyFile), (.clientCAFile, caFile)] }
+    var given: [(ConfigurationKey, String?)] {
+        [(.clientBaseURL, baseURL), (.clientAPIKeyFile, apiKeyFile), (.clientCAFile, caFile), (.clientProxy, proxy)]
+    }
 
     var show: Show { Show(asJSON: json, idsOnly: quiet) }
 
@@ -31,7 +34,10 @@ struct ClientOptions: ParsableArguments, SettingFlags {
         let base = try configuration.required(.clientBaseURL)
         let transport: AsyncHTTPTransport
         do {
-            transport = try AsyncHTTPTransport(.init(baseURL: BaseURL(base), caFile: configuration.text(.clientCAFile)))
+            let url = try BaseURL(base)
+            // HTTPS_PROXY is set for other programs too: where no proxy is used, it may be written in any way.
+            let proxy = try url.isLoopback ? nil : configuration.text(.clientProxy).map { try Proxy($0) }
+            transport = try AsyncHTTPTransport(.init(baseURL: url, caFile: configuration.text(.clientCAFile), proxy: proxy))
         } catch {
             throw CommandError(.configuration, "\(error)")
         }

@@ -50,16 +50,15 @@ struct ServeSettings: Sendable {
                     + "(without any model: `postern scripted-model`)")
         }
         do {
-            return try ModelProviderConfiguration(
-                kind: kind, baseURL: baseURL, apiKey: key, proxyURL: environment["HTTPS_PROXY"].flatMap { $0.isEmpty || isLocal(baseURL) ? nil : $0 })
+            let model = try ModelProviderConfiguration(
+                kind: kind, baseURL: baseURL, apiKey: key, caFile: configuration.text(.modelCAFile),
+                proxyURL: environment["HTTPS_PROXY"].flatMap { $0.isEmpty ? nil : $0 })
+            // Reads the CA file and the proxy's address, so that a mistake in them is told now.
+            _ = try model.httpClientConfiguration()
+            return model
         } catch {
             throw ConfigurationError("model: \(error)")
         }
-    }
-
-    private static func isLocal(_ baseURL: String?) -> Bool {
-        guard let baseURL else { return false }
-        return ["http://127.", "http://localhost", "http://[::1]"].contains { baseURL.lowercased().hasPrefix($0) }
     }
 }
 

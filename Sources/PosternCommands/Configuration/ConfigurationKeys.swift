@@ -20,6 +20,8 @@ extension ConfigurationKey {
     package static let modelAPIKey = ConfigurationKey(
         "model.api_key", .serve, .secret,
         "The model service's key. With `anthropic`, ANTHROPIC_API_KEY is read too; with `openai`, OPENAI_API_KEY. Local services need none.")
+    package static let modelCAFile = ConfigurationKey(
+        "model.ca_file", .serve, .path, "PEM file of certificate authorities to trust beside the system's own when the model service is dialled.")
     package static let adminKey = ConfigurationKey(
         "admin_key", .serve, .secret,
         "The admin API key, at least 24 bytes. Without it the first start makes one and writes it to `admin.key` in the data folder.")
@@ -65,6 +67,31 @@ extension ConfigurationKey {
     package static let sandbox = ConfigurationKey(
         "sandbox", .worker, .choice(["bubblewrap", "none"]), default: "bubblewrap",
         "What confines the tools. `none` runs them with the worker's own rights: for machines that are a sandbox themselves.")
+    package static let policy = ConfigurationKey(
+        "policy", .worker, .path,
+        "A policy (YAML or JSON), or a folder of them: what sessions may do at most. The first that matches a session holds; without one, the profile "
+            + "`strict` does. See docs/policy.md; `postern sandbox policy check` reads them as the worker does.")
+    package static let requireAllLayers = ConfigurationKey(
+        "require_all_layers", .worker, .boolean, default: "false",
+        "Refuse to start where a layer of the sandbox is missing, instead of saying so and going on with the others.")
+    package static let approvalTimeout = ConfigurationKey(
+        "approval_timeout", .worker, .integer(1...86_400), default: "600",
+        "Seconds that a call waits for `postern worker approve` where the policy asks for it; then it is refused.")
+    package static let auditMirror = ConfigurationKey(
+        "audit_mirror", .worker, .path,
+        "Folder, best on another machine's file system, that gets a copy of each checkpoint of the audit log, so that rewriting it shows.")
+    package static let onWork = ConfigurationKey(
+        "on_work", .worker, .path,
+        "`worker poll` only: a script that starts a worker somewhere else for each claimed item, instead of a sandbox here. It gets the work as JSON on "
+            + "standard input and the item's own secret in ANTHROPIC_WORK_SECRET. See docs/launchers.md.")
+    package static let onWorkCompat = ConfigurationKey(
+        "on_work_compat", .worker, .boolean, default: "false",
+        "Give the script of `on_work` the environment key as well, as the official worker does. Whoever has that key has the whole queue.")
+    package static let onWorkTimeout = ConfigurationKey(
+        "on_work_timeout", .worker, .integer(0...86_400), default: "0", "Seconds after which a script of `on_work` is ended; 0 is no limit.")
+    package static let onWorkGrace = ConfigurationKey(
+        "on_work_grace", .worker, .integer(1...3600), default: "60",
+        "Seconds after the end of a script of `on_work` until the worker that it started must have taken the item over.")
     package static let proxy = ConfigurationKey(
         "proxy", .worker, .text, aliases: ["HTTPS_PROXY", "https_proxy"],
         "HTTP proxy that outgoing connections pass by CONNECT: `http://[user:password@]host:port`.")
@@ -95,15 +122,20 @@ extension ConfigurationKey {
         "api_key_file", .client, .path, "File that holds the API key, alone on its first line; for example `admin.key` of the data folder.")
     package static let clientCAFile = ConfigurationKey(
         "ca_file", .client, .path, "PEM file of certificate authorities to trust beside the system's own.")
+    package static let clientProxy = ConfigurationKey(
+        "proxy", .client, .text, aliases: ["HTTPS_PROXY", "https_proxy"],
+        "HTTP proxy that the commands pass by CONNECT: `http://[user:password@]host:port`. Loopback is dialled directly.")
 
     /// In the order of the reference page.
     package static let all: [ConfigurationKey] = [
-        .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .adminKey, .leaseSeconds,
+        .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile, .adminKey,
+        .leaseSeconds,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace,
         .maxSessions,
         .maxIdle,
-        .sandbox, .offloadThreshold, .proxy, .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
-        .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile,
+        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace, .proxy,
+        .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
+        .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile, .clientProxy,
     ]
 }
