@@ -11,7 +11,7 @@ import Darwin
 
 /// The ready scripts of `deploy/launchers`: they parse, and with stand-ins for the places that they use they do what their heads say. The
 /// places themselves were not at hand.
-@Suite(.timeLimit(.minutes(2))) struct LauncherScriptTests {
+@Suite(.serialized, .timeLimit(.minutes(2))) struct LauncherScriptTests {
     private static let secret = "work-secret-of-this-item"
     private let fixture = Fixture()
 
