@@ -100,7 +100,8 @@ let sources: [Target] = [
     library(
         "PosternWorker",
         [
-            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "CPosternSandbox", "PosternPolicy", "PosternEgress", "PosternGate",
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "CPosternSandbox", "PosternPolicy", "PosternEgress",
+            "PosternGate",
             "PosternAudit", "PosternJSON", .lifecycle,
             .logging,
         ]),
@@ -111,8 +112,9 @@ let sources: [Target] = [
         "PosternCommands",
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
-            "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
-            "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
+            "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
+            "PosternAudit", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
+            .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
     .executableTarget(
@@ -149,7 +151,8 @@ let testTargets: [Target] = [
     tests(
         "PosternEgressTests",
         [
-            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"),
+            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),

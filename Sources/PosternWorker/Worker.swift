@@ -81,6 +81,7 @@ package final class Worker: Service {
     private func serve() async throws {
         let server: ItemServer
         let audit: AuditLog
+        let live: LiveSessions
         let gate: ResultGate
         if let script = configuration.launcher?.script {
             let refusal = try? await Blocking.run { () throws(FileError) in ScriptLauncher.refusal(script) }
@@ -91,17 +92,36 @@ package final class Worker: Service {
             let opened = try await Blocking.run { () throws(FileError) in
                 if !configuration.sharedWorkspace { try SmallFile.makeFolder(configuration.workdir) }
                 let state = try StateFolder(path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName)
-                let audit = try AuditLog(path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"))
+                let audit = try AuditLog(
+                    path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"), settings: configuration.audit)
                 return (state, audit, try ByteBook(path: "\(state.path)/bytes.json"), try ByteBook(path: "\(state.path)/egress-bytes.json"))
             }
             audit = opened.1
+            if let key = audit.newRootKey {
+                logger.notice("the audit log begins; keep its root key where this machine cannot change it", metadata: ["root_key": "\(key)"])
+            }
+            for kind in configuration.startRecords {
+                try await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)
+            }
+            live = try await Blocking.run { [desk] () throws(FileError) in
+                do throws(LocalControlError) {
+                    return try LiveSessions(stateFolder: opened.0.path, desk: desk) { [audit] request, reply in
+                        await Self.record(request, reply, audit)
+                    }
+                } catch {
+                    throw FileError(action: "use", path: opened.0.path, reason: error.description)
+                }
+            }
             gate = ResultGate(
                 audit: audit, limits: configuration.gateLimits, book: opened.2, timestamp: { Timestamp.now().description })
             server = ItemServer(
-                configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk,
+                configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk, live: live,
                 egressBook: opened.3, statistics: box, drain: drain, logger: logger, launcher: configuration.launcher.map { ScriptLauncher($0) })
         } catch {
             throw Failure.file(error)
+        }
+        let control = Task { [configuration, logger] in
+            try await LocalControlServer(stateFolder: configuration.stateDirectory, sessions: live, logger: logger).run()
         }
         let registry = SessionRegistry(limit: configuration.maxSessions)
         let result: Result<Void, any Error>
@@ -114,8 +134,30 @@ package final class Worker: Service {
         case .item(let item): result = await one(item, server, registry)
         }
         do throws(FileError) { try await gate.finish() } catch { logger.error("the count of bytes could not be written: \(error)") }
+        control.cancel()
+        _ = try? await control.value
+        let reason: String
+        if case .failure(let error) = result { reason = "\(error)" } else { reason = "stopped" }
+        // Nothing is left to be told if this cannot be written.
+        try? await audit.append(AuditRecord(time: Timestamp.now().description, kind: .workerStopped(reason: reason)), durable: true)
         await audit.finish()
         try result.get()
+    }
+
+    /// One signed record says that all stand still, or that they go on.
+    private static func record(_ request: LocalControlRequest, _ reply: LocalControlReply, _ audit: AuditLog) async {
+        let kind: AuditRecord.Kind
+        switch request {
+        case .freeze(let target):
+            kind = .frozen(
+                AuditRecord.Freeze(
+                    subject: target.description, by: "local control", processesStopped: reply.sessions.count,
+                    survivors: reply.sessions.count { $0.problem != nil }, milliseconds: reply.milliseconds))
+        case .thaw(let target): kind = .thawed(subject: target.description, by: "local control")
+        case .status, .questions, .answer: return
+        }
+        // A log that cannot be written stops the work by itself; a freeze is done all the same.
+        try? await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)
     }
 
     private func one(_ item: WorkItem, _ server: ItemServer, _ registry: SessionRegistry) async -> Result<Void, any Error> {

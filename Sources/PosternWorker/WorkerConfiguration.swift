@@ -1,6 +1,8 @@
 import ManagedAgentsClient
+import PosternAudit
 import PosternEgress
 import PosternGate
+import PosternPolicy
 import PosternSandbox
 import PosternSandboxWire
 
@@ -45,6 +47,13 @@ package struct WorkerConfiguration: Sendable {
     package var findSecret: SecretFinder = { (_) async throws(SecretSourceError) in
         throw SecretSourceError("secret", "this worker has no sources of secrets", remedy: "run it with postern worker")
     }
+    /// What no policy can open: the worker's own files among it.
+    package var denials = MandatoryDenials()
+    /// Looks at a workspace that a session leaves and counts, by kind, what nobody outside should trust; `nil` does not look.
+    package var scanWorkspace: (@Sendable (String) async -> [String: Int])?
+    /// What the audit is told at the start: the layers in force, the check of the boundary.
+    package var startRecords: [AuditRecord.Kind] = []
+    package var audit = AuditSettings()
     /// Longest wait of a call for somebody inside the perimeter to approve it.
     package var approvalPatience: Duration = .seconds(600)
     /// Reads the words of a redaction dictionary, one a line. Blocks.

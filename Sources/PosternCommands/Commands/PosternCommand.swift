@@ -36,7 +36,10 @@ package struct PosternCommand: AsyncParsableCommand {
                 name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
             CommandGroup(
                 name: "Tools",
-                subcommands: [SandboxCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self]),
+                subcommands: [
+                    SandboxCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self,
+                    EgressProcessCommand.self,
+                ]),
         ])
 
     package init() {}

@@ -18,7 +18,10 @@ enum SecretHandover {
 
     /// The environment as the settings see it, secrets included. Returns only in a process whose own environment holds none.
     /// To be called first thing, before threads or children exist.
-    static func take(_ environment: [String: String], arguments: [String] = CommandLine.arguments) throws(CommandError) -> [String: String] {
+    /// - Parameter further: variables that hold secrets by the operator's word: a policy names them.
+    static func take(
+        _ environment: [String: String], further: Set<String> = [], arguments: [String] = CommandLine.arguments
+    ) throws(CommandError) -> [String: String] {
         let mark = Configuration.ReservedVariable.secretDescriptor.rawValue
         if let text = environment[mark] {
             unsetenv(mark)
@@ -27,9 +30,10 @@ enum SecretHandover {
             guard let descriptor = Int32(text), descriptor > 2 else { throw CommandError(.configuration, "\(mark) is for the program's own use") }
             return environment.merging(try received(descriptor)) { $1 }
         }
+        let variables = variables.union(further)
         let secrets = environment.filter { variables.contains($0.key) && !$0.value.isEmpty }
         guard !secrets.isEmpty else { return environment }
-        try executeAgain(environment, secrets, arguments, mark: mark)
+        try executeAgain(environment.filter { !variables.contains($0.key) }, secrets, arguments, mark: mark)
     }
 
     /// After this, other processes of the same user can neither read this one's memory nor trace it.
@@ -66,7 +70,7 @@ enum SecretHandover {
         let written = bytes.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count) }
         close(ends[1])
         guard written == bytes.count else { throw CommandError(.failure, "the secrets cannot be handed over: the pipe is too small") }
-        var clean = environment.filter { !variables.contains($0.key) }
+        var clean = environment
         clean[mark] = String(ends[0])
         var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = clean.map { strdup("\($0.key)=\($0.value)") } + [nil]

@@ -1,6 +1,11 @@
 import Logging
 import ManagedAgentsClient
+import NIOPosix
+import PosternAudit
+import PosternEgress
+import PosternPolicy
 import PosternSandbox
+import PosternSandboxWire
 import PosternTelemetry
 import PosternWorker
 import ServiceLifecycle
@@ -44,13 +49,25 @@ struct WorkerProcess {
 
     /// First of all the secrets leave the environment; nothing has been started yet.
     private func prepared() throws -> (Configuration, WorkerSettings) {
-        let environment = try SecretHandover.take(ProcessEnvironment.current)
+        let inherited = ProcessEnvironment.current
+        let environment = try SecretHandover.take(inherited, further: try secretVariables(inherited))
         SecretHandover.harden()
         let configuration = try Configuration(.worker, flags: flags, environment: environment, file: file.file(.worker, environment: environment))
-        let settings = try WorkerSettings(configuration)
+        var settings = try WorkerSettings(configuration)
+        settings.secretVariables = environment
         let logger = settings.logs.logger("worker")
         for warning in configuration.warnings { logger.warning("\(warning)") }
         return (configuration, settings)
+    }
+
+    /// The variables that policies name as secrets. What is wrong with a policy is said later, in order.
+    private func secretVariables(_ environment: [String: String]) throws -> Set<String> {
+        let configuration = try Configuration(.worker, flags: flags, environment: environment, file: file.file(.worker, environment: environment))
+        guard let path = configuration.text(.policy), let policies = try? PolicyFiles.load(TextFile.absolute(path)) else { return [] }
+        return Set(
+            policies.policies.flatMap(\.policy.secrets).compactMap { secret in
+                if case .variable(let name) = secret.source { name } else { nil }
+            })
     }
 
     private func missingKey(_ configuration: Configuration) throws -> ConfigurationError {
@@ -72,11 +89,14 @@ struct WorkerProcess {
     }
 
     private func serve(_ settings: WorkerSettings, _ mode: Worker.Mode, _ transport: AsyncHTTPTransport, _ logger: Logger) async throws {
-        let spawner = try await Spawner.launch()
+        let policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles)
+        var options = Spawner.Configuration()
+        options.proxyProgram = TextFile.resolved("/proc/self/exe")
+        let spawner = try await Spawner.launch(options)
         do {
-            let driver = try await driver(settings, spawner, logger)
-            let worker = Worker(
-                configuration: Self.configuration(settings, spawner), transport: transport, driver: driver, mode: mode, logger: logger)
+            var configuration = Self.configuration(settings, spawner, policies)
+            let driver = try await driver(settings, spawner, &configuration, logger)
+            let worker = Worker(configuration: configuration, transport: transport, driver: driver, mode: mode, logger: logger)
             try await Services.run([worker], logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)
             let sums = worker.statistics
             logger.info("stopped", metadata: ["sessions": "\(sums.sessions)", "calls": "\(sums.calls)", LoggingKeys.bytes: "\(sums.bytesPosted)"])
@@ -87,19 +107,46 @@ struct WorkerProcess {
         await spawner.close()
     }
 
-    private func driver(_ settings: WorkerSettings, _ spawner: Spawner, _ logger: Logger) async throws -> any SandboxDriver {
-        if settings.sandbox == "none" {
-            logger.warning("tools run without a sandbox: they can do whatever the user of this worker can")
-            return NoneDriver(spawner: spawner)
+    private func driver(
+        _ settings: WorkerSettings, _ spawner: Spawner, _ configuration: inout WorkerConfiguration, _ logger: Logger
+    ) async throws -> any SandboxDriver {
+        let driver: any SandboxDriver
+        var layers: [String] = []
+        if settings.launcher != nil || settings.sandbox == "none" {
+            if settings.launcher == nil { logger.warning("tools run without a sandbox: they can do whatever the user of this worker can") }
+            let isRefused = settings.requiresAllLayers && settings.launcher == nil
+            if isRefused { throw ConfigurationError("require_all_layers: with sandbox none there is no layer at all") }
+            driver = NoneDriver(spawner: spawner)
+            configuration.egress = nil
+        } else {
+            if let refusal = SandboxProbe(spawner: spawner.greeting).refusal { throw SandboxError(.unavailable, refusal) }
+            driver = try BubblewrapDriver(spawner: spawner, denied: settings.ownFiles)
+            let report = try await BoundaryCheck(driver: driver).run()
+            logger.debug("the boundary holds")
+            let degraded = report.findings.filter { $0.verdict == .degraded }
+            for finding in degraded {
+                logger.warning("a layer of the sandbox is not in force", metadata: ["layer": "\(finding.boundary)", "reason": "\(finding.detail)"])
+                configuration.startRecords.append(.layerOff(layer: finding.boundary, reason: finding.detail))
+            }
+            guard degraded.isEmpty || !settings.requiresAllLayers else {
+                throw SandboxError(
+                    .unavailable,
+                    "require_all_layers is set and not every layer is in force: "
+                        + degraded.map { "\($0.boundary): \($0.detail)" }.joined(separator: "; "))
+            }
+            layers = report.findings.filter { $0.verdict == .holds }.map(\.boundary)
+            configuration.startRecords.append(
+                .selfTest(AuditRecord.SelfTest(checks: Dictionary(report.findings.map { ($0.boundary, $0.verdict != .fails) }) { $0 && $1 })))
         }
-        if let refusal = SandboxProbe(spawner: spawner.greeting).refusal { throw SandboxError(.unavailable, refusal) }
-        let driver = try BubblewrapDriver(spawner: spawner)
-        try await BoundaryCheck(driver: driver).run()
-        logger.debug("the boundary holds")
+        configuration.startRecords.insert(
+            .workerStarted(
+                AuditRecord.WorkerStart(
+                    name: configuration.workerID ?? Self.hostName, version: PosternVersion.text, driver: driver.name, layers: layers)),
+            at: 0)
         return driver
     }
 
-    private static func configuration(_ settings: WorkerSettings, _ spawner: Spawner) -> WorkerConfiguration {
+    private static func configuration(_ settings: WorkerSettings, _ spawner: Spawner, _ policies: PolicySet) -> WorkerConfiguration {
         var configuration = WorkerConfiguration(
             environmentID: settings.environmentID, environmentKey: settings.environmentKey, workdir: settings.sharedWorkspace ?? settings.workdir,
             stateDirectory: settings.stateFolder)
@@ -110,6 +157,16 @@ struct WorkerProcess {
         configuration.sharedWorkspace = settings.sharedWorkspace != nil
         configuration.workspaceSource = settings.workspaceSource
         configuration.offloadThreshold = settings.offloadThreshold
+        configuration.policies = PolicyChooser(policies)
+        configuration.denials = MandatoryDenials(own: settings.ownFiles)
+        configuration.approvalPatience = settings.approvalPatience
+        configuration.audit.mirrorFolder = settings.auditMirror
+        configuration.launcher = settings.launcher
+        configuration.dictionaryWords = { path in try TextFile.read(path).split(whereSeparator: \.isNewline).map(String.init) }
+        configuration.egress = SpawnedEgress(spawner: spawner)
+        let secrets = SecretResolver(
+            variables: settings.secretVariables.mapValues { SecretValue($0) }, group: MultiThreadedEventLoopGroup.singleton)
+        configuration.findSecret = { source async throws(SecretSourceError) in try await secrets.find(source) }
         configuration.removeFolder = { path in
             do throws(SandboxError) {
                 try await spawner.removeFolder(path)
@@ -117,6 +174,10 @@ struct WorkerProcess {
             } catch {
                 return error.message
             }
+        }
+        configuration.scanWorkspace = { path in
+            guard let report = try? await spawner.scanWorkspace(path) else { return ["unseen": 1] }
+            return Dictionary(report.counts.map { ($0.key.rawValue, $0.value) }) { $0 + $1 }
         }
         return configuration
     }
@@ -137,4 +198,11 @@ struct WorkerProcess {
         default: error
         }
     }
+}
+
+/// Proxies by the spawner, which gives each a user of its own.
+private struct SpawnedEgress: EgressLauncher {
+    let spawner: Spawner
+
+    func launch(session: String) async throws -> Int32 { try await spawner.startProxy() }
 }

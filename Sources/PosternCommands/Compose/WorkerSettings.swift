@@ -1,5 +1,6 @@
 import ManagedAgentsClient
 import PosternTelemetry
+import PosternWorker
 
 /// The settings of `worker poll` and `worker run`, checked against one another.
 struct WorkerSettings: Sendable {
@@ -20,6 +21,16 @@ struct WorkerSettings: Sendable {
     var maximumIdle: Duration?
     var sandbox: String
     var offloadThreshold: Int
+    var policy: String?
+    var requiresAllLayers: Bool
+    var approvalPatience: Duration
+    var auditMirror: String?
+    /// A script that starts workers elsewhere, and how it is run.
+    var launcher: LauncherConfiguration?
+    /// The environment as it was, secrets included, for policies that name variables.
+    var secretVariables: [String: String] = [:]
+    /// Files of this worker that no policy can open.
+    var ownFiles: [String]
     var logs: LogWriter
 
     init(_ configuration: Configuration) throws {
@@ -47,7 +58,25 @@ struct WorkerSettings: Sendable {
         maximumIdle = idle == 0 ? nil : .seconds(idle)
         sandbox = try configuration.required(.sandbox)
         offloadThreshold = try configuration.integer(.offloadThreshold)
+        policy = configuration.text(.policy).map(TextFile.absolute)
+        requiresAllLayers = configuration.text(.requireAllLayers) == "true"
+        approvalPatience = .seconds(try configuration.integer(.approvalTimeout))
+        auditMirror = try configuration.text(.auditMirror).map { try Self.folder($0, .auditMirror) }
+        launcher = try Self.launcher(configuration, baseURL.description)
+        ownFiles =
+            [stateFolder] + [ConfigurationKey.environmentKeyFile, .caFile, .policy].compactMap { configuration.text($0) }.map(TextFile.absolute)
         logs = try LogWriter(configuration, format: .workerLogFormat, level: .workerLogLevel)
+    }
+
+    private static func launcher(_ configuration: Configuration, _ baseURL: String) throws -> LauncherConfiguration? {
+        guard let script = configuration.text(.onWork) else { return nil }
+        var launcher = LauncherConfiguration(script: TextFile.absolute(script), baseURL: baseURL)
+        launcher.passesEnvironmentKey = configuration.text(.onWorkCompat) == "true"
+        let seconds = try configuration.integer(.onWorkTimeout)
+        launcher.timeLimit = seconds == 0 ? nil : .seconds(seconds)
+        launcher.handoverGrace = .seconds(try configuration.integer(.onWorkGrace))
+        launcher.environment = ProcessEnvironment.current
+        return launcher
     }
 
     private static func key(_ configuration: Configuration) throws -> Secret? {

@@ -134,7 +134,8 @@ extension ConfigurationKey {
         .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace,
         .maxSessions,
         .maxIdle,
-        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace, .proxy,
+        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace,
+        .proxy,
         .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
         .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile, .clientProxy,
     ]

@@ -1,3 +1,5 @@
+import PosternJSON
+
 /// Something that a policy wants approved inside the perimeter before it happens.
 package struct ApprovalQuestion: Sendable, Hashable {
     package enum Subject: String, Sendable, Hashable {
@@ -24,6 +26,26 @@ package struct ApprovalQuestion: Sendable, Hashable {
         self.summary = summary
         self.rule = rule
         self.reason = reason
+    }
+}
+
+extension ApprovalQuestion {
+    package var json: JSON {
+        [
+            "id": .string(id), "session": .string(sessionID), "agent": JSON(agentID), "subject": .string(subject.rawValue),
+            "summary": .string(summary),
+            "rule": JSON(rule), "reason": .string(reason),
+        ]
+    }
+
+    /// `nil` for what is no question.
+    package init?(json: JSON) {
+        guard let id = json["id"]?.string, let session = json["session"]?.string,
+            let subject = json["subject"]?.string.flatMap(Subject.init(rawValue:))
+        else { return nil }
+        self.init(
+            id: id, sessionID: session, agentID: json["agent"]?.string, subject: subject, summary: json["summary"]?.string ?? "",
+            rule: json["rule"]?.string, reason: json["reason"]?.string ?? "")
     }
 }
 

@@ -21,6 +21,7 @@ package actor LiveSessions {
 
     private let file: String
     private let record: @Sendable (LocalControlRequest, LocalControlReply) async -> Void
+    private let desk: ApprovalDesk
     private var orders: FreezeOrders
     private var live: [Int: Live] = [:]
     private var next = 0
@@ -34,10 +35,12 @@ package actor LiveSessions {
     ///   - record: called after each freeze and thaw, for the audit.
     /// - Throws: when there is a file of orders that cannot be read: what is frozen must not run because of that. Blocks; for start-up.
     package init(
-        stateFolder: String, record: @escaping @Sendable (LocalControlRequest, LocalControlReply) async -> Void = { _, _ in }
+        stateFolder: String, desk: ApprovalDesk = ApprovalDesk(),
+        record: @escaping @Sendable (LocalControlRequest, LocalControlReply) async -> Void = { _, _ in }
     ) throws(LocalControlError) {
         file = stateFolder + "/frozen.json"
         self.record = record
+        self.desk = desk
         do throws(FileError) {
             let bytes = try SmallFile.read(file)
             guard let bytes else {
@@ -77,6 +80,15 @@ package actor LiveSessions {
         var reply: LocalControlReply
         switch request {
         case .status: reply = LocalControlReply()
+        case .questions:
+            reply = LocalControlReply()
+            reply.questions = await desk.waiting
+        case .answer(let id, let isAllowed):
+            reply = LocalControlReply()
+            // Whoever may connect is this worker's user or root: see `LocalControlServer`.
+            if await !desk.answer(id, ApprovalAnswer(isAllowed: isAllowed, by: "local control")) {
+                reply.error = "no question \(id) waits; it may have been answered, or its time is up"
+            }
         case .freeze(let target):
             guard orders.freeze(target) else {
                 var refusal = LocalControlReply()
@@ -102,7 +114,10 @@ package actor LiveSessions {
         reply.sessions.sort { $0.session < $1.session }
         reply.frozen = orders
         reply.milliseconds = Int((clock.now - start) / .milliseconds(1))
-        if request != .status { await record(request, reply) }
+        switch request {
+        case .freeze, .thaw: await record(request, reply)
+        case .status, .questions, .answer: break
+        }
         return reply
     }
 

@@ -5,12 +5,18 @@ package enum LocalControlRequest: Sendable, Hashable {
     case freeze(FreezeTarget)
     case thaw(FreezeTarget)
     case status
+    /// The calls that wait for an answer.
+    case questions
+    /// Answers the question of that id.
+    case answer(id: String, isAllowed: Bool)
 
     package var json: JSON {
         switch self {
         case .freeze(let target): ["verb": "freeze", "target": target.json]
         case .thaw(let target): ["verb": "thaw", "target": target.json]
         case .status: ["verb": "status"]
+        case .questions: ["verb": "questions"]
+        case .answer(let id, let isAllowed): ["verb": "answer", "id": .string(id), "allowed": .bool(isAllowed)]
         }
     }
 
@@ -21,7 +27,20 @@ package enum LocalControlRequest: Sendable, Hashable {
             self = .status
             return
         }
-        guard verb == "freeze" || verb == "thaw" else { throw LocalControlError("'\(verb ?? "")' is no verb; there are freeze, thaw and status") }
+        if verb == "questions" {
+            self = .questions
+            return
+        }
+        if verb == "answer" {
+            guard let id = json["id"]?.string, let isAllowed = json["allowed"]?.bool else {
+                throw LocalControlError("an answer needs the question's id and whether the call may run")
+            }
+            self = .answer(id: id, isAllowed: isAllowed)
+            return
+        }
+        guard verb == "freeze" || verb == "thaw" else {
+            throw LocalControlError("'\(verb ?? "")' is no verb; there are freeze, thaw, status, questions and answer")
+        }
         guard let target = FreezeTarget(json: json["target"]) else {
             throw LocalControlError("a target is needed: session ID, agent ID or all")
         }
@@ -57,6 +76,8 @@ package struct LocalControlReply: Sendable, Hashable {
 
     /// Those that the request was about; for `status` all.
     package var sessions: [Session] = []
+    /// For `questions`, oldest first.
+    package var questions: [ApprovalQuestion] = []
     /// Orders that stand.
     package var frozen = FreezeOrders()
     /// From the request to the last process.
@@ -71,7 +92,8 @@ package struct LocalControlReply: Sendable, Hashable {
 
     package var json: JSON {
         [
-            "type": "worker_control", "frozen": frozen.json, "milliseconds": JSON(milliseconds), "error": JSON(error),
+            "type": "worker_control", "questions": .array(questions.map(\.json)), "frozen": frozen.json, "milliseconds": JSON(milliseconds),
+            "error": JSON(error),
             "sessions": .array(
                 sessions.map {
                     [
@@ -88,6 +110,7 @@ package struct LocalControlReply: Sendable, Hashable {
         }
         frozen = orders
         milliseconds = json["milliseconds"]?.int ?? 0
+        questions = (json["questions"]?.array ?? []).compactMap(ApprovalQuestion.init(json:))
         error = json["error"]?.string
         for session in json["sessions"]?.array ?? [] {
             guard let id = session["session"]?.string, let isFrozen = session["frozen"]?.bool else {

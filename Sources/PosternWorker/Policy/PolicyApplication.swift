@@ -8,13 +8,15 @@ extension Policy {
     var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
 
     /// Files and folders of the host, at the same place inside.
-    var binds: [SandboxBind] {
-        files.read.map { SandboxBind(hostPath: $0.description, isWritable: false) }
-            + files.write.map { SandboxBind(hostPath: $0.description, isWritable: true) }
+    func binds(_ denials: MandatoryDenials) -> [SandboxBind] {
+        files.binds(denials).map { SandboxBind(hostPath: $0.path.description, isWritable: $0.isWritable) }
     }
 
-    /// Patterns below the workspace and, with `**/` in front, in bound trees too.
-    func workspacePatterns(_ globs: [PosternPolicy.PathGlob]) -> [String] { globs.filter { $0.scope != .host }.map(\.description) }
+    /// Patterns below the workspace.
+    func workspaceMasks(_ denials: MandatoryDenials) -> (hidden: [String], protected: [String]) {
+        let masks = files.masks(ofWorkspace: denials)
+        return (masks.hidden, masks.protected)
+    }
 
     var workspaceMode: PosternSandboxWire.WorkspaceMode {
         switch workspace {

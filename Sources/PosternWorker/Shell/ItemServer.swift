@@ -18,6 +18,7 @@ struct ItemServer: Sendable {
     let gate: ResultGate
     let audit: AuditLog
     let desk: ApprovalDesk
+    let live: LiveSessions
     /// Bytes that left through proxies, by session and day.
     let egressBook: ByteBook
     let statistics: StatisticsBox
@@ -56,13 +57,16 @@ struct ItemServer: Sendable {
         let rules = LiveRules()
         let broken = FailureSignal()
         let egress = configuration.egress.map { makeEgress(item, $0, itemClient, broken, logger) }
+        let freezable = FreezableDriver(driver)
+        let registration = await live.add(session: item.sessionID, agent: nil, freezable)
         let sandbox = SandboxHolder(
-            driver: driver, logger: logger, spec: { [logger] in try await self.specification(item, rules, egress, logger) },
+            driver: freezable, logger: logger, spec: { [logger] in try await self.specification(item, rules, egress, logger) },
             hasStarted: { sandbox in await egress?.attach(sandbox) })
         let path = state.journal(item.sessionID)
         async let opened = Blocking.run { () throws(FileError) in try SessionJournal(path: path) }
         guard await (item.needsAck ? acknowledge() : true) else {
             await sandbox.stop()
+            await live.remove(registration)
             try? await opened.removeIfSpent()
             return .failed("not acknowledged")
         }
@@ -77,6 +81,7 @@ struct ItemServer: Sendable {
         } catch {
             logger.error("the session's journal cannot be kept: \(error)")
             await sandbox.stop()
+            await live.remove(registration)
             if !item.isResumed { await stop(item, itemClient) }
             return .failed("\(error)")
         }
@@ -90,7 +95,11 @@ struct ItemServer: Sendable {
         let agent = Mutex<String?>(nil)
         let setup = SessionSetup(
             item: item, client: itemClient, chooser: configuration.policies, rules: rules, gate: gate, audit: audit, sandbox: sandbox,
-            words: configuration.dictionaryWords, timestamp: timestamp, foundAgent: { id in agent.withLock { $0 = id } }, egress: egress,
+            words: configuration.dictionaryWords, timestamp: timestamp,
+            foundAgent: { [live] id in
+                agent.withLock { $0 = id }
+                if let id { await live.setAgent(registration, id) }
+            }, egress: egress,
             logger: logger)
         let tools = ToolPolicy(
             rules: rules, desk: desk, audit: audit, sessionID: item.sessionID, agentID: { agent.withLock { $0 } },
@@ -104,6 +113,7 @@ struct ItemServer: Sendable {
             pacing: configuration.pacing, drain: drain, superseded: superseded, logger: logger
         ).run()
         await egress?.stop()
+        await live.remove(registration)
         await cleanUp(item, journal, end, logger)
         return end
     }
@@ -124,9 +134,8 @@ struct ItemServer: Sendable {
             limits: limits, offloadThreshold: configuration.offloadThreshold)
         spec.workspaceMode = policy.workspaceMode
         if spec.workspaceMode == .copyOnWrite { spec.changes = state.changes(item.sessionID) }
-        spec.binds = policy.binds
-        spec.hidden = policy.workspacePatterns(policy.files.hidden)
-        spec.protected = policy.workspacePatterns(policy.files.protected)
+        spec.binds = policy.binds(configuration.denials)
+        (spec.hidden, spec.protected) = policy.workspaceMasks(configuration.denials)
         if let view = await egress?.view {
             spec.environment += view.variables
             spec.certificate = view.certificate
@@ -161,9 +170,23 @@ struct ItemServer: Sendable {
             gate.forget(session: item.sessionID)
             await Workspaces(configuration: configuration, state: state, logger: logger).remove(item.sessionID)
             return
-        case .idle, .drained, .stopped: logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])
+        case .idle, .drained, .stopped:
+            logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])
+            await scan(item, logger)
         }
         try? await Blocking.run { () throws(FileError) in journal.removeIfSpent() }
+    }
+
+    /// Says what the session leaves that somebody outside might stumble over, before anybody reads the workspace.
+    private func scan(_ item: WorkItem, _ logger: Logger) async {
+        guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
+        let counts = await scan("\(configuration.workdir)/\(item.sessionID)")
+        guard !counts.isEmpty else { return }
+        logger.warning(
+            "the workspace holds what nobody should trust",
+            metadata: ["found": "\(counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })"])
+        let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .workspaceScanned(counts: counts))
+        do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
     }
 
     private func stop(_ item: WorkItem, _ client: ManagedAgentsClient) async {

@@ -18,7 +18,7 @@ struct SessionSetup: Sendable {
     let words: @Sendable (String) throws -> [String]
     let timestamp: @Sendable () -> String
     /// Told the id of the session's agent.
-    let foundAgent: @Sendable (String?) -> Void
+    let foundAgent: @Sendable (String?) async -> Void
     /// The way out; `nil` where this worker has none.
     let egress: SessionEgress?
     let logger: Logger
@@ -32,7 +32,7 @@ struct SessionSetup: Sendable {
             return error.isCancellation ? nil : .failed("the session cannot be fetched: \(error)")
         }
         if let end = obstacle(session) { return end }
-        foundAgent(session["agent"]?["id"]?.string)
+        await foundAgent(session["agent"]?["id"]?.string)
         do {
             let policy = try chooser.policy(for: session, environmentID: item.environmentID, environment: item.policyFragment)
             try await open(policy)

@@ -10,7 +10,10 @@ struct WorkerCommand: AsyncParsableCommand {
 
             Example: postern worker poll --environment-id env_… --environment-key-file env.key --base-url https://postern.example.com
             """,
-        subcommands: [WorkerPollCommand.self, WorkerRunCommand.self])
+        subcommands: [
+            WorkerPollCommand.self, WorkerRunCommand.self, WorkerStatusCommand.self, WorkerFreezeCommand.self, WorkerThawCommand.self,
+            WorkerApprovalsCommand.self, WorkerApproveCommand.self, WorkerDenyCommand.self,
+        ])
 }
 
 /// The flags of both ways to run a worker.
@@ -25,6 +28,10 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
     @Option(.sharedWorkspace) var sharedWorkspace: String?
     @Option(.maxIdle) var maxIdle: String?
     @Option(.sandbox) var sandbox: String?
+    @Option(.policy) var policy: String?
+    @Option(.requireAllLayers) var requireAllLayers: String?
+    @Option(.approvalTimeout) var approvalTimeout: String?
+    @Option(.auditMirror) var auditMirror: String?
     @Option(.offloadThreshold) var offloadThreshold: String?
     @Option(.proxy) var proxy: String?
     @Option(.caFile) var caFile: String?
@@ -34,7 +41,8 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
     var given: [(ConfigurationKey, String?)] {
         [
             (.environmentID, environmentID), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL), (.workerID, workerID),
-            (.workdir, workdir),
+            (.workdir, workdir), (.stateDirectory, stateDirectory), (.policy, policy), (.requireAllLayers, requireAllLayers),
+            (.approvalTimeout, approvalTimeout), (.auditMirror, auditMirror),
             (.workspaceSource, workspaceSource), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
             (.offloadThreshold, offloadThreshold), (.proxy, proxy), (.caFile, caFile), (.workerLogFormat, logFormat), (.workerLogLevel, logLevel),
         ]

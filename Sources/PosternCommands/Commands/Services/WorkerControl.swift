@@ -25,14 +25,19 @@ struct WorkerControl: ParsableArguments {
         } catch {
             throw CommandError(.unavailable, error.description)
         }
-        show(reply)
+        show(reply, request)
         if let error = reply.error { throw CommandError(.failure, error) }
         if !reply.isDone { throw CommandStatus.checkFailed.code }
     }
 
-    private func show(_ reply: LocalControlReply) {
+    private func show(_ reply: LocalControlReply, _ request: LocalControlRequest) {
         let terminal = Terminal()
         if json { return terminal.print(reply.json.indented) }
+        switch request {
+        case .questions: return show(reply.questions, terminal)
+        case .answer: return
+        case .status, .freeze, .thaw: break
+        }
         var table = Table(["SESSION", "AGENT", "STATE", "NOTE"])
         for session in reply.sessions {
             let state = session.wasKilled ? "killed" : session.isFrozen ? "frozen" : "running"
@@ -41,6 +46,18 @@ struct WorkerControl: ParsableArguments {
         if reply.sessions.isEmpty { terminal.print("No session is served now.") } else { for line in table.lines { terminal.print(line) } }
         let orders = reply.frozen.targets.map(\.description).sorted()
         if !orders.isEmpty { terminal.print("Frozen until thawed, what is taken up later too: \(orders.joined(separator: ", "))") }
+    }
+}
+
+extension WorkerControl {
+    private func show(_ questions: [ApprovalQuestion], _ terminal: Terminal) {
+        if questions.isEmpty { return terminal.print("Nothing waits for an answer.") }
+        for question in questions {
+            terminal.print("\(question.id)  session \(question.sessionID)\(question.agentID.map { ", agent \($0)" } ?? "")")
+            terminal.print("    \(Terminal.visible(question.summary))")
+            terminal.print("    \(Terminal.visible(question.reason))\(question.rule.map { " (\($0))" } ?? "")")
+        }
+        terminal.print("Answer with: postern worker approve ID, or postern worker deny ID")
     }
 }
 

@@ -14,10 +14,17 @@ struct WorkerPollCommand: AsyncParsableCommand {
     @OptionGroup var file: ConfigFileOption
     @OptionGroup var flags: WorkerFlags
     @Option(.maxSessions) var maxSessions: String?
+    @Option(.onWork) var onWork: String?
+    @Option(.onWorkCompat) var onWorkCompat: String?
+    @Option(.onWorkTimeout) var onWorkTimeout: String?
+    @Option(.onWorkGrace) var onWorkGrace: String?
 
     func run() async throws {
         var given = flags.flags
-        given[ConfigurationKey.maxSessions.name] = maxSessions
+        for (key, value) in [
+            (ConfigurationKey.maxSessions, maxSessions), (.onWork, onWork), (.onWorkCompat, onWorkCompat), (.onWorkTimeout, onWorkTimeout),
+            (.onWorkGrace, onWorkGrace),
+        ] { given[key.name] = value }
         try await WorkerProcess(flags: given, file: file).poll()
     }
 }

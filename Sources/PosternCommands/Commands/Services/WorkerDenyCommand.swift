@@ -1,0 +1,21 @@
+import ArgumentParser
+import PosternWorker
+
+/// `postern worker deny`
+struct WorkerDenyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "deny", abstract: "Refuse a call that waits for an answer; the agent is told so.",
+        discussion: """
+            Only a policy's `tools.ask` and budgets ask, and only somebody on the worker's own machine (its user or root) can answer: the control
+            plane cannot.
+
+            Example: postern worker deny sevt_01
+            """)
+
+    @Argument(help: "The question's id, as `postern worker approvals` shows it.")
+    var id: String
+
+    @OptionGroup var control: WorkerControl
+
+    func run() async throws { try await control.ask(.answer(id: id, isAllowed: false)) }
+}
