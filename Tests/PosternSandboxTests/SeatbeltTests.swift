@@ -89,7 +89,10 @@ import Testing
         // A rule without a filter holds for everything: only those that are meant to.
         let bare = text.split(separator: "\n").filter { $0.hasPrefix("(allow") && $0.hasSuffix(")") }
         #expect(Set(bare.map(String.init)) == Set(SeatbeltSystem.processes))
-        for forbidden in ["network*", "(allow default", "mDNSResponder", "dnssd", "SecurityServer", "com.apple.trustd", "iokit", "(subpath \"/\")", "/Users\")\n    (subpath"] {
+        for forbidden in [
+            "network*", "(allow default", "mDNSResponder", "dnssd", "SecurityServer", "com.apple.trustd", "iokit", "(subpath \"/\")",
+            "/Users\")\n    (subpath",
+        ] {
             #expect(!text.contains(forbidden), "\(forbidden)")
         }
     }
@@ -101,7 +104,8 @@ import Testing
     }
 
     @Test(arguments: [
-        #"/Users/w/a"b"#, #"/Users/w/a\b"#, #"/Users/w/a") (allow default) ("#, "/Users/w/ein Ordner", "/Users/w/größe;x", "/Users/w/a(b)[c]{d}|e+f*g?h^i$j.k",
+        #"/Users/w/a"b"#, #"/Users/w/a\b"#, #"/Users/w/a") (allow default) ("#, "/Users/w/ein Ordner", "/Users/w/größe;x",
+        "/Users/w/a(b)[c]{d}|e+f*g?h^i$j.k",
         #"/Users/w/#"regex""#,
     ])
     func aNameCannotLeaveItsString(_ path: String) throws {
@@ -128,11 +132,13 @@ import Testing
             return try Regex(expression).wholeMatch(in: path) != nil
         }
         for (pattern, path) in [
-            ("**/.env", "/w/.env"), ("**/.env", "/w/a/b/.env"), ("**/.env", "/w/a/.env/x"), (".git/hooks/**", "/w/.git/hooks/pre-commit"), ("*.key", "/w/a.key"),
+            ("**/.env", "/w/.env"), ("**/.env", "/w/a/b/.env"), ("**/.env", "/w/a/.env/x"), (".git/hooks/**", "/w/.git/hooks/pre-commit"),
+            ("*.key", "/w/a.key"),
             ("a?c", "/w/abc"), ("a/**/z", "/w/a/z"), ("a/**/z", "/w/a/b/c/z"), ("a+(b)", "/w/a+(b)"),
         ] { #expect(try matches(pattern, path), "\(pattern) \(path)") }
         for (pattern, path) in [
-            ("**/.env", "/w/x.env"), ("**/.env", "/w/aenv"), ("*.key", "/w/d/a.key"), ("a?c", "/w/a/c"), (".git/hooks/**", "/w/xgit/hooks/a"), ("a+(b)", "/w/aab"),
+            ("**/.env", "/w/x.env"), ("**/.env", "/w/aenv"), ("*.key", "/w/d/a.key"), ("a?c", "/w/a/c"), (".git/hooks/**", "/w/xgit/hooks/a"),
+            ("a+(b)", "/w/aab"),
             ("**/.env", "/x/w/.env"),
         ] { #expect(try !matches(pattern, path), "\(pattern) \(path)") }
     }

@@ -51,7 +51,8 @@ package struct SeatbeltProfile: Sendable, Equatable {
         let hidden = try paths(self.hidden, "files.hidden")
         for place in [workspace, temporary] {
             for path in hidden where path == place || place.ancestors.contains(path) {
-                throw SeatbeltError(field: "files.hidden", value: path.text, rule: "holds the session's own folder '\(place.text)'; hide what is beside it")
+                throw SeatbeltError(
+                    field: "files.hidden", value: path.text, rule: "holds the session's own folder '\(place.text)'; hide what is beside it")
             }
         }
         var profile = SeatbeltText()
