@@ -7,12 +7,15 @@ import PosternSandboxWire
 extension Policy {
     var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
 
-    /// Files and folders of the host, at the same place inside.
+    /// Files and folders of the host, at the same place inside, each with what is masked in it.
     func binds(_ denials: MandatoryDenials) -> [SandboxBind] {
-        files.binds(denials).map { SandboxBind(hostPath: $0.path.description, isWritable: $0.isWritable) }
+        files.binds(denials).map { bind in
+            SandboxBind(
+                hostPath: bind.path.description, isWritable: bind.isWritable, hidden: bind.masks.hidden, protected: bind.masks.protected)
+        }
     }
 
-    /// Patterns below the workspace.
+    /// Patterns of what is masked in the workspace.
     func workspaceMasks(_ denials: MandatoryDenials) -> (hidden: [String], protected: [String]) {
         let masks = files.masks(ofWorkspace: denials)
         return (masks.hidden, masks.protected)
