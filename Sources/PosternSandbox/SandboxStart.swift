@@ -114,10 +114,25 @@ enum SpecificationRules {
         guard Set(spec.binds.map(\.path)).count == spec.binds.count else {
             throw SandboxError(.refused, "two binds have the same place inside")
         }
-        for pattern in spec.hidden + spec.protected where PathGlob(pattern) == nil {
+        try checkPatterns(spec)
+    }
+    /// In bytes, of all trees; the order to the spawner holds them.
+    private static let longestPatterns = 256 << 10
+
+    private static func checkPatterns(_ spec: SandboxSpec) throws(SandboxError) {
+        let patterns = spec.hidden + spec.protected + spec.binds.flatMap { $0.hidden + $0.protected }
+        for pattern in patterns where PathGlob(pattern) == nil {
             throw SandboxError(
                 .refused,
-                "'\(pattern)' is no pattern of paths: write it relative to the workspace, without '.', '..' and empty parts, such as '**/.env'")
+                "'\(pattern)' is no pattern of paths: write it relative to the workspace or the bound folder, without '.', '..' and empty parts, "
+                    + "such as '**/.env'")
+        }
+        let length = patterns.reduce(0) { $0 + $1.utf8.count }
+        guard length <= longestPatterns else {
+            throw SandboxError(
+                .refused,
+                "the patterns of what is hidden and protected, of the workspace and of each bind, have \(length) bytes, "
+                    + "\(longestPatterns) at most: bind fewer folders, or shorten the lists")
         }
     }
 }

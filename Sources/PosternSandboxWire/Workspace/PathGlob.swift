@@ -9,51 +9,64 @@ package struct PathGlob: Sendable, Hashable {
     package let text: String
     package let parts: [Part]
 
-    /// `nil` when `text` is no pattern: empty, with an empty, `.` or `..` part, or with a zero byte. One slash at the end is passed over.
+    private static let mostParts = 63
+
+    /// `nil` when `text` is no pattern: empty, with an empty, `.` or `..` part, with a zero byte, with more than 63 parts or one of more
+    /// than 1,024 bytes. One slash at the end is passed over.
     package init?(_ text: String) {
         var names = text.split(separator: "/", omittingEmptySubsequences: false).map { Array($0.utf8) }
         if names.count > 1, names.last?.isEmpty == true { names.removeLast() }
-        guard !names.isEmpty, names.count <= 64 else { return nil }
-        guard names.allSatisfy({ !$0.isEmpty && $0 != [0x2E] && $0 != [0x2E, 0x2E] && !$0.contains(0) && $0.count <= 255 }) else { return nil }
+        guard !names.isEmpty, names.count <= Self.mostParts else { return nil }
+        guard names.allSatisfy({ !$0.isEmpty && $0 != [0x2E] && $0 != [0x2E, 0x2E] && !$0.contains(0) && $0.count <= 1024 }) else { return nil }
         self.text = text
         parts = names.map { $0 == [0x2A, 0x2A] ? .anyDepth : .name($0) }
     }
 
     /// Whether the path with these parts matches.
-    package func matches(_ path: [[UInt8]]) -> Bool {
-        states(after: path).contains(parts.count)
-    }
+    package func matches(_ path: [[UInt8]]) -> Bool { isMatch(path.reduce(start, next)) }
 
     /// Whether something below the path with these parts can match.
-    package func canMatchBelow(_ path: [[UInt8]]) -> Bool {
-        states(after: path).contains { $0 < parts.count }
+    package func canMatchBelow(_ path: [[UInt8]]) -> Bool { canGoOn(path.reduce(start, next)) }
+
+    // MARK: Part by part, for those who walk a tree
+
+    /// How far a path has been read: bit i is set when the first i parts can mean what was read. So many `**` cost no more than their number.
+    package struct Progress: Sendable, Hashable {
+        fileprivate var states: UInt64
     }
 
-    /// The places in `parts` where a match of the whole path can stand: a set, so that many `**` cost no more than their number.
-    private func states(after path: [[UInt8]]) -> Set<Int> {
-        var states = closure([0])
-        for name in path {
-            var next: Set<Int> = []
-            for state in states where state < parts.count {
-                switch parts[state] {
-                case .anyDepth: next.insert(state)
-                case .name(let pattern): if Self.matches(pattern, name) { next.insert(state + 1) }
-                }
+    /// Before the first name.
+    package var start: Progress { Progress(states: closed(1)) }
+
+    /// After `name`.
+    package func next(_ progress: Progress, _ name: [UInt8]) -> Progress {
+        var (left, next) = (progress.states & ~whole, UInt64(0))
+        while left != 0 {
+            let place = left.trailingZeroBitCount
+            left &= left - 1
+            switch parts[place] {
+            case .anyDepth: next |= 1 << UInt64(place)
+            case .name(let pattern): if Self.matches(pattern, name) { next |= 1 << UInt64(place + 1) }
             }
-            states = closure(next)
+        }
+        return Progress(states: closed(next))
+    }
+
+    package func isMatch(_ progress: Progress) -> Bool { progress.states & whole != 0 }
+
+    /// Whether a longer path can match.
+    package func canGoOn(_ progress: Progress) -> Bool { progress.states & ~whole != 0 }
+
+    private var whole: UInt64 { 1 << UInt64(parts.count) }
+
+    /// `**` may also stand for nothing.
+    private func closed(_ states: UInt64) -> UInt64 {
+        guard states != 0 else { return 0 }
+        var states = states
+        for place in states.trailingZeroBitCount..<parts.count where parts[place] == .anyDepth && states & (1 << UInt64(place)) != 0 {
+            states |= 1 << UInt64(place + 1)
         }
         return states
-    }
-
-    private func closure(_ states: Set<Int>) -> Set<Int> {
-        var all = states
-        for var state in states {
-            while state < parts.count, parts[state] == .anyDepth {
-                state += 1
-                all.insert(state)
-            }
-        }
-        return all
     }
 
     /// One part; linear in practice, at worst the product of both lengths.

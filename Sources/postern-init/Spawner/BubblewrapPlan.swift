@@ -7,7 +7,6 @@ struct BubblewrapPlan {
     let bubblewrap: String
     let run: RunFolder
     let view: SessionView
-    var masks: [WorkspaceMasks.Found]
     var isReadOnly: Bool
     var limits: SandboxLimits
     /// The network namespace is there already; see NetworkRole.
@@ -78,20 +77,25 @@ struct BubblewrapPlan {
     }
 
     private var session: [String] {
-        [
-            "--ro-bind", run.program, SandboxPaths.initProgram, isReadOnly ? "--ro-bind" : "--bind", view.workspace, SandboxPaths.workspace,
-        ] + masks.flatMap(mask) + ["--bind", view.outputs, SandboxPaths.toolOutputs]
-            + view.binds.flatMap { [$0.bind.isWritable ? "--bind" : "--ro-bind", $0.source, $0.bind.path] } + ["--chdir", SandboxPaths.workspace]
+        ["--ro-bind", run.program, SandboxPaths.initProgram]
+            + shown(view.workspace, at: SandboxPaths.workspace, isWritable: !isReadOnly, view.workspaceMasks)
+            + ["--bind", view.outputs, SandboxPaths.toolOutputs]
+            + view.binds.flatMap { shown($0.source, at: $0.bind.path, isWritable: $0.isWritable, $0.masks) }
+            + ["--chdir", SandboxPaths.workspace]
     }
 
-    private func mask(_ found: WorkspaceMasks.Found) -> [String] {
-        let (source, place) = ("\(view.workspace)/\(found.path)", "\(SandboxPaths.workspace)/\(found.path)")
-        switch found.kind {
-        case .hiddenFolder: return ["--ro-bind", run.closedFolder, place]
-        case .hiddenFile: return ["--ro-bind", run.closedFile, place]
-        case .protected: return ["--ro-bind", source, place]
-        case .pin: return [isReadOnly ? "--ro-bind" : "--bind", source, place]
-        }
+    /// A tree, and what lies over parts of it.
+    private func shown(_ source: String, at place: String, isWritable: Bool, _ masks: [TreeMasks.Found]) -> [String] {
+        [isWritable ? "--bind" : "--ro-bind", source, place]
+            + masks.flatMap { found in
+                let inner = "\(place)/\(found.path)"
+                return switch found.kind {
+                case .hiddenFolder: ["--ro-bind", run.closedFolder, inner]
+                case .hiddenFile: ["--ro-bind", run.closedFile, inner]
+                case .protected: ["--ro-bind", "\(source)/\(found.path)", inner]
+                case .pin: ["--bind", "\(source)/\(found.path)", inner]
+                }
+            }
     }
 }
 

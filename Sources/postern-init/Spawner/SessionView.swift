@@ -10,8 +10,19 @@ struct SessionView {
     private(set) var overlay: (point: String, options: String)?
     private(set) var workspace = ""
     private(set) var outputs = ""
-    /// Sources and places of the binds.
-    private(set) var binds: [(source: String, bind: StartOrder.Bind)] = []
+    var workspaceMasks: [TreeMasks.Found] = []
+    /// The binds, outer ones first.
+    var binds: [Shown] = []
+
+    /// A file or folder of the host.
+    struct Shown {
+        let source: String
+        let bind: StartOrder.Bind
+        let isFolder: Bool
+        let isWritable: Bool
+        let viewer: MaskSearch.Viewer
+        var masks: [TreeMasks.Found] = []
+    }
 
     let run: RunFolder
     /// Of the new process.
@@ -60,27 +71,47 @@ struct SessionView {
         outputs = points.outputs
     }
 
-    /// A writable bind is written as its owner. One that is only read and belongs to root is shown as any other user sees it.
+    /// A writable bind is written as its owner. One that is only read and belongs to root is shown as any other user sees it. A file whose
+    /// own name is hidden is left out.
     mutating func place(_ bind: StartOrder.Bind) throws(SpawnerFailure) {
         guard let info = Posix.status(bind.descriptor), Posix.isKind(info, S_IFDIR) || Posix.isKind(info, S_IFREG) else {
             throw SpawnerFailure(text: "the bind '\(bind.path)' is neither a file nor a folder")
         }
+        let isFolder = Posix.isKind(info, S_IFDIR)
+        let names = isFolder ? [] : try Self.names(of: bind)
+        guard !names.contains(where: bind.masks.hides) else { return }
+        let isWritable = bind.isWritable && !names.contains(where: bind.masks.protects)
         guard run.mountPoints != nil else {
-            binds.append((try Self.path(of: bind.descriptor), bind))
+            binds.append(
+                Shown(source: try Self.path(of: bind.descriptor), bind: bind, isFolder: isFolder, isWritable: isWritable, viewer: .same))
             return
         }
-        let point = "\(run.path)/bind-\(Posix.isKind(info, S_IFDIR) ? "folder" : "file")-\(binds.count)"
-        guard Posix.isKind(info, S_IFDIR) ? mkdir(point, 0o755) == 0 || errno == EEXIST : Self.touch(point) else {
+        let point = "\(run.path)/bind-\(isFolder ? "folder" : "file")-\(binds.count)"
+        guard isFolder ? mkdir(point, 0o755) == 0 || errno == EEXIST : Self.touch(point) else {
             throw SpawnerFailure(text: "no place for the bind '\(bind.path)': \(SystemError.reason(errno))")
         }
         let folder = SessionFolders.Folder(descriptor: bind.descriptor, user: info.st_uid, group: info.st_gid)
-        let isShownAsIs = !bind.isWritable && info.st_uid == 0
+        let isShownAsIs = !isWritable && info.st_uid == 0
         do throws(SpawnerFailure) {
             mounts.append((try SessionFolders.mount(folder, as: isShownAsIs ? 0 : user, outer: run.outerMounts), point))
         } catch {
             throw SpawnerFailure(text: "the bind '\(bind.path)' belongs to user \(info.st_uid) and cannot be mapped to \(user): \(error.text)")
         }
-        binds.append((point, bind))
+        binds.append(
+            Shown(
+                source: point, bind: bind, isFolder: isFolder, isWritable: isWritable,
+                viewer: isShownAsIs ? .other(user: user, group: user) : viewer(of: folder)))
+    }
+
+    /// Whom the session is in a folder that is mapped to it.
+    func viewer(of folder: SessionFolders.Folder) -> MaskSearch.Viewer {
+        guard run.mountPoints != nil else { return .same }
+        return folder.user == user ? .other(user: user, group: user) : .other(user: folder.user, group: folder.group)
+    }
+
+    /// What a single file is called: on the host and inside.
+    private static func names(of bind: StartOrder.Bind) throws(SpawnerFailure) -> [[UInt8]] {
+        [try path(of: bind.descriptor), bind.path].compactMap { path in path.split(separator: "/").last.map { Array($0.utf8) } }
     }
 
     private static func touch(_ path: String) -> Bool {

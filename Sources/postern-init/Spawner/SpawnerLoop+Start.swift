@@ -118,17 +118,14 @@ extension SpawnerLoop {
             let arguments = ["postern-init", "sandbox", UnsafeLayers.option, unsafe.text]
             return (withoutMounts(order, folders, arguments), held)
         }
-        let (view, user) = try view(order, folders, held)
-        var masks: [WorkspaceMasks.Found]
+        var (view, user) = try view(order, folders, held)
         do throws(SpawnerFailure) {
-            masks = try order.masks.find(in: folders.workspace.descriptor)
-            if let changes = folders.changes { masks = try merged(masks, order, changes) }
+            try placeMasks(&view, order, folders.workspace, changes: folders.changes)
         } catch {
             view.closeMounts()
             throw error
         }
-        var plan = BubblewrapPlan(
-            bubblewrap: bubblewrap, run: run, view: view, masks: masks, isReadOnly: order.mode == .readOnly, limits: order.limits)
+        var plan = BubblewrapPlan(bubblewrap: bubblewrap, run: run, view: view, isReadOnly: order.mode == .readOnly, limits: order.limits)
         plan.unsafe = options.unsafe
         plan.hasResolver = order.hasResolver
         plan.hasOwnNetwork = order.hasLowPorts && options.layers.contains(.network)
@@ -163,36 +160,13 @@ extension SpawnerLoop {
         }
         do throws(SpawnerFailure) {
             try view.placeOutputs(folders.outputs)
-            for bind in order.binds { try view.place(bind) }
+            // One in another lies over it, whatever their order.
+            for bind in order.binds.sorted(by: { ($0.path.utf8.count, $0.path) < ($1.path.utf8.count, $1.path) }) { try view.place(bind) }
         } catch {
             view.closeMounts()
             throw error
         }
         return (view, view.user)
-    }
-
-    /// A copy-on-write workspace has files in two places.
-    private func merged(_ masks: [WorkspaceMasks.Found], _ order: StartOrder, _ changes: SessionFolders.Folder) throws(SpawnerFailure)
-        -> [WorkspaceMasks.Found]
-    {
-        let upper = Posix.open(changes.descriptor, Array(ChangesFolder.upper.utf8), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        guard upper >= 0 else { return masks }
-        defer { close(upper) }
-        var all: [String: WorkspaceMasks.Found] = [:]
-        var gone: Set<String> = []
-        for found in try order.masks.find(in: upper) {
-            // A whiteout: what was below is not there any more, and cannot be mounted on.
-            if let info = Posix.status(upper, Array(found.path.utf8), follow: false), Posix.isKind(info, S_IFCHR) {
-                gone.insert(found.path)
-            } else {
-                all[found.path] = found
-            }
-        }
-        for found in masks where !gone.contains(where: { found.path == $0 || found.path.hasPrefix($0 + "/") }) {
-            if let other = all[found.path], other.kind != .pin { continue }
-            all[found.path] = found
-        }
-        return all.values.sorted { ($0.depth, $0.path) < ($1.depth, $1.path) }
     }
 
     private func unconfined(_ order: StartOrder, _ folders: Folders, _ held: uid_t) throws(SpawnerFailure) -> (ProcessStart, uid_t) {

@@ -7,6 +7,8 @@ struct StartOrder {
         var descriptor: Int32
         var path: String
         var isWritable: Bool
+        /// Relative to the bound folder.
+        var masks: TreeMasks
     }
 
     var id: Int
@@ -21,7 +23,8 @@ struct StartOrder {
     /// Of a copy-on-write workspace: where the changes are kept.
     var changes: (parent: Int32, name: String)?
     var binds: [Bind] = []
-    var masks: WorkspaceMasks
+    /// Of the workspace.
+    var masks: TreeMasks
     var limits: SandboxLimits
     var isConfined: Bool
     /// The network namespace is to have ports below 1024 for all, and the resolver's files in /etc.
@@ -44,15 +47,20 @@ struct StartOrder {
             }
             changes = (parent, name)
         }
-        for bind in body["binds"]?.array ?? [] {
-            guard let descriptor = rest.popFirst(), let path = bind["path"]?.string else {
+        for json in body["binds"]?.array ?? [] {
+            guard let descriptor = rest.popFirst(), let bind = SandboxBind(json: json) else {
                 throw SpawnerFailure(text: "each bind takes a descriptor and a place")
             }
             // Asked of the worker's side too; here it counts.
-            if let refusal = SandboxBind.refusal(ofPlace: path) { throw SpawnerFailure(text: "the bind '\(path)' is refused: \(refusal)") }
-            binds.append(Bind(descriptor: descriptor, path: path, isWritable: bind["writable"]?.bool ?? false))
+            if let refusal = SandboxBind.refusal(ofPlace: bind.path) {
+                throw SpawnerFailure(text: "the bind '\(bind.path)' is refused: \(refusal)")
+            }
+            binds.append(
+                Bind(
+                    descriptor: descriptor, path: bind.path, isWritable: bind.isWritable,
+                    masks: try TreeMasks(hidden: bind.hidden, protected: bind.protected)))
         }
-        masks = try WorkspaceMasks(hidden: Self.globs(body["hidden"]), protected: Self.globs(body["protected"]))
+        masks = try TreeMasks(hidden: Self.texts(body["hidden"]), protected: Self.texts(body["protected"]))
         limits = SandboxLimits(json: body["limits"])
         hasLowPorts = body["low_ports"]?.bool ?? false
         hasResolver = body["resolver"]?.bool ?? false
@@ -62,12 +70,6 @@ struct StartOrder {
         }
     }
 
-    private static func globs(_ list: JSON?) throws(SpawnerFailure) -> [PathGlob] {
-        var globs: [PathGlob] = []
-        for text in (list?.array ?? []).map({ $0.string ?? "" }) {
-            guard let glob = PathGlob(text) else { throw SpawnerFailure(text: "'\(text)' is no pattern of paths below the workspace") }
-            globs.append(glob)
-        }
-        return globs
-    }
+    /// What is no text becomes an empty pattern, which is none.
+    private static func texts(_ list: JSON?) -> [String] { (list?.array ?? []).map { $0.string ?? "" } }
 }
