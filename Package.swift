@@ -156,7 +156,12 @@ let testTargets: [Target] = [
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
-    tests("PosternWorkerTests", ["PosternWorker", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternJSON", .logging]),
+    tests(
+        "PosternWorkerTests",
+        [
+            "PosternWorker", "PosternPolicy", "PosternGate", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire",
+            "PosternJSON", .logging,
+        ]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
 ]
 

@@ -6,7 +6,7 @@ import PosternSandboxWire
 struct MaskSearch {
     /// Of all trees of a sandbox together. More mounts make starts slow and argument lists long; a folder is hidden as easily.
     static let mostMasks = 1000
-    /// Of all trees together: about a second.
+    /// Of all trees together: one or two seconds.
     static let mostEntries = 500_000
     private static let deepest = 64
     /// Of a path below its tree; with the tree's own, paths of mounts stay below PATH_MAX.
