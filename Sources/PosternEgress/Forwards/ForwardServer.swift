@@ -30,7 +30,7 @@ package struct ForwardServer: Sendable {
         let server = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
         let slots = ConnectionSlots(mostConnections)
         try await withThrowingDiscardingTaskGroup { tasks in

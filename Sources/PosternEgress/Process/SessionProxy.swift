@@ -38,7 +38,7 @@ package struct SessionProxy: Sendable {
         let server = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
         let connection = ClientConnection(context: context)
         let slots = ConnectionSlots(context.limits.connections)

@@ -91,7 +91,7 @@ package final class TransparentAccess: Sendable {
         let server = try await ServerBootstrap(group: group)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
         try await withThrowingDiscardingTaskGroup { tasks in
             try await server.executeThenClose { accepted in

@@ -83,7 +83,7 @@ package struct Dialer: Sendable {
             .connectTimeout(time)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connect(to: target).get()
     }
 
