@@ -137,6 +137,8 @@ import Testing
                 #expect(outcome.isError && !outcome.text.contains("content of"), "\(folder): \(outcome.text)")
             }
             #expect(try await box.sh("cat /srv/t/plain") == "content of /plain")
+            // So that an ordinary user can remove them.
+            for path in Files.all(box.scratch.path + "/t") { lchown(path, Self.owner(mode), Self.owner(mode)) }
         }
     }
 
