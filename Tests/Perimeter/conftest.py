@@ -1,0 +1,93 @@
+"""Fixtures of the perimeter suite: a live control plane, an HTTPS service outside, and workers under policies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python")]
+
+from control import Control  # noqa: E402
+from perimeter import Perimeter  # noqa: E402
+from postern_fixture import Postern  # noqa: E402
+from web import Web  # noqa: E402
+
+#: The longest that a test, its fixtures included, may take.
+TEST_SECONDS = 180
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Any:
+    """A test that hangs fails, and everything that was started still ends in order."""
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TEST_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def postern() -> Iterator[Postern]:
+    with Postern("postern-perimeter") as started:
+        started.serve("--log-level", "debug")
+        yield started
+
+
+@pytest.fixture(scope="session")
+def control(postern: Postern) -> Iterator[Control]:
+    control = Control(postern.url, postern.admin_key)
+    yield control
+    control.close()
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    folder = tmp_path_factory.mktemp("tls")
+    # The worker reads the CA, as an ordinary user too.
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o711)
+    web = Web(folder)
+    web.ca_file.chmod(0o644)
+    yield web
+    web.close()
+
+
+def modes() -> list[str]:
+    """The users that a worker can be started as here."""
+    return ["root", "user"] if os.geteuid() == 0 else ["user"]
+
+
+@pytest.fixture(scope="module")
+def perimeters(postern: Postern, control: Control) -> Iterator[Callable[..., Perimeter]]:
+    """Makes perimeters that end with the module."""
+    made: list[Perimeter] = []
+
+    def make(**options: Any) -> Perimeter:
+        perimeter = Perimeter(postern, control, **options)
+        made.append(perimeter)
+        return perimeter
+
+    yield make
+    for perimeter in made:
+        perimeter.close()
+
+
+@pytest.fixture
+def perimeter(postern: Postern, control: Control) -> Iterator[Perimeter]:
+    """One of the test's own, not started yet."""
+    made = Perimeter(postern, control)
+    yield made
+    made.close()
