@@ -10,7 +10,9 @@ struct PolicyOptions: ParsableArguments {
     var narrow: String?
 
     /// Reads both; problems are printed and end the command.
-    func load() throws -> LoadedPolicy {
+    func load() throws -> LoadedPolicy { try Self.load(policy, narrowedBy: narrow) }
+
+    static func load(_ policy: String, narrowedBy narrow: String?) throws -> LoadedPolicy {
         do {
             var loaded = try PolicyFiles.policy(policy)
             guard let narrow else { return loaded }
@@ -23,4 +25,15 @@ struct PolicyOptions: ParsableArguments {
             throw problems.report(to: Terminal()).code
         }
     }
+}
+
+/// As `PolicyOptions`, for commands that are about `strict` where none is named.
+struct OptionalPolicyOptions: ParsableArguments {
+    @Argument(help: "File of the policy, or a profile: strict, build, offline.")
+    var policy = Profile.strict.rawValue
+
+    @Option(name: .long, help: ArgumentHelp("File with what metadata says under postern.policy; it narrows the policy.", valueName: "file"))
+    var narrow: String?
+
+    func load() throws -> LoadedPolicy { try PolicyOptions.load(policy, narrowedBy: narrow) }
 }
