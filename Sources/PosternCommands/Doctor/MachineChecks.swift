@@ -4,10 +4,10 @@ import Glibc
 import Darwin
 #endif
 
-/// Checks of the machine beside those of the sandbox: limits, disk.
+/// Checks of the machine beside those of the sandbox: limits, disk, the hardening checklist.
 enum MachineChecks {
     /// - Parameter folder: whose disk is looked at; it need not exist yet.
-    static func all(folder: String) -> [Finding] { [openFiles(), disk(folder)] }
+    static func all(folder: String) -> [Finding] { [openFiles(), disk(folder)] + HardeningChecks.all(folder: folder) }
 
     private static func openFiles() -> Finding {
         var limit = rlimit()
@@ -19,8 +19,7 @@ enum MachineChecks {
 
     private static func disk(_ folder: String) -> Finding {
         // A folder that will be made: what counts is the disk it will be on.
-        var path = TextFile.absolute(folder)
-        while !TextFile.exists(path), let slash = path.lastIndex(of: "/") { path = slash == path.startIndex ? "/" : String(path[..<slash]) }
+        let path = MountTable.existing(folder)
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return .missing("disk", "\(path) cannot be looked at", "name a folder that exists") }
         if access(path, W_OK) != 0 { return .missing("disk", "\(path) cannot be written to", "choose another folder or change its owner") }

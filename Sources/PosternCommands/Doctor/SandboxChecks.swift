@@ -20,8 +20,7 @@ enum SandboxChecks {
             spawner.greeting.isRoot
                 ? .good("users", "each session gets a user of its own")
                 : .limited(
-                    "users", "every session runs as user \(spawner.greeting.user)",
-                    "start the worker as root: it drops its own rights and keeps sessions apart"))
+                    "users", "every session runs as user \(spawner.greeting.user)", HardeningItem.sessionUsers.remedy))
         if !findings.contains(where: { $0.verdict == .missing }) { findings.append(await start(spawner)) }
         await spawner.close()
         return findings

@@ -47,7 +47,7 @@ enum ContainerControls {
                 "4.3.3 Poorly separated inter-container network traffic", [values.egressMode], [.network, .proxy],
                 "Each session has a network namespace with nothing but loopback, and a token of its own towards the proxy",
                 values.policy.egress == .shared
-                    ? "This policy lets sessions share a proxy process: one wall fewer between their secrets"
+                    ? "This policy lets sessions share a proxy process; where they do, one wall fewer stands between their secrets"
                     : "Two sessions that may both write to one host can meet there"),
             row(
                 "4.4.2 Unbounded network access from containers", [values.rules, values.forwards, values.addresses] + values.egressBudgets,
