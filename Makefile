@@ -21,6 +21,9 @@ format: ## format all Swift files in place
 docs: ## make the pages that are made from the code
 	swift build --product postern
 	.build/debug/postern docs configuration > docs/configuration.md
+	.build/debug/postern docs policy > docs/policy-reference.md
+	.build/debug/postern sandbox policy controls strict --markdown > docs/controls.md
+	.build/debug/postern docs hardening > docs/hardening.md
 
 test: ## everything, with reduced counts
 	scripts/test
