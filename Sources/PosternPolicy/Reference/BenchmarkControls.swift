@@ -30,13 +30,13 @@ enum BenchmarkControls {
                 "None that is known"),
             row(
                 "Memory usage limited", [values.limit("memory"), values.limit("temporary")], [.limits],
-                "By control group, with `/tmp`, home and `/dev/shm`",
+                values.holding("memory", "By control group, with `/tmp`, home and `/dev/shm`"),
                 gap("Without control groups each process is bounded by itself", values.unbounded("memory"))),
             row(
-                "CPU priority set", [values.limit("cpu")], [.limits], "By control group",
+                "CPU priority set", [values.limit("cpu")], [.limits], values.holding("cpu", "By control group"),
                 gap("Without control groups processor time is not bounded", values.unbounded("cpu"))),
             row(
-                "PIDs limit used", [values.limit("processes")], [.limits], "By control group and `RLIMIT_NPROC`",
+                "PIDs limit used", [values.limit("processes")], [.limits], values.holding("processes", "By control group and `RLIMIT_NPROC`"),
                 gap("Under a worker that is not root and has no control group, sessions share the count", values.unbounded("processes"))),
             row(
                 "Default ulimits overwritten", [values.limit("open_files"), values.limit("file_size")], [.limits, .`init`],
@@ -49,7 +49,8 @@ enum BenchmarkControls {
                 "The standard pseudo-devices (`null`, `zero`, `full`, `random`, `urandom`, `tty`, terminals) only",
                 "None that is known"),
             row(
-                "Disk usage", [values.limit("disk"), values.limit("inodes")], [.limits], "By the file system's quota of the session's user",
+                "Disk usage", [values.limit("disk"), values.limit("inodes")], [.limits],
+                values.holding("disk", "By the file system's quota of the session's user"),
                 gap("Where there is no quota it is measured while commands run and acted upon late", values.unbounded("disk", "inodes"))),
         ]
     }

@@ -2,7 +2,9 @@
 enum ContainerControls {
     typealias Row = ControlMap.Row
 
-    static func rows(_ values: ControlValues) -> [Row] { content(values) + network(values) + runtime(values) + host(values) }
+    static func rows(_ values: ControlValues) -> [Row] {
+        (content(values) + network(values) + runtime(values) + host(values)).sorted { $0.control < $1.control }
+    }
 
     private static func row(_ control: String, _ settings: [ControlMap.Setting], _ layers: [ControlMap.Layer], _ holds: String, _ gap: String) -> Row
     {

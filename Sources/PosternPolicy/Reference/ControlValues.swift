@@ -24,6 +24,11 @@ struct ControlValues {
         return Setting(key: "limits.\(name)", value: text)
     }
 
+    /// What holds a limit, where this policy sets one.
+    func holding(_ name: String, _ text: String) -> String {
+        limit(name).value == SchemaKind.none ? "Nothing of this policy: no bound is set" : text
+    }
+
     /// Keys of limits that this policy does not set; a gap where it does not.
     func unbounded(_ names: String...) -> String? {
         let missing = names.map(limit).filter { $0.value == SchemaKind.none }.map { "`\($0.key)`" }

@@ -34,7 +34,7 @@ enum TrustControls {
                 "No scan for malware. New files under such names are found by the scan, not prevented"),
             row(
                 "CC7.1 Detection of changed configurations and new weaknesses", values.version, [.audit, .worker],
-                "Each audit record carries the digest of the policy in force; loads, missing layers and the self-test are recorded",
+                "Each audit record of a session carries the digest of the policy in force; loads, missing layers and the self-test are recorded",
                 "Weaknesses of the host's own software are not looked for"),
             row(
                 "CC7.2 Monitoring for anomalies", [], [.audit],
