@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control import Control, Place, at_rest, unique
+from control import Control, Place, unique
 from postern_fixture import Postern, clean_environment
 from processes import ChildProcess
 
@@ -27,7 +27,7 @@ class Result:
 
 
 class Perimeter:
-    """Owns one worker's folders: `work` (workspaces and state) and `policies`."""
+    """Owns one worker's folders: `work` (the workspaces), `state` and `policies`."""
 
     def __init__(
         self, postern: Postern, control: Control, place: Place | None = None, *, as_user: bool = False, log_level: str = "debug",
@@ -40,8 +40,8 @@ class Perimeter:
         self.folder = Path(tempfile.mkdtemp(prefix="postern-perimeter-"))
         self.folder.chmod(0o711)
         self.work, self.policies = self.folder / "work", self.folder / "policies"
-        self.state = self.work / ".postern"
-        for folder in (self.work, self.policies):
+        self.state = self.folder / "state"
+        for folder in (self.work, self.policies, self.state):
             folder.mkdir()
             self.give(folder)
         self.worker: ChildProcess | None = None
@@ -82,8 +82,8 @@ class Perimeter:
         log = self.postern.folder / f"{unique('worker')}.log"
         process = ChildProcess(
             "worker", [
-                *self.prefix, str(self.postern.binary), "worker", "poll", "--workdir", str(self.work), "--policy", str(self.policies),
-                "--log-level", self._log_level, *arguments,
+                *self.prefix, str(self.postern.binary), "worker", "poll", "--workdir", str(self.work), "--state-dir", str(self.state),
+                "--policy", str(self.policies), "--log-level", self._log_level, *arguments,
             ], log=log, folder=self.work, environment=clean_environment(
                 ANTHROPIC_ENVIRONMENT_ID=self.place.environment, ANTHROPIC_ENVIRONMENT_KEY=self.place.key, ANTHROPIC_BASE_URL=self.postern.url,
                 HOME=str(self.work), **environment))
@@ -115,8 +115,8 @@ class Perimeter:
     def workspace(self, session: str) -> Path:
         return self.work / session
 
-    def update(self, session: str, **metadata: str) -> None:
-        """Changes the metadata of a session, which may be living."""
+    def update(self, session: str, **metadata: str | None) -> None:
+        """Changes the metadata of a session, which may be living; `None` takes a key away."""
         self.control.call("POST", f"/v1/sessions/{session}", {"metadata": metadata})
 
     def end(self, session: str) -> None:
@@ -144,8 +144,3 @@ class Perimeter:
         """Records of the audit log, as `postern audit export` checks and writes them."""
         chosen = ([] if kind is None else ["--kind", kind]) + ([] if session is None else ["--session", session])
         return [json.loads(line) for line in self.command("audit", "export", *chosen).stdout.splitlines()]
-
-
-def ended(event: dict[str, Any]) -> bool:
-    """Whether a turn is over, by failing too."""
-    return at_rest(event) or event["type"] == "session.error"

@@ -47,10 +47,12 @@ class Seen:
 
 @dataclass
 class Stream:
-    """An answer that goes on until its reader is gone."""
+    """A request or an answer without end, until the other side is gone."""
     begun: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)
     broken_at: float = 0
+    #: What has arrived of a request.
+    pieces: int = 0
 
 
 class Web:
@@ -59,6 +61,8 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self.ca_file, certificate, key = _certificates(folder)
         self.seen: list[Seen] = []
+        #: Requests that broke off.
+        self.cut: list[Seen] = []
         self.published: list[str] = []
         self.streams: dict[str, Stream] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -89,8 +93,14 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("latin-1")
+            if self.path.startswith("/upload/"):
+                return self._upload(web.stream(self.path.rpartition("/")[2]))
+            body, is_whole = self._body()
             seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            if not is_whole:
+                web.cut.append(seen)
+                self.close_connection = True
+                return None
             web.seen.append(seen)
             parts = urllib.parse.urlsplit(self.path).path.strip("/").split("/")
             match parts[0]:
@@ -105,8 +115,24 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
                     self._ticks(web.stream(parts[1]))
                 case _:
                     self._answer(seen.text.encode())
+            return None
 
         do_GET = do_POST = do_PUT = _serve  # noqa: N815
+
+        def _body(self) -> tuple[str, bool]:
+            """The request's body, and whether it came to its end."""
+            if self.headers.get("transfer-encoding") != "chunked":
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length).decode("latin-1")
+                return body, len(body) == length
+            body = ""
+            while line := self.rfile.readline().strip():
+                size = int(line, 16)
+                body += self.rfile.read(size).decode("latin-1")
+                self.rfile.readline()
+                if size == 0:
+                    return body, True
+            return body, False
 
         def _answer(self, body: bytes, **headers: str) -> None:
             self.send_response(200)
@@ -137,7 +163,7 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             self.send_response(200)
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
-            self.connection.settimeout(5)
+            self.connection.settimeout(20)
             try:
                 while True:
                     self.wfile.write(b"5\r\ntick\n\r\n")
@@ -149,6 +175,19 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
                 stream.broken_at = time.monotonic()
                 stream.broken.set()
                 self.close_connection = True
+
+        def _upload(self, stream: Stream) -> None:
+            try:
+                while piece := self.rfile.readline():
+                    stream.begun.set()
+                    stream.pieces += 1
+                    if piece == b"0\r\n":
+                        break
+            except OSError:
+                pass
+            stream.broken_at = time.monotonic()
+            stream.broken.set()
+            self.close_connection = True
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass

@@ -1,0 +1,81 @@
+"""A launcher's script: it starts `postern worker run` for the claimed item, and never sees the environment's key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perimeter import Perimeter
+
+SCRIPT = """#!/bin/sh
+env >"$LAUNCH_FOLDER/environment.txt"
+cat >"$LAUNCH_FOLDER/item.json"
+tr '\\0' '\\n' </proc/$$/cmdline >"$LAUNCH_FOLDER/arguments.txt"
+exec "$LAUNCH_POSTERN" worker run --workdir "$LAUNCH_FOLDER/work" --state-dir "$LAUNCH_FOLDER/state" --max-idle 1
+"""
+
+
+def script(perimeter: Perimeter, text: str = SCRIPT) -> tuple[Path, Path]:
+    path, folder = perimeter.folder / "launch.sh", perimeter.folder / "launched"
+    path.write_text(text)
+    path.chmod(0o755)
+    folder.mkdir()
+    return path, folder
+
+
+def start(perimeter: Perimeter, path: Path, folder: Path, *arguments: str) -> None:
+    perimeter.policy()
+    perimeter.start("--on-work", str(path), *arguments, LAUNCH_FOLDER=str(folder), LAUNCH_POSTERN=str(perimeter.postern.binary))
+
+
+def test_a_session_is_served_by_what_the_script_starts(perimeter: Perimeter) -> None:
+    path, folder = script(perimeter)
+    start(perimeter, path, folder)
+    session = perimeter.session()
+    results = perimeter.run(session, "$ echo launched; echo >here.txt; env | grep -c KEY\n\n$ ls")
+    assert results[0].text.splitlines() == ["launched", "0"] and "here.txt" in results[1].text
+    assert (folder / "work" / session / "here.txt").exists()
+    assert not perimeter.workspace(session).exists(), "nothing of it runs in the poller's own sandbox"
+    environment = (folder / "environment.txt").read_text()
+    names = {line.partition("=")[0] for line in environment.splitlines()}
+    assert perimeter.place.key not in environment and "ANTHROPIC_ENVIRONMENT_KEY" not in names
+    assert {"ANTHROPIC_WORK_SECRET", "ANTHROPIC_WORK_ID", "ANTHROPIC_SESSION_ID", "ANTHROPIC_ENVIRONMENT_ID", "ANTHROPIC_BASE_URL"} <= names
+    assert {name for name in names if name.startswith("POSTERN_")} == {"POSTERN_LAUNCH"}
+    item = json.loads((folder / "item.json").read_text())
+    assert item["data"]["id"] == session and perimeter.place.key not in json.dumps(item)
+    assert perimeter.place.key not in (folder / "arguments.txt").read_text()
+    # Another message starts another run.
+    assert perimeter.worker is not None
+    perimeter.worker.wait_for("released|the session's turn is over|stopped|ended", seconds=30)
+    assert "here.txt" in perimeter.shell(session, "ls").text
+    # The script's secrets are masked in the worker's log.
+    secret = item["secret"]
+    assert secret not in perimeter.worker.log.read_text() and perimeter.place.key not in perimeter.worker.log.read_text()
+
+
+def test_what_the_script_prints_is_logged_without_secrets(perimeter: Perimeter) -> None:
+    path, folder = script(perimeter, SCRIPT.replace("exec", 'echo "here: $ANTHROPIC_WORK_SECRET" >&2\nexec'))
+    start(perimeter, path, folder)
+    perimeter.run(perimeter.session(), "$ true")
+    assert perimeter.worker is not None
+    line = perimeter.worker.wait_for("here: ").string
+    assert json.loads((folder / "item.json").read_text())["secret"] not in line
+
+
+def test_only_compatibility_hands_out_the_key(perimeter: Perimeter) -> None:
+    path, folder = script(perimeter)
+    start(perimeter, path, folder, "--on-work-compat", "true")
+    perimeter.run(perimeter.session(), "$ true")
+    assert f"ANTHROPIC_ENVIRONMENT_KEY={perimeter.place.key}" in (folder / "environment.txt").read_text()
+
+
+@pytest.mark.parametrize("failure", ["exit 1", "exit 0"])
+def test_a_script_that_starts_nothing_strands_no_session(perimeter: Perimeter, failure: str) -> None:
+    """The first run fails, or claims to have begun; the item comes back and the second serves it."""
+    text = SCRIPT.replace("exec", f'if [ ! -e "$LAUNCH_FOLDER/tried" ]; then touch "$LAUNCH_FOLDER/tried"; {failure}; fi\nexec')
+    path, folder = script(perimeter, text)
+    start(perimeter, path, folder, "--on-work-grace", "1")
+    assert perimeter.shell(perimeter.session(), "echo served").text == "served"
+    assert (folder / "tried").exists()

@@ -1,0 +1,85 @@
+"""Limits of the policy, met one after the other by one session: each is told to the model in words, and the next call works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from perimeter import Perimeter
+
+
+@dataclass
+class Limited:
+    perimeter: Perimeter
+    session: str
+
+    def meet(self, command: str) -> str:
+        """What the model is told of a call that meets a limit; the call after it must work."""
+        told, after = self.perimeter.run(self.session, f"$ {command}\n\n$ echo still here")
+        assert not after.failed and after.text.endswith("still here"), after.text
+        return told.text
+
+
+@pytest.fixture(scope="module")
+def limited(perimeters: Callable[..., Perimeter]) -> Iterator[Limited]:
+    perimeter = perimeters()
+    perimeter.policy(limits={
+        "memory": "192MiB", "processes": 48, "call_time": "5s", "disk": "48MiB", "file_size": "24MiB", "open_files": 96, "temporary": "8MiB"})
+    perimeter.start("--max-idle", "0")
+    yield Limited(perimeter, perimeter.session())
+
+
+def test_memory(limited: Limited) -> None:
+    told = limited.meet("/usr/bin/python3 -c 'x = [bytearray(1 << 20) for _ in range(1000)]; print(len(x))'")
+    assert "[memory limit: the sandbox may use 192 MiB" in told or "MemoryError" in told, told
+
+
+def test_processes(limited: Limited) -> None:
+    told = limited.meet("for i in $(seq 200); do sleep 600 & done")
+    assert "[process limit: the sandbox may have 48 processes" in told, told
+
+
+def test_a_fork_bomb(limited: Limited) -> None:
+    limited.perimeter.run(limited.session, '@bash {"restart":true}')
+    told = limited.meet("bomb() { bomb | bomb & }; bomb; sleep 1; echo over")
+    assert "[process limit" in told, told
+    limited.perimeter.run(limited.session, '@bash {"restart":true}')
+
+
+def test_time(limited: Limited) -> None:
+    told = limited.meet("(setsid sleep 611 &); sleep 612")
+    assert "5" in told and "time" in told, told
+    assert "61" not in limited.perimeter.shell(limited.session, "ps -eo args | grep '[s]leep 61'").text
+
+
+def test_a_call_cannot_ask_for_more_time(limited: Limited) -> None:
+    told = limited.perimeter.run(limited.session, '@bash {"command":"sleep 600","timeout_ms":600000}')[0]
+    assert told.failed and "time" in told.text, told
+
+
+def test_disk(limited: Limited) -> None:
+    told = limited.meet("for i in $(seq 20); do head -c 8M /dev/zero >fill-$i || break; done; sleep 4")
+    assert "disk" in told, told
+    limited.meet("rm -f fill-*")
+
+
+def test_temporary_files(limited: Limited) -> None:
+    told = limited.meet("head -c 64M /dev/zero >/tmp/fill; rm /tmp/fill")
+    assert "[disk limit: a file system is full. /tmp and the home folder hold 8 MiB each" in told, told
+
+
+def test_file_size(limited: Limited) -> None:
+    told = limited.meet("head -c 32M /dev/zero >large; ls -l large; rm -f large")
+    assert "[file size limit: a file may have 24 MiB" in told, told
+
+
+def test_open_files(limited: Limited) -> None:
+    told = limited.meet("/usr/bin/python3 -c 'x = [open(\"/dev/null\") for _ in range(500)]'")
+    assert "Too many open files" in told, told
+
+
+def test_an_output_flood(limited: Limited) -> None:
+    told = limited.meet("head -c 200M /dev/zero | tr '\\0' x")
+    assert len(told) < 200_000
