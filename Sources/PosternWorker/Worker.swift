@@ -100,6 +100,10 @@ package final class Worker: Service {
             if let key = audit.newRootKey {
                 logger.notice("the audit log begins; keep its root key where this machine cannot change it", metadata: ["root_key": "\(key)"])
             }
+            let interrupted = Dictionary(grouping: audit.interrupted.filter { $0.kind == .tool && StateFolder.isSafeName($0.session) }, by: \.session)
+            try await Blocking.run { () throws(FileError) in
+                for (session, calls) in interrupted { try SessionJournal.assume(calls.map(\.id), path: opened.0.journal(session)) }
+            }
             for kind in configuration.startRecords {
                 try await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)
             }

@@ -59,7 +59,7 @@ import Testing
         let folder = try Self.folder()
         defer { Self.remove(folder) }
         let records = Mutex<[LocalControlRequest]>([])
-        let live = try LiveSessions(stateFolder: folder) { request, reply in
+        let live = try LiveSessions(stateFolder: folder, patience: Self.patience) { request, reply in
             #expect(reply.isDone || request == .thaw(.session("s1")))
             records.withLock { $0.append(request) }
         }
@@ -85,11 +85,14 @@ import Testing
         #expect(records.withLock { $0 } == [.freeze(.agent("a")), .thaw(.session("s1")), .thaw(.all), .freeze(.all)])
     }
 
+    /// Longer than any busy machine takes for nothing.
+    private static let patience = Duration.seconds(60)
+
     @Test func survivesARestart() async throws {
         let folder = try Self.folder()
         defer { Self.remove(folder) }
-        _ = await (try LiveSessions(stateFolder: folder)).handle(.freeze(.session("s1")))
-        let again = try LiveSessions(stateFolder: folder)
+        _ = await (try LiveSessions(stateFolder: folder, patience: Self.patience)).handle(.freeze(.session("s1")))
+        let again = try LiveSessions(stateFolder: folder, patience: Self.patience)
         let session = Frozen()
         _ = await again.add(session: "s1", agent: nil, session)
         #expect(session.log == ["freeze"])
@@ -98,14 +101,14 @@ import Testing
             let file = open(folder + "/frozen.json", O_WRONLY | O_TRUNC | O_CREAT, 0o600)
             write(file, text, text.utf8.count)
             close(file)
-            #expect(throws: LocalControlError.self, "\(text)") { try LiveSessions(stateFolder: folder) }
+            #expect(throws: LocalControlError.self, "\(text)") { try LiveSessions(stateFolder: folder, patience: Self.patience) }
         }
     }
 
     @Test func killsWhatCannotBeFrozen() async throws {
         let folder = try Self.folder()
         defer { Self.remove(folder) }
-        let live = try LiveSessions(stateFolder: folder)
+        let live = try LiveSessions(stateFolder: folder, patience: .milliseconds(50))
         let (slow, refusing) = (Frozen(hangs: true), Frozen(failure: SandboxError(.unavailable, "cannot")))
         _ = await live.add(session: "slow", agent: nil, slow)
         _ = await live.add(session: "refusing", agent: nil, refusing)
@@ -121,7 +124,7 @@ import Testing
         let client = LocalControlClient(stateFolder: folder)
         let absent = await #expect(throws: LocalControlError.self) { try await client.ask(.status) }
         #expect(absent?.description.contains("no worker runs") == true)
-        let live = try LiveSessions(stateFolder: folder)
+        let live = try LiveSessions(stateFolder: folder, patience: Self.patience)
         let session = Frozen()
         _ = await live.add(session: "s1", agent: "a", session)
         let server = Task { try await LocalControlServer(stateFolder: folder, sessions: live, logger: Logger(label: "test")).run() }

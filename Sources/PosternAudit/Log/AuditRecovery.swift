@@ -9,8 +9,15 @@ struct AuditRecovery {
     let settings: AuditSettings
     let clock: AuditClock
 
-    /// The root key is that of a chain that was begun.
-    func open() throws(FileError) -> (writer: AuditWriter, newRootKey: String?) {
+    struct Opened {
+        var writer: AuditWriter
+        /// That of a chain that was begun.
+        var newRootKey: String?
+        /// Intents that were open, and are closed as unknown now.
+        var interrupted: [AuditRecord.OpenIntent] = []
+    }
+
+    func open() throws(FileError) -> Opened {
         let names = try disk.names(in: paths.folder)
         for path in paths.leftovers(among: names) {
             try disk.replace(path, with: [], erasing: true)
@@ -34,15 +41,16 @@ struct AuditRecovery {
         if scan.bytes == 0 { return try begin(keys) }
         if let fault = scan.fault { throw damaged(scan.path, "line \(scan.lines - fault.linesBack): \(fault.what)") }
         var writer = try resume(scan, keys, atEnd: needsFile)
+        let interrupted = Array(writer.chain.open.all)
         try writer.closeOrphans()
         try reserve()
         try writer.checkpoint("start")
-        return (writer, nil)
+        return Opened(writer: writer, interrupted: interrupted)
     }
 
     // MARK: A new chain
 
-    private func begin(_ keys: SigningKeys?) throws(FileError) -> (AuditWriter, String?) {
+    private func begin(_ keys: SigningKeys?) throws(FileError) -> Opened {
         if let keys, keys.used > 0 {
             throw FileError(
                 action: "use", path: paths.signingKey,
@@ -58,7 +66,7 @@ struct AuditRecovery {
         try reserve()
         var writer = try self.writer(chain)
         try writer.checkpoint("start")
-        return (writer, fresh.currentPublic)
+        return Opened(writer: writer, newRootKey: fresh.currentPublic)
     }
 
     /// A log of before there were chains goes on under another name, which the genesis vouches for.

@@ -33,6 +33,16 @@ final class SessionJournal: Sendable {
         state.withLock { $0.apply(record) }
     }
 
+    /// Adds intents that the audit log holds and the journal lacks: a power failure takes what was not flushed, and only the audit is. Blocks.
+    static func assume(_ calls: [String], path: String) throws(FileError) {
+        guard let state = try read(path) else { return }
+        var records = state.records
+        for call in calls where state.disposition(of: call) == .run { records.append(.intent(callID: call, tool: "")) }
+        var bytes: [UInt8] = []
+        for record in records { bytes += record.json.encoded + [0x0A] }
+        try SmallFile.write(bytes, to: path)
+    }
+
     /// Removes the file if nothing in it is needed any more. Blocks.
     func removeIfSpent() { if known.isSpent { unlink(path) } }
 

@@ -28,19 +28,21 @@ package actor LiveSessions {
     private var keeping: Task<String?, Never>?
 
     /// A freeze that takes longer is made true by killing.
-    static let patience = Duration.milliseconds(800)
+    private let patience: Duration
 
     /// - Parameters:
     ///   - stateFolder: where the orders are kept, so that a restart does not thaw.
+    ///   - patience: what is not frozen by then is killed.
     ///   - record: called after each freeze and thaw, for the audit.
     /// - Throws: when there is a file of orders that cannot be read: what is frozen must not run because of that. Blocks; for start-up.
     package init(
-        stateFolder: String, desk: ApprovalDesk = ApprovalDesk(),
+        stateFolder: String, desk: ApprovalDesk = ApprovalDesk(), patience: Duration = .milliseconds(800),
         record: @escaping @Sendable (LocalControlRequest, LocalControlReply) async -> Void = { _, _ in }
     ) throws(LocalControlError) {
         file = stateFolder + "/frozen.json"
         self.record = record
         self.desk = desk
+        self.patience = patience
         do throws(FileError) {
             let bytes = try SmallFile.read(file)
             guard let bytes else {
@@ -61,14 +63,14 @@ package actor LiveSessions {
         next += 1
         let id = next
         live[id] = Live(session: session, agent: agent, sandbox: sandbox)
-        if orders.order(session: session, agent: agent) != nil { _ = await Self.settle(live[id], isFrozen: true) }
+        if orders.order(session: session, agent: agent) != nil { _ = await Self.settle(live[id], isFrozen: true, patience) }
         return id
     }
 
     package func setAgent(_ id: Int, _ agent: String) async {
         live[id]?.agent = agent
         guard let session = live[id], orders.order(session: session.session, agent: agent) != nil else { return }
-        _ = await Self.settle(session, isFrozen: true)
+        _ = await Self.settle(session, isFrozen: true, patience)
     }
 
     package func remove(_ id: Int) { live[id] = nil }
@@ -124,13 +126,13 @@ package actor LiveSessions {
     private func settle(_ target: FreezeTarget, isFrozen: Bool) async -> LocalControlReply {
         let meant = live.values.filter { target.covers(session: $0.session, agent: $0.agent) }
         var reply = LocalControlReply()
-        let orders = orders
+        let (orders, patience) = (orders, patience)
         reply.sessions = await withTaskGroup(of: LocalControlReply.Session.self) { group in
             for session in meant {
                 // A wider order keeps what a narrower one lets go.
                 let order = orders.order(session: session.session, agent: session.agent)
                 group.addTask {
-                    guard !isFrozen, let order else { return await Self.settle(session, isFrozen: isFrozen) }
+                    guard !isFrozen, let order else { return await Self.settle(session, isFrozen: isFrozen, patience) }
                     return LocalControlReply.Session(
                         session: session.session, agent: session.agent, isFrozen: true, problem: "stays frozen, by the order: \(order)")
                 }
@@ -142,7 +144,7 @@ package actor LiveSessions {
         return reply
     }
 
-    private static func settle(_ live: Live?, isFrozen: Bool) async -> LocalControlReply.Session {
+    private static func settle(_ live: Live?, isFrozen: Bool, _ patience: Duration) async -> LocalControlReply.Session {
         guard let live else { return LocalControlReply.Session(session: "", agent: nil, isFrozen: false, problem: "the session is over") }
         var session = LocalControlReply.Session(session: live.session, agent: live.agent, isFrozen: isFrozen)
         guard isFrozen else {

@@ -132,6 +132,8 @@ struct ItemServer: Sendable {
             sessionID: item.sessionID, workspace: try await workspaces.prepare(item.sessionID), toolOutputs: state.outputs(item.sessionID),
             environment: configuration.toolEnvironment + policy.variables.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) },
             limits: limits, offloadThreshold: configuration.offloadThreshold)
+        // Driver `none` has no mounts: there files, modes and masks of a policy hold nothing back, which the worker says at its start.
+        guard driver.name != "none" else { return spec }
         spec.workspaceMode = policy.workspaceMode
         if spec.workspaceMode == .copyOnWrite { spec.changes = state.changes(item.sessionID) }
         spec.binds = policy.binds(configuration.denials)
