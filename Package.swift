@@ -159,7 +159,8 @@ let testTargets: [Target] = [
     tests(
         "PosternWorkerTests",
         [
-            "PosternWorker", "PosternPolicy", "PosternGate", "PosternAudit", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire",
+            "PosternWorker", "PosternPolicy", "PosternGate", "PosternAudit", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox",
+            "PosternSandboxWire",
             "PosternJSON", .logging,
         ]),
     tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
