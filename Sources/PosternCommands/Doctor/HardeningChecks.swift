@@ -12,15 +12,8 @@ struct HardeningChecks {
     let stateFolder: String
     let isRoot: Bool
 
-    /// - Parameter folder: the worker's folder, if one was named.
-    static func all(folder: String, environment: [String: String] = ProcessEnvironment.current) -> [Finding] {
-        do {
-            return try HardeningChecks(folder: folder, environment: environment, isRoot: geteuid() == 0).findings
-        } catch {
-            return [.limited("worker's settings", "\(error)", "mend them; `postern worker poll` would refuse to start")]
-        }
-    }
-
+    /// - Parameter folder: the worker's, if one was named; the default of `workdir` leaves it to the worker's settings.
+    /// - Throws: when the settings are none that a worker would start with.
     init(folder: String, environment: [String: String], isRoot: Bool) throws {
         let file = try environment[Configuration.ReservedVariable.config.rawValue].map {
             try ConfigurationFile(TextFile.read($0), name: $0, section: .worker)

@@ -7,7 +7,14 @@ import Darwin
 /// Checks of the machine beside those of the sandbox: limits, disk, the hardening checklist.
 enum MachineChecks {
     /// - Parameter folder: whose disk is looked at; it need not exist yet.
-    static func all(folder: String) -> [Finding] { [openFiles(), disk(folder)] + HardeningChecks.all(folder: folder) }
+    static func all(folder: String) -> [Finding] {
+        do {
+            let hardening = try HardeningChecks(folder: folder, environment: ProcessEnvironment.current, isRoot: geteuid() == 0)
+            return [openFiles(), disk(hardening.workdir)] + hardening.findings
+        } catch {
+            return [openFiles(), disk(folder), .limited("worker's settings", "\(error)", "mend them; `postern worker poll` would refuse to start")]
+        }
+    }
 
     private static func openFiles() -> Finding {
         var limit = rlimit()
