@@ -119,11 +119,10 @@ class Perimeter:
         """Changes the metadata of a session, which may be living; `None` takes a key away."""
         self.control.call("POST", f"/v1/sessions/{session}", {"metadata": metadata})
 
-    def end(self, session: str) -> None:
-        """Ends a session and waits until its worker has let it go."""
+    def rest(self, session: str) -> None:
+        """Waits until the worker, started with a short `--max-idle`, has given a session at rest back."""
         assert self.worker is not None
-        self.control.call("POST", f"/v1/sessions/{session}/archive")
-        self.worker.wait_for(f"released.*{session}", seconds=30)
+        self.worker.wait_for(f"released.*reason=idle.*{session}", seconds=30)
 
     # MARK: From outside
 

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=modes())
-def run(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], web: Web) -> Iterator[Run]:
+def run(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], web: Web) -> Run:
     perimeter = perimeters(as_user=request.param == "user" and os.geteuid() == 0)
     token, pin = f"tok_{secrets.token_hex(16)}", f"Pin-{secrets.token_urlsafe(15)}+/=1"
     perimeter.policy(
@@ -89,8 +89,7 @@ def run(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], we
     lines = (perimeter.workspace(session) / "log.txt").read_text().splitlines()
     made.tries = {one["name"]: one for line in lines if line.startswith("{") for one in [json.loads(line)]}
     assert "memory" in made.tries, lines[-5:]
-    yield made
-    perimeter.end(session)
+    return made
 
 
 def test_the_value_arrives_where_it_should(run: Run, web: Web) -> None:

@@ -25,15 +25,15 @@ def start(perimeter: Perimeter, kind: str, **policy: Any) -> None:
     """A managed workspace is a copy of a folder; a shared one is the user's folder itself."""
     perimeter.policy(workspace={"mode": "cow"}, **policy)
     if kind == "shared":
-        fill(perimeter.work)
-        perimeter.start("--shared-workspace", "true")
+        fill(perimeter.folder / "project")
+        perimeter.start("--shared-workspace", str(perimeter.folder / "project"), "--max-idle", "1")
     else:
         fill(perimeter.folder / "source")
-        perimeter.start("--workspace-source", str(perimeter.folder / "source"))
+        perimeter.start("--workspace-source", str(perimeter.folder / "source"), "--max-idle", "1")
 
 
 def folder(perimeter: Perimeter, kind: str, session: str) -> Path:
-    return perimeter.work if kind == "shared" else perimeter.workspace(session)
+    return perimeter.folder / "project" if kind == "shared" else perimeter.workspace(session)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -58,8 +58,7 @@ def test_changes_wait_for_a_verdict(perimeter: Perimeter, kind: str, verdict: st
     def workspace(action: str, *more: str, status: int | None = 0) -> Any:
         return perimeter.command("sandbox", "workspace", action, *changes, *more, status=status, with_state=False)
 
-    assert workspace("diff", status=None).returncode != 0, "the session is at work"
-    perimeter.end(session)
+    perimeter.rest(session)
     told = workspace("diff").stdout
     assert all(name in told for name in ("kept.txt", "gone.txt", "edited.txt", "new.txt", "deep/er/file", "tool.txt"))
     assert contents(where) == BEFORE, "to look changes nothing"
@@ -68,6 +67,18 @@ def test_changes_wait_for_a_verdict(perimeter: Perimeter, kind: str, verdict: st
     if kind == "shared":
         assert {path.stat().st_uid for path in where.rglob("*")} == {os.geteuid()}
     assert "Nothing is changed" in workspace("diff").stdout
+
+
+@pytest.mark.xfail(strict=True, reason="only the worker's own spawner knows that a sandbox has the changes in use")
+@pytest.mark.parametrize("action", ["diff", "apply", "discard"])
+def test_changes_of_a_session_at_work_are_left_alone(perimeter: Perimeter, action: str) -> None:
+    start(perimeter, "managed")
+    session = perimeter.session()
+    perimeter.run(session, CHANGES)
+    where = perimeter.workspace(session)
+    told = perimeter.command(
+        "sandbox", "workspace", action, "--changes", str(perimeter.state / "changes" / session), str(where), status=None, with_state=False)
+    assert told.returncode != 0 and contents(where) == BEFORE
 
 
 def test_a_session_finds_its_changes_again(perimeter: Perimeter) -> None:
@@ -86,27 +97,45 @@ DANGERS = "; ".join([
     "mkfifo pipe", "mkdir -p .vscode", "echo '{}' >.vscode/tasks.json", "echo harmless >plain.txt"])
 
 
-@pytest.mark.parametrize("mode", ["rw", "cow"])
+def scan(perimeter: Perimeter, session: str) -> dict[str, int]:
+    """The counts of the one scan, which follows the release."""
+    assert perimeter.worker is not None
+    line = perimeter.worker.wait_for(f"the workspace holds what nobody should trust.*{session}", seconds=5).string
+    scans = perimeter.audit("workspace_scan", session)
+    assert len(scans) == 1
+    counts: dict[str, int] = scans[0]["body"]["counts"]
+    assert all(kind in line for kind in counts)
+    return counts
+
+
+@pytest.mark.parametrize("mode", [
+    "rw", pytest.param("cow", marks=pytest.mark.xfail(strict=True, reason="the folder is scanned, not the changes over it"))])
 def test_the_scan_at_the_end_reports_dangers(perimeter: Perimeter, mode: str) -> None:
-    # The profile protects what it knows; here the agent may make all of it.
     perimeter.policy(workspace={"mode": mode})
+    perimeter.start("--max-idle", "1")
+    session = perimeter.session()
+    perimeter.shell(session, DANGERS)
+    perimeter.rest(session)
+    assert scan(perimeter, session) == {"link_out": 1, "git_hook": 1, "fifo": 1, "agent_configuration": 1}
+
+
+@pytest.mark.xfail(strict=True, reason="a session that ends by a failure, as an archived one does, is not scanned")
+def test_what_an_archived_session_leaves_is_scanned(perimeter: Perimeter) -> None:
+    perimeter.policy()
     perimeter.start()
     session = perimeter.session()
     perimeter.shell(session, DANGERS)
-    perimeter.end(session)
-    scans = perimeter.audit("workspace_scan", session)
-    assert len(scans) == 1
-    counts = scans[0]["body"]["counts"]
-    print(counts)
-    assert counts.get("link_out", counts.get("link", 0)) == 1 and any("git" in kind for kind in counts) and len(counts) >= 3
-    assert f"{session}" in perimeter.worker.wait_for(f".*workspace.*{session}", seconds=1).string if perimeter.worker else False
+    perimeter.control.call("POST", f"/v1/sessions/{session}/archive")
+    assert perimeter.worker is not None
+    perimeter.worker.wait_for(f"released.*{session}")
+    assert scan(perimeter, session)["link_out"] == 1
 
 
 def test_dangerous_changes_are_not_applied_unseen(perimeter: Perimeter) -> None:
     start(perimeter, "managed")
     session = perimeter.session()
     perimeter.shell(session, DANGERS)
-    perimeter.end(session)
+    perimeter.rest(session)
     where = perimeter.workspace(session)
     command = ["sandbox", "workspace", "apply", "--changes", str(perimeter.state / "changes" / session), str(where)]
     told = perimeter.command(*command, status=None, with_state=False)
