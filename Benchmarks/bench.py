@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs the benchmarks against a live control plane and prints one table.
 
-    bench.py [--quick] [--only TEXT]
+    bench.py [GROUP] [--quick] [--only TEXT]
 
+A group is a set of parts: `sandbox` is the perimeter's, with Debian's programs as peers. Without one, all parts run.
 Every ratio is taken within the run, against something measured in the same run. `--quick` takes fewer samples. A part that fails is
 reported in its row; the others still run.
 """
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python")]
 
 import claims  # noqa: E402
+import density  # noqa: E402
+import egress  # noqa: E402
 import fan_out  # noqa: E402
 import memory  # noqa: E402
 import native  # noqa: E402
@@ -45,11 +48,23 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("fan-out", fan_out.measure),
     ("memory of the server", memory.measure_server),
     ("memory of sandboxes", memory.measure_sandboxes),
+    ("session start under a policy", density.measure_session_start),
+    ("egress", egress.measure),
+    ("redaction", native.measure_redaction),
+    ("audit", native.measure_audit),
+    ("memory of 200 sandboxes", density.measure_sandboxes),
+    ("memory of egress proxies", density.measure_proxies),
 ]
+
+GROUPS = {
+    "sandbox": [
+        "sandbox", "session start under a policy", "egress", "redaction", "audit", "memory of 200 sandboxes", "memory of egress proxies"],
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("group", nargs="?", choices=sorted(GROUPS), help="only the parts of this group")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     parser.add_argument("--only", default="", help="only parts whose name contains this: " + ", ".join(name for name, _ in PARTS))
     options = parser.parse_args()
@@ -59,7 +74,7 @@ def main() -> int:
     rows: list[Row] = []
     failed = False
     for name, measure in PARTS:
-        if options.only not in name:
+        if options.only not in name or (options.group and name not in GROUPS[options.group]):
             continue
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         try:
@@ -74,7 +89,7 @@ def main() -> int:
     out = ROOT / "out"
     out.mkdir(exist_ok=True)
     machine = {"cores": os.cpu_count(), "kernel": platform.release(), "machine": platform.machine(), "binary": os.environ.get("POSTERN_BIN", "")}
-    (out / "bench.json").write_text(json.dumps({"machine": machine, "rows": as_json(rows)}, indent=1) + "\n", encoding="utf-8")
+    (out / (f"bench-{options.group}.json" if options.group else "bench.json")).write_text(json.dumps({"machine": machine, "rows": as_json(rows)}, indent=1) + "\n", encoding="utf-8")
     return 1 if failed else 0
 
 

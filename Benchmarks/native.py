@@ -18,6 +18,14 @@ def measure_store(scene: Scene) -> list[Row]:
     return rows_of(scene, "store")
 
 
+def measure_audit(scene: Scene) -> list[Row]:
+    return rows_of(scene, "audit")
+
+
+def measure_redaction(scene: Scene) -> list[Row]:
+    return rows_of(scene, "redaction")
+
+
 def rows_of(scene: Scene, name: str) -> list[Row]:
     """Rows of `postern bench NAME --json`: `{"rows":[{"name","unit","samples","peer_name","peer","sense","floor","aim","note"}]}`."""
     command = [str(scene.postern.binary), "bench", name, "--json", *(["--quick"] if scene.quick else [])]
