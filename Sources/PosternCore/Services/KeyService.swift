@@ -45,7 +45,7 @@ package final class KeyService: Sendable {
         let time = now()
         if let key = cache.withLock({ $0.key(hash, time) }) { return judge(key, time) }
         guard let key = try await stored({ () async throws(StoreError) in try await store.key(hash: hash) }) else { return .unknown }
-        cache.withLock { $0.note(key, time) }
+        cache.withLock { $0.note(key, readAt: time, now: now()) }
         if let expiresAt = key.expiresAt, key.revokedAt == nil, expiresAt > time { expiries.watch(key.id, until: expiresAt) }
         return judge(key, time)
     }
@@ -55,7 +55,7 @@ package final class KeyService: Sendable {
         let time = now()
         if let key = cache.withLock({ $0.key(id, time) }) { return judge(key, time) == .valid(key) }
         guard let key = try await stored({ () async throws(StoreError) in try await store.key(id) }) else { return false }
-        cache.withLock { $0.note(key, time) }
+        cache.withLock { $0.note(key, readAt: time, now: now()) }
         return judge(key, time) == .valid(key)
     }
 
@@ -126,7 +126,7 @@ package final class KeyService: Sendable {
     }
 
     private func end(_ keyID: String) async {
-        cache.withLock { $0.forget(keyID) }
+        cache.withLock { $0.forget(keyID, now: now()) }
         expiries.forget(keyID)
         revocations.end(keyID)
         await endLeases(keyID)

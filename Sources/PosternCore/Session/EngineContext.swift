@@ -28,9 +28,7 @@ struct EngineContext: Sendable {
 
     func storedWork(_ sessionID: String) async throws(StoreError) -> WorkRecord? {
         if let recent = recentWork.record(session: sessionID, now: source.now()) { return recent }
-        let work = try await store.work(sessionID)
-        if let work { recentWork.note(work, now: source.now()) }
-        return work
+        return try await recentWork.noting(clock: source.now) { () async throws(StoreError) in try await store.work(sessionID) }
     }
 
     func work(_ sessionID: String) async throws(APIError) -> WorkRecord? {
@@ -45,9 +43,7 @@ struct EngineContext: Sendable {
     func work(tokenHash: [UInt8]) async throws(APIError) -> WorkRecord? {
         if let recent = recentWork.record(tokenHash: tokenHash, now: source.now()) { return recent }
         do {
-            let work = try await store.work(tokenHash: tokenHash)
-            if let work { recentWork.note(work, now: source.now()) }
-            return work
+            return try await recentWork.noting(clock: source.now) { () async throws(StoreError) in try await store.work(tokenHash: tokenHash) }
         } catch {
             throw error.apiError
         }
@@ -55,27 +51,39 @@ struct EngineContext: Sendable {
 
     /// Stores a changed item; `.conflict` when somebody else was first.
     func update(_ work: WorkRecord) async throws(StoreError) {
+        let begin = source.now()
         do {
             try await store.update(work)
         } catch {
-            recentWork.forget(session: work.sessionID)
+            recentWork.forget(session: work.sessionID, below: work.revision, now: source.now())
             throw error
         }
-        recentWork.note(work, now: source.now())
+        recentWork.note(work, asOf: begin, now: source.now())
     }
 
     /// Stores a settlement, with the item that it may change; `.conflict` when somebody else was first.
     func settle(_ settlement: Settlement) async throws(StoreError) {
+        let begin = source.now()
         do {
             try await store.settle(settlement)
         } catch {
-            recentWork.forget(session: settlement.sessionID)
+            recentWork.forget(session: settlement.sessionID, below: settlement.work?.revision ?? 0, now: source.now())
             throw error
         }
-        if let work = settlement.work { recentWork.note(work, now: source.now()) }
+        if let work = settlement.work { recentWork.note(work, asOf: begin, now: source.now()) }
     }
 
-    func forgetWork(_ sessionID: String) { recentWork.forget(session: sessionID) }
+    /// The session has been deleted: nothing that is still being read of its item is believed.
+    func forgetWork(_ sessionID: String) { recentWork.forget(session: sessionID, below: .max, now: source.now()) }
+
+    /// Whether the session is there, as the store knows it now. Its work item is made and deleted with it.
+    func hasSession(_ sessionID: String) async throws(APIError) -> Bool {
+        do {
+            return try await store.work(sessionID) != nil
+        } catch {
+            throw error.apiError
+        }
+    }
 
     // MARK: Leases
 
