@@ -154,6 +154,46 @@ import Testing
         }
     }
 
+    @Test func aWorkerLearnsThatASessionIsGoneAndNothingElse() async throws {
+        let server = try await Fixture()
+        let leased = try await server.leasedSession()
+        let agent = try await server.agent()
+        let gone = try await server.session(agent, leased.environment)
+        let there = try await server.session(agent, try await server.environment("other"))
+        let foreign = try await server.session(agent, try await server.environment("third"))
+        // Seen by its own environment's worker before, so that it is deleted from every memory too.
+        #expect(try await server.call(.get, "/v1/sessions/\(gone)", key: leased.key).status == 403)
+        for session in [gone, foreign] { #expect(try await server.call(.delete, "/v1/sessions/\(session)").status == 200) }
+        let absent = ResourceID.make(.session)
+        for (path, method) in [("", HTTPRequest.Method.get), ("/events", .get), ("/events/stream", .get), ("/events", .post)] {
+            let body: JSON? = method == .post ? ["events": [["type": "user.tool_result", "tool_use_id": "sevt_1"]]] : nil
+            for session in [gone, foreign, absent, "nonsense"] {
+                let reply = try await server.call(method, "/v1/sessions/\(session)\(path)", key: leased.key, body: body)
+                #expect(reply.status == 404 && reply.type == "not_found_error", "\(method) \(path) \(reply.status)")
+                #expect(reply.message == "Session \(session) not found.")
+                // A sessions token is for one session and learns nothing about others.
+                #expect(try await server.call(method, "/v1/sessions/\(session)\(path)", key: leased.token, body: body).status == 403)
+                // What a worker may not do at all is refused before anybody looks.
+                #expect(try await server.call(.delete, "/v1/sessions/\(session)", key: leased.key).status == 403)
+            }
+            // One that is there is refused, of whichever environment or workspace.
+            let reply = try await server.call(method, "/v1/sessions/\(there)\(path)", key: leased.key, body: body)
+            #expect(reply.status == 403 && reply.type == "permission_error")
+        }
+        // A revoked key learns nothing at all.
+        _ = try await server.call(.delete, "/postern/v1/environments/\(leased.environment)/keys/\(leased.keyID)")
+        #expect(try await server.call(.get, "/v1/sessions/\(absent)", key: leased.key).status == 401)
+    }
+
+    @Test func theHolderOfALeaseLearnsThatItsSessionIsGone() async throws {
+        let server = try await Fixture()
+        let leased = try await server.leasedSession()
+        #expect(try await server.call(.get, "/v1/sessions/\(leased.session)", key: leased.key).status == 200)
+        #expect(try await server.call(.delete, "/v1/sessions/\(leased.session)").status == 200)
+        #expect(try await server.call(.get, "/v1/sessions/\(leased.session)", key: leased.key).status == 404)
+        #expect(try await server.call(.get, "/v1/sessions/\(leased.session)", key: leased.token).status == 401)
+    }
+
     private func secrets(_ server: Fixture, _ leased: Fixture.Leased) async throws -> [Kind: String] {
         let workspace = try await server.call(.post, "/postern/v1/workspaces", body: ["name": "other"]).id
         let stranger = try await server.call(

@@ -64,7 +64,11 @@ struct Authenticator: Sendable {
             // Found by its token a moment ago, so this is the lease as it is now.
             guard work.sessionID == parameters["session_id"], work.isLeased else { throw .forbidden(Self.leaseText) }
         case (_, .session):
-            guard let id = parameters["session_id"], try await work.isLeaseHeld(session: id, by: principal) else {
+            guard let id = parameters["session_id"] else { throw .forbidden(Self.leaseText) }
+            guard try await work.isLeaseHeld(session: id, by: principal) else {
+                // A worker must learn that a session is gone, or it keeps the workspace for ever. Every session that is there is refused alike, of
+                // whichever environment: ids cannot be guessed, so an absent one tells nothing about another's.
+                guard try await work.hasSession(id) else { throw .notFound("Session \(id) not found.") }
                 throw .forbidden(Self.leaseText)
             }
         default:
