@@ -187,4 +187,37 @@ struct ProxySecretTests {
             #expect(answer.hasPrefix("HTTP/1.1 200 "))
         }
     }
+
+    @Test("what a server sends together with its switch of protocols is masked too")
+    func switched() async throws {
+        let server = try await RawServer.start { stream in
+            var seen = ""
+            while !seen.contains("\r\n\r\n") { seen += String(buffer: try await stream.read() ?? ByteBuffer(string: "\r\n\r\n")) }
+            let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            // Cut in the middle, so that one half comes with the head and the other one after it.
+            try await stream.write(Array((head + "first \(Self.value) " + Self.value.prefix(9)).utf8))
+            _ = try await stream.read()
+            try await stream.write(Array((Self.value.dropFirst(9) + " last").utf8))
+        }
+        let host = "ws.test:\(server.port)"
+        var random = SystemRandomNumberGenerator()
+        let placeholder = try #require(Placeholder.make(for: SecretValue(Self.value), using: &random))
+        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)"],"upgrades":["websocket"]}]"#)
+        let binding = SecretBinding(name: "key", hosts: [try HostPattern("api.test")])
+        setup.secrets = [try #require(BoundSecret(binding: binding, value: SecretValue(Self.value), placeholder: placeholder))]
+        setup.names = ["ws.test": ["127.0.0.1"]]
+        try await ProxyFixture.run(setup) { proxy in
+            let stream = try await proxy.connect()
+            let fields = "Host: \(host)\r\n\(proxy.authorization)Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            try await stream.write(Array("GET http://\(host)/ HTTP/1.1\r\n\(fields)".utf8))
+            var answer = ""
+            while !answer.contains(placeholder) { answer += String(buffer: try #require(try await stream.read(within: .seconds(20)))) }
+            try await stream.write(Array("go on".utf8))
+            answer += try await stream.readAll()
+            #expect(answer.hasSuffix("first \(placeholder) \(placeholder) last"))
+            #expect(!answer.contains(Self.value))
+            stream.close()
+        }
+        await server.stop()
+    }
 }

@@ -34,6 +34,17 @@ struct CallRefusal: Error, Sendable, Hashable {
                 remedy: "send it only where the policy binds the secret", secret: misplaced.secret))
     }
 
+    /// Secrets that were given to the session when the request was decided and are not any more.
+    init(withdrawn secrets: [String], _ destination: Authority, rule: String?) {
+        let names = secrets.map { "\"\($0)\"" }.joined(separator: ", ")
+        self.init(
+            403,
+            EgressRefusal(
+                kind: .secret, destination: destination, rule: rule,
+                reason: "the session's policy became narrower and does not let the secrets of this request (\(names)) go there any more",
+                remedy: "", secret: secrets.first))
+    }
+
     init(_ overrun: BudgetLedger.Overrun, _ destination: Authority, rule: String?) {
         self.init(
             403,

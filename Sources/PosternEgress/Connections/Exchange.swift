@@ -69,7 +69,8 @@ struct Exchange: Sendable {
         }
         var next = client
         let ended: AnswerRelay.Ended
-        (ended, next) = try await context.live.watching(.init(request: prepared.question, address: connection.address, cut: cut)) {
+        let entry = LiveCalls.Entry(request: prepared.question, address: connection.address, prepared: prepared, cut: cut)
+        (ended, next) = try await context.live.watching(entry) {
             [self] in try await exchange(client, connection)
         }
         sent = wire.count + uploadedBytes
@@ -77,7 +78,7 @@ struct Exchange: Sendable {
             let splice = Splice(
                 client: clientStream, upstream: upstream, maximumSent: prepared.decision.maximumSent,
                 maximumReceived: prepared.decision.maximumReceived, idle: context.idleTime, mask: AnswerMask(context.maskRules))
-            return try await passThrough(splice, next, ended.upstream, cut, connection.address)
+            return try await passThrough(splice, next, ended.upstream, entry)
         }
         if ended.upstreamStays, ended.upstream.buffer.readableBytes == 0 {
             var connection = connection
@@ -102,11 +103,7 @@ struct Exchange: Sendable {
     }
 
     private func exchange(_ client: MessageReader, _ connection: UpstreamConnection) async throws -> (AnswerRelay.Ended, MessageReader) {
-        // Asked again now that a cut would find this call: the policy may have become narrower since it was decided.
-        _ = try context.allow(prepared.question)
-        if let address = connection.address, let refusal = context.policy.addresses.refusal(of: address) {
-            throw CallRefusal(refusal, request.destination, rule: prepared.decision.rule)
-        }
+        try checkAgain(connection.address)
         var first = ByteBuffer(bytes: wire)
         if case .whole(let bytes) = prepared.body { first.writeImmutableBuffer(bytes) }
         try await connection.stream.write(first)
@@ -146,14 +143,27 @@ struct Exchange: Sendable {
         }
     }
 
+    /// Asked again now that a cut would find this call: policy or secrets may have become narrower since it was decided.
+    private func checkAgain(_ address: IPAddress?) throws(CallRefusal) {
+        _ = try context.allow(prepared.question)
+        if let address, let refusal = context.policy.addresses.refusal(of: address) {
+            throw CallRefusal(refusal, request.destination, rule: prepared.decision.rule)
+        }
+        guard prepared.holds(under: context.secrets) else {
+            throw CallRefusal(withdrawn: prepared.usedSecrets, request.destination, rule: prepared.decision.rule)
+        }
+    }
+
     /// After a switch of protocols bytes are passed on, counted and bounded; what comes back is masked.
     private func passThrough(
-        _ splice: Splice, _ client: MessageReader, _ upstream: MessageReader, _ cut: @escaping @Sendable () -> Void, _ address: IPAddress?
+        _ splice: Splice, _ client: MessageReader, _ upstream: MessageReader, _ entry: LiveCalls.Entry
     ) async throws -> MessageReader? {
-        try await splice.client.write(upstream.buffer)
         let (destination, rule, context) = (request.destination, prepared.decision.rule, context)
-        let (outcome, refusal) = await context.live.watching(.init(request: prepared.question, address: address, cut: cut)) { [spent] in
-            await splice.run(first: client.buffer, call: spent) { bytes, call in try await context.spend(bytes, &call, destination, rule: rule) }
+        let (outcome, refusal) = try await context.live.watching(entry) { [spent] in
+            try checkAgain(entry.address)
+            return await splice.run(first: client.buffer, back: upstream.buffer, call: spent) { bytes, call in
+                try await context.spend(bytes, &call, destination, rule: rule)
+            }
         }
         progress.state.withLock { $0.received += outcome.received }
         if let refusal { try await context.record(refusal) }

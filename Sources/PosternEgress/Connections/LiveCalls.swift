@@ -7,6 +7,8 @@ final class LiveCalls: Sendable {
         var request: NetworkRequest
         /// The address that was dialled; `nil` before, and behind a parent proxy.
         var address: IPAddress?
+        /// The request that is under way, with the secrets in it; `nil` where nothing is filled in.
+        var prepared: PreparedCall?
         /// Ends it at once.
         var cut: @Sendable () -> Void
     }
@@ -38,6 +40,15 @@ final class LiveCalls: Sendable {
         let refused = entries.filter { entry in
             policy.decide(entry.request).verdict == .deny || entry.address.map { policy.addresses.refusal(of: $0) != nil } ?? false
         }
+        for entry in refused { entry.cut() }
+        return refused.count
+    }
+
+    /// Cuts what carries secrets that may not go there any more; how many that were.
+    @discardableResult
+    func cut(by secrets: [BoundSecret]) -> Int {
+        let entries = state.withLock { Array($0.entries.values) }
+        let refused = entries.filter { $0.prepared?.holds(under: secrets) == false }
         for entry in refused { entry.cut() }
         return refused.count
     }

@@ -20,6 +20,8 @@ struct PreparedCall: Sendable {
     let body: Body
     /// Names of the secrets that go out with it.
     let usedSecrets: [String]
+    /// Those of them that stand in the body.
+    private let bodySecrets: [String]
     private let head: RequestHead
     private let request: ForwardedRequest
     private let masks: Bool
@@ -49,12 +51,13 @@ struct PreparedCall: Sendable {
         if request.expectsContinue { try await client.stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
         let rule = decision.rule
         do {
-            (body, usedSecrets) = try await Self.readBody(request, secrets, context, &client)
+            (body, bodySecrets) = try await Self.readBody(request, secrets, context, &client)
         } catch let misplaced as RequestSecrets.Misplaced {
             throw CallRefusal(misplaced, destination, rule: rule)
         } catch let refusal as HTTPRefusal {
             throw CallRefusal(refusal, destination)
         }
+        usedSecrets = secrets.used + bodySecrets.filter { !secrets.used.contains($0) }
         // That a secret may stand in the body does not mean that it did.
         if let missing = decision.credentials.subtracting(usedSecrets).sorted().first {
             throw CallRefusal(
@@ -69,14 +72,21 @@ struct PreparedCall: Sendable {
         masks = !context.maskRules.isEmpty
     }
 
+    /// Whether `secrets`, as they are bound now, would fill the request as it was filled.
+    func holds(under secrets: [BoundSecret]) -> Bool {
+        if usedSecrets.isEmpty { return true }
+        guard let again = try? RequestSecrets(request, secrets: secrets) else { return false }
+        return again.head == head && bodySecrets.allSatisfy { name in again.inBody.contains { $0.binding.name == name } }
+    }
+
     private static func readBody(
         _ request: ForwardedRequest, _ secrets: RequestSecrets, _ context: SessionContext, _ client: inout MessageReader
     ) async throws -> (Body, [String]) {
         let framing = request.head.body
-        if framing.isEmpty { return (.none, secrets.used) }
+        if framing.isEmpty { return (.none, []) }
         let isFilled = !secrets.inBody.isEmpty
         if !isFilled {
-            guard case .length(let length) = framing, length <= prefetched else { return (.stream(framing), secrets.used) }
+            guard case .length(let length) = framing, length <= prefetched else { return (.stream(framing), []) }
         }
         var reader = BodyReader(framing)
         var whole = ByteBuffer()
@@ -86,16 +96,14 @@ struct PreparedCall: Sendable {
                 throw HTTPRefusal(413, "a body that is to be filled with a secret has more than \(BodySecrets.maximumBytes) bytes")
             }
         }
-        var used = secrets.used
         if isFilled {
             let (filled, names) = try BodySecrets.fill(Array(whole.readableBytesView), secrets: secrets.inBody)
-            used += names.filter { !used.contains($0) }
             // Placeholders of other secrets have no place in it either.
             try check(filled, context.guardRules)
-            return (.whole(ByteBuffer(bytes: filled)), used)
+            return (.whole(ByteBuffer(bytes: filled)), names)
         }
         try check(Array(whole.readableBytesView), context.guardRules)
-        return (.whole(whole), used)
+        return (.whole(whole), [])
     }
 
     private static func check(_ body: [UInt8], _ rules: BodyGuard.Rules) throws(RequestSecrets.Misplaced) {

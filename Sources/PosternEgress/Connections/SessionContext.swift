@@ -7,8 +7,9 @@ import Synchronization
 final class SessionContext: Sendable {
     let session: String
     let token: ProxyToken
-    let secrets: [BoundSecret]
+    /// Of every secret that the session ever had: what was sent once can come back later.
     let maskRules: AnswerMask.Rules
+    /// Likewise: a placeholder stays one.
     let guardRules: BodyGuard.Rules
     let authority: SessionAuthority
     let upstreamTLS: UpstreamTLS
@@ -22,6 +23,7 @@ final class SessionContext: Sendable {
         var policy: NetworkPolicy
         var digest: String
         var ledger: BudgetLedger
+        var secrets: [BoundSecret]
     }
     private let state: Mutex<State>
 
@@ -30,9 +32,8 @@ final class SessionContext: Sendable {
     ) throws {
         session = configuration.session
         token = configuration.token
-        secrets = configuration.secrets
-        maskRules = AnswerMask.Rules(secrets)
-        guardRules = BodyGuard.Rules(secrets)
+        maskRules = AnswerMask.Rules(configuration.secrets)
+        guardRules = BodyGuard.Rules(configuration.secrets)
         authority = try SessionAuthority()
         upstreamTLS = try UpstreamTLS(extraRoots: configuration.extraRoots)
         limits = configuration.limits
@@ -44,13 +45,15 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed)))
+                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets))
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
     var idleTime: TimeAmount { .milliseconds(Int64(limits.idleMilliseconds)) }
 
     var policy: NetworkPolicy { state.withLock { $0.policy } }
+    /// All secrets of the session, withdrawn ones among them, each with where it may go now.
+    var secrets: [BoundSecret] { state.withLock { $0.secrets } }
     var policyDigest: String { state.withLock { $0.digest } }
 
     /// The answer of the policy in force; throws what refuses.
@@ -71,6 +74,17 @@ final class SessionContext: Sendable {
         }
         let cut = live.cut(by: effective)
         logger.info("policy narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    /// From now on each secret goes only where one of `bindings` lets it go, and one without a binding nowhere. Requests under way with
+    /// secrets that may not go there any more are cut.
+    func narrow(secrets bindings: [SecretBinding]) {
+        let secrets = state.withLock { state in
+            state.secrets = state.secrets.map { $0.narrowed(to: bindings) }
+            return state.secrets
+        }
+        let cut = live.cut(by: secrets)
+        logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
     }
 
     func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }

@@ -17,9 +17,10 @@ struct Splice: Sendable {
         let description: String
     }
 
-    /// `first` goes upstream before all else. `spend` is asked before bytes are sent; what it refuses with is given back.
+    /// `first` goes upstream before all else, and `back`, which the server has sent already, to the client. `spend` is asked before bytes are sent; what it refuses with is given back.
     func run(
-        first: ByteBuffer, call: BudgetLedger.Call, spend: @escaping @Sendable (Int, inout BudgetLedger.Call) async throws -> Void
+        first: ByteBuffer, back: ByteBuffer = ByteBuffer(), call: BudgetLedger.Call,
+        spend: @escaping @Sendable (Int, inout BudgetLedger.Call) async throws -> Void
     ) async -> (outcome: EgressOutcome, refusal: CallRefusal?) {
         let sent = ByteCount()
         let received = ByteCount()
@@ -48,13 +49,15 @@ struct Splice: Sendable {
                 }
                 group.addTask {
                     var mask = mask
-                    while let bytes = try await upstream.read(within: idle) {
+                    var piece = back.readableBytes > 0 ? back : try await upstream.read(within: idle)
+                    while let bytes = piece {
                         let total = received.value + bytes.readableBytes
                         if let maximumReceived, total > maximumReceived {
                             throw BoundReached(description: "max_received of \(maximumReceived) bytes is reached")
                         }
                         received.add(bytes.readableBytes)
                         try await client.write(mask?.feed(bytes) ?? bytes)
+                        piece = try await upstream.read(within: idle)
                     }
                     hasEnded.add(1)
                     if let rest = mask?.finish() { try await client.write(rest) }

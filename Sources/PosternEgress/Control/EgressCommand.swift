@@ -15,8 +15,10 @@ package enum EgressCommand: Sendable {
     case narrow(session: String, NetworkPolicy, digest: String)
     /// Bytes of the present day that the session has used.
     case day(session: String, used: Int)
-    /// The forwards that the policy in force still has; others are cut.
-    case forwards(session: String, keep: [String])
+    /// Where the session's secrets may go from now on; one that is not named is withdrawn. Sent before the `narrow` that it belongs to.
+    case secrets(session: String, bindings: [SecretBinding])
+    /// The forwards that the policy in force still has, with its bounds; others are cut.
+    case forwards(session: String, keep: [Forward])
     /// The password of a forward from now on; `nil` withdraws it.
     case password(session: String, forward: String, SecretValue?)
     /// End the session and cut its connections.
@@ -46,8 +48,10 @@ extension EgressCommand {
         case .narrow(let session, let policy, let digest):
             (["type": "narrow", "session": .string(session), "policy": policy.json, "policy_digest": .string(digest)], [])
         case .day(let session, let used): (["type": "day", "session": .string(session), "used": JSON(used)], [])
-        case .forwards(let session, let names):
-            (["type": "forwards", "session": .string(session), "keep": .array(names.map(JSON.string))], [])
+        case .secrets(let session, let bindings):
+            (["type": "secrets", "session": .string(session), "bindings": .array(bindings.map(\.json))], [])
+        case .forwards(let session, let forwards):
+            (["type": "forwards", "session": .string(session), "keep": .array(forwards.map(\.json))], [])
         case .password(let session, let forward, let value):
             (["type": "password", "session": .string(session), "forward": .string(forward), "value": JSON(value?.text)], [])
         case .stop(let session): (["type": "stop", "session": .string(session)], [])
@@ -82,7 +86,14 @@ extension EgressCommand {
                 throw error.below("policy")
             }
         case "day": self = .day(session: try fields.required("session"), used: try fields.int("used", in: 0...Int.max) ?? 0)
-        case "forwards": self = .forwards(session: try fields.required("session"), keep: try fields.strings("keep"))
+        case "secrets":
+            self = .secrets(
+                session: try fields.required("session"),
+                bindings: try fields.list("bindings") { (json: JSON) throws(PolicyValueError) in try SecretBinding(json: json) })
+        case "forwards":
+            self = .forwards(
+                session: try fields.required("session"),
+                keep: try fields.list("keep") { (json: JSON) throws(PolicyValueError) in try Forward(json: json) })
         case "password":
             self = .password(
                 session: try fields.required("session"), forward: try fields.required("forward"),

@@ -16,7 +16,7 @@ final class SessionForwards: Sendable {
     }
     private let running: Mutex<[String: Running]>
     private let passwords: ForwardPasswords
-    private let handlers: [String: any ForwardServer.Handler]
+    private let handlers: [String: NarrowingForward]
     private let context: SessionContext
     private let group: any EventLoopGroup
 
@@ -29,15 +29,14 @@ final class SessionForwards: Sendable {
         let passwords = ForwardPasswords()
         let audit = ForwardReporter(context)
         let dial: ForwardDial = { try await dialer.connect(to: $0, context.policy.addresses) }
-        var handlers: [String: any ForwardServer.Handler] = [:]
+        var handlers: [String: NarrowingForward] = [:]
         for one in forwards {
             let name = one.forward.name
             passwords.set(name, one.password)
-            if let opaque = TCPForward(one.forward, dial: dial, audit: audit) {
-                handlers[name] = opaque
-            } else {
-                handlers[name] = try PostgresForward(
-                    one.forward, authorities: one.authorities.map { Array($0.utf8) }, digestKey: digestKey, dial: dial, audit: audit,
+            handlers[name] = try NarrowingForward(one.forward) { forward in
+                if let opaque = TCPForward(forward, dial: dial, audit: audit) { return opaque }
+                return try PostgresForward(
+                    forward, authorities: one.authorities.map { Array($0.utf8) }, digestKey: digestKey, dial: dial, audit: audit,
                     password: { passwords.value(name) })
             }
         }
@@ -71,11 +70,20 @@ final class SessionForwards: Sendable {
         }
     }
 
-    /// Cuts every forward that is not among `names`; it does not come back.
-    func keep(only names: Set<String>) {
+    /// Cuts every forward that is not among `forwards`; it does not come back. One whose bounds are narrower there has them from now on,
+    /// and its connections of before are cut.
+    func keep(only forwards: [Forward]) {
+        var names: Set<String> = []
+        for (name, handler) in handlers {
+            if let forward = forwards.first(where: { $0.name == name }), handler.narrow(to: forward) { names.insert(name) }
+        }
+        cut(allBut: names)
+    }
+
+    private func cut(allBut names: Set<String>) {
         let stops = running.withLock { running in
             var stops: [AsyncStream<Never>.Continuation] = []
-            for name in running.keys where !names.contains(name) {
+            for name in Array(running.keys) where !names.contains(name) {
                 running[name]?.isAllowed = false
                 stops += running[name]?.stops ?? []
                 running[name]?.stops = []

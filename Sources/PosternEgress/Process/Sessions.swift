@@ -64,7 +64,8 @@ struct Sessions: Sendable {
                 case .answer(let id, let bytes): reporter.resolve(id: id, bytes)
                 case .narrow(let session, let policy, let digest): sessions[session]?.proxy.context.narrow(to: policy, digest: digest)
                 case .day(let session, let used): sessions[session]?.proxy.context.setDay(used: used)
-                case .forwards(let session, let names): sessions[session]?.proxy.forwards.keep(only: Set(names))
+                case .secrets(let session, let bindings): sessions[session]?.proxy.context.narrow(secrets: bindings)
+                case .forwards(let session, let forwards): sessions[session]?.proxy.forwards.keep(only: forwards)
                 case .password(let session, let forward, let value): sessions[session]?.proxy.forwards.setPassword(forward, value)
                 case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
                 }

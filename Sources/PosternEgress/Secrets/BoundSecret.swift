@@ -2,7 +2,7 @@ import PosternPolicy
 
 /// A secret of one session with what stands for it inside the sandbox and where it may go.
 package struct BoundSecret: Sendable, CustomStringConvertible {
-    package let binding: SecretBinding
+    package private(set) var binding: SecretBinding
     package let value: SecretValue
     /// As long as the value.
     package let placeholder: String
@@ -18,6 +18,28 @@ package struct BoundSecret: Sendable, CustomStringConvertible {
         self.binding = binding
         self.value = value
         self.placeholder = placeholder
+    }
+
+    /// Whether the session may not use it any more. Its placeholder is still looked for, and its value masked.
+    var isWithdrawn: Bool { binding.hosts.isEmpty }
+
+    /// The secret where both its present binding and one of `bindings` let it go; withdrawn where none does. Never wider than before.
+    func narrowed(to bindings: [SecretBinding]) -> BoundSecret {
+        var narrowed = self
+        let mine = Self.withPorts(binding)
+        if let both = bindings.first(where: { $0.name == binding.name }).flatMap({ mine.narrowed(by: Self.withPorts($0)) }) {
+            narrowed.binding = both
+        } else {
+            (narrowed.binding.hosts, narrowed.binding.body) = ([], nil)
+        }
+        return narrowed
+    }
+
+    /// A pattern without a port means 443 for a secret; in an intersection of patterns it would mean every port.
+    private static func withPorts(_ binding: SecretBinding) -> SecretBinding {
+        var binding = binding
+        binding.hosts = binding.hosts.map { HostPattern($0.hosts, port: $0.port ?? 443) }
+        return binding
     }
 
     package var description: String { "<secret \(binding.name)>" }

@@ -45,7 +45,9 @@ struct RequestSecrets: Sendable {
                     }
                     head.fields.all[index].value = value
                     used.append(secret.binding.name)
-                case .misplaced: throw Misplaced(secret: secret.binding.name, place: "header \(field.key)")
+                case .misplaced:
+                    let place = "header \(field.key)" + (secret.isWithdrawn ? ", and the session may not use that secret any more" : "")
+                    throw Misplaced(secret: secret.binding.name, place: place)
                 }
             }
             if let body = secret.binding.body, body.method == head.method, body.path.covers(request.path.path),

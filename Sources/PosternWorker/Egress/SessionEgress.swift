@@ -43,6 +43,8 @@ actor SessionEgress {
     private var reading: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
     private var plan: EgressPlan?
+    /// The policy in force, once it has become narrower than the plan's.
+    private var narrowed: Policy?
     private(set) var secrets = SessionSecrets()
     private var certificate: CheckedContinuation<String?, Never>?
     private var ready: String?
@@ -98,7 +100,8 @@ actor SessionEgress {
     /// What the sandbox is to be given; `nil` while nothing may leave it.
     var view: View? {
         guard let plan, let ready, let token else { return nil }
-        return View(variables: plan.variables(token: token, placeholders: secrets.placeholders), certificate: ready, plan: plan)
+        let placeholders = secrets.placeholders(under: narrowed ?? plan.policy)
+        return View(variables: plan.variables(token: token, placeholders: placeholders), certificate: ready, plan: plan)
     }
 
     /// Hands the sandbox's sockets to the proxy. Called for each sandbox of the session; those of one that has ended say so by themselves.
@@ -110,13 +113,18 @@ actor SessionEgress {
             link.send(.listen(session: item.sessionID, listener, descriptor: copy))
         }
         if sandbox.listener >= 0 { hand(sandbox.listener, .proxy) }
-        for (descriptor, listener) in zip(sandbox.listeners, plan.listeners) { hand(descriptor, listener.serves) }
+        let forwards = (narrowed ?? plan.policy).forwards.map(\.name)
+        for (descriptor, listener) in zip(sandbox.listeners, plan.listeners) {
+            if case .forward(let name) = listener.serves, !forwards.contains(name) { continue }
+            hand(descriptor, listener.serves)
+        }
     }
 
     /// Puts a narrower policy in force; what it does not allow any more is cut within a second.
     func narrow(_ policy: SessionPolicy) {
-        link?.send(.narrow(session: item.sessionID, policy.policy.network, digest: policy.digest))
-        link?.send(.forwards(session: item.sessionID, keep: policy.policy.forwards.map(\.name)))
+        narrowed = policy.policy
+        guard let link, let plan else { return }
+        for command in plan.narrowing(to: policy, session: item.sessionID) { link.send(command) }
     }
 
     /// Ends the process and everything that goes through it.
@@ -246,7 +254,7 @@ actor SessionEgress {
 
     private func ask(_ id: Int, _ ask: EgressAsk, _ link: EgressLink) async {
         let question = ApprovalQuestion(
-            id: "\(item.sessionID)-egress-\(id)", sessionID: item.sessionID, agentID: nil, subject: .budget,
+            sessionID: item.sessionID, agentID: nil, subject: .budget,
             summary: "\(ask.destination): \(ask.used) of \(ask.limit) bytes (\(ask.budget)) are used", rule: "budgets.egress.\(ask.budget)",
             reason: "the byte budget of this \(ask.budget) is reached")
         let (pacing, patience) = (pacing, patience)

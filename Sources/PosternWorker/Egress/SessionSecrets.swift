@@ -34,9 +34,12 @@ struct SessionSecrets: Sendable {
 
     init() {}
 
-    /// Variables that hold the placeholders.
-    var placeholders: [(name: String, value: String)] {
-        bound.compactMap { secret in secret.binding.variable.map { (name: $0, value: secret.placeholder) } }
+    /// Variables that hold the placeholders of the secrets that `policy` still gives.
+    func placeholders(under policy: Policy) -> [(name: String, value: String)] {
+        bound.compactMap { secret in
+            guard let variable = policy.secret(secret.binding.name)?.binding?.variable else { return nil }
+            return (name: variable, value: secret.placeholder)
+        }
     }
 
     /// What the gate masks in every result.
