@@ -3,7 +3,7 @@ import PosternJSON
 /// One line of the bench's table: our samples, and what they are held against in the same run.
 struct BenchRow: Sendable {
     var name: String
-    /// `ms` or `µs`.
+    /// `ms`, `µs` or `MB/s`.
     var unit: String
     var samples: [Double]
     var peerName: String

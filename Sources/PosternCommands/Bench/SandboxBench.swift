@@ -1,3 +1,5 @@
+import PosternJSON
+import PosternJSON
 import PosternSandbox
 
 #if canImport(Glibc)
@@ -18,11 +20,11 @@ struct SandboxBench {
             let driver = try BubblewrapDriver(spawner: spawner)
             let null = open("/dev/null", O_RDWR | O_CLOEXEC)
             defer { close(null) }
-            let start = try await starts(driver, scratch.path, null)
+            let starts = try await starts(driver, scratch.path, null)
             let commands = try await commands(driver, scratch.path, null)
             for name in try FolderNames.of(scratch.path) { try? await spawner.removeFolder(scratch.path + "/" + name) }
             await spawner.close()
-            return [start, commands]
+            return starts + commands
         } catch let error as SandboxError {
             throw CommandError(.sandboxFailed, error.message)
         }
@@ -32,88 +34,54 @@ struct SandboxBench {
         SandboxSpec(sessionID: name, workspace: .managed(directory: "\(folder)/\(name)"), toolOutputs: "\(folder)/\(name)-outputs")
     }
 
-    /// From the request to a sandbox that answers, against bubblewrap with the same binds running /bin/true.
-    private func starts(_ driver: BubblewrapDriver, _ folder: String, _ null: Int32) async throws -> BenchRow {
+    /// From the request to a sandbox that answers, against bubblewrap with the same binds and other programs, each running /bin/true.
+    private func starts(_ driver: BubblewrapDriver, _ folder: String, _ null: Int32) async throws -> [BenchRow] {
         var own: [Double] = []
-        var peer: [Double] = []
-        let bubblewrap = Self.bareBubblewrap(driver.spawner.greeting.bubblewrap ?? "bwrap", folder)
+        let scratch = try ScratchFolder("postern-bench-peers")
+        defer { scratch.remove() }
+        // A container's root user is another one outside.
+        scratch.openForSearch()
+        var peers = try SandboxPeer.all(
+            bubblewrap: driver.spawner.greeting.bubblewrap ?? "bwrap", folder: folder, scratch: scratch.path)
         for round in 0...(isQuick ? 10 : 50) {
             let clock = ContinuousClock.now
             let sandbox = try await driver.start(spec(folder, "start\(round)"))
             let time = (ContinuousClock.now - clock) / .milliseconds(1)
             await sandbox.stop()
-            let bare = try Self.outside(bubblewrap, null)
-            guard round > 0 else { continue }
-            own.append(time)
-            peer.append(bare)
+            if round > 0 { own.append(time) }
+            for index in peers.indices { peers[index].measure(null, isKept: round > 0) }
         }
-        return BenchRow(
-            name: "sandbox start", unit: "ms", samples: own, peerName: "bwrap /bin/true, same binds", peer: peer, sense: "cost", floor: 2, aim: 1.5)
+        return peers.enumerated().map { index, peer in
+            BenchRow(
+                name: "sandbox start", unit: "ms", samples: own, peerName: peer.name, peer: peer.samples, sense: "cost", floor: index == 0 ? 2 : nil,
+                aim: index == 0 ? 1.5 : nil, note: peer.note)
+        }
     }
 
     /// `/bin/true` in a sandbox that runs already, against `posix_spawn` of it here.
-    private func commands(_ driver: BubblewrapDriver, _ folder: String, _ null: Int32) async throws -> BenchRow {
+    private func commands(_ driver: BubblewrapDriver, _ folder: String, _ null: Int32) async throws -> [BenchRow] {
         var own: [Double] = []
+        var calls: [Double] = []
         var peer: [Double] = []
         let sandbox = try await driver.start(spec(folder, "warm"))
         for round in 0...(isQuick ? 50 : 400) {
             let clock = ContinuousClock.now
             _ = try await sandbox.execute(["/bin/true"], stdin: null, stdout: null, stderr: null)
             let time = (ContinuousClock.now - clock) / .milliseconds(1)
-            let outside = try Self.outside(["/bin/true"], null)
+            let start = ContinuousClock.now
+            _ = try await sandbox.call(ToolInvocation(id: "call\(round)", name: "bash", input: ["command": "/bin/true"]))
+            let call = (ContinuousClock.now - start) / .milliseconds(1)
+            let outside = try ProgramTimer.run(["/bin/true"], null)
             guard round > 0 else { continue }
             own.append(time)
+            calls.append(call)
             peer.append(outside)
         }
         await sandbox.stop()
-        return BenchRow(
-            name: "command in a warm sandbox", unit: "ms", samples: own, peerName: "posix_spawn outside", peer: peer, sense: "cost", floor: 3,
-            aim: 1.5)
-    }
-
-    /// Bubblewrap with the namespaces and binds of a session's sandbox (postern-init, BubblewrapPlan) and nothing of ours in it.
-    private static func bareBubblewrap(_ path: String, _ folder: String) -> [String] {
-        var arguments = [
-            path, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup", "--die-with-parent",
-            "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", "--hostname", "sandbox", "--uid", "1000", "--gid", "1000",
-            "--ro-bind", "/usr", "/usr",
-        ]
-        for name in ["bin", "sbin", "lib", "lib64"] where TextFile.exists("/\(name)") { arguments += ["--symlink", "usr/\(name)", "/\(name)"] }
-        arguments += ["--tmpfs", "/etc"]
-        for name in ["alternatives", "ld.so.cache", "localtime", "ssl"] where TextFile.exists("/etc/\(name)") {
-            arguments += ["--ro-bind", "/etc/\(name)", "/etc/\(name)"]
+        func row(_ name: String, _ samples: [Double]) -> BenchRow {
+            BenchRow(name: name, unit: "ms", samples: samples, peerName: "posix_spawn outside", peer: peer, sense: "cost", floor: 3, aim: 1.5)
         }
-        arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
-        for name in ["keys", "key-users", "kallsyms", "timer_list", "sysrq-trigger"] where TextFile.exists("/proc/\(name)") {
-            arguments += ["--ro-bind", "/dev/null", "/proc/\(name)"]
-        }
-        for name in ["acpi", "scsi", "asound"] where TextFile.exists("/proc/\(name)") {
-            arguments += ["--tmpfs", "/proc/\(name)", "--remount-ro", "/proc/\(name)"]
-        }
-        return arguments + [
-            "--dev", "/dev", "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "../tmp", "/var/tmp",
-            "--tmpfs", "/home/agent", "--bind", folder, "/workspace", "--bind", folder, "/mnt/session/tool_outputs", "--chdir", "/workspace",
-            "--remount-ro", "/", "--", "/bin/true",
-        ]
-    }
-
-    /// Milliseconds from `posix_spawn` to the end of the program. Blocks the thread: it is a bench, and nothing else runs.
-    private static func outside(_ command: [String], _ null: Int32) throws(CommandError) -> Double {
-        var argv: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
-        var envp: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin"), nil]
-        defer { for pointer in argv + envp { free(pointer) } }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for descriptor in Int32(0)...2 { posix_spawn_file_actions_adddup2(&actions, null, descriptor) }
-        var pid = pid_t()
-        let start = ContinuousClock.now
-        guard posix_spawn(&pid, command[0], &actions, nil, &argv, &envp) == 0 else { throw CommandError(.failure, "cannot start \(command[0])") }
-        var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-        let time = (ContinuousClock.now - start) / .milliseconds(1)
-        guard status == 0 else { throw CommandError(.failure, "\(command[0]) ended with status \(status)") }
-        return time
+        return [row("command in a warm sandbox", own), row("bash call in a warm sandbox", calls)]
     }
 }
 

@@ -4,9 +4,9 @@ import PosternJSON
 /// `postern bench`: rows of scripts/bench that are measured in one process. For contributors, so it is hidden.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure the sandbox or the store.", discussion: "Example: postern bench store", shouldDisplay: false)
+        commandName: "bench", abstract: "Measure one part in this process.", discussion: "Example: postern bench store", shouldDisplay: false)
 
-    enum Part: String, ExpressibleByArgument, CaseIterable { case sandbox, store }
+    enum Part: String, ExpressibleByArgument, CaseIterable { case sandbox, store, audit, redaction }
 
     @Argument(help: "What is measured.")
     var part: Part
@@ -22,6 +22,8 @@ struct BenchCommand: AsyncParsableCommand {
             switch part {
             case .sandbox: try await SandboxBench(isQuick: quick).rows()
             case .store: try await StoreBench(isQuick: quick).rows()
+            case .audit: try await AuditBench(isQuick: quick).rows()
+            case .redaction: try RedactionBench(isQuick: quick).rows()
             }
         let terminal = Terminal()
         if json { return terminal.print(JSON.object(["rows": .array(rows.map(\.json))]).text) }
