@@ -70,6 +70,15 @@ def modes() -> list[str]:
     return ["root", "user"] if os.geteuid() == 0 else ["user"]
 
 
+def runs_as_user(mode: str) -> bool:
+    """Whether root has to become somebody else for that mode."""
+    return mode == "user" and os.geteuid() == 0
+
+
+#: For `pytestmark` of a module.
+BOTH_USERS = pytest.mark.parametrize("perimeter", modes(), indirect=True)
+
+
 @pytest.fixture(scope="module")
 def perimeters(postern: Postern, control: Control) -> Iterator[Callable[..., Perimeter]]:
     """Makes perimeters that end with the module."""
@@ -86,8 +95,8 @@ def perimeters(postern: Postern, control: Control) -> Iterator[Callable[..., Per
 
 
 @pytest.fixture
-def perimeter(postern: Postern, control: Control) -> Iterator[Perimeter]:
-    """One of the test's own, not started yet."""
-    made = Perimeter(postern, control)
+def perimeter(request: pytest.FixtureRequest, postern: Postern, control: Control) -> Iterator[Perimeter]:
+    """One of the test's own, not started yet. A module that says so (`BOTH_USERS`) gets it for each user that there is."""
+    made = Perimeter(postern, control, as_user=runs_as_user(getattr(request, "param", "root")))
     yield made
     made.close()

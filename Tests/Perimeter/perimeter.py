@@ -41,9 +41,10 @@ class Perimeter:
         self.folder.chmod(0o711)
         self.work, self.policies = self.folder / "work", self.folder / "policies"
         self.state = self.folder / "state"
-        for folder in (self.work, self.policies, self.state):
-            folder.mkdir()
-            self.give(folder)
+        for name in ("work", "policies", "state"):
+            self.make(name)
+        # The worker refuses a state folder that is open to others.
+        self.state.chmod(0o700)
         self.worker: ChildProcess | None = None
 
     def close(self) -> None:
@@ -59,6 +60,12 @@ class Perimeter:
         if self.as_user:
             os.chown(path, ORDINARY_USER, ORDINARY_USER)
         return path
+
+    def make(self, name: str) -> Path:
+        """A folder of the worker's user."""
+        path = self.folder / name
+        path.mkdir()
+        return self.give(path)
 
     def secret_file(self, name: str, value: str) -> Path:
         path = self.folder / name

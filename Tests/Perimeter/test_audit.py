@@ -19,8 +19,7 @@ class Served:
 
     def __init__(self, perimeter: Perimeter) -> None:
         self.perimeter = perimeter
-        self.mirror = perimeter.folder / "mirror"
-        self.mirror.mkdir()
+        self.mirror = perimeter.make("mirror")
         perimeter.policy(tools={"deny": ["grep"]})
         process = perimeter.start("--audit-mirror", str(self.mirror))
         self.root_key = process.wait_for(r"root_key=([0-9a-f]{64})").group(1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conftest import BOTH_USERS, modes, runs_as_user
 from control import Control, Place, at_rest
 from perimeter import Perimeter
 from postern_fixture import Postern
@@ -68,6 +69,7 @@ def records(perimeter: Perimeter, kind: str, subject: str) -> list[dict[str, Any
     return [one for _, one in found]
 
 
+@BOTH_USERS
 @pytest.mark.parametrize("target", ["session", "agent", "all"])
 def test_what_is_named_stands_and_the_rest_goes_on(perimeter: Perimeter, control: Control, target: str) -> None:
     perimeter.policy()
@@ -101,19 +103,20 @@ def test_the_record_says_how_many_processes_stand(perimeter: Perimeter) -> None:
     assert records(perimeter, "freeze", "all")[0]["body"]["processes_stopped"] >= 3
 
 
-def test_without_the_control_plane(web: Web) -> None:
+@pytest.mark.parametrize("mode", modes())
+def test_without_the_control_plane(web: Web, mode: str) -> None:
     with Postern("postern-freeze") as postern:
         postern.serve()
         control = Control(postern.url, postern.admin_key)
-        perimeter = Perimeter(postern, control)
+        perimeter = Perimeter(postern, control, as_user=runs_as_user(mode))
         try:
             perimeter.policy(network={
                 "rules": [{"id": "upload", "hosts": web.host}], "addresses": "127.0.0.0/8", "upstream": {"ca_file": str(web.ca_file)}})
             perimeter.start("--max-idle", "0")
             session = perimeter.session()
             paths = counters(perimeter, session)
-            stream = web.stream("frozen")
-            control.say(session, f"$ yes | curl --silent --limit-rate 20k --noproxy '' --upload-file - {web.url}/upload/frozen; echo over")
+            stream = web.stream(f"frozen-{mode}")
+            control.say(session, f"$ yes | curl --silent --limit-rate 20k --noproxy '' --upload-file - {web.url}/upload/frozen-{mode}; echo over")
             assert stream.begun.wait(20)
             assert postern.server is not None
             postern.server.kill_alone()

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import BOTH_USERS
 from perimeter import Perimeter
+
+pytestmark = BOTH_USERS
 
 SCRIPT = """#!/bin/sh
 env >"$LAUNCH_FOLDER/environment.txt"
@@ -18,11 +21,10 @@ exec "$LAUNCH_POSTERN" worker run --workdir "$LAUNCH_FOLDER/work" --state-dir "$
 
 
 def script(perimeter: Perimeter, text: str = SCRIPT) -> tuple[Path, Path]:
-    path, folder = perimeter.folder / "launch.sh", perimeter.folder / "launched"
+    path = perimeter.folder / "launch.sh"
     path.write_text(text)
     path.chmod(0o755)
-    folder.mkdir()
-    return path, folder
+    return path, perimeter.make("launched")
 
 
 def start(perimeter: Perimeter, path: Path, folder: Path, *arguments: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
+from conftest import modes, runs_as_user
 from perimeter import Perimeter
 
 
@@ -22,13 +23,13 @@ class Limited:
         return told.text
 
 
-@pytest.fixture(scope="module")
-def limited(perimeters: Callable[..., Perimeter]) -> Iterator[Limited]:
-    perimeter = perimeters()
+@pytest.fixture(scope="module", params=modes())
+def limited(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter]) -> Limited:
+    perimeter = perimeters(as_user=runs_as_user(request.param))
     perimeter.policy(limits={
         "memory": "192MiB", "processes": 48, "call_time": "5s", "disk": "48MiB", "file_size": "24MiB", "open_files": 96, "temporary": "8MiB"})
     perimeter.start("--max-idle", "0")
-    yield Limited(perimeter, perimeter.session())
+    return Limited(perimeter, perimeter.session())
 
 
 def test_memory(limited: Limited) -> None:
@@ -43,7 +44,7 @@ def test_processes(limited: Limited) -> None:
 
 def test_a_fork_bomb(limited: Limited) -> None:
     limited.perimeter.run(limited.session, '@bash {"restart":true}')
-    told = limited.meet("bomb() { bomb | bomb & }; bomb; sleep 1; echo over")
+    told = limited.meet("bomb() { bomb | bomb & }; bomb; sleep 1; false")
     assert "[process limit" in told, told
     limited.perimeter.run(limited.session, '@bash {"restart":true}')
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conftest import modes
+from conftest import modes, runs_as_user
 from control import Control
 from haystack import Search, descendants, sandboxed
 from perimeter import Perimeter
@@ -54,7 +54,7 @@ class Run:
 
 @pytest.fixture(scope="module", params=modes())
 def run(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], web: Web) -> Run:
-    perimeter = perimeters(as_user=request.param == "user" and os.geteuid() == 0)
+    perimeter = perimeters(as_user=runs_as_user(request.param))
     token, pin = f"tok_{secrets.token_hex(16)}", f"Pin-{secrets.token_urlsafe(15)}+/=1"
     perimeter.policy(
         network={

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import BOTH_USERS
 from perimeter import Perimeter
 
+pytestmark = BOTH_USERS
+
+BEFORE = {"kept.txt": "kept\n", "gone.txt": "gone\n", "edited.txt": "before\n"}
+AFTER = {"kept.txt": "kept\nmore\n", "edited.txt": "after\n", "new.txt": "new\n", "deep/er/file": "x\n", "tool.txt": "by a tool"}
 CHANGES = "\n\n".join([
     '$ cat kept.txt; echo new >new.txt; echo more >>kept.txt; rm gone.txt; mkdir -p deep/er; echo x >deep/er/file; cat kept.txt',
     '@edit {"file_path":"edited.txt","old_string":"before","new_string":"after"}', '@write {"file_path":"tool.txt","content":"by a tool"}'])
 
 
-def fill(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for name, text in (("kept.txt", "kept\n"), ("gone.txt", "gone\n"), ("edited.txt", "before\n")):
-        (folder / name).write_text(text)
+def fill(perimeter: Perimeter, name: str) -> str:
+    """A folder of the worker's user with some files."""
+    folder = perimeter.make(name)
+    for file, text in BEFORE.items():
+        (folder / file).write_text(text)
+        perimeter.give(folder / file)
+    return str(folder)
 
 
 def start(perimeter: Perimeter, kind: str, **policy: Any) -> None:
     """A managed workspace is a copy of a folder; a shared one is the user's folder itself."""
     perimeter.policy(workspace={"mode": "cow"}, **policy)
     if kind == "shared":
-        fill(perimeter.folder / "project")
-        perimeter.start("--shared-workspace", str(perimeter.folder / "project"), "--max-idle", "1")
+        perimeter.start("--shared-workspace", fill(perimeter, "project"), "--max-idle", "1")
     else:
-        fill(perimeter.folder / "source")
-        perimeter.start("--workspace-source", str(perimeter.folder / "source"), "--max-idle", "1")
+        perimeter.start("--workspace-source", fill(perimeter, "source"), "--max-idle", "1")
 
 
 def folder(perimeter: Perimeter, kind: str, session: str) -> Path:
@@ -40,17 +45,13 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-BEFORE = {"kept.txt": "kept\n", "gone.txt": "gone\n", "edited.txt": "before\n"}
-AFTER = {"kept.txt": "kept\nmore\n", "edited.txt": "after\n", "new.txt": "new\n", "deep/er/file": "x\n", "tool.txt": "by a tool"}
-
-
 @pytest.mark.parametrize("kind", ["managed", "shared"])
 @pytest.mark.parametrize("verdict", ["apply", "discard"])
 def test_changes_wait_for_a_verdict(perimeter: Perimeter, kind: str, verdict: str) -> None:
     start(perimeter, kind)
     session = perimeter.session()
     results = perimeter.run(session, CHANGES)
-    assert [r.failed for r in results] == [False] * 3 and results[0].text == "kept\nkept\nmore"
+    assert [r.failed for r in results] == [False] * 3 and results[0].text == "kept\nkept\nmore", results
     where = folder(perimeter, kind, session)
     assert contents(where) == BEFORE
     changes = ["--changes", str(perimeter.state / "changes" / session), str(where)]
@@ -65,7 +66,7 @@ def test_changes_wait_for_a_verdict(perimeter: Perimeter, kind: str, verdict: st
     workspace(verdict)
     assert contents(where) == (AFTER if verdict == "apply" else BEFORE)
     if kind == "shared":
-        assert {path.stat().st_uid for path in where.rglob("*")} == {os.geteuid()}
+        assert {path.stat().st_uid for path in where.rglob("*")} == {where.stat().st_uid}
     assert "Nothing is changed" in workspace("diff").stdout
 
 
@@ -147,8 +148,7 @@ def test_dangerous_changes_are_not_applied_unseen(perimeter: Perimeter) -> None:
 
 def test_read_only(perimeter: Perimeter) -> None:
     perimeter.policy(workspace={"mode": "ro"})
-    fill(perimeter.folder / "source")
-    perimeter.start("--workspace-source", str(perimeter.folder / "source"))
+    perimeter.start("--workspace-source", fill(perimeter, "source"))
     session = perimeter.session()
     results = perimeter.run(session, '$ cat kept.txt\n\n$ echo x >new.txt\n\n@write {"file_path":"a","content":"b"}\n\n$ rm kept.txt')
     assert [r.failed for r in results] == [False, True, True, True]
