@@ -22,7 +22,10 @@ struct ProgramTimer {
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         let time = (ContinuousClock.now - start) / .milliseconds(1)
-        guard status == 0 else { throw CommandError(.failure, "\(command[0]) ended with status \(status)") }
+        guard status == 0 else {
+            let end = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
+            throw CommandError(.failure, "\(command[0]) ended with \(end)")
+        }
         return time
     }
 }
