@@ -131,14 +131,17 @@ def compare(scene: Scene, web: WebServer, inside: Inside, kind: Kind) -> list[Ro
                     gather(others.setdefault(name, {}), outside(plan | {"proxy": True, "ca": str(peer.ca or web.ca)}, peer.url))
                 except RuntimeError as error:
                     missing[name] = f"not available: {error}"[:140]
-    rows = []
+    rows: list[Row] = []
     for key, title, unit, note in (
             ("kept", "request on an open connection", "ms", ""), ("fresh", "new connection and one request", "ms", ""),
             ("down", "download of 256 MiB", "MB/s", "ratio: share of that rate"), ("up", "upload of 64 MiB", "MB/s", "ratio: share of that rate")):
         for name in [*others, *(n for n in missing if n not in others)]:
+            peer = {} if name in missing else others[name]
+            broken = [f"{len(found['broken'])} uploads through {who} broke off" for who, found in (("Postern", own), (name, peer))
+                      if key == "up" and found.get("broken")]
             rows.append(Row(
-                f"egress proxy, {kind.name}: {title}", unit, own[key], name, others.get(name, {}).get(key, []), sense="cost",
-                note=missing.get(name, note)))
+                f"egress proxy, {kind.name}: {title}", unit, own[key], name, peer.get(key, []), sense="cost",
+                note=missing.get(name) or "; ".join([*([note] if note else []), *broken])))
     return rows
 
 
