@@ -20,7 +20,7 @@ struct BudgetLedgerTests {
             #expect(overrun?.kind == kind && overrun?.limit == 10 && overrun?.used == 6)
             try ledger.take(4, &call)
             #expect(ledger.session == 10 && call.sent == 10)
-            if let overrun { ledger.grant(3, for: overrun, &call) }
+            ledger.grant(3, for: .init(kind: kind, host: call.host))
             try ledger.take(3, &call)
             #expect(throws: BudgetLedger.Overrun.self) { try ledger.take(1, &call) }
         }

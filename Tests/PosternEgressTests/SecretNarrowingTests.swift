@@ -170,3 +170,33 @@ struct SecretNarrowingTests {
         #expect(none.isEmpty)
     }
 }
+
+/// What the worker sends for a narrower policy.
+@Suite("Commands for a narrower policy")
+struct NarrowingCommandTests {
+    @Test("secrets come before the policy; the password of a forward that is gone is withdrawn")
+    func order() throws {
+        var postgres = Forward.Postgres(role: "r", database: "d")
+        postgres.secret = "db"
+        var before = Policy()
+        before.forwards = [
+            Forward(name: "shop", listenPort: 5, target: try Authority("h:1"), kind: .postgres(postgres)),
+            Forward(name: "queue", listenPort: 6, target: try Authority("h:2"), kind: .tcp(maximumSent: 9)),
+        ]
+        let bound = SecretBinding(name: "key", hosts: [try HostPattern("a.test")])
+        before.secrets = [
+            PolicySecret(name: "db", source: .variable(name: "D")), PolicySecret(name: "key", source: .variable(name: "K"), binding: bound),
+        ]
+        var after = before
+        after.secrets.removeFirst()
+        let types = EgressCommand.narrowing(from: before, to: after, digest: "d", session: "s").map { $0.message.body["type"]?.string ?? "" }
+        #expect(types == ["secrets", "password", "narrow", "forwards"])
+        let unchanged = EgressCommand.narrowing(from: before, to: before, digest: "d", session: "s")
+        #expect(unchanged.map { $0.message.body["type"]?.string } == ["secrets", "narrow", "forwards"])
+        guard case .secrets("s", let bindings) = unchanged[0], case .forwards("s", let forwards) = unchanged[2] else {
+            Issue.record("another command came out")
+            return
+        }
+        #expect(bindings == [bound] && forwards == before.forwards)
+    }
+}

@@ -1,6 +1,9 @@
 import PosternPolicy
 
 /// Counts the bytes that leave a session and says when a budget is reached. A value without I/O.
+///
+/// What the perimeter approves beyond a budget is credit: so many bytes of that budget, to one host. It is used up by bytes that the budget
+/// has no room for, and by no others, so that an approval lets out exactly what it said.
 struct BudgetLedger: Sendable {
     enum Kind: String, Sendable, Hashable, CaseIterable {
         case call, host, session, day
@@ -10,7 +13,7 @@ struct BudgetLedger: Sendable {
     struct Overrun: Error, Hashable, Sendable {
         var kind: Kind
         var host: CanonicalHost
-        /// Bytes of the budget, approvals included, and those used of it.
+        /// Bytes of the budget as the policy has it, and those used of it.
         var limit: Int
         var used: Int
     }
@@ -19,12 +22,18 @@ struct BudgetLedger: Sendable {
     struct Call: Hashable, Sendable {
         let host: CanonicalHost
         fileprivate(set) var sent = 0
-        /// Granted on top of the budget for one call.
-        fileprivate var extra = 0
+        /// Those of them that the budget of one call had room for.
+        fileprivate var counted = 0
 
         init(host: CanonicalHost) {
             self.host = host
         }
+    }
+
+    /// What an approval is for.
+    struct Account: Hashable, Sendable {
+        var kind: Kind
+        var host: CanonicalHost
     }
 
     /// More hosts than this are counted together: names below a pattern can be made up without end.
@@ -32,54 +41,76 @@ struct BudgetLedger: Sendable {
 
     /// The present policy's; may shrink while the session runs.
     var budgets: ByteBudgets
-    /// Bytes of the present day before this session's proxy counted.
-    private var dayBefore: Int
+    /// Bytes of the present day, those before this session's proxy counted among them.
+    private var today: Int
     private(set) var session = 0
-    private var today = 0
     private var hosts: [CanonicalHost: Int] = [:]
     private var otherHosts = 0
-    private var extraHost: [CanonicalHost: Int] = [:]
-    private var extraSession = 0
-    private var extraDay = 0
+    private var credits: [Account: Int] = [:]
 
     init(_ budgets: ByteBudgets, dayUsed: Int = 0) {
         self.budgets = budgets
-        dayBefore = dayUsed
+        today = dayUsed
     }
 
     /// Counts `bytes` for `call`, or says which budget they would exceed; nothing is counted then.
     mutating func take(_ bytes: Int, _ call: inout Call) throws(Overrun) {
-        try check(.call, budgets.call.map { $0 + call.extra }, call.sent, bytes, call.host)
-        try check(.host, budgets.host.map { $0 + (extraHost[call.host] ?? 0) }, hosts[call.host] ?? (isFull ? otherHosts : 0), bytes, call.host)
-        try check(.session, budgets.session.map { $0 + extraSession }, session, bytes, call.host)
-        try check(.day, budgets.day.map { $0 + extraDay }, dayBefore + today, bytes, call.host)
+        var excess: [Kind: Int] = [:]
+        for kind in Kind.allCases {
+            guard let limit = limit(kind) else { continue }
+            let used = used(kind, call)
+            let over = min(bytes, max(0, used + bytes - limit))
+            guard over <= credits[Account(kind: kind, host: call.host)] ?? 0 else {
+                throw Overrun(kind: kind, host: call.host, limit: limit, used: used)
+            }
+            excess[kind] = over
+        }
         call.sent += bytes
-        session += bytes
-        today += bytes
-        if hosts[call.host] != nil || !isFull { hosts[call.host, default: 0] += bytes } else { otherHosts += bytes }
+        for kind in Kind.allCases {
+            let over = excess[kind] ?? 0
+            if over > 0 { credits[Account(kind: kind, host: call.host)]? -= over }
+            count(bytes - over, kind, &call)
+        }
+    }
+
+    /// Bytes of the budget as the policy in force has it; `nil` for none.
+    func limit(_ kind: Kind) -> Int? {
+        switch kind {
+        case .call: budgets.call
+        case .host: budgets.host
+        case .session: budgets.session
+        case .day: budgets.day
+        }
+    }
+
+    private func used(_ kind: Kind, _ call: Call) -> Int {
+        switch kind {
+        case .call: call.counted
+        case .host: hosts[call.host] ?? (isFull ? otherHosts : 0)
+        case .session: session
+        case .day: today
+        }
+    }
+
+    private mutating func count(_ bytes: Int, _ kind: Kind, _ call: inout Call) {
+        switch kind {
+        case .call: call.counted += bytes
+        case .host: if hosts[call.host] != nil || !isFull { hosts[call.host, default: 0] += bytes } else { otherHosts += bytes }
+        case .session: session += bytes
+        case .day: today += bytes
+        }
     }
 
     private var isFull: Bool { hosts.count >= Self.mostHosts }
 
-    private func check(_ kind: Kind, _ limit: Int?, _ used: Int, _ bytes: Int, _ host: CanonicalHost) throws(Overrun) {
-        guard let limit, used + bytes > limit else { return }
-        throw Overrun(kind: kind, host: host, limit: limit, used: used)
-    }
-
-    /// The perimeter has approved `bytes` more.
-    mutating func grant(_ bytes: Int, for overrun: Overrun, _ call: inout Call) {
-        switch overrun.kind {
-        case .call: call.extra += bytes
-        case .host: extraHost[overrun.host, default: 0] += bytes
-        case .session: extraSession += bytes
-        case .day: extraDay += bytes
-        }
+    /// The perimeter has approved `bytes` more. Never more at a time than the budget itself is by now.
+    mutating func grant(_ bytes: Int, for account: Account) {
+        credits[account, default: 0] += min(bytes, limit(account.kind) ?? bytes)
     }
 
     /// A new day has begun, or another process has used some of it.
     mutating func setDay(used: Int) {
-        dayBefore = used
-        today = 0
-        extraDay = 0
+        today = used
+        credits = credits.filter { $0.key.kind != .day }
     }
 }

@@ -16,6 +16,7 @@ final class SessionContext: Sendable {
     let dialer: Dialer
     let reporter: EgressReporter
     let live = LiveCalls()
+    private let asks = OpenAsks()
     let limits: EgressConfiguration.Limits
     let logger: Logger
 
@@ -104,27 +105,39 @@ final class SessionContext: Sendable {
             call = copy
             guard case .failure(let overrun) = result else { return }
             guard state.withLock({ $0.policy.budgets.overrun == .ask }) else { throw CallRefusal(overrun, destination, rule: rule) }
-            guard let granted = try await approval(of: overrun, destination), granted > 0 else {
+            // Nothing can be granted of a budget of nothing.
+            guard overrun.limit > 0, try await approval(of: overrun, destination) else {
                 throw CallRefusal(overrun, destination, rule: rule)
             }
-            state.withLock { $0.ledger.grant(granted, for: overrun, &copy) }
-            call = copy
         }
     }
 
-    private func approval(of overrun: BudgetLedger.Overrun, _ destination: Authority) async throws -> Int? {
+    /// Whether the perimeter has granted more; calls to one host that reach the same budget share one question.
+    private func approval(of overrun: BudgetLedger.Overrun, _ destination: Authority) async throws -> Bool {
         let session = session
         let ask = EgressAsk(budget: overrun.kind.rawValue, destination: destination, limit: overrun.limit, used: overrun.used)
-        return try await withThrowingTaskGroup(of: Int?.self) { group in
-            group.addTask { try await self.reporter.ask { .ask(id: $0, session: session, ask) } }
-            group.addTask {
-                // No answer in time is a refusal.
-                try await Task.sleep(for: .milliseconds(self.limits.approvalMilliseconds))
-                return nil
+        let account = BudgetLedger.Account(kind: overrun.kind, host: overrun.host)
+        return try await asks.answer(for: account) {
+            let granted = try await withThrowingTaskGroup(of: Int?.self) { group in
+                group.addTask { try await self.reporter.ask { .ask(id: $0, session: session, ask) } }
+                group.addTask {
+                    // No answer in time is a refusal.
+                    try await Task.sleep(for: .milliseconds(self.limits.approvalMilliseconds))
+                    return nil
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? nil
             }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
+            guard let granted, granted > 0 else { return false }
+            self.state.withLock { $0.ledger.grant(granted, for: account) }
+            return true
         }
+    }
+
+    /// The session is over: ends what is under way and what waits.
+    func end() {
+        live.cutAll()
+        asks.close()
     }
 
     /// Puts a refusal on the worker's disk before anybody is told.

@@ -84,6 +84,14 @@ package struct EgressAsk: Sendable, Hashable {
     /// `call`, `host`, `session` or `day`.
     package var budget: String
     package var destination: Authority
+    /// Bytes of the budget as the policy has it; as many more are granted by an approval.
     package var limit: Int
     package var used: Int
+}
+
+extension EgressAsk {
+    /// What the perimeter decides on, in one line.
+    package var summary: String {
+        "\(destination): \(used) of \(limit) bytes (\(budget)) are used; approving lets \(limit) more bytes out to \(destination.host)"
+    }
 }

@@ -111,6 +111,6 @@ struct Sessions: Sendable {
             for await _ in stopped {}
             tasks.cancelAll()
         }
-        proxy.context.live.cutAll()
+        proxy.context.end()
     }
 }

@@ -6,7 +6,8 @@ package struct ResultBudgets: Sendable, Hashable {
     package var result: Int?
     /// All results of one session.
     package var session: Int?
-    /// All results of one session from midnight to midnight UTC; the worker keeps the count over restarts.
+    /// Bytes of results from midnight to midnight UTC, those of all sessions of the worker together: a result of a session with this bound is
+    /// held back once the worker's count has reached it. The worker keeps the count over restarts.
     package var day: Int?
 
     package init(result: Int? = nil, session: Int? = nil, day: Int? = nil) {

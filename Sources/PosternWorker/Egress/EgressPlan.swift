@@ -32,21 +32,6 @@ struct EgressPlan: Sendable {
         return all + placeholders
     }
 
-    /// What the proxy is told when `policy`, which is narrower than the plan's, comes into force. First the secrets: between two commands
-    /// a request may pass, and it must not carry what the policy takes away.
-    func narrowing(to policy: SessionPolicy, session: String) -> [EgressCommand] {
-        let (present, digest) = (policy.policy, policy.digest)
-        var commands: [EgressCommand] = [.secrets(session: session, bindings: present.secrets.compactMap(\.binding))]
-        for forward in self.policy.forwards {
-            guard case .postgres(let postgres) = forward.kind, let name = postgres.secret else { continue }
-            let isKept = present.secret(name) != nil && present.forwards.contains { $0.name == forward.name }
-            if !isKept { commands.append(.password(session: session, forward: forward.name, nil)) }
-        }
-        commands.append(.narrow(session: session, present.network, digest: digest))
-        commands.append(.forwards(session: session, keep: present.forwards))
-        return commands
-    }
-
     /// Secrets that some request may carry, or some forward needs.
     var secretsInUse: [PolicySecret] {
         let forwarded = policy.forwards.compactMap { forward in if case .postgres(let postgres) = forward.kind { postgres.secret } else { nil } }

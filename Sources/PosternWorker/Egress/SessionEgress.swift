@@ -41,6 +41,7 @@ actor SessionEgress {
 
     private var link: EgressLink?
     private var reading: Task<Void, Never>?
+    private var turning: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
     private var plan: EgressPlan?
     /// The policy in force, once it has become narrower than the plan's.
@@ -85,6 +86,7 @@ actor SessionEgress {
             logger.error("a secret of the session's policy has no value", metadata: ["secret": "\(name)", "reason": "\(reason)"])
             note("the secret \(name) is not available: \(reason)")
         }
+        let begun = day()
         let configuration = try configuration(policy, plan)
         let link = EgressLink(descriptor: try await launcher.launch(session: item.sessionID))
         self.link = link
@@ -93,6 +95,7 @@ actor SessionEgress {
         link.send(.configure(configuration))
         guard let certificate = await waitUntilReady() else { throw Failure(description: "the egress proxy did not start") }
         ready = certificate
+        turning = Task { await self.turnDays(after: begun, link) }
     }
 
     private var token: ProxyToken?
@@ -124,7 +127,8 @@ actor SessionEgress {
     func narrow(_ policy: SessionPolicy) {
         narrowed = policy.policy
         guard let link, let plan else { return }
-        for command in plan.narrowing(to: policy, session: item.sessionID) { link.send(command) }
+        let commands = EgressCommand.narrowing(from: plan.policy, to: policy.policy, digest: policy.digest, session: item.sessionID)
+        for command in commands { link.send(command) }
     }
 
     /// Ends the process and everything that goes through it.
@@ -134,6 +138,7 @@ actor SessionEgress {
         link?.close()
         certificate?.resume(returning: nil)
         certificate = nil
+        turning?.cancel()
         for (_, task) in asking { task.cancel() }
         await reading?.value
         link = nil
@@ -203,6 +208,7 @@ actor SessionEgress {
     private func fail(_ reason: String) {
         guard !hasEnded else { return }
         hasEnded = true
+        turning?.cancel()
         link?.close()
         failed(reason)
     }
@@ -245,6 +251,18 @@ actor SessionEgress {
         return postgres
     }
 
+    /// Tells the proxy of each midnight UTC. A clock that is set back begins no day again.
+    private func turnDays(after begun: String, _ link: EgressLink) async {
+        var present = begun
+        while !Task.isCancelled, !hasEnded {
+            do { try await pacing.sleep(UTCDay.rest(after: records.timestamp()) ?? .seconds(60)) } catch { return }
+            let today = day()
+            guard today > present else { continue }
+            present = today
+            link.send(.day(session: item.sessionID, used: book.bytes(session: dayAccount)))
+        }
+    }
+
     private var dayAccount: String { "\(item.sessionID) \(day())" }
 
     /// Counts what has left on this day, so that a restart begins where this process ended.
@@ -255,7 +273,7 @@ actor SessionEgress {
     private func ask(_ id: Int, _ ask: EgressAsk, _ link: EgressLink) async {
         let question = ApprovalQuestion(
             sessionID: item.sessionID, agentID: nil, subject: .budget,
-            summary: "\(ask.destination): \(ask.used) of \(ask.limit) bytes (\(ask.budget)) are used", rule: "budgets.egress.\(ask.budget)",
+            summary: ask.summary, rule: "budgets.egress.\(ask.budget)",
             reason: "the byte budget of this \(ask.budget) is reached")
         let (pacing, patience) = (pacing, patience)
         defer { asking[id] = nil }
@@ -263,7 +281,7 @@ actor SessionEgress {
             let answer = try await desk.ask(question) { try await pacing.sleep(patience) }
             let approval = AuditRecord.Approval(subject: "budget", isAllowed: answer.isAllowed, by: answer.by, rule: question.rule)
             try await records.write(.approval(approval), durable: true)
-            // As much again as the budget was.
+            // What the question said: as much as the policy's budget is.
             link.send(.answer(id: id, bytes: answer.isAllowed ? ask.limit : nil))
         } catch is CancellationError {
             link.send(.answer(id: id, bytes: nil))
