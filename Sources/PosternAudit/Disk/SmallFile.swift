@@ -14,6 +14,36 @@ package enum SmallFile {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("make the folder", path) }
     }
 
+    /// Makes a folder as `makeFolder` does and refuses one that anybody but this process's user could have made, can read or can change.
+    package static func makePrivateFolder(_ path: String) throws(FileError) {
+        // With a slash at its end a link would be followed.
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        try makeFolder(path)
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw FileError("look at", path) }
+        let (owner, own) = (status.st_uid, geteuid())
+        let mode = status.st_mode & 0o7777
+        let reason: String
+        if status.st_mode & S_IFMT != S_IFDIR {
+            let kind = status.st_mode & S_IFMT == S_IFLNK ? "a link" : "no folder"
+            reason = "it is \(kind) (owner \(owner), mode \(octal(mode))); name a folder of this user's own, not a link to one"
+        } else if owner != own {
+            reason =
+                "it belongs to user \(owner) (mode \(octal(mode))) and this process is user \(own); name another folder, or: chown \(own) '\(path)'"
+        } else if mode & 0o077 != 0 {
+            reason = "its mode is \(octal(mode)) (owner \(owner)), so that others can use it; close it: chmod 700 '\(path)'"
+        } else {
+            return
+        }
+        throw FileError(action: "use the folder", path: path, reason: reason)
+    }
+
+    private static func octal(_ mode: mode_t) -> String {
+        let digits = String(mode, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
     /// The bytes, or `nil` if there is no such file. At most 1 MiB; links are not followed.
     package static func read(_ path: String) throws(FileError) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)

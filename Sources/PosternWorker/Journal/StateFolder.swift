@@ -13,10 +13,11 @@ final class StateFolder: Sendable {
     let workerID: String
     private let lock: Int32
 
-    /// Makes the folder (0700) if missing, takes its lock and reads or makes the worker's id. Blocks; for start-up.
+    /// Makes the folder (0700) if missing, takes its lock and reads or makes the worker's id. Blocks; for start-up. A folder that is a link, is
+    /// somebody else's or is open to others is refused: what is in it decides what is run again and what is removed.
     init(path: String, workerID given: String?, hostName: String) throws(FileError) {
-        try SmallFile.makeFolder(path)
-        for folder in ["sessions", "outputs", "workspaces", "changes"] { try SmallFile.makeFolder("\(path)/\(folder)") }
+        try SmallFile.makePrivateFolder(path)
+        for folder in ["sessions", "outputs", "workspaces", "changes"] { try SmallFile.makePrivateFolder("\(path)/\(folder)") }
         let lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw FileError("open", "\(path)/lock") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {

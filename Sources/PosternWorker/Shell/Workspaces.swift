@@ -34,7 +34,7 @@ struct Workspaces: Sendable {
 
     /// Removes what is kept of a session that is gone.
     func remove(_ sessionID: String) async {
-        var folders = [state.outputs(sessionID)]
+        var folders = [state.outputs(sessionID), state.changes(sessionID)]
         if !configuration.sharedWorkspace { folders.append(directory(sessionID)) }
         for folder in folders {
             if let removeFolder = configuration.removeFolder {
