@@ -25,7 +25,9 @@ struct BenchRow: Sendable {
 
     var line: String {
         let own = Self.median(samples)
-        guard !peer.isEmpty else { return "\(name): \(Self.rounded(own)) \(unit)" + (note.isEmpty ? "" : "; \(note)") }
+        guard !peer.isEmpty else {
+            return "\(name): \(Self.rounded(own)) \(unit)" + [peerName, note].filter { !$0.isEmpty }.map { "; \($0)" }.joined()
+        }
         let other = Self.median(peer)
         let ratio = own > 0 && other > 0 ? (sense == "faster" ? other / own : own / other) : 0
         return "\(name): \(Self.rounded(own)) \(unit); \(peerName): \(Self.rounded(other)) \(unit); ratio \(Self.rounded(ratio))"
