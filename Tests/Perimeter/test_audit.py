@@ -25,7 +25,8 @@ class Served:
         self.root_key = process.wait_for(r"root_key=([0-9a-f]{64})").group(1)
         self.sessions = [perimeter.session(), perimeter.session()]
         for session in self.sessions:
-            perimeter.run(session, '$ echo one\n\n$ false\n\n@write {"file_path":"a","content":"b"}\n\n@grep {"pattern":"x"}\n\n@read {"file_path":"a"}')
+            perimeter.run(session, "\n\n".join([
+                "$ echo one", "$ false", '@write {"file_path":"a","content":"b"}', '@grep {"pattern":"x"}', '@read {"file_path":"a"}']))
         process.stop(seconds=20)
         self.log = perimeter.state / "audit.jsonl"
         self.lines = self.log.read_bytes().splitlines(keepends=True)
@@ -77,7 +78,8 @@ def test_lines_removed_swapped_and_cut_off_are_named(served: Served, restored: P
     lines = served.lines
     half = len(lines) // 2
     for changed in (
-        lines[:half] + lines[half + 1:], lines[:half] + [lines[half + 1], lines[half]] + lines[half + 2:], lines[:half] + lines[half:half + 1] + lines[half:],
+        lines[:half] + lines[half + 1:], lines[:half] + [lines[half + 1], lines[half]] + lines[half + 2:],
+        lines[:half] + lines[half:half + 1] + lines[half:],
     ):
         restored.write_bytes(b"".join(changed))
         assert served.verify(status=5)["finding"]["line"] in range(half, half + 3)

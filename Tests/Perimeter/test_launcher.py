@@ -81,3 +81,15 @@ def test_a_script_that_starts_nothing_strands_no_session(perimeter: Perimeter, f
     start(perimeter, path, folder, "--on-work-grace", "1")
     assert perimeter.shell(perimeter.session(), "echo served").text == "served"
     assert (folder / "tried").exists()
+
+
+@pytest.mark.xfail(reason="the launcher's SIGTERM goes to the spawner of the launched worker as well, mostly in time to stop it")
+def test_a_drain_reaches_the_launched_worker_and_nothing_below_it(perimeter: Perimeter) -> None:
+    path, folder = script(perimeter, SCRIPT.replace("--max-idle 1", "--max-idle 0"))
+    start(perimeter, path, folder)
+    perimeter.run(perimeter.session(), "$ ln -s /etc/passwd out")
+    assert perimeter.worker is not None
+    perimeter.worker.stop(seconds=30)
+    # The launched worker has looked at what the session leaves, for which it needs its spawner.
+    perimeter.worker.wait_for("launcher: .*released.*reason=drained")
+    perimeter.worker.wait_for("launcher: .*nobody should trust.*link_out 1")

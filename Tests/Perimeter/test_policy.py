@@ -27,7 +27,8 @@ def network(web: Web) -> dict[str, Any]:
 
 
 def get(web: Web, path: str = "/echo", *options: str) -> str:
-    return f"curl --silent --show-error --noproxy '' --max-time 20 --output /dev/null --write-out '%{{http_code}}' {' '.join(options)} {web.url}{path}"
+    quiet = "--silent --show-error --noproxy '' --max-time 20 --output /dev/null --write-out '%{http_code}'"
+    return f"curl {quiet} {' '.join(options)} {web.url}{path}"
 
 
 def loaded(perimeter: Perimeter, session: str) -> dict[str, Any]:
@@ -39,6 +40,13 @@ def failed(perimeter: Perimeter, session: str, words: str) -> None:
     """Waits until the worker has let the session go because of what `words` say."""
     assert perimeter.worker is not None
     perimeter.worker.wait_for(f"released.*{words}.*{session}", seconds=30)
+
+
+def nothing_ran(perimeter: Perimeter, session: str) -> None:
+    """No call began. The control plane may have answered one in place of the worker that gave it back."""
+    assert not perimeter.audit("intent", session)
+    assert all(result.failed for result in perimeter.results(session))
+    assert not (perimeter.workspace(session) / "ran.txt").exists()
 
 
 def test_the_first_policy_that_matches_holds(perimeter: Perimeter, control: Control) -> None:
@@ -156,15 +164,15 @@ def test_more_than_the_ceiling_changes_nothing(perimeter: Perimeter, web: Web) -
     assert "/elsewhere" not in web.paths()
 
 
-@pytest.mark.parametrize("wish", ["{", '{"network": {"alow": []}}', '{"limits": {"memory": "a lot"}}', "7", '{"tools": {"deny": "bash", "deny": []}}'])
+@pytest.mark.parametrize(
+    "wish", ["{", '{"network": {"alow": []}}', '{"limits": {"memory": "a lot"}}', "7", '{"tools": {"deny": "bash", "deny": []}}'])
 def test_an_unreadable_wish_stops_the_session_at_claim(perimeter: Perimeter, wish: str) -> None:
     perimeter.policy()
     perimeter.start()
     session = perimeter.session(metadata={KEY: wish})
     perimeter.control.say(session, "$ touch ran.txt")
     failed(perimeter, session, "policy cannot be put in force")
-    assert not perimeter.results(session)
-    assert not (perimeter.workspace(session) / "ran.txt").exists()
+    nothing_ran(perimeter, session)
 
 
 def test_an_unreadable_wish_stops_a_living_session(perimeter: Perimeter) -> None:
@@ -184,4 +192,4 @@ def test_an_environments_unreadable_wish_stops_its_sessions(perimeter: Perimeter
     session = perimeter.session()
     control.say(session, "$ touch ran.txt")
     failed(perimeter, session, "policy cannot be put in force")
-    assert not perimeter.results(session)
+    nothing_ran(perimeter, session)

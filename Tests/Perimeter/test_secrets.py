@@ -117,8 +117,9 @@ def test_answers_hold_the_placeholder_in_its_place(run: Run) -> None:
 
 
 REFUSED = [
-    "url-path", "url-query", "url-escaped", "other-header", "other-scheme", "header-name", "twice", "cookie", "body", "body-escaped", "body-chunked", "body-long",
-    "body-json-elsewhere", "own-credential", "no-credential", "other-host", "other-host-fronted", "unencrypted", "absent-host", "metadata-service",
+    "url-path", "url-query", "url-escaped", "other-header", "other-scheme", "header-name", "twice", "cookie", "body", "body-escaped",
+    "body-chunked", "body-long", "body-json-elsewhere", "own-credential", "no-credential", "other-host", "other-host-fronted", "unencrypted",
+    "absent-host", "metadata-service",
 ]
 
 
