@@ -126,7 +126,7 @@ struct SecretNarrowingTests {
             let bearing = try await begin("Authorization: Bearer \(proxy.secrets[0].placeholder)\r\n")
             let plain = try await begin("")
             await proxy.wait { $0.intents.count == 2 }
-            while server.connections < 2 { await Task.yield() }
+            while server.connections < 2 { try await Task.sleep(for: .milliseconds(2)) }
             proxy.link.send(.secrets(session: "sesn_test", bindings: []))
             let end = try await bearing.readAll()
             #expect(end.isEmpty || end.hasPrefix("HTTP/1.1 403 "))

@@ -50,6 +50,13 @@ struct ByteStream: Sendable {
     /// Ends the connection. Idempotent.
     func close() { channel.close(promise: nil) }
 
+    /// Ends the connection at its socket: nothing more passes, not even the farewell of TLS, which could wait for the peer. Idempotent.
+    func abort() {
+        channel.eventLoop.execute { [channel] in
+            if let valve = try? channel.pipeline.syncOperations.handler(type: PauseValve.self) { valve.abort() } else { channel.close(promise: nil) }
+        }
+    }
+
     /// Ends the connection after what was written has reached the peer, which may still be sending: an early close would take it away.
     func closeGently(within time: TimeAmount = .seconds(2)) async {
         let deadline = channel.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
@@ -69,7 +76,9 @@ struct ByteStream: Sendable {
     func startTLS(replay: ByteBuffer? = nil, _ makeHandler: @escaping @Sendable () throws -> NIOSSLHandler) async throws {
         try await channel.eventLoop.submit {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(try makeHandler(), position: .first)
+            // Behind the valve, so that a paused connection holds records of TLS too.
+            let valve = try? pipeline.handler(type: PauseValve.self)
+            try pipeline.addHandler(try makeHandler(), position: valve.map { .after($0) } ?? .first)
             if let replay {
                 pipeline.fireChannelRead(NIOAny(replay))
                 pipeline.fireChannelReadComplete()

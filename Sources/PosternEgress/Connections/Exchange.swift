@@ -64,8 +64,8 @@ struct Exchange: Sendable {
         let upstream = connection.stream
         let clientStream = client.stream
         let cut = { @Sendable in
-            clientStream.close()
-            upstream.close()
+            clientStream.abort()
+            upstream.abort()
         }
         var next = client
         let ended: AnswerRelay.Ended

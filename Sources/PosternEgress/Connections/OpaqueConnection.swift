@@ -26,8 +26,8 @@ struct OpaqueConnection: Sendable {
             let upstream = try await ByteStream.attach(to: channel)
             let request = NetworkRequest(host: destination.host, port: destination.port)
             let cut = { @Sendable in
-                client.close()
-                upstream.close()
+                client.abort()
+                upstream.abort()
             }
             let splice = Splice(
                 client: client, upstream: upstream, maximumSent: decision.maximumSent, maximumReceived: decision.maximumReceived,

@@ -17,6 +17,8 @@ final class SessionContext: Sendable {
     let reporter: EgressReporter
     let live = LiveCalls()
     private let asks = OpenAsks()
+    /// Every connection of the session goes through it.
+    let gate = PauseGate()
     let limits: EgressConfiguration.Limits
     let logger: Logger
 
@@ -40,7 +42,7 @@ final class SessionContext: Sendable {
         limits = configuration.limits
         dialer = Dialer(
             group: group, resolve: resolve, parent: configuration.parentProxy.map { .init($0, credential: configuration.parentCredential) },
-            time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)))
+            time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)), gate: gate)
         self.reporter = reporter
         self.logger = logger
         state = Mutex(

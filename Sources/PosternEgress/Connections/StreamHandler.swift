@@ -29,10 +29,17 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let failure { return promise.fail(failure) }
         guard !hasEnded, let context else { return promise.succeed(nil) }
         waiting = promise
-        if let time {
-            deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.fail(TimedOut()) }
-        }
+        if let time { arm(time, context) }
         context.read()
+    }
+
+    /// Time does not run out while the session is paused.
+    private func arm(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
+            guard let context = self.context else { return }
+            let valve = try? context.pipeline.syncOperations.handler(type: PauseValve.self)
+            if valve?.isPaused == true { self.arm(time, context) } else { self.fail(TimedOut()) }
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -12,7 +12,7 @@ struct Tunnel: Sendable {
     func serve(_ reader: MessageReader) async throws {
         let request = NetworkRequest(host: destination.host, port: destination.port)
         let stream = reader.stream
-        try await context.live.watching(.init(request: request, address: nil) { stream.close() }) {
+        try await context.live.watching(.init(request: request, address: nil) { stream.abort() }) {
             var reader = reader
             guard try await reader.fill(within: context.handshakeTime),
                 let first = reader.buffer.getInteger(at: reader.buffer.readerIndex, as: UInt8.self)

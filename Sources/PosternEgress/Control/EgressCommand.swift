@@ -21,6 +21,9 @@ package enum EgressCommand: Sendable {
     case forwards(session: String, keep: [Forward])
     /// The password of a forward from now on; `nil` withdraws it.
     case password(session: String, forward: String, SecretValue?)
+    /// Stop reading from and writing to every connection of the session until `resume`; new ones wait. Answered by `paused`.
+    case pause(session: String)
+    case resume(session: String)
     /// End the session and cut its connections.
     case stop(session: String)
 
@@ -54,6 +57,8 @@ extension EgressCommand {
             (["type": "forwards", "session": .string(session), "keep": .array(forwards.map(\.json))], [])
         case .password(let session, let forward, let value):
             (["type": "password", "session": .string(session), "forward": .string(forward), "value": JSON(value?.text)], [])
+        case .pause(let session): (["type": "pause", "session": .string(session)], [])
+        case .resume(let session): (["type": "resume", "session": .string(session)], [])
         case .stop(let session): (["type": "stop", "session": .string(session)], [])
         }
     }
@@ -98,6 +103,8 @@ extension EgressCommand {
             self = .password(
                 session: try fields.required("session"), forward: try fields.required("forward"),
                 fields.member("value")?.string.map { SecretValue($0) })
+        case "pause": self = .pause(session: try fields.required("session"))
+        case "resume": self = .resume(session: try fields.required("session"))
         case "stop": self = .stop(session: try fields.required("session"))
         default: throw PolicyValueError(path: ["type"], value: type, rule: "is no command of the egress proxy")
         }

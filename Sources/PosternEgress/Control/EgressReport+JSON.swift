@@ -19,6 +19,7 @@ extension EgressReport {
             ]
         case .ask(let id, let session, let ask): Self.head("ask", id, session, ask.json)
         case .forward(let id, let session, let report): Self.head("forward", id, session, report.json)
+        case .paused(let session, let isPaused): ["type": "paused", "session": .string(session), "paused": .bool(isPaused)]
         case .failure(let session, let reason): ["type": "failure", "session": .string(session), "reason": .string(reason)]
         }
     }
@@ -49,6 +50,7 @@ extension EgressReport {
             self = .masked(session: session, call: try fields.int("call", in: 0...Int.max) ?? 0, counts: counts)
         case "ask": self = .ask(id: id, session: session, try EgressAsk(json: body))
         case "forward": self = .forward(id: id, session: session, try ForwardReport(json: body))
+        case "paused": self = .paused(session: session, try fields.bool("paused") ?? false)
         case "failure": self = .failure(session: session, reason: try fields.required("reason"))
         default: throw PolicyValueError(path: ["type"], value: type, rule: "is no report of the egress proxy")
         }

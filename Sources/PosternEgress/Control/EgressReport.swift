@@ -19,6 +19,8 @@ package enum EgressReport: Sendable, Hashable {
     case ask(id: Int, session: String, EgressAsk)
     /// A connection through a forward: what it is about to do, which waits for `recorded`, or (with id 0) how it ended.
     case forward(id: Int, session: String, ForwardReport)
+    /// The traffic of the session stands still (`true`), or goes on: what `pause` and `resume` asked for is done.
+    case paused(session: String, Bool)
     /// Something does not work; the text is for the operator.
     case failure(session: String, reason: String)
 }

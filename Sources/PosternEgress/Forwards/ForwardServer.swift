@@ -15,12 +15,14 @@ package struct ForwardServer: Sendable {
     private let handler: any Handler
     /// Connections at one time; what comes beyond is closed at once.
     private let mostConnections: Int
+    private let gate: PauseGate
     private let group: any EventLoopGroup
     private let logger: Logger
 
-    package init(_ handler: any Handler, mostConnections: Int = 64, group: any EventLoopGroup, logger: Logger) {
+    init(_ handler: any Handler, mostConnections: Int = 64, gate: PauseGate = PauseGate(), group: any EventLoopGroup, logger: Logger) {
         self.handler = handler
         self.mostConnections = mostConnections
+        self.gate = gate
         self.group = group
         self.logger = logger
     }
@@ -31,7 +33,7 @@ package struct ForwardServer: Sendable {
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
+            .bind(descriptor) { [gate] channel in gate.admit(channel) }
         let slots = ConnectionSlots(mostConnections)
         try await withThrowingDiscardingTaskGroup { tasks in
             try await server.executeThenClose { accepted in

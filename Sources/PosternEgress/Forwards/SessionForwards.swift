@@ -57,7 +57,7 @@ final class SessionForwards: Sendable {
             _ = close(descriptor)
             throw UnknownForward(name: name)
         }
-        let server = ForwardServer(handler, group: group, logger: context.logger)
+        let server = ForwardServer(handler, gate: context.gate, group: group, logger: context.logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await server.run(descriptor: descriptor) }
             tasks.addTask { for await _ in stopped {} }

@@ -16,10 +16,11 @@ package struct SessionProxy: Sendable {
     ) throws {
         context = try SessionContext(configuration, group: group, resolve: resolve, reporter: reporter, logger: logger)
         self.group = group
-        let direct = Dialer(group: group, resolve: resolve, time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)))
+        let direct = Dialer(
+            group: group, resolve: resolve, time: .milliseconds(Int64(configuration.limits.handshakeMilliseconds)), gate: context.gate)
         forwards = try SessionForwards(configuration.forwards, digestKey: configuration.digestKey, context, dialer: direct, group: group)
         transparent = TransparentAccess(
-            TunnelIntake(context: context), mostConnections: configuration.limits.connections, group: group, logger: logger)
+            TunnelIntake(context: context), mostConnections: configuration.limits.connections, gate: context.gate, group: group, logger: logger)
     }
 
     /// Serves `descriptor`, which it owns, until the task is cancelled; then every connection ends.
@@ -39,7 +40,7 @@ package struct SessionProxy: Sendable {
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
+            .bind(descriptor) { [gate = context.gate] channel in gate.admit(channel) }
         let connection = ClientConnection(context: context)
         let slots = ConnectionSlots(context.limits.connections)
         defer { context.live.cutAll() }

@@ -67,6 +67,12 @@ struct Sessions: Sendable {
                 case .secrets(let session, let bindings): sessions[session]?.proxy.context.narrow(secrets: bindings)
                 case .forwards(let session, let forwards): sessions[session]?.proxy.forwards.keep(only: forwards)
                 case .password(let session, let forward, let value): sessions[session]?.proxy.forwards.setPassword(forward, value)
+                case .pause(let session):
+                    await sessions[session]?.proxy.context.gate.pause()
+                    reporter.post(.paused(session: session, true))
+                case .resume(let session):
+                    await sessions[session]?.proxy.context.gate.resume()
+                    reporter.post(.paused(session: session, false))
                 case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
                 }
             }

@@ -9,14 +9,18 @@ import Synchronization
 package final class TransparentAccess: Sendable {
     private let resolver = Mutex(SyntheticResolver())
     private let intake: any ConnectionIntake
+    private let gate: PauseGate
     private let group: any EventLoopGroup
     private let logger: Logger
     /// Connections at one time, over all listeners.
     private let slots: ConnectionSlots
 
-    package init(_ intake: any ConnectionIntake, mostConnections: Int = 256, group: any EventLoopGroup, logger: Logger) {
+    init(
+        _ intake: any ConnectionIntake, mostConnections: Int = 256, gate: PauseGate = PauseGate(), group: any EventLoopGroup, logger: Logger
+    ) {
         self.intake = intake
         slots = ConnectionSlots(mostConnections)
+        self.gate = gate
         self.group = group
         self.logger = logger
     }
@@ -92,7 +96,7 @@ package final class TransparentAccess: Sendable {
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .bind(descriptor) { channel in channel.eventLoop.makeSucceededFuture(channel) }
+            .bind(descriptor) { [gate] channel in gate.admit(channel) }
         try await withThrowingDiscardingTaskGroup { tasks in
             try await server.executeThenClose { accepted in
                 for try await channel in accepted {

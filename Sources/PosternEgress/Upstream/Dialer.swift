@@ -19,13 +19,18 @@ package struct Dialer: Sendable {
     private let resolve: NameResolver
     private let parent: Parent?
     private let time: TimeAmount
+    private let gate: PauseGate
 
-    /// `time` bounds the attempt at each address.
-    package init(group: any EventLoopGroup, resolve: @escaping NameResolver, parent: Parent? = nil, time: TimeAmount = .seconds(10)) {
+    /// `time` bounds the attempt at each address. While `gate` is paused nothing is dialled.
+    init(
+        group: any EventLoopGroup, resolve: @escaping NameResolver, parent: Parent? = nil, time: TimeAmount = .seconds(10),
+        gate: PauseGate = PauseGate()
+    ) {
         self.group = group
         self.resolve = resolve
         self.parent = parent
         self.time = time
+        self.gate = gate
     }
 
     /// Where a destination leads: the addresses that may be dialled, or through the parent proxy by name.
@@ -54,7 +59,7 @@ package struct Dialer: Sendable {
         }
     }
 
-    /// A connected channel without handlers that does not read by itself and lets its peer close one half; and what was dialled.
+    /// A connected channel with nothing but a valve in its pipeline that does not read by itself and lets its peer close one half; and what was dialled.
     func connect(to destination: Authority, by route: Route) async throws -> (channel: any Channel, address: IPAddress?) {
         switch route {
         case .direct(let addresses):
@@ -79,11 +84,13 @@ package struct Dialer: Sendable {
 
     private func dial(_ address: IPAddress, _ port: UInt16) async throws -> any Channel {
         let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(port))
+        try await gate.pass()
         return try await ClientBootstrap(group: group)
             .connectTimeout(time)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { [gate] channel in channel.eventLoop.makeCompletedFuture { try gate.attach(to: channel) } }
             .connect(to: target).get()
     }
 

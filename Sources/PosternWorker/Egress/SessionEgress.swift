@@ -41,6 +41,7 @@ actor SessionEgress {
 
     private var link: EgressLink?
     private var reading: Task<Void, Never>?
+    private var confirming: [CheckedContinuation<Void, Never>] = []
     private var turning: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
     private var plan: EgressPlan?
@@ -50,6 +51,8 @@ actor SessionEgress {
     private var certificate: CheckedContinuation<String?, Never>?
     private var ready: String?
     private var hasEnded = false
+    /// Nobody reads the proxy's reports any more, so nothing is confirmed.
+    private var isUnread = false
     private var notices: [String] = []
     private var omitted = 0
     private static let mostNotices = 8
@@ -131,6 +134,24 @@ actor SessionEgress {
         for command in commands { link.send(command) }
     }
 
+    /// Stops the session's traffic until `resume`. Returns once every connection stands still, or the proxy is gone.
+    func pause() async { await setPaused(true) }
+
+    /// Lets the session's traffic go on. Returns once it does, or the proxy is gone.
+    func resume() async { await setPaused(false) }
+
+    private func setPaused(_ isPaused: Bool) async {
+        guard let link, !hasEnded, !isUnread else { return }
+        link.send(isPaused ? .pause(session: item.sessionID) : .resume(session: item.sessionID))
+        // Confirmations come in the order of the commands.
+        await withCheckedContinuation { confirming.append($0) }
+    }
+
+    private func confirm() {
+        guard !confirming.isEmpty else { return }
+        confirming.removeFirst().resume()
+    }
+
     /// Ends the process and everything that goes through it.
     func stop() async {
         hasEnded = true
@@ -202,6 +223,8 @@ actor SessionEgress {
             }
         }
         settle(nil)
+        isUnread = true
+        while !confirming.isEmpty { confirm() }
         if !hasEnded { fail("the egress proxy has ended") }
     }
 
@@ -237,6 +260,7 @@ actor SessionEgress {
             try await records.forward(report, role: role(of: report.forward))
             if id > 0 { link.send(.recorded(id: id)) }
             if case .ended(let outcome) = report.event { try await charge(outcome.sent, report.destination) }
+        case .paused: confirm()
         case .failure(_, let reason):
             logger.error("egress", metadata: ["reason": "\(reason)"])
             note("the network does not work: \(reason)")

@@ -1,0 +1,86 @@
+import NIOCore
+import Synchronization
+
+/// Stops and resumes the traffic of a session: all its connections, those to the sandbox and those to servers, at one time.
+final class PauseGate: Sendable {
+    private struct State {
+        var isPaused = false
+        var next = 0
+        var valves: [Int: NIOLoopBound<PauseValve>] = [:]
+        var waiting: [Int: CheckedContinuation<Void, any Error>] = [:]
+    }
+    private let state = Mutex(State())
+
+    /// Puts a valve into the pipeline of a new connection, next to its socket. On the channel's event loop, before other handlers.
+    func attach(to channel: any Channel) throws {
+        let id = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        let valve = PauseValve { [weak self] in self?.state.withLock { _ = $0.valves.removeValue(forKey: id) } }
+        let bound = NIOLoopBound(valve, eventLoop: channel.eventLoop)
+        let isPaused = state.withLock { state in
+            state.valves[id] = bound
+            return state.isPaused
+        }
+        if isPaused { valve.close() }
+        do {
+            try channel.pipeline.syncOperations.addHandler(valve, name: PauseValve.name, position: .first)
+        } catch {
+            state.withLock { _ = $0.valves.removeValue(forKey: id) }
+            throw error
+        }
+    }
+
+    /// A connection that was accepted, behind its valve.
+    func admit(_ channel: any Channel) -> EventLoopFuture<any Channel> {
+        channel.eventLoop.makeCompletedFuture {
+            try attach(to: channel)
+            return channel
+        }
+    }
+
+    /// Returns at once, or when the session is resumed: nothing new begins meanwhile.
+    func pass() async throws {
+        let id = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let (mayPass, isCancelled) = state.withLock { state in
+                    if Task.isCancelled { return (false, true) }
+                    if state.isPaused { state.waiting[id] = continuation }
+                    return (!state.isPaused, false)
+                }
+                if isCancelled { continuation.resume(throwing: CancellationError()) } else if mayPass { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiting.removeValue(forKey: id) }?.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Returns once every connection stands still.
+    func pause() async {
+        let valves = state.withLock { state in
+            state.isPaused = true
+            return Array(state.valves.values)
+        }
+        await each(of: valves) { $0.close() }
+    }
+
+    /// Lets everything go on that was held. Returns once it does.
+    func resume() async {
+        let (valves, waiting) = state.withLock { state in
+            state.isPaused = false
+            defer { state.waiting = [:] }
+            return (Array(state.valves.values), Array(state.waiting.values))
+        }
+        await each(of: valves) { $0.open() }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    private func each(of valves: [NIOLoopBound<PauseValve>], _ act: @escaping @Sendable (PauseValve) -> Void) async {
+        for valve in valves { try? await valve.eventLoop.submit { act(valve.value) }.get() }
+    }
+}
