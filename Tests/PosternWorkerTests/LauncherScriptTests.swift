@@ -125,7 +125,8 @@ import Darwin
             launcher("docker.sh"), input: [],
             variables: [
                 "PATH=\(fixture.folder)/work/bin:/usr/bin:/bin", "OUT=\(fixture.folder)/work", "ANTHROPIC_SESSION_ID=sesn_Ab1",
-                "LAUNCH_ENGINE=docker",
+                "ANTHROPIC_WORK_ID=work_1", "ANTHROPIC_ENVIRONMENT_ID=env_1", "ANTHROPIC_WORK_SECRET=\(Self.secret)",
+                "ANTHROPIC_BASE_URL=https://cp.example", "LAUNCH_ENGINE=docker",
             ], mark: "POSTERN_LAUNCH=none", onLine: { logger.info("\($0)") },
             onEnd: {
                 feed.yield($0)

@@ -14,6 +14,8 @@
 #   LAUNCH_NETWORK   network of the container; default bridge. It must reach the control plane; restrict the rest in the network itself
 #   LAUNCH_MEMORY, LAUNCH_CPUS, LAUNCH_PIDS   limits; default 2g, 2, 512
 set -euo pipefail
+# What a range of letters holds depends on the language otherwise.
+LC_ALL=C
 
 engine="${LAUNCH_ENGINE:-}"
 if [[ -z "$engine" ]]; then
@@ -23,15 +25,35 @@ if [[ -z "$engine" ]]; then
 fi
 [[ -n "$engine" ]] || { echo "neither docker nor podman is there; set LAUNCH_ENGINE" >&2; exit 1; }
 
-# Session ids are letters, digits and underscores; anything else is not one.
-session="${ANTHROPIC_SESSION_ID:?}"
-[[ "$session" =~ ^[A-Za-z0-9_-]{1,100}$ ]] || { echo "not a session id" >&2; exit 1; }
+# Values of the control plane. Anything but these characters, a line's end before all, could become an option, a line or a field elsewhere.
+id='^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$'
+secret='^[A-Za-z0-9._~+/=-]+$'
+address='^https?://[]A-Za-z0-9._~:/%[-]+$'
+policy='^[ -~]*$'
+
+# The value stays out of the message: one of them is a secret.
+require() { [[ "${!1:-}" =~ $2 ]] || { echo "$1 $3" >&2; exit 1; }; }
+for variable in ANTHROPIC_SESSION_ID ANTHROPIC_WORK_ID ANTHROPIC_ENVIRONMENT_ID; do
+    require "$variable" "$id" "is not an id: letters, digits, _ and -, at most 100"
+done
+require ANTHROPIC_WORK_SECRET "$secret" "is not a secret: Base64 or a token, in one line"
+require ANTHROPIC_BASE_URL "$address" "is not an http or https address"
+require ANTHROPIC_WORK_POLICY "$policy" "is not one line of ASCII"
+session="$ANTHROPIC_SESSION_ID"
 name="postern-$session"
+
+# Settings of the worker's operator: none may be taken for an option.
+image="${LAUNCH_IMAGE:-localhost/postern-worker}"
+[[ "$image" =~ ^[A-Za-z0-9][A-Za-z0-9_./:@-]*$ ]] || { printf 'LAUNCH_IMAGE: %q is not the name of an image\n' "$image" >&2; exit 1; }
+for variable in LAUNCH_RUNTIME LAUNCH_NETWORK LAUNCH_MEMORY LAUNCH_CPUS LAUNCH_PIDS; do
+    [[ "${!variable:-0}" =~ ^[A-Za-z0-9][A-Za-z0-9_.:,=/-]*$ ]] || { printf '%s: %q holds characters that none has\n' "$variable" "${!variable}" >&2; exit 1; }
+done
 
 # The secret goes in by name, never as an argument that every user of the machine can read.
 arguments=(
     run --rm --name "$name" --label "postern.session=$session" --pull=missing
-    --env ANTHROPIC_WORK_ID --env ANTHROPIC_ENVIRONMENT_ID --env ANTHROPIC_SESSION_ID --env ANTHROPIC_WORK_SECRET --env ANTHROPIC_BASE_URL
+    --env ANTHROPIC_WORK_ID --env ANTHROPIC_ENVIRONMENT_ID --env ANTHROPIC_SESSION_ID --env ANTHROPIC_WORK_SECRET
+    --env ANTHROPIC_WORK_POLICY --env ANTHROPIC_BASE_URL
     --read-only --tmpfs "/tmp:rw,nosuid,nodev,size=1g" --volume "postern-ws-$session:/workspace"
     --cap-drop ALL --security-opt no-new-privileges --user 65532:65532
     --memory "${LAUNCH_MEMORY:-2g}" --cpus "${LAUNCH_CPUS:-2}" --pids-limit "${LAUNCH_PIDS:-512}"
@@ -46,7 +68,7 @@ stopped=""
 trap 'stopped=1; "$engine" stop --time 25 "$name" >/dev/null 2>&1 || true' TERM INT
 
 # The container is the boundary here; inside it, nested namespaces are usually not allowed, so the worker is told to start no sandbox.
-"$engine" "${arguments[@]}" "${LAUNCH_IMAGE:-localhost/postern-worker}" worker run --sandbox none --workdir /workspace </dev/null &
+"$engine" "${arguments[@]}" "$image" worker run --sandbox none --workdir /workspace </dev/null &
 child=$!
 status=0
 wait "$child" || status=$?

@@ -12,16 +12,35 @@
 #   LAUNCH_CONTROL_CIDR   address range of the control plane, e.g. 203.0.113.7/32: all that the pod may connect to, with DNS
 #   LAUNCH_RUNTIME_CLASS  default gvisor
 set -euo pipefail
+# What a range of letters holds depends on the language otherwise.
+LC_ALL=C
 
 namespace="${LAUNCH_NAMESPACE:-postern}"
 image="${LAUNCH_IMAGE:?set LAUNCH_IMAGE to the image of the worker}"
 cidr="${LAUNCH_CONTROL_CIDR:?set LAUNCH_CONTROL_CIDR to the address range of the control plane}"
 runtime="${LAUNCH_RUNTIME_CLASS:-gvisor}"
-session="${ANTHROPIC_SESSION_ID:?}"
-[[ "$session" =~ ^[A-Za-z0-9_-]{1,100}$ ]] || { echo "not a session id" >&2; exit 1; }
-for value in "$image" "$cidr" "$runtime" "$namespace"; do
-    [[ "$value" =~ ^[A-Za-z0-9_./:@-]+$ ]] || { echo "LAUNCH_*: '$value' holds characters that no name has" >&2; exit 1; }
+
+setting() { [[ "$2" =~ $3 ]] || { printf '%s: %q is not %s\n' "$1" "$2" "$4" >&2; exit 1; }; }
+setting LAUNCH_IMAGE "$image" '^[A-Za-z0-9][A-Za-z0-9_./:@-]*$' "the name of an image"
+setting LAUNCH_CONTROL_CIDR "$cidr" '^[0-9A-Fa-f.:]+/[0-9]{1,3}$' "an address range such as 203.0.113.7/32"
+setting LAUNCH_RUNTIME_CLASS "$runtime" '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$' "the name of a RuntimeClass"
+setting LAUNCH_NAMESPACE "$namespace" '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' "the name of a namespace"
+
+# Values of the control plane. Anything but these characters, a line's end before all, could become an option, a line or a field elsewhere.
+id='^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$'
+secret='^[A-Za-z0-9._~+/=-]+$'
+address='^https?://[]A-Za-z0-9._~:/%[-]+$'
+policy='^[ -~]*$'
+
+# The value stays out of the message: one of them is a secret.
+require() { [[ "${!1:-}" =~ $2 ]] || { echo "$1 $3" >&2; exit 1; }; }
+for variable in ANTHROPIC_SESSION_ID ANTHROPIC_WORK_ID ANTHROPIC_ENVIRONMENT_ID; do
+    require "$variable" "$id" "is not an id: letters, digits, _ and -, at most 100"
 done
+require ANTHROPIC_WORK_SECRET "$secret" "is not a secret: Base64 or a token, in one line"
+require ANTHROPIC_BASE_URL "$address" "is not an http or https address"
+require ANTHROPIC_WORK_POLICY "$policy" "is not one line of ASCII"
+session="$ANTHROPIC_SESSION_ID"
 
 # Names of objects are lower-case letters, digits and hyphens. The sum keeps two sessions apart that differ only in what is folded.
 sum="$(printf '%s' "$session" | sha256sum | cut -c1-10)"
@@ -37,19 +56,22 @@ trap 'remove; exit 143' TERM INT
 
 # The secret goes through standard input: arguments can be read by every user of the machine.
 {
-    printf 'ANTHROPIC_WORK_SECRET=%s\n' "${ANTHROPIC_WORK_SECRET:?}"
-    printf 'ANTHROPIC_WORK_ID=%s\n' "${ANTHROPIC_WORK_ID:?}"
-    printf 'ANTHROPIC_ENVIRONMENT_ID=%s\n' "${ANTHROPIC_ENVIRONMENT_ID:?}"
+    printf 'ANTHROPIC_WORK_SECRET=%s\n' "$ANTHROPIC_WORK_SECRET"
+    printf 'ANTHROPIC_WORK_POLICY=%s\n' "${ANTHROPIC_WORK_POLICY:-}"
+    printf 'ANTHROPIC_WORK_ID=%s\n' "$ANTHROPIC_WORK_ID"
+    printf 'ANTHROPIC_ENVIRONMENT_ID=%s\n' "$ANTHROPIC_ENVIRONMENT_ID"
     printf 'ANTHROPIC_SESSION_ID=%s\n' "$session"
-    printf 'ANTHROPIC_BASE_URL=%s\n' "${ANTHROPIC_BASE_URL:?}"
+    printf 'ANTHROPIC_BASE_URL=%s\n' "$ANTHROPIC_BASE_URL"
 } | kubectl create secret generic "$name" --from-env-file=/dev/stdin >/dev/null
 
+# Quoted, or newer shells put what was found in the place of an `&`.
 template="$(cat "$(dirname "$0")/job.yaml")"
-template="${template//@NAME@/$name}"
-template="${template//@SESSION@/$session}"
-template="${template//@IMAGE@/$image}"
-template="${template//@CONTROL_CIDR@/$cidr}"
-template="${template//@RUNTIME_CLASS@/$runtime}"
+template=${template//@NAME@/"$name"}
+template=${template//@SESSION@/"$session"}
+template=${template//@CONTROL_CIDR@/"$cidr"}
+template=${template//@RUNTIME_CLASS@/"$runtime"}
+# Last: the only value that may hold an `@`.
+template=${template//@IMAGE@/"$image"}
 printf '%s\n' "$template" | kubectl apply --filename - >/dev/null
 echo "job $name is there"
 

@@ -16,16 +16,33 @@ import re
 import sys
 
 
+# What the control plane's values may hold. A sandbox's name is no longer than 64.
+IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}"
+PATTERNS = {
+    "ANTHROPIC_WORK_ID": IDENTIFIER,
+    "ANTHROPIC_ENVIRONMENT_ID": IDENTIFIER,
+    "ANTHROPIC_SESSION_ID": r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}",
+    "ANTHROPIC_WORK_SECRET": r"[A-Za-z0-9._~+/=-]+",
+    "ANTHROPIC_BASE_URL": r"https?://[A-Za-z0-9._~:/%\[\]-]+",
+    # What the environment asks for; a worker without it would allow more.
+    "ANTHROPIC_WORK_POLICY": r"[ -~]*",
+}
+
+
 def main() -> int:
     import modal
 
     item = json.load(sys.stdin)
-    session = os.environ["ANTHROPIC_SESSION_ID"]
-    if item.get("data", {}).get("id") != session or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", session):
-        print("not a session id", file=sys.stderr)
+    variables = {name: os.environ.get(name, "") for name in PATTERNS}
+    for name, pattern in PATTERNS.items():
+        if not re.fullmatch(pattern, variables[name]):
+            print(f"{name} is missing, or holds characters that none has", file=sys.stderr)
+            return 1
+    session = variables["ANTHROPIC_SESSION_ID"]
+    if item.get("data", {}).get("id") != session:
+        print("the item is another session's", file=sys.stderr)
         return 1
-    names = ("WORK_ID", "ENVIRONMENT_ID", "SESSION_ID", "WORK_SECRET", "BASE_URL")
-    secret = modal.Secret.from_dict({f"ANTHROPIC_{name}": os.environ[f"ANTHROPIC_{name}"] for name in names})
+    secret = modal.Secret.from_dict(variables)
     app = modal.App.lookup(os.environ.get("LAUNCH_MODAL_APP", "postern"), create_if_missing=True)
 
     # A sandbox of a claim whose lease was lost still has the name: it must be gone before the session runs again.

@@ -23,10 +23,27 @@ const required = (name) => {
   return value;
 };
 
+// What the control plane's values may hold. `$` is the very end here, not the end of a line.
+const identifier = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$/;
+const patterns = {
+  ANTHROPIC_WORK_ID: identifier,
+  ANTHROPIC_ENVIRONMENT_ID: identifier,
+  ANTHROPIC_SESSION_ID: identifier,
+  ANTHROPIC_WORK_SECRET: /^[A-Za-z0-9._~+/=-]+$/,
+  ANTHROPIC_BASE_URL: /^https?:\/\/[A-Za-z0-9._~:/%[\]-]+$/,
+  // What the environment asks for; a worker without it would allow more.
+  ANTHROPIC_WORK_POLICY: /^[ -~]*$/,
+};
+
 const main = async () => {
   const item = JSON.parse(await read(process.stdin));
-  const session = required("ANTHROPIC_SESSION_ID");
-  if (item?.data?.id !== session || !/^[A-Za-z0-9_-]{1,64}$/.test(session)) throw new Error("not a session id");
+  const env = {};
+  for (const [name, pattern] of Object.entries(patterns)) {
+    env[name] = process.env[name] ?? "";
+    if (!pattern.test(env[name])) throw new Error(`${name} is missing, or holds characters that none has`);
+  }
+  const session = env.ANTHROPIC_SESSION_ID;
+  if (item?.data?.id !== session) throw new Error("the item is another session's");
   const url = new URL(required("LAUNCH_POSTERN_URL"));
   const sum = required("LAUNCH_POSTERN_SHA256");
   if (url.protocol !== "https:" || !/^[0-9a-f]{64}$/.test(sum)) throw new Error("LAUNCH_POSTERN_URL or LAUNCH_POSTERN_SHA256 is not one");
@@ -49,9 +66,6 @@ const main = async () => {
       sum,
     ]);
     if (fetched.exitCode !== 0) throw new Error("postern could not be fetched, or its sum is another");
-    const env = Object.fromEntries(
-      ["WORK_ID", "ENVIRONMENT_ID", "SESSION_ID", "WORK_SECRET", "BASE_URL"].map((name) => [`ANTHROPIC_${name}`, required(`ANTHROPIC_${name}`)]),
-    );
     await sandbox.runCommand({
       cmd: "/tmp/postern",
       args: ["worker", "run", "--sandbox", "none", "--workdir", "/vercel/sandbox"],

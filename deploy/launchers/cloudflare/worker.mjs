@@ -32,20 +32,25 @@ export const isSame = async (left, right) => {
   return difference === 0;
 };
 
+const isID = (value) => typeof value === "string" && /^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$/.test(value);
+
 /** What the container gets, or why it gets nothing. */
-export const variables = (item, baseURL, controlPlane) => {
+export const variables = (item, baseURL, controlPlane, policy) => {
   const id = item?.data?.id;
-  if (item?.data?.type !== "session" || typeof id !== "string" || !/^[A-Za-z0-9_-]{1,100}$/.test(id)) return { error: "not a session's item" };
-  if (typeof item.secret !== "string" || !item.secret) return { error: "the item has no secret of its own" };
+  if (item?.data?.type !== "session" || !isID(id)) return { error: "not a session's item" };
+  if (!isID(item.id) || !isID(item.environment_id)) return { error: "the item's or its environment's id is not one" };
+  if (typeof item.secret !== "string" || !/^[A-Za-z0-9._~+/=-]+$/.test(item.secret)) return { error: "the item has no secret of its own" };
+  if (!/^[ -~]*$/.test(policy ?? "")) return { error: "Postern-Policy is not one line of ASCII" };
   if (baseURL !== controlPlane) return { error: "another control plane than CONTROL_PLANE" };
   return {
     session: id,
     envVars: {
-      ANTHROPIC_WORK_ID: String(item.id),
-      ANTHROPIC_ENVIRONMENT_ID: String(item.environment_id),
+      ANTHROPIC_WORK_ID: item.id,
+      ANTHROPIC_ENVIRONMENT_ID: item.environment_id,
       ANTHROPIC_SESSION_ID: id,
       ANTHROPIC_WORK_SECRET: item.secret,
       ANTHROPIC_BASE_URL: controlPlane,
+      ANTHROPIC_WORK_POLICY: policy ?? "",
     },
   };
 };
@@ -61,7 +66,7 @@ export default {
     } catch {
       return new Response("the body must be a work item\n", { status: 400 });
     }
-    const wanted = variables(item, request.headers.get("Postern-Base-Url"), env.CONTROL_PLANE);
+    const wanted = variables(item, request.headers.get("Postern-Base-Url"), env.CONTROL_PLANE, request.headers.get("Postern-Policy"));
     if (wanted.error) return new Response(`${wanted.error}\n`, { status: 400 });
     await env.SESSION.get(env.SESSION.idFromName(wanted.session)).launch(wanted.envVars);
     return new Response(`container for ${wanted.session}\n`);
