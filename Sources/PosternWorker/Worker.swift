@@ -79,6 +79,9 @@ package final class Worker: Service {
     }
 
     private func serve() async throws {
+        // Without a record nothing may run: the worker ends, and whoever watches over it hears why.
+        let unrecordable = FailureSignal()
+        unrecordable.onFire { [drain] _ in drain.fire() }
         let server: ItemServer
         let audit: AuditLog
         let live: LiveSessions
@@ -100,10 +103,6 @@ package final class Worker: Service {
             if let key = audit.newRootKey {
                 logger.notice("the audit log begins; keep its root key where this machine cannot change it", metadata: ["root_key": "\(key)"])
             }
-            let interrupted = Dictionary(grouping: audit.interrupted.filter { $0.kind == .tool && StateFolder.isSafeName($0.session) }, by: \.session)
-            try await Blocking.run { () throws(FileError) in
-                for (session, calls) in interrupted { try SessionJournal.assume(calls.map(\.id), path: opened.0.journal(session)) }
-            }
             for kind in configuration.startRecords {
                 try await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)
             }
@@ -120,7 +119,8 @@ package final class Worker: Service {
                 audit: audit, limits: configuration.gateLimits, book: opened.2, timestamp: { Timestamp.now().description })
             server = ItemServer(
                 configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk, live: live,
-                egressBook: opened.3, statistics: box, drain: drain, logger: logger, launcher: configuration.launcher.map { ScriptLauncher($0) })
+                egressBook: opened.3, statistics: box, drain: drain, logger: logger, launcher: configuration.launcher.map { ScriptLauncher($0) },
+                unrecordable: unrecordable)
         } catch {
             throw Failure.file(error)
         }
@@ -141,11 +141,12 @@ package final class Worker: Service {
         control.cancel()
         _ = try? await control.value
         let reason: String
-        if case .failure(let error) = result { reason = "\(error)" } else { reason = "stopped" }
+        if case .failure(let error) = result { reason = "\(error)" } else { reason = unrecordable.reason ?? "stopped" }
         // Nothing is left to be told if this cannot be written.
         try? await audit.append(AuditRecord(time: Timestamp.now().description, kind: .workerStopped(reason: reason)), durable: true)
         await audit.finish()
         try result.get()
+        if let reason = unrecordable.reason { throw Failure.item("what happens cannot be recorded: \(reason)") }
     }
 
     /// One signed record says that all stand still, or that they go on.

@@ -53,6 +53,8 @@ package struct WorkerConfiguration: Sendable {
     package var scanWorkspace: (@Sendable (String) async -> [String: Int])?
     /// What the audit is told at the start: the layers in force, the check of the boundary.
     package var startRecords: [AuditRecord.Kind] = []
+    /// Layers of the sandbox that are not in force here; a policy that requires all of them is not served then.
+    package var layersOff: [String] = []
     package var audit = AuditSettings()
     /// Longest wait of a call for somebody inside the perimeter to approve it.
     package var approvalPatience: Duration = .seconds(600)

@@ -44,19 +44,6 @@ import Testing
         #expect(text(after.results) == "The worker was stopped while this call ran; its outcome is unknown and it was not repeated.")
     }
 
-    /// A power failure: the flushed audit has the intent, the journal lost it.
-    @Test func theJournalLostAnIntentThatTheAuditHas() async throws {
-        let fixture = Fixture()
-        fixture.service.change { $0.sessions["sesn_1"] = .init() }
-        // A first run leaves an audit log with an open intent and no outcome.
-        try await fixture.leaveAuditIntent(session: "sesn_1", call: "sevt_1")
-        fixture.service.emit("sesn_1", FakeService.use("sevt_1", ["say": "ran"]))
-        fixture.leaveJournal("sesn_1", [Self.item])
-        try await fixture.serving(fixture.worker()) { await fixture.service.until { $0.results("sesn_1").count == 1 } }
-        #expect(fixture.driver.current.ran.isEmpty)
-        #expect(fixture.service.current.results("sesn_1").first?["is_error"] == true)
-    }
-
     @Test func killedAfterTheIntentWhereCallsAreRepeated() async throws {
         let item = JournalRecord.item(workID: "sesn_1", environmentID: "env_1", secret: FakeService.secret, repeatsCalls: true)
         let after = try await resume([item, .beat("beat-7"), .intent(callID: "sevt_1", tool: "bash")])

@@ -11,9 +11,6 @@ package final class AuditLog: Sendable {
     package let writer: String
     /// Hex of the chain's root public key (Ed25519) if this run began the chain: to be shown, so that an operator can pin it.
     package let newRootKey: String?
-    /// Intents that an earlier run left open: whether they took effect is not known. They are closed as that in the log.
-    package let interrupted: [AuditRecord.OpenIntent]
-
     private let path: String
     private let clock: AuditClock
     private let settings: AuditSettings
@@ -54,7 +51,6 @@ package final class AuditLog: Sendable {
         self.inside = inside
         writer = opened.writer.chain.writer
         newRootKey = opened.newRootKey
-        interrupted = opened.interrupted
         commits = GroupCommit(
             path: path,
             commit: { (records: [PreparedRecord], durable: Bool) throws(FileError) in

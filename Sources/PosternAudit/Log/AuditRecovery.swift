@@ -13,8 +13,6 @@ struct AuditRecovery {
         var writer: AuditWriter
         /// That of a chain that was begun.
         var newRootKey: String?
-        /// Intents that were open, and are closed as unknown now.
-        var interrupted: [AuditRecord.OpenIntent] = []
     }
 
     func open() throws(FileError) -> Opened {
@@ -41,11 +39,10 @@ struct AuditRecovery {
         if scan.bytes == 0 { return try begin(keys) }
         if let fault = scan.fault { throw damaged(scan.path, "line \(scan.lines - fault.linesBack): \(fault.what)") }
         var writer = try resume(scan, keys, atEnd: needsFile)
-        let interrupted = Array(writer.chain.open.all)
         try writer.closeOrphans()
         try reserve()
         try writer.checkpoint("start")
-        return Opened(writer: writer, interrupted: interrupted)
+        return Opened(writer: writer)
     }
 
     // MARK: A new chain

@@ -43,7 +43,7 @@ struct WorkerProcess {
         guard settings.environmentKey != nil || secret != nil else { throw try missingKey(configuration) }
         let item = WorkItem(
             id: try configuration.required(.workID), environmentID: settings.environmentID, sessionID: try configuration.required(.sessionID),
-            secret: secret, needsAck: false)
+            secret: secret, needsAck: false, policyFragment: configuration.text(.workPolicy))
         try await run(settings, .item(item))
     }
 
@@ -55,6 +55,9 @@ struct WorkerProcess {
         let configuration = try Configuration(.worker, flags: flags, environment: environment, file: file.file(.worker, environment: environment))
         var settings = try WorkerSettings(configuration)
         settings.secretVariables = environment
+        if let path = file.path(environment: environment) { settings.ownFiles.append(TextFile.absolute(path)) }
+        // A link to a file is as good as the file.
+        settings.ownFiles = Array(Set(settings.ownFiles + settings.ownFiles.map(TextFile.resolved))).sorted()
         let logger = settings.logs.logger("worker")
         for warning in configuration.warnings { logger.warning("\(warning)") }
         return (configuration, settings)
@@ -89,7 +92,12 @@ struct WorkerProcess {
     }
 
     private func serve(_ settings: WorkerSettings, _ mode: Worker.Mode, _ transport: AsyncHTTPTransport, _ logger: Logger) async throws {
-        let policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles)
+        var settings = settings
+        var policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles)
+        // Files of the perimeter that policies name: secrets, authorities, dictionaries. Loaded again, so that a policy that opens one is refused.
+        let named = policies.policies.flatMap(\.policy.perimeterFiles)
+        settings.ownFiles += named.flatMap { [TextFile.absolute($0), TextFile.resolved($0)] }
+        if !named.isEmpty { policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles) }
         var options = Spawner.Configuration()
         options.proxyProgram = TextFile.resolved("/proc/self/exe")
         let spawner = try await Spawner.launch(options)
@@ -117,6 +125,10 @@ struct WorkerProcess {
             let isRefused = settings.requiresAllLayers && settings.launcher == nil
             if isRefused { throw ConfigurationError("require_all_layers: with sandbox none there is no layer at all") }
             driver = NoneDriver(spawner: spawner)
+            if settings.launcher == nil {
+                configuration.layersOff = ["sandbox"]
+                configuration.startRecords.append(.layerOff(layer: "sandbox", reason: "sandbox none: there is no layer at all"))
+            }
             configuration.egress = nil
         } else {
             if let refusal = SandboxProbe(spawner: spawner.greeting).refusal { throw SandboxError(.unavailable, refusal) }
@@ -134,6 +146,7 @@ struct WorkerProcess {
                     "require_all_layers is set and not every layer is in force: "
                         + degraded.map { "\($0.boundary): \($0.detail)" }.joined(separator: "; "))
             }
+            configuration.layersOff = degraded.map(\.boundary)
             layers = report.findings.filter { $0.verdict == .holds }.map(\.boundary)
             configuration.startRecords.append(
                 .selfTest(AuditRecord.SelfTest(checks: Dictionary(report.findings.map { ($0.boundary, $0.verdict != .fails) }) { $0 && $1 })))

@@ -63,8 +63,8 @@ struct WorkerSettings: Sendable {
         approvalPatience = .seconds(try configuration.integer(.approvalTimeout))
         auditMirror = try configuration.text(.auditMirror).map { try Self.folder($0, .auditMirror) }
         launcher = try Self.launcher(configuration, baseURL.description)
-        ownFiles =
-            [stateFolder] + [ConfigurationKey.environmentKeyFile, .caFile, .policy].compactMap { configuration.text($0) }.map(TextFile.absolute)
+        let named: [ConfigurationKey] = [.environmentKeyFile, .caFile, .policy, .auditMirror, .onWork]
+        ownFiles = [stateFolder] + named.compactMap { configuration.text($0) }.map(TextFile.absolute)
         logs = try LogWriter(configuration, format: .workerLogFormat, level: .workerLogLevel)
     }
 

@@ -106,6 +106,9 @@ extension ConfigurationKey {
     package static let workSecret = ConfigurationKey(
         "work_secret", .worker, .secret, aliases: ["ANTHROPIC_WORK_SECRET"],
         "`worker run` only: the item's own secret, from the poll's answer. With it, a worker needs no environment key.")
+    package static let workPolicy = ConfigurationKey(
+        "work_policy", .worker, .text, aliases: ["ANTHROPIC_WORK_POLICY"],
+        "`worker run` only: what the item's environment asks for under `postern.policy`, from the poll's header `Postern-Policy`. It only narrows.")
     package static let workerLogFormat = ConfigurationKey(
         "log.format", .worker, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
     package static let workerLogLevel = ConfigurationKey(
@@ -136,7 +139,7 @@ extension ConfigurationKey {
         .maxIdle,
         .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace,
         .proxy,
-        .caFile, .sessionID, .workID, .workSecret, .workerLogFormat, .workerLogLevel,
+        .caFile, .sessionID, .workID, .workSecret, .workPolicy, .workerLogFormat, .workerLogLevel,
         .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile, .clientProxy,
     ]
 }

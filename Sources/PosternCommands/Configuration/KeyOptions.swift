@@ -29,8 +29,11 @@ struct ConfigFileOption: ParsableArguments {
     @Option(name: .long, help: "YAML file with settings; docs/configuration.md lists them. [POSTERN_CONFIG]")
     var config: String?
 
+    /// The file that is meant; `nil` for none.
+    func path(environment: [String: String]) -> String? { config ?? environment[Configuration.ReservedVariable.config.rawValue] }
+
     func file(_ section: ConfigurationKey.Section, environment: [String: String]) throws -> ConfigurationFile? {
-        guard let path = config ?? environment[Configuration.ReservedVariable.config.rawValue] else { return nil }
+        guard let path = path(environment: environment) else { return nil }
         return try ConfigurationFile(TextFile.read(path), name: path, section: section)
     }
 }

@@ -7,8 +7,11 @@ package struct ApprovalQuestion: Sendable, Hashable {
         case budget
     }
 
-    /// Names the question for whoever answers; the call's id, or one of the proxy's.
-    package var id: String
+    /// Names the question for whoever answers. The desk draws it, so that nobody outside the perimeter can choose what an answer hits;
+    /// empty before it is put.
+    package internal(set) var id = ""
+    /// The call that it is about, by the id that the control plane gives it: for the eye, and never a key.
+    package var callID: String?
     package var sessionID: String
     package var agentID: String?
     package var subject: Subject
@@ -18,8 +21,8 @@ package struct ApprovalQuestion: Sendable, Hashable {
     package var rule: String?
     package var reason: String
 
-    package init(id: String, sessionID: String, agentID: String?, subject: Subject, summary: String, rule: String?, reason: String) {
-        self.id = id
+    package init(callID: String? = nil, sessionID: String, agentID: String?, subject: Subject, summary: String, rule: String?, reason: String) {
+        self.callID = callID
         self.sessionID = sessionID
         self.agentID = agentID
         self.subject = subject
@@ -32,7 +35,7 @@ package struct ApprovalQuestion: Sendable, Hashable {
 extension ApprovalQuestion {
     package var json: JSON {
         [
-            "id": .string(id), "session": .string(sessionID), "agent": JSON(agentID), "subject": .string(subject.rawValue),
+            "id": .string(id), "call": JSON(callID), "session": .string(sessionID), "agent": JSON(agentID), "subject": .string(subject.rawValue),
             "summary": .string(summary),
             "rule": JSON(rule), "reason": .string(reason),
         ]
@@ -44,8 +47,9 @@ extension ApprovalQuestion {
             let subject = json["subject"]?.string.flatMap(Subject.init(rawValue:))
         else { return nil }
         self.init(
-            id: id, sessionID: session, agentID: json["agent"]?.string, subject: subject, summary: json["summary"]?.string ?? "",
-            rule: json["rule"]?.string, reason: json["reason"]?.string ?? "")
+            callID: json["call"]?.string, sessionID: session, agentID: json["agent"]?.string, subject: subject,
+            summary: json["summary"]?.string ?? "", rule: json["rule"]?.string, reason: json["reason"]?.string ?? "")
+        self.id = id
     }
 }
 
@@ -72,7 +76,8 @@ package actor ApprovalDesk {
     /// Waits for an answer. `sleep` ends when nobody has answered in time.
     /// - Throws: `CancellationError` when the call is over before anybody answered.
     package func ask(_ question: ApprovalQuestion, sleep: @escaping @Sendable () async throws -> Void) async throws -> ApprovalAnswer {
-        guard open.count < Self.capacity, open[question.id] == nil else { return ApprovalAnswer(isAllowed: false, by: "too many questions") }
+        guard open.count < Self.capacity else { return ApprovalAnswer(isAllowed: false, by: "too many questions") }
+        let question = numbered(question)
         let timer = Task {
             do { try await sleep() } catch { return }
             self.settle(question.id, ApprovalAnswer(isAllowed: false, by: "time-out"))
@@ -89,6 +94,14 @@ package actor ApprovalDesk {
         }
         guard let answer else { throw CancellationError() }
         return answer
+    }
+
+    private func numbered(_ question: ApprovalQuestion) -> ApprovalQuestion {
+        var question = question
+        repeat {
+            question.id = "ask_" + String(UInt64.random(in: .min ... .max), radix: 36)
+        } while open[question.id] != nil
+        return question
     }
 
     /// The questions that wait, oldest first.

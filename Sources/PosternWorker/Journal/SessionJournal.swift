@@ -9,7 +9,7 @@ import Darwin
 #endif
 
 /// One session's journal on the disk: a file of JSON lines with mode 0600 in the worker's state folder. What it holds survives a
-/// killed worker. A power failure may take its last lines; an intent stands in the audit log as well, which survives that.
+/// killed worker; an intent also survives a power failure.
 final class SessionJournal: Sendable {
     private let file: AppendOnlyFile
     private let path: String
@@ -29,18 +29,10 @@ final class SessionJournal: Sendable {
     var known: JournalState { state.withLock { $0 } }
 
     func append(_ record: JournalRecord) async throws(FileError) {
-        try await file.append(record.json.encoded, durable: false)
+        var durable = false
+        if case .intent = record { durable = true }
+        try await file.append(record.json.encoded, durable: durable)
         state.withLock { $0.apply(record) }
-    }
-
-    /// Adds intents that the audit log holds and the journal lacks: a power failure takes what was not flushed, and only the audit is. Blocks.
-    static func assume(_ calls: [String], path: String) throws(FileError) {
-        guard let state = try read(path) else { return }
-        var records = state.records
-        for call in calls where state.disposition(of: call) == .run { records.append(.intent(callID: call, tool: "")) }
-        var bytes: [UInt8] = []
-        for record in records { bytes += record.json.encoded + [0x0A] }
-        try SmallFile.write(bytes, to: path)
     }
 
     /// Removes the file if nothing in it is needed any more. Blocks.

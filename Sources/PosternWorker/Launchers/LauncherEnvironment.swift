@@ -13,6 +13,7 @@ enum LauncherEnvironment {
         variables["ANTHROPIC_SESSION_ID"] = item.sessionID
         variables["ANTHROPIC_BASE_URL"] = launcher.baseURL
         variables["ANTHROPIC_WORK_SECRET"] = item.secret?.value
+        variables["ANTHROPIC_WORK_POLICY"] = item.policyFragment
         if launcher.passesEnvironmentKey { variables["ANTHROPIC_ENVIRONMENT_KEY"] = environmentKey }
         variables[mark] = value
         return variables.filter { !$0.key.utf8.contains(0) && !$0.value.utf8.contains(0) }.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

@@ -7,9 +7,12 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
     private var running: [Int: any Sandbox] = [:]
     private var next = 0
     private var isFrozen = false
+    private let pauseNetwork: @Sendable (Bool) async -> Void
 
-    package init(_ driver: any SandboxDriver) {
+    /// - Parameter pauseNetwork: holds (`true`) or lets go what is on its way to and from the sandboxes.
+    package init(_ driver: any SandboxDriver, pauseNetwork: @escaping @Sendable (Bool) async -> Void = { _ in }) {
         self.driver = driver
+        self.pauseNetwork = pauseNetwork
         name = driver.name
     }
 
@@ -38,12 +41,16 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
 
     package func freeze() async throws(SandboxError) {
         isFrozen = true
-        try await forEach { sandbox async throws(SandboxError) in try await sandbox.freeze() }
+        let failure = await forEach { sandbox async throws(SandboxError) in try await sandbox.freeze() }
+        // The network is held also where a process could not be stopped.
+        await pauseNetwork(true)
+        if let failure { throw failure }
     }
 
     package func thaw() async throws(SandboxError) {
         isFrozen = false
-        try await forEach { sandbox async throws(SandboxError) in try await sandbox.thaw() }
+        await pauseNetwork(false)
+        if let failure = await forEach({ sandbox async throws(SandboxError) in try await sandbox.thaw() }) { throw failure }
     }
 
     package func kill() async {
@@ -53,8 +60,8 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
     }
 
     /// All at once; the first failure, after every one was tried.
-    private func forEach(_ action: @escaping @Sendable (any Sandbox) async throws(SandboxError) -> Void) async throws(SandboxError) {
-        let failure: SandboxError? = await withTaskGroup(of: SandboxError?.self) { group in
+    private func forEach(_ action: @escaping @Sendable (any Sandbox) async throws(SandboxError) -> Void) async -> SandboxError? {
+        await withTaskGroup(of: SandboxError?.self) { group in
             for sandbox in running.values {
                 group.addTask {
                     do throws(SandboxError) {
@@ -69,6 +76,5 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
             for await result in group { failure = failure ?? result }
             return failure
         }
-        if let failure { throw failure }
     }
 }

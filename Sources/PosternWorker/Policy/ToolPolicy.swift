@@ -28,12 +28,18 @@ struct ToolPolicy: Sendable {
                 "\(decision.reason) (\(decision.rule ?? "no entry of tools.allow names it")); the operator of this perimeter can change that in the policy \(policy.name)"
         case .ask:
             let question = ApprovalQuestion(
-                id: call.id, sessionID: sessionID, agentID: agentID(), subject: .tool, summary: Self.summary(call), rule: decision.rule,
+                callID: call.id, sessionID: sessionID, agentID: agentID(), subject: .tool, summary: summary(call), rule: decision.rule,
                 reason: decision.reason)
             let (pacing, patience) = (pacing, patience)
             let answer = try await desk.ask(question) { try await pacing.sleep(patience) }
             try await record(call, isAllowed: answer.isAllowed, by: answer.by, decision.rule)
-            if answer.isAllowed { return nil }
+            if answer.isAllowed {
+                // What holds now decides, not what held when the question was put.
+                guard let now = rules.current?.policy, now.tools.decide(tool: call.name, input: call.input).verdict != .deny else {
+                    return "the session's policy became narrower while the call waited"
+                }
+                return nil
+            }
             return answer.by == "time-out"
                 ? "\(decision.reason), and nobody inside the perimeter answered within \(patience.components.seconds) s"
                 : "\(decision.reason), and it was not approved"
@@ -46,9 +52,26 @@ struct ToolPolicy: Sendable {
             AuditRecord(time: timestamp(), sessionID: sessionID, callID: call.id, tool: call.name, kind: .approval(approval)), durable: false)
     }
 
-    /// The tool and the start of its arguments, printable, in one line.
-    private static func summary(_ call: ToolCall) -> String {
-        let text = String("\(call.name) \(call.input.text)".prefix(500))
-        return String(text.map { $0.isNewline || $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? " " : $0 })
+    /// The tool and its arguments, printable, in one line. A long one shows its beginning, its end and what is between them by size and digest:
+    /// whoever answers must see that there is more.
+    private func summary(_ call: ToolCall) -> String {
+        let text = Self.oneLine("\(call.name) \(call.input.text)")
+        guard text.count > Self.longestSummary else { return text }
+        let half = Self.longestSummary / 2
+        let digest = audit.digest(.input, of: call.input)
+        return "\(text.prefix(half)) […\(text.count - 2 * half) characters are left out here; the input has \(digest.bytes) bytes, "
+            + "HMAC-SHA256 \(digest.digest)…] \(text.suffix(half))"
+    }
+
+    private static let longestSummary = 2000
+
+    /// Without control characters, and with runs of blanks as one: padding must push nothing out of sight.
+    private static func oneLine(_ text: String) -> String {
+        var line = ""
+        for scalar in text.unicodeScalars {
+            let isBlank = scalar.properties.isWhitespace || [.control, .format].contains(scalar.properties.generalCategory)
+            if isBlank { if line.last != " " { line.append(" ") } } else { line.unicodeScalars.append(scalar) }
+        }
+        return line
     }
 }

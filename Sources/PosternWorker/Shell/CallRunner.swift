@@ -38,7 +38,8 @@ struct CallRunner: Sendable {
                 return try await gate.pass(.failure("\(call.name): not run: \(refusal)", reason: "denied by policy"), of: gateCall)
             }
             if control.isAbandoned || control.isDropped { return nil }
-            // The audit's record is on the disk before anything happens, the journal's beside it with the kernel: one flush, shared by all sessions.
+            // Both records are on the disk before anything happens. The audit's alone would not do: it is closed by its outcome, which says nothing of
+            // whether the result was taken.
             async let audited: Void = gate.intend(gateCall, input: call.input)
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
             _ = try await (audited, journalled)

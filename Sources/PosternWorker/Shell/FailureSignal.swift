@@ -8,6 +8,9 @@ final class FailureSignal: Sendable {
     }
     private let state = Mutex(State())
 
+    /// Why it has fired; `nil` when it has not.
+    var reason: String? { state.withLock { $0.reason } }
+
     func fire(_ reason: String) {
         let listener = state.withLock { state -> (@Sendable (String) -> Void)? in
             guard state.reason == nil else { return nil }

@@ -8,6 +8,12 @@ import PosternSandbox
 import PosternSandboxWire
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// Takes items in hand: acknowledges, prepares, serves, cleans up.
 struct ItemServer: Sendable {
     let configuration: WorkerConfiguration
@@ -26,6 +32,9 @@ struct ItemServer: Sendable {
     let logger: Logger
     /// Set: its script does the work elsewhere, and no sandbox is started here.
     let launcher: ScriptLauncher?
+    /// Fires when this worker cannot record what it does.
+    let unrecordable: FailureSignal
+    let backoff = SessionBackoff()
 
     /// Serves the item to its end. `acknowledge` is called once for an item that needs it.
     func serve(_ item: WorkItem, superseded: Signal, acknowledge: @Sendable () async -> Bool) async -> SessionRunner.End {
@@ -57,7 +66,7 @@ struct ItemServer: Sendable {
         let rules = LiveRules()
         let broken = FailureSignal()
         let egress = configuration.egress.map { makeEgress(item, $0, itemClient, broken, logger) }
-        let freezable = FreezableDriver(driver)
+        let freezable = FreezableDriver(driver) { isPaused in await Self.hold(egress, isPaused) }
         let registration = await live.add(session: item.sessionID, agent: nil, freezable)
         let sandbox = SandboxHolder(
             driver: freezable, logger: logger, spec: { [logger] in try await self.specification(item, rules, egress, logger) },
@@ -99,8 +108,7 @@ struct ItemServer: Sendable {
             foundAgent: { [live] id in
                 agent.withLock { $0 = id }
                 if let id { await live.setAgent(registration, id) }
-            }, egress: egress,
-            logger: logger)
+            }, egress: egress, layersOff: configuration.layersOff, logger: logger)
         let tools = ToolPolicy(
             rules: rules, desk: desk, audit: audit, sessionID: item.sessionID, agentID: { agent.withLock { $0 } },
             patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)
@@ -109,8 +117,8 @@ struct ItemServer: Sendable {
             toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, statistics: statistics, logger: logger)
         let end = await SessionRunner(
             item: item, client: itemClient, lease: lease, journal: journal, sandbox: sandbox, calls: calls, setup: setup, broken: broken,
-            maxIdle: configuration.maxIdle,
-            pacing: configuration.pacing, drain: drain, superseded: superseded, logger: logger
+            unrecordable: unrecordable, backoff: backoff, maxIdle: configuration.maxIdle, pacing: configuration.pacing, drain: drain,
+            superseded: superseded, logger: logger
         ).run()
         await egress?.stop()
         await live.remove(registration)
@@ -157,6 +165,17 @@ struct ItemServer: Sendable {
             failed: { broken.fire($0) }, logger: logger)
     }
 
+    /// Stops a session's traffic or lets it go on. A proxy that does not answer is ended: then nothing passes either.
+    private static func hold(_ egress: SessionEgress?, _ isPaused: Bool) async {
+        guard let egress else { return }
+        let watch = Task {
+            do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
+            await egress.stop()
+        }
+        await isPaused ? egress.pause() : egress.resume()
+        watch.cancel()
+    }
+
     private func cleanUp(_ item: WorkItem, _ journal: SessionJournal, _ end: SessionRunner.End, _ logger: Logger) async {
         let bytes = gate.bytesPassed(session: item.sessionID)
         let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .sessionStopped(reason: end.word))
@@ -174,15 +193,20 @@ struct ItemServer: Sendable {
             return
         case .idle, .drained, .stopped:
             logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])
-            await scan(item, logger)
         }
+        await scan(item, logger)
         try? await Blocking.run { () throws(FileError) in journal.removeIfSpent() }
     }
 
     /// Says what the session leaves that somebody outside might stumble over, before anybody reads the workspace.
     private func scan(_ item: WorkItem, _ logger: Logger) async {
         guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
-        let counts = await scan("\(configuration.workdir)/\(item.sessionID)")
+        // What a copy-on-write workspace changed lies beside it, and whoever applies the changes reads it.
+        let changes = "\(state.changes(item.sessionID))/upper"
+        let hasChanges = (try? await Blocking.run { () throws(FileError) in access(changes, F_OK) == 0 }) ?? false
+        let folders = ["\(configuration.workdir)/\(item.sessionID)"] + (hasChanges ? [changes] : [])
+        var counts: [String: Int] = [:]
+        for folder in folders { counts.merge(await scan(folder)) { $0 + $1 } }
         guard !counts.isEmpty else { return }
         logger.warning(
             "the workspace holds what nobody should trust",

@@ -26,13 +26,21 @@ actor SandboxHolder {
     }
 
     /// Begins to start it; the first call finds it warm.
-    func prepare() { _ = task() }
+    func prepare() {
+        guard !isStopped else { return }
+        _ = task()
+    }
 
     private func task() -> Task<any Sandbox, any Error> {
         if let starting { return starting }
         let (driver, spec, hasStarted) = (driver, spec, hasStarted)
         let task = Task { () async throws -> any Sandbox in
             let sandbox = try await driver.start(try await spec())
+            // The session may have ended meanwhile: nobody would stop this one.
+            guard !self.isStopped else {
+                await sandbox.stop()
+                throw SandboxError(.cancelled, "the session is over")
+            }
             await hasStarted(sandbox)
             return sandbox
         }

@@ -47,6 +47,9 @@ struct SessionRunner: Sendable {
     let setup: SessionSetup
     /// Fires when the session's door is not watched any more.
     let broken: FailureSignal
+    /// Fires when journal or audit cannot be written.
+    let unrecordable: FailureSignal
+    let backoff: SessionBackoff
     let maxIdle: Duration?
     let pacing: Pacing
     let drain: Signal
@@ -78,6 +81,7 @@ struct SessionRunner: Sendable {
             let end = await loop(inbox, feed)
             if end == .leaseLost { lease.lose() }
             await sandbox.stop()
+            if case .failed = end { await sitOut(backoff.failed(item.sessionID)) } else { backoff.succeeded(item.sessionID) }
             if end != .leaseLost { await stopItem() }
             group.cancelAll()
             feed.finish()
@@ -116,7 +120,10 @@ struct SessionRunner: Sendable {
             },
             { found in
                 switch found {
-                case .history(let events): feed.yield(.machine(.history(events)))
+                case .history(let events):
+                    // What was changed while nobody listened counts too, before anything that comes after it.
+                    if events.contains(where: { $0["type"]?.string == "session.updated" }) { feed.yield(.changed) }
+                    feed.yield(.machine(.history(events)))
                 case .historyFailed: feed.yield(.machine(.historyFailed))
                 case .live(let event):
                     if event.type == "session.updated", event.json["metadata"] != nil { feed.yield(.changed) }
@@ -200,7 +207,8 @@ struct SessionRunner: Sendable {
             guard let result, !control.isDropped else { return }
             feed.yield(.machine(try await calls.postKeeping(result) ? .posted(call.id) : .postFailed(call.id)))
         } catch {
-            // What cannot be recorded must neither run nor leave.
+            // What cannot be recorded must neither run nor leave, and no other session either.
+            if let error = error as? FileError { unrecordable.fire("\(error)") }
             feed.yield(.end(.failed("\(error)")))
         }
     }
@@ -209,8 +217,23 @@ struct SessionRunner: Sendable {
         do {
             feed.yield(.machine(await calls.post(try await calls.kept(call)) ? .posted(call.id) : .postFailed(call.id)))
         } catch {
+            if let error = error as? FileError { unrecordable.fire("\(error)") }
             feed.yield(.end(.failed("\(error)")))
         }
+    }
+
+    /// The lease is held meanwhile. A worker that drains waits for nothing.
+    private func sitOut(_ wait: Duration) async {
+        guard wait > .zero else { return }
+        logger.warning("the session has failed before", metadata: ["released_in": "\(wait)"])
+        let pause = Task { [pacing] in try? await pacing.sleep(wait) }
+        let listeners = [drain, superseded].map { signal in (signal, signal.onFire { pause.cancel() }) }
+        await withTaskCancellationHandler {
+            await pause.value
+        } onCancel: {
+            pause.cancel()
+        }
+        for (signal, listener) in listeners { signal.remove(listener) }
     }
 
     private func stopItem() async {

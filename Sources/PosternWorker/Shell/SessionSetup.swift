@@ -4,6 +4,8 @@ import PosternAudit
 import PosternGate
 import PosternJSON
 import PosternPolicy
+import PosternSandbox
+import PosternSandboxWire
 
 /// From the session as the service describes it to rules in force and a sandbox under them.
 struct SessionSetup: Sendable {
@@ -21,6 +23,8 @@ struct SessionSetup: Sendable {
     let foundAgent: @Sendable (String?) async -> Void
     /// The way out; `nil` where this worker has none.
     let egress: SessionEgress?
+    /// Layers that the sandboxes of this worker lack.
+    let layersOff: [String]
     let logger: Logger
 
     /// Fetches the session, puts its rules in force and lets its sandbox start. What speaks against serving it; `nil` for nothing.
@@ -35,6 +39,7 @@ struct SessionSetup: Sendable {
         await foundAgent(session["agent"]?["id"]?.string)
         do {
             let policy = try chooser.policy(for: session, environmentID: item.environmentID, environment: item.policyFragment)
+            try hold(policy)
             try await open(policy)
             try await apply(policy)
             try await record(
@@ -42,6 +47,7 @@ struct SessionSetup: Sendable {
                     AuditRecord.SessionStart(
                         agentID: session["agent"]?["id"]?.string, environmentID: item.environmentID, workspaceMode: policy.policy.workspace.rawValue,
                         isResumed: item.isResumed)))
+            if Task.isCancelled { return nil }
             rules.set(policy)
         } catch {
             return .failed("the session's policy cannot be put in force: \(error)")
@@ -55,6 +61,7 @@ struct SessionSetup: Sendable {
         do {
             let session = try await client.session(item.sessionID)
             guard let fragment = try PolicyChooser.fragment(of: session), let (before, after) = rules.narrow(by: fragment) else { return nil }
+            try hold(after)
             try await apply(after)
             await egress?.narrow(after)
             logger.info("the session's policy is narrower now", metadata: ["policy": "\(after.digest)"])
@@ -66,6 +73,14 @@ struct SessionSetup: Sendable {
         } catch {
             return .failed("the session's narrower policy cannot be put in force: \(error)")
         }
+    }
+
+    /// What this machine cannot give a policy that asks for everything.
+    private func hold(_ policy: SessionPolicy) throws(SandboxError) {
+        guard policy.policy.requiresAllLayers, !layersOff.isEmpty else { return }
+        throw SandboxError(
+            .unavailable, "\(policy.policy.name) has require_all_layers, and this worker's sandboxes are without \(layersOff.joined(separator: ", "))"
+        )
     }
 
     private func open(_ policy: SessionPolicy) async throws {

@@ -34,6 +34,8 @@ struct WorkspaceScan {
             }
             report.entries += 1
             guard let info = Posix.status(folder, name, follow: false) else { continue }
+            // A copy-on-write workspace's note that a file is gone: a character device of number 0, which opens to nothing.
+            if info.st_mode & S_IFMT == S_IFCHR, info.st_rdev == 0 { continue }
             visit(folder, path + [name], name, info)
         }
     }

@@ -1,6 +1,5 @@
 import Logging
 import ManagedAgentsClient
-import PosternAudit
 import PosternJSON
 import PosternWorker
 
@@ -75,17 +74,6 @@ final class Fixture: Sendable {
             mkdir(made, 0o700)
         }
         return true
-    }
-
-    /// The audit log of a worker that died while a call ran: its file is left as it was, without an orderly end.
-    func leaveAuditIntent(session: String, call: String) async throws {
-        let folder = "\(folder)/work/.postern"
-        _ = makeFolders(folder)
-        let log = try AuditLog(path: "\(folder)/audit.jsonl", key: try AuditKey.load(path: "\(folder)/audit.key"))
-        let record = AuditRecord(
-            time: "2026-11-23T00:00:00.000000Z", sessionID: session, callID: call, tool: "bash",
-            kind: .intent(input: log.digest(.input, of: [:])))
-        try await log.append(record, durable: true)
     }
 
     func append(_ path: String, _ text: String) {

@@ -53,9 +53,11 @@ extension WorkerControl {
     private func show(_ questions: [ApprovalQuestion], _ terminal: Terminal) {
         if questions.isEmpty { return terminal.print("Nothing waits for an answer.") }
         for question in questions {
-            terminal.print("\(question.id)  session \(question.sessionID)\(question.agentID.map { ", agent \($0)" } ?? "")")
+            let about = [("session", question.sessionID), ("agent", question.agentID), ("call", question.callID)]
+            let words = about.compactMap { name, id in id.map { "\(name) \($0)" } }.joined(separator: ", ")
+            terminal.print(Terminal.visible("\(question.id)  \(words)"))
             terminal.print("    \(Terminal.visible(question.summary))")
-            terminal.print("    \(Terminal.visible(question.reason))\(question.rule.map { " (\($0))" } ?? "")")
+            terminal.print("    \(Terminal.visible(question.reason))\(question.rule.map { " (\(Terminal.visible($0)))" } ?? "")")
         }
         terminal.print("Answer with: postern worker approve ID, or postern worker deny ID")
     }

@@ -7,7 +7,7 @@ struct DocsCommand: AsyncParsableCommand {
         commandName: "docs", abstract: "Print a page of the documentation that is made from the code.", shouldDisplay: false)
 
     enum Page: String, ExpressibleByArgument, CaseIterable {
-        case configuration, policy
+        case configuration, policy, hardening
         case policySchema = "policy-schema"
     }
 
@@ -18,6 +18,7 @@ struct DocsCommand: AsyncParsableCommand {
         switch page {
         case .configuration: Terminal().put(ConfigurationReference.page)
         case .policy: Terminal().put(PolicyReference.page)
+        case .hardening: Terminal().put(HardeningPage.text)
         case .policySchema: Terminal().print(PolicySchema.jsonSchema.indented)
         }
     }
