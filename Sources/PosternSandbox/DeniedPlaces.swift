@@ -53,7 +53,8 @@ struct DeniedPlaces: Sendable {
         for _ in 0..<4096 {
             guard current >= 0, let here = identity(current) else { break }
             guard found.insert(here).inserted else { return found }
-            let up = openat(current, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            // A folder that can be gone through need not be one that can be listed.
+            let up = openat(current, "..", HostFolder.pathOnly | O_DIRECTORY | O_CLOEXEC)
             close(current)
             current = up
         }

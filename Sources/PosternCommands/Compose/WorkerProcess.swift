@@ -93,11 +93,10 @@ struct WorkerProcess {
 
     private func serve(_ settings: WorkerSettings, _ mode: Worker.Mode, _ transport: AsyncHTTPTransport, _ logger: Logger) async throws {
         var settings = settings
-        var policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles)
-        // Files of the perimeter that policies name: secrets, authorities, dictionaries. Loaded again, so that a policy that opens one is refused.
+        let policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles)
+        // What policies name of the perimeter's own files is masked in what they bind, and no sandbox starts with one of them bound.
         let named = policies.policies.flatMap(\.policy.perimeterFiles)
         settings.ownFiles += named.flatMap { [TextFile.absolute($0), TextFile.resolved($0)] }
-        if !named.isEmpty { policies = try PolicyFiles.load(settings.policy, own: settings.ownFiles) }
         var options = Spawner.Configuration()
         options.proxyProgram = TextFile.resolved("/proc/self/exe")
         let spawner = try await Spawner.launch(options)
