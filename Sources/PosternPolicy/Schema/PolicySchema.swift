@@ -33,11 +33,13 @@ package enum PolicySchema {
     ]
 
     private static let match: [SchemaField] = [
-        SchemaField("environments", .oneOrList(.text(.textGlob), most: 64), default: "every environment", "Patterns over the id or the name."),
+        SchemaField(
+            "environments", .oneOrList(.text(.textGlob), most: 64), default: "every environment",
+            "Patterns over the id. A worker does not learn the name."),
         SchemaField("agents", .oneOrList(.text(.textGlob), most: 64), default: "every agent", "Patterns over the id or the name."),
         SchemaField(
             "metadata", .map(key: .line(most: 64), .oneOrList(.text(.textGlob), most: 64), most: 16), default: "any",
-            "Patterns over the agent's metadata, by key; an absent key matches nothing."),
+            "Patterns over the agent's metadata, by key; an absent key matches nothing. A worker does not learn them yet, so none is there."),
     ]
 
     private static let files: [SchemaField] = [
