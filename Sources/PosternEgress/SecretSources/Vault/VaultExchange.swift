@@ -65,9 +65,11 @@ struct VaultExchange: Sendable {
         } catch {
             let text = printable("\(error)")
             let isTrust = error is NIOSSLError || error is NIOSSLExtraError || text.contains("CERTIFICATE")
+            // A connection that is closed in the middle of a handshake may hide why: the remedy names both.
+            let reach = "check that it runs and that the worker may reach it" + (tls != nil ? ", then ca_file and the host name of the address" : "")
             throw SecretSourceError(
                 source, isTrust ? "its TLS is refused: \(text)" : "Vault cannot be reached: \(text)",
-                remedy: isTrust ? "check ca_file and the host name of the address" : "check that it runs and that the worker may reach it",
+                remedy: isTrust ? "check ca_file and the host name of the address" : reach,
                 isTemporary: true)
         }
     }
