@@ -261,6 +261,9 @@ actor SessionEgress {
             if id > 0 { link.send(.recorded(id: id)) }
             if case .ended(let outcome) = report.event { try await charge(outcome.sent, report.destination) }
         case .paused: confirm()
+        case .failure("", let reason):
+            // The process itself, or an order that it did not understand: what was to be taken away may still be open.
+            fail("the egress proxy has failed: \(reason)")
         case .failure(_, let reason):
             logger.error("egress", metadata: ["reason": "\(reason)"])
             note("the network does not work: \(reason)")
