@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from control import Control, Place  # noqa: E402
 from official_worker import OfficialWorker  # noqa: E402
 from postern_fixture import Postern  # noqa: E402
 from tally import TALLY  # noqa: E402
+from time_limit import time_limit  # noqa: E402
 
 #: The longest that a test, its fixtures included, may take.
 TEST_SECONDS = 150
@@ -50,17 +49,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Any:
-    """A test that hangs fails, and everything that was started still ends in order."""
-    def give_up(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(TEST_SECONDS)
-    try:
+    """A test that hangs fails."""
+    with time_limit(TEST_SECONDS):
         return (yield)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

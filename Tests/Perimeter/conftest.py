@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "py
 from control import Control  # noqa: E402
 from perimeter import Perimeter  # noqa: E402
 from postern_fixture import Postern  # noqa: E402
+from time_limit import time_limit  # noqa: E402
 from web import Web  # noqa: E402
 
 #: The longest that a test, its fixtures included, may take.
@@ -26,17 +25,9 @@ TEST_SECONDS = 180
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Any:
-    """A test that hangs fails, and everything that was started still ends in order."""
-    def give_up(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(TEST_SECONDS)
-    try:
+    """A test that hangs fails."""
+    with time_limit(TEST_SECONDS):
         return (yield)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

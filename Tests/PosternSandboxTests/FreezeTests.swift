@@ -105,8 +105,7 @@ import Testing
         let survivors = Processes.all().filter { Processes.command(of: $0) == ["sleep", marker] }
         print("kill: \(mode): survivors: \(survivors.count)")
         #expect(survivors.isEmpty)
-        // Freezing is the promise; how long the kernel takes to clear away two hundred sandboxes is printed.
-        #expect(frozen.last < .seconds(1))
+        #expect(frozen.last < .seconds(1) && killed.last < .seconds(count > 100 ? 2 : 1))
         await scratch.remove(spawner)
     }
 
