@@ -16,19 +16,10 @@ extension RunningSandbox {
     /// The outcome in the message, or in the memory file that came with it.
     static func outcome(of message: ControlMessage) throws(SandboxError) -> JSON {
         if let inline = message.body["outcome"] { return inline }
-        guard let size = message.body["outcome_bytes"]?.int, (1...(64 << 20)).contains(size), let file = message.descriptors.first else {
+        guard let size = message.body["outcome_bytes"]?.int, (1...MemoryFile.largest).contains(size), let file = message.descriptors.first else {
             throw SandboxError(.lost, "the sandbox gave an answer without an outcome")
         }
-        var filled = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while filled < size {
-                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
-                guard read > 0 else { break }
-                filled += read
-            }
-            count = filled
-        }
-        guard filled == size, let outcome = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "the sandbox gave an unreadable outcome") }
+        guard let outcome = MemoryFile.json(file, size: size) else { throw SandboxError(.lost, "the sandbox gave an unreadable outcome") }
         return outcome
     }
 }

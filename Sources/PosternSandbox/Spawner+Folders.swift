@@ -40,20 +40,10 @@ extension Spawner {
         defer { for descriptor in reply.descriptors { Glibc.close(descriptor) } }
         if let error = reply.body["error"]?.string { throw SandboxError(.refused, "\(what): \(error)") }
         var info = stat()
-        guard let file = reply.descriptors.first, fstat(file, &info) == 0, info.st_size > 0, info.st_size < 64 << 20 else {
+        guard let file = reply.descriptors.first, fstat(file, &info) == 0, info.st_size > 0, info.st_size < MemoryFile.largest else {
             throw SandboxError(.lost, "\(what): no report came")
         }
-        let size = Int(info.st_size)
-        var filled = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while filled < size {
-                let read = pread(file, buffer.baseAddress.map { $0 + filled }, size - filled, off_t(filled))
-                guard read > 0 else { break }
-                filled += read
-            }
-            count = filled
-        }
-        guard filled == size, let report = try? JSON(parsing: bytes) else { throw SandboxError(.lost, "\(what): the report is unreadable") }
+        guard let report = MemoryFile.json(file, size: Int(info.st_size)) else { throw SandboxError(.lost, "\(what): the report is unreadable") }
         return report
     }
 }
