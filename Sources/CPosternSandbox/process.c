@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -52,7 +54,7 @@ int psb_pidfd_kill(int descriptor, int signal) {
 
 enum { most_descriptors = 8, scratch = 16 };
 
-// Everything below runs in the child of vfork, which borrows the parent's memory until execve: system calls and locals only, and raw
+// What `prepare` calls runs in the child of vfork, which borrows the parent's memory until execve: system calls and locals only, and raw
 // calls where the C library would talk to the other threads of the parent (setresuid).
 
 static int become_user(const struct psb_process *process) {
@@ -66,12 +68,19 @@ static int become_user(const struct psb_process *process) {
     return real == process->uid && effective == process->uid && saved == process->uid ? 0 : -EPERM;
 }
 
-// Before anything else, so that all that the new process ever does is counted. A group is entered by writing to its cgroup.procs.
-static int join_groups(const struct psb_process *process) {
+enum birth { born_here, born_in_group };
+
+// Before anything else, so that all that the new process ever does is counted.
+static int join_groups(const struct psb_process *process, enum birth birth) {
     for (int i = 0; i < process->group_count; i++) {
         if (write(process->groups[i], "0", 1) != 1) return -errno;
     }
-    return 0;
+    if (process->group_folder <= 0 || birth == born_in_group) return 0;
+    int file = openat(process->group_folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return -errno;
+    int error = write(file, "0", 1) == 1 ? 0 : -errno;
+    close(file);
+    return error;
 }
 
 static int place_overlay(const struct psb_process *process) {
@@ -114,9 +123,9 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int prepare(const struct psb_process *process, pid_t parent) {
+static int prepare(const struct psb_process *process, pid_t parent, enum birth birth) {
     int error;
-    if ((error = join_groups(process)) < 0) return error;
+    if ((error = join_groups(process, birth)) < 0) return error;
     if (process->new_session && setsid() < 0) return -errno;
     if ((error = place_mounts(process)) < 0) return error;
     // After a change of namespace, which starts at its root.
@@ -136,6 +145,44 @@ static int prepare(const struct psb_process *process, pid_t parent) {
     return 0;
 }
 
+static void run(const struct psb_process *process, pid_t parent, enum birth birth, volatile int *failure) {
+    *failure = prepare(process, parent, birth);
+    if (*failure == 0) {
+        execve(process->path, process->arguments, process->environment);
+        *failure = -errno;
+    }
+    _exit(127);
+}
+
+static pid_t spawn_here(const struct psb_process *process, pid_t parent, volatile int *failure) {
+    pid_t pid = vfork();
+    if (pid == 0) run(process, parent, born_here, failure);
+    return pid < 0 ? -errno : pid;
+}
+
+// A process that moves into a group of version 2 waits for a grace period of the kernel, 10 ms and more; one that is born there does not.
+// It has a copy of the parent's memory, since clone3 would need a stack of its own to share it; the parent waits for execve all the same.
+static pid_t spawn_in_group(const struct psb_process *process, pid_t parent, volatile int *failure) {
+    volatile int *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return -errno;
+    struct clone_args how = {.flags = CLONE_INTO_CGROUP | CLONE_VFORK, .exit_signal = SIGCHLD, .cgroup = (uint64_t)process->group_folder};
+    pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
+    if (pid == 0) run(process, parent, born_in_group, shared);
+    int error = errno;
+    *failure = *shared;
+    munmap((void *)shared, sizeof *shared);
+    return pid < 0 ? -error : pid;
+}
+
+static pid_t spawn(const struct psb_process *process, pid_t parent, volatile int *failure) {
+    if (process->group_folder > 0) {
+        pid_t pid = spawn_in_group(process, parent, failure);
+        // A container's filter or a kernel before 5.7 does not know the call; what else is wrong shows once more.
+        if (pid > 0) return pid;
+    }
+    return spawn_here(process, parent, failure);
+}
+
 pid_t psb_spawn(const struct psb_process *process) {
     if (process->descriptor_count > most_descriptors) return -EINVAL;
     volatile int failure = 0;
@@ -144,18 +191,9 @@ pid_t psb_spawn(const struct psb_process *process) {
     // No handler of the parent may run in the child while they share memory.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = vfork();
-    if (pid == 0) {
-        failure = prepare(process, parent);
-        if (failure == 0) {
-            execve(process->path, process->arguments, process->environment);
-            failure = -errno;
-        }
-        _exit(127);
-    }
-    int fork_error = errno;
+    pid_t pid = spawn(process, parent, &failure);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0) return -fork_error;
+    if (pid < 0) return pid;
     if (failure != 0) {
         // The caller must never see the stillborn child.
         siginfo_t ignored;

@@ -9,8 +9,8 @@ import Glibc
 import Darwin
 #endif
 
-/// Policies by chance for each property; 2,000 with POSTERN_FULL_POLICIES=1.
-private let count = getenv("POSTERN_FULL_POLICIES") != nil ? 2000 : 40
+/// Policies by chance for each property; 2,000 with POSTERN_FULL=1.
+private let count = getenv("POSTERN_FULL") != nil ? 2000 : 40
 
 @Suite struct PolicyNarrowingTests {
     /// Policies by chance: what is effective is below the ceiling and below the request, for every kind of rule.

@@ -104,9 +104,9 @@ import Testing
         }
     }
 
-    /// 256 MiB to standard output; 10 GiB with POSTERN_FULL_FLOOD=1.
+    /// 256 MiB to standard output; 10 GiB with POSTERN_FULL=1.
     @Test func survivesAnOutputFlood() async throws {
-        let bytes = getenv("POSTERN_FULL_FLOOD") != nil ? 10 << 30 : 256 << 20
+        let bytes = getenv("POSTERN_FULL") != nil ? 10 << 30 : 256 << 20
         try await Self.limited(Mode.possible[0], { $0.toolOutputBytes = 4 << 20 }) { box in
             let before = Processes.residentBytes
             let flood = try await box.bash("head -c \(bytes) /dev/zero", timeout: 3_600_000)

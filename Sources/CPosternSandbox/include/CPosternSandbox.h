@@ -109,9 +109,12 @@ struct psb_process {
     uint64_t cpu_limit;
     /// RLIMIT_DATA of the new process; 0 leaves it.
     uint64_t data_limit;
-    /// Control groups that it is in from its first instruction on: descriptors of their cgroup.procs, open for writing.
+    /// Control groups that it is in from its first instruction on: descriptors of the files that take "0" for whoever writes. In version 1
+    /// `tasks`, which moves one thread without waiting for the kernel's grace period, as cgroup.procs does.
     const int *groups;
     int group_count;
+    /// Folder of the group of version 2 that it is born in where the kernel can (Linux 5.7), else moves to, or 0.
+    int group_folder;
     /// Become this user, with the group of the same number given here and no other groups; 0 stays who it is.
     uid_t uid;
     gid_t gid;

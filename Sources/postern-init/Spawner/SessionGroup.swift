@@ -81,20 +81,20 @@ struct SessionGroup {
         }
     }
 
-    /// Descriptors of the groups' `cgroup.procs`, for the process that is to be in them; all of them, or the report would not be true. The
-    /// caller closes them.
-    func openForJoining() throws(SpawnerFailure) -> [Int32] {
-        var descriptors: [Int32] = []
+    /// The groups, for the process that is to be in them; all of them, or the report would not be true. The caller closes them.
+    func openForJoining() throws(SpawnerFailure) -> JoinedGroups {
+        var groups = JoinedGroups()
         for part in parts {
-            let descriptor = open("\(part.folder)/cgroup.procs", O_WRONLY | O_CLOEXEC)
+            let descriptor =
+                part.version == .two ? open(part.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open("\(part.folder)/tasks", O_WRONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
                 let reason = SystemError.reason(errno)
-                for descriptor in descriptors { close(descriptor) }
+                groups.close()
                 throw SpawnerFailure(text: "the control group '\(part.folder)' cannot be joined: \(reason)")
             }
-            descriptors.append(descriptor)
+            if part.version == .two { groups.folder = descriptor } else { groups.members.append(descriptor) }
         }
-        return descriptors
+        return groups
     }
 
     /// Files that count what a limit has cost, for the worker: it may read them, not what they are in. The caller closes them.

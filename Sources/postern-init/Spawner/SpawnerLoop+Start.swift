@@ -50,7 +50,7 @@ extension SpawnerLoop {
             group.remove()
             throw error
         }
-        defer { for descriptor in launch.groups { close(descriptor) } }
+        defer { launch.groups.close() }
         let errors = psb_memory_file("errors")
         let null = Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }

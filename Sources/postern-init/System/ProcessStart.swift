@@ -20,7 +20,7 @@ struct ProcessStart {
     /// Where an overlay goes after `mounts`, and its options.
     var overlay: (point: String, options: String)?
     /// Control groups to be in from the first instruction on.
-    var groups: [Int32] = []
+    var groups = JoinedGroups()
     /// RLIMIT_DATA in bytes.
     var dataBytes: Int?
     var mountNamespace: Int32 = -1
@@ -54,7 +54,8 @@ struct ProcessStart {
                                     process.mount_count = Int32(trees.count)
                                     process.mount_namespace = mountNamespace
                                     process.data_limit = UInt64(max(0, dataBytes ?? 0))
-                                    return groups.withUnsafeBufferPointer { groups in
+                                    process.group_folder = groups.folder
+                                    return groups.members.withUnsafeBufferPointer { groups in
                                         process.groups = groups.baseAddress
                                         process.group_count = Int32(groups.count)
                                         return spawn(&process)
