@@ -62,6 +62,15 @@ import Testing
         let users: ClosedRange<UInt32> = 231_010...231_011
         let stranger = try #require(
             try Self.spawn(["/usr/bin/setpriv", "--reuid", "231010", "--regid", "231010", "--clear-groups", "sleep", "54351"]))
+        // A test that fails must not leave its stranger to the next run.
+        var isStranger = true
+        func removeStranger() {
+            guard isStranger else { return }
+            isStranger = false
+            kill(stranger, SIGKILL)
+            waitpid(stranger, nil, 0)
+        }
+        defer { removeStranger() }
         while Processes.ofUser(231_010).isEmpty { await Task.yield() }
         let spawner = try await Spawner.launch(configuration(users))
         let driver = try BubblewrapDriver(spawner: spawner)
@@ -73,8 +82,7 @@ import Testing
         #expect((only as? RunningSandbox)?.user == 231_011)
         let error = await #expect(throws: SandboxError.self) { try await driver.start(spec("b")) }
         #expect(error?.message.contains("every user from 231010 to 231011 is taken") == true)
-        kill(stranger, SIGKILL)
-        waitpid(stranger, nil, 0)
+        removeStranger()
         let other = try await driver.start(spec("b"))
         #expect((other as? RunningSandbox)?.user == 231_010)
         // Another spawner of the same machine and range does not get them either.
