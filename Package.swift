@@ -56,7 +56,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+    .testTarget(name: name, dependencies: dependencies + ["SeededRandom"], swiftSettings: settings)
 }
 
 let sources: [Target] = [
@@ -125,6 +125,7 @@ let sources: [Target] = [
         linkerSettings: [.unsafeFlags(["-static-executable"])]
     ),
     library("PosternTestKit", ["PosternCore", "ManagedAgentsAPI", "PosternJSON"]),
+    .target(name: "SeededRandom", path: "Tests/Support/swift/SeededRandom", swiftSettings: settings),
 ]
 
 let testTargets: [Target] = [

@@ -1,4 +1,5 @@
 import ManagedAgentsAPI
+import SeededRandom
 import Testing
 
 @Suite struct ServerSentEventParserTests {
@@ -143,19 +144,5 @@ import Testing
         // A whole line that is too long is refused as well when it comes in one piece with its end.
         #expect(throws: ServerSentEventParser.EventTooLarge.self) { try parse("data: " + String(repeating: "x", count: 200) + "\n\n", limit: 100) }
         #expect(try parse(String(repeating: "data: xxxxxxxxxx\n\n", count: 50), limit: 100).count == 50)
-    }
-}
-
-/// A small generator with a seed, so that a failing case can be run again.
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &+ 0x9e37_79b9_7f4a_7c15 }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
     }
 }

@@ -1,5 +1,6 @@
 import ManagedAgentsAPI
 import PosternJSON
+import SeededRandom
 import Testing
 
 @testable import PosternCore
@@ -10,7 +11,7 @@ private typealias H = MachineHarness
 /// conversation that the Messages API takes.
 @Suite("Session machine, random lives") struct SessionMachinePropertyTests {
     @Test(arguments: 0..<60) func invariants(seed: Int) throws {
-        var random = SplitMix(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         var limits = SessionLimits()
         limits.attempts = 3
         if seed % 3 == 0 { limits.contextTokens = 400 }
@@ -30,7 +31,7 @@ private typealias H = MachineHarness
         #expect(zip(times, times.dropFirst()).allSatisfy { $0 < $1 })
     }
 
-    private static func input(_ h: inout H, _ random: inout SplitMix, _ step: Int) -> SessionInput {
+    private static func input(_ h: inout H, _ random: inout SeededGenerator, _ step: Int) -> SessionInput {
         let state = h.machine.state
         if random.next() % 11 == 0 { return .clientEvents([.interrupt(threadID: nil)] + (random.next() % 2 == 0 ? [H.message("after")] : [])) }
         if random.next() % 23 == 0 {
@@ -77,16 +78,5 @@ private typealias H = MachineHarness
             let results = next.filter { $0["type"]?.string == "tool_result" }.map { $0["tool_use_id"]?.string }
             #expect(uses == results)
         }
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

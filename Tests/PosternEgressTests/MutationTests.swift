@@ -1,5 +1,6 @@
 import NIOCore
 import PosternPolicy
+import SeededRandom
 import Testing
 
 @testable import PosternEgress
@@ -16,7 +17,7 @@ struct MutationTests {
 
     @Test("bytes changed, dropped, doubled and inserted at random", arguments: 0..<UInt64(8))
     func mutated(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let token = try #require(ProxyToken("0123456789abcdef"))
         for _ in 0..<4000 {
             var bytes = Self.seeds.randomElement(using: &random) ?? []

@@ -1,6 +1,7 @@
 import NIOCore
 import PosternJSON
 import PosternPolicy
+import SeededRandom
 import Testing
 
 @testable import PosternEgress
@@ -168,7 +169,7 @@ struct SecretRuleTests {
 
     @Test("a stream is masked as its whole, over chance and every cut")
     func scannerProperty() {
-        var random = Seeded(state: 7)
+        var random = SeededGenerator(seed: 7)
         for _ in 0..<300 {
             let alphabet = Array("ab".utf8)
             func word(_ range: ClosedRange<Int>) -> [UInt8] {
@@ -214,17 +215,5 @@ struct SecretRuleTests {
             }
             #expect(stopped && !Bytes.contains(passed, Array(key.placeholder.utf8.prefix(8))))
         }
-    }
-}
-
-/// A small reproducible source of chance (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

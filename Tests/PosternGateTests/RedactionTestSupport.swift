@@ -1,17 +1,5 @@
+import SeededRandom
 @testable import PosternGate
-
-/// A generator with a seed, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
 
 extension RedactionProgram {
     /// Built patterns, all under the rule `p`.
@@ -31,7 +19,9 @@ extension RedactionProgram {
 }
 
 /// The text in pieces of random sizes, 0 to 9 bytes.
-func chunked(_ text: [UInt8], _ program: RedactionProgram, _ random: inout SplitMix) -> (output: [UInt8], counts: RedactionCounts, mostHeld: Int) {
+func chunked(_ text: [UInt8], _ program: RedactionProgram, _ random: inout SeededGenerator) -> (
+    output: [UInt8], counts: RedactionCounts, mostHeld: Int
+) {
     var redactor = Redactor(program)
     var output: [UInt8] = []
     var (index, mostHeld) = (0, 0)

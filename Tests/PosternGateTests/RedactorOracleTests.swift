@@ -1,3 +1,4 @@
+import SeededRandom
 import Testing
 
 @testable import PosternGate
@@ -50,8 +51,8 @@ import Testing
         return output + text[position...]
     }
 
-    private func randomNode(_ depth: Int, _ random: inout SplitMix) -> PatternNode {
-        func byte(_ random: inout SplitMix) -> PatternNode {
+    private func randomNode(_ depth: Int, _ random: inout SeededGenerator) -> PatternNode {
+        func byte(_ random: inout SeededGenerator) -> PatternNode {
             let letters = Array("abc ".utf8)
             return .bytes(ByteSet((0..<Int.random(in: 1...2, using: &random)).map { _ in letters[Int.random(in: 0..<4, using: &random)] }))
         }
@@ -67,7 +68,7 @@ import Testing
     }
 
     @Test func randomPatternsOnRandomTexts() throws {
-        var random = SplitMix(seed: 7)
+        var random = SeededGenerator(seed: 7)
         var checked = 0
         while checked < 120 {
             let guards = [ByteSet(), ByteSet(of: "a"), ByteSet(of: "bc")]
@@ -92,7 +93,7 @@ import Testing
 
     /// More words than the matcher's table has room for: it is emptied again and again, and nothing is missed.
     @Test func aDictionaryLargerThanTheTable() throws {
-        var random = SplitMix(seed: 11)
+        var random = SeededGenerator(seed: 11)
         let letters = (0x21...0x7E).map { UInt8($0) } + (0xA1...0xFE).map { UInt8($0) }
         let words = (0..<800).map { _ in (0..<6).map { _ in letters[Int.random(in: 0..<letters.count, using: &random)] } }
         var builder = AutomatonBuilder()

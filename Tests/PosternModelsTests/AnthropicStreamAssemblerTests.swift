@@ -2,6 +2,7 @@ import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 import PosternModels
+import SeededRandom
 import Testing
 
 @Suite struct AnthropicStreamAssemblerTests {

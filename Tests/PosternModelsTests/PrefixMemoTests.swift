@@ -1,5 +1,6 @@
 import PosternJSON
 import PosternScriptedModel
+import SeededRandom
 import Testing
 
 /// The memo makes long conversations quick and changes no answer.

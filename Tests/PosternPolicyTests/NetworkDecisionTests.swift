@@ -1,4 +1,5 @@
 import PosternJSON
+import SeededRandom
 import Testing
 
 @testable import PosternPolicy
@@ -102,7 +103,7 @@ struct NetworkDecisionTests {
 
     @Test("a narrowed policy allows exactly what both allow, and says the same after JSON", arguments: 0..<40)
     func narrowing(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let (one, other) = (try randomPolicy(&random), try randomPolicy(&random))
         let both = one.narrowed(by: other)
         #expect(both.narrowed(by: other) == both && both.narrowed(by: one) == both && one.narrowed(by: one) == one)
@@ -121,7 +122,7 @@ struct NetworkDecisionTests {
         }
     }
 
-    private func randomPolicy(_ random: inout Seeded) throws -> NetworkPolicy {
+    private func randomPolicy(_ random: inout SeededGenerator) throws -> NetworkPolicy {
         let hosts = ["a.com", "*.a.com", "b.com", "x.a.com", "*.x.a.com", "a.com:22", "*.a.com:80"]
         var rules: [NetworkRule] = []
         for index in 0..<Int.random(in: 0...4, using: &random) {
@@ -135,17 +136,5 @@ struct NetworkDecisionTests {
             rules.append(rule)
         }
         return NetworkPolicy(rules: rules, budgets: ByteBudgets(call: Bool.random(using: &random) ? 10 : nil, session: 5, overrun: .ask))
-    }
-}
-
-/// A small reproducible source of chance (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,20 +1,15 @@
 import PosternJSON
+import SeededRandom
 
 @testable import PosternPolicy
 
-/// Policies by chance, from a small vocabulary so that they meet often. The same seed gives the same policy (SplitMix64).
+/// Policies by chance, from a small vocabulary so that they meet often. The same seed gives the same policy.
 struct PolicyGenerator: RandomNumberGenerator {
-    private var state: UInt64
+    private var random: SeededGenerator
 
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
+    init(seed: UInt64) { random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
+    mutating func next() -> UInt64 { random.next() }
 
     mutating func policy() -> Policy {
         var policy = Policy()

@@ -1,4 +1,5 @@
 import PosternWorker
+import SeededRandom
 import Testing
 
 @Suite struct LeaseMachineTests {
@@ -50,7 +51,7 @@ import Testing
 
     /// However answers and failures mix, it never waits past the end of the lease, and never wakes from its end.
     @Test(arguments: 0..<50) func neverOutlivesTheLease(_ seed: UInt64) {
-        var generator = SplitMix(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         var machine = LeaseMachine(now: .zero)
         var now = Duration.zero
         var success = Duration.zero
@@ -74,18 +75,5 @@ import Testing
                 return
             }
         }
-    }
-}
-
-/// A small generator with a seed, for tests that can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import PosternJSON
 import PosternWorker
+import SeededRandom
 import Testing
 
 @Suite struct SessionToolMachineTests {
@@ -197,7 +198,7 @@ import Testing
 
     /// Random logs, reconnects, verdicts and outcomes: no call runs twice, one at a time, none without leave.
     @Test(arguments: 0..<200) func atMostOnce(_ seed: UInt64) {
-        var generator = SplitMix(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         var machine = machine()
         var log: [JSON] = []
         var permissions: [String: String] = [:]
