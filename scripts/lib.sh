@@ -19,7 +19,8 @@ need_swift() {
     esac
 }
 
-# need_packages NAME...: the Debian packages that are missing are named and installed when root or CI=true; else the command is printed.
+# need_packages NAME...: the Debian packages that are missing are named and installed: without a question when root or CI=true, after one on a
+# terminal; else the command is printed.
 need_packages() {
     command -v dpkg-query >/dev/null || { say "not a Debian: make sure that these are installed: $*"; return 0; }
     local missing=() name
@@ -30,7 +31,12 @@ need_packages() {
     local sudo=()
     if [[ "$(id -u)" -ne 0 ]]; then
         sudo=(sudo)
-        [[ "${CI:-}" == true ]] || die "these packages are missing; install them with: sudo apt-get install --yes ${missing[*]}"
+        if [[ "${CI:-}" != true ]]; then
+            local command="sudo apt-get install --yes ${missing[*]}" answer=n
+            say "missing packages: ${missing[*]}"
+            if [[ -t 0 && -t 2 ]]; then read -r -p "Install them with sudo? [Y/n] " answer; fi
+            [[ "$answer" =~ ^([Yy].*)?$ ]] || die "install them with: $command"
+        fi
     fi
     say "installing: ${missing[*]}"
     "${sudo[@]}" apt-get update --quiet >&2

@@ -8,12 +8,19 @@ import Glibc
 import Darwin
 #endif
 
-/// The options of every command that talks to a control plane.
-struct ClientOptions: ParsableArguments, SettingFlags {
+/// Where a control plane is and how it is reached.
+struct ServiceOptions: ParsableArguments, SettingFlags {
     @Option(.clientBaseURL) var baseURL: String?
-    @Option(.clientAPIKeyFile) var apiKeyFile: String?
     @Option(.clientCAFile) var caFile: String?
     @Option(.clientProxy) var proxy: String?
+
+    var given: [(ConfigurationKey, String?)] { [(.clientBaseURL, baseURL), (.clientCAFile, caFile), (.clientProxy, proxy)] }
+}
+
+/// The options of every command that talks to a control plane.
+struct ClientOptions: ParsableArguments, SettingFlags {
+    @OptionGroup var service: ServiceOptions
+    @Option(.clientAPIKeyFile) var apiKeyFile: String?
 
     @Flag(name: .long, help: "Print JSON, for programs.")
     var json = false
@@ -21,9 +28,7 @@ struct ClientOptions: ParsableArguments, SettingFlags {
     @Flag(name: .shortAndLong, help: "Print ids only, for scripts.")
     var quiet = false
 
-    var given: [(ConfigurationKey, String?)] {
-        [(.clientBaseURL, baseURL), (.clientAPIKeyFile, apiKeyFile), (.clientCAFile, caFile), (.clientProxy, proxy)]
-    }
+    var given: [(ConfigurationKey, String?)] { service.given + [(.clientAPIKeyFile, apiKeyFile)] }
 
     var show: Show { Show(asJSON: json, idsOnly: quiet) }
 

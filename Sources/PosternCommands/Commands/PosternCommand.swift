@@ -33,7 +33,8 @@ package struct PosternCommand: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, WorkerCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
-                name: "Resources", subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self]),
+                name: "Resources",
+                subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self, WorkspacesCommand.self]),
             CommandGroup(
                 name: "Tools",
                 subcommands: [

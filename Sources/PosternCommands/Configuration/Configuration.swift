@@ -85,10 +85,10 @@ package struct Configuration: Sendable {
             key.isSecret ? "\(key.name) is missing: set \(variables)" : "\(key.name) is missing: give --\(key.flag), or set \(variables)")
     }
 
-    /// The value of an integer key, which `init` has checked.
+    /// The value of an integer key or one of seconds, which `init` has checked.
     package func integer(_ key: ConfigurationKey) throws(ConfigurationError) -> Int {
         let text = try required(key)
-        guard let value = Int(text) else { throw ConfigurationError("\(key.name) must be a whole number") }
+        guard let value = key.kind.number(in: text) else { throw ConfigurationError("\(key.name) must be a whole number") }
         return value
     }
 }

@@ -6,6 +6,8 @@ package struct ConfigurationKey: Sendable, Equatable {
         case url
         case path
         case integer(ClosedRange<Int>)
+        /// Whole seconds, with or without a unit: `90`, `90s`, `5m`, `2h`. The official worker writes units.
+        case seconds(ClosedRange<Int>)
         case boolean
         case choice([String])
         /// Comes by environment (or by a file that a `…_file` key names) only: arguments are visible to every user of the machine,
@@ -52,8 +54,23 @@ extension ConfigurationKey.Kind {
         case .url: URLText.problem(with: text)
         case .integer(let range):
             Int(text).map { range.contains($0) } == true ? nil : "must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .seconds(let range):
+            number(in: text).map { range.contains($0) } == true
+                ? nil : "must be from \(range.lowerBound) to \(range.upperBound) seconds, such as 90, 90s, 5m or 2h"
         case .boolean: ["true", "false"].contains(text) ? nil : "must be true or false"
         case .choice(let values): values.contains(text) ? nil : "must be one of " + values.joined(separator: ", ")
+        }
+    }
+
+    /// The number that `text` is; `nil` for kinds and texts that are none.
+    func number(in text: String) -> Int? {
+        switch self {
+        case .integer: return Int(text)
+        case .seconds:
+            guard let unit = text.last, let factor = ["s": 1, "m": 60, "h": 3600][unit] else { return Int(text) }
+            let (seconds, overflows) = (Int(text.dropLast()) ?? -1).multipliedReportingOverflow(by: factor)
+            return overflows || seconds < 0 ? nil : seconds
+        default: return nil
         }
     }
 
@@ -65,6 +82,7 @@ extension ConfigurationKey.Kind {
         case .path: "path"
         case .integer(let range) where range.upperBound == .max: "integer, at least \(range.lowerBound)"
         case .integer(let range): "integer, \(range.lowerBound) to \(range.upperBound)"
+        case .seconds(let range): "seconds, \(range.lowerBound) to \(range.upperBound); also `90s`, `5m`, `2h`"
         case .boolean: "`true` or `false`"
         case .choice(let values): values.map { "`\($0)`" }.joined(separator: ", ")
         case .secret: "secret"

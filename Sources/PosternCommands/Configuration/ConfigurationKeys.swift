@@ -26,7 +26,7 @@ extension ConfigurationKey {
         "admin_key", .serve, .secret,
         "The admin API key, at least 24 bytes. Without it the first start makes one and writes it to `admin.key` in the data folder.")
     package static let leaseSeconds = ConfigurationKey(
-        "lease_seconds", .serve, .integer(5...3600), default: "300",
+        "lease_seconds", .serve, .seconds(5...3600), default: "300",
         "How long a work item stays with a worker that no longer sends heartbeats, in seconds.")
     package static let serveLogFormat = ConfigurationKey(
         "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
@@ -62,7 +62,7 @@ extension ConfigurationKey {
     package static let maxSessions = ConfigurationKey(
         "max_sessions", .worker, .integer(1...10_000), default: "64", "Sessions served at once. A worker that is full does not poll.")
     package static let maxIdle = ConfigurationKey(
-        "max_idle", .worker, .integer(0...86_400), default: "60",
+        "max_idle", .worker, .seconds(0...86_400), default: "60",
         "Seconds after the end of a turn until a session is given back to the queue; 0 keeps it.")
     package static let sandbox = ConfigurationKey(
         "sandbox", .worker, .choice(["bubblewrap", "none"]), default: "bubblewrap",
@@ -75,7 +75,7 @@ extension ConfigurationKey {
         "require_all_layers", .worker, .boolean, default: "false",
         "Refuse to start where a layer of the sandbox is missing, instead of saying so and going on with the others.")
     package static let approvalTimeout = ConfigurationKey(
-        "approval_timeout", .worker, .integer(1...86_400), default: "600",
+        "approval_timeout", .worker, .seconds(1...86_400), default: "600",
         "Seconds that a call waits for `postern worker approve` where the policy asks for it; then it is refused.")
     package static let auditMirror = ConfigurationKey(
         "audit_mirror", .worker, .path,
@@ -88,9 +88,9 @@ extension ConfigurationKey {
         "on_work_compat", .worker, .boolean, default: "false",
         "Give the script of `on_work` the environment key as well, as the official worker does. Whoever has that key has the whole queue.")
     package static let onWorkTimeout = ConfigurationKey(
-        "on_work_timeout", .worker, .integer(0...86_400), default: "0", "Seconds after which a script of `on_work` is ended; 0 is no limit.")
+        "on_work_timeout", .worker, .seconds(0...86_400), default: "0", "Seconds after which a script of `on_work` is ended; 0 is no limit.")
     package static let onWorkGrace = ConfigurationKey(
-        "on_work_grace", .worker, .integer(1...3600), default: "60",
+        "on_work_grace", .worker, .seconds(1...3600), default: "60",
         "Seconds after the end of a script of `on_work` until the worker that it started must have taken the item over.")
     package static let proxy = ConfigurationKey(
         "proxy", .worker, .text, aliases: ["HTTPS_PROXY", "https_proxy"],

@@ -6,7 +6,8 @@ enum ServiceChecks {
     static func all(baseURL: String, caFile: String?, proxy: String?) async -> [Finding] {
         let transport: AsyncHTTPTransport
         do {
-            transport = try AsyncHTTPTransport(.init(baseURL: BaseURL(baseURL), caFile: caFile, proxy: proxy.map { try Proxy($0) }))
+            let url = try BaseURL(baseURL)
+            transport = try AsyncHTTPTransport(.init(baseURL: url, caFile: caFile, proxy: url.isLoopback ? nil : proxy.map { try Proxy($0) }))
         } catch {
             return [.missing("base URL", baseURL, "\(error)")]
         }

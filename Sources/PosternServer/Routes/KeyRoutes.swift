@@ -60,13 +60,19 @@ struct KeyRoutes {
                     limit: try call.query.limit(default: 20, maximum: 1000))
                 return page.answer(list, last: .null) { JSON.object($0.json).encoded }
             },
+            Route(.get, "/postern/v1/keys/{key_id}", .client(.admin), "Get an API key, without its secret") { call async throws(APIError) in
+                .json(try await apiKey(call).json)
+            },
             Route(.delete, "/postern/v1/keys/{key_id}", .client(.admin), "Revoke an API key") { call async throws(APIError) in
-                let isOperator = try await isOperator(call)
-                let key = try await keys.key(
-                    try call.parameter("key_id"), kind: .api, workspaceID: isOperator ? nil : try call.workspaceID())
-                return .json(try await keys.revoke(key).json)
+                .json(try await keys.revoke(try await apiKey(call)).json)
             },
         ]
+    }
+
+    /// The key of the path, if the caller may act on it.
+    private func apiKey(_ call: Call) async throws(APIError) -> KeyRecord {
+        let isOperator = try await isOperator(call)
+        return try await keys.key(try call.parameter("key_id"), kind: .api, workspaceID: isOperator ? nil : try call.workspaceID())
     }
 
     private var workspaces: [Route] {

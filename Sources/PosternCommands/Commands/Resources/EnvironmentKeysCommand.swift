@@ -2,12 +2,6 @@ import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
 
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
-
 /// `postern environments keys`
 struct EnvironmentKeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -37,7 +31,7 @@ struct EnvironmentKeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             try fields.checkOutput()
-            let key = try await client.withClient { api in try await api.createEnvironmentKey(environment: environment, fields.body()) }
+            let key = try await client.withClient { api in try await api.createEnvironmentKey(environment: environment, try fields.body()) }
             try KeyAnswer.show(.object(key), client.show, output: fields.output)
         }
     }
@@ -76,50 +70,5 @@ struct EnvironmentKeysCommand: AsyncParsableCommand {
             let answer = try await client.withClient { try await $0.request(.delete, "/postern/v1/environments/\(environment)/keys/\(key)").json() }
             client.show.done("Revoked \(key).", answer)
         }
-    }
-}
-
-/// What a new key may have.
-struct KeyFields: ParsableArguments {
-    @Option(name: .long, help: "A name to tell it apart in the list.")
-    var name: String?
-
-    @Option(name: .long, help: ArgumentHelp("The moment it stops working, such as 2027-01-31T00:00:00Z.", valueName: "time"))
-    var expiresAt: String?
-
-    @Option(name: .shortAndLong, help: "Write the key to this file, readable by its owner only, instead of printing it.")
-    var output: String?
-
-    /// Before the key is made: one whose file cannot be written would be lost.
-    func checkOutput() throws(CommandError) {
-        guard let output else { return }
-        let folder = output.contains("/") ? String(output[..<(output.lastIndex(of: "/") ?? output.startIndex)]) : "."
-        guard access(folder.isEmpty ? "/" : folder, W_OK | X_OK) == 0 else {
-            throw CommandError(.failure, "--output: \(output) cannot be written: \(String(cString: strerror(errno))); no key was made")
-        }
-    }
-
-    func body() -> JSONObject {
-        var body = JSONObject()
-        if let name { body["name"] = .string(name) }
-        if let expiresAt { body["expires_at"] = .string(expiresAt) }
-        return body
-    }
-}
-
-/// The answer to the making of a key: the only place that holds its secret.
-enum KeyAnswer {
-    static func show(_ answer: JSON, _ show: Show, output: String?) throws {
-        guard let secret = answer["secret"]?.string ?? answer["key"]?.string else { throw CommandError(.failure, "the answer holds no key") }
-        if let output {
-            try TextFile.writeSecret(secret, to: output)
-            var shown = answer.object ?? [:]
-            shown["key"] = nil
-            shown["secret"] = nil
-            return show.done("Wrote \(answer["id"]?.string ?? "the key") to \(output).", .object(shown))
-        }
-        if show.asJSON { return show.terminal.print(answer.indented) }
-        show.terminal.note("\(answer["id"]?.string ?? "The key"), shown this once:")
-        show.terminal.print(secret)
     }
 }

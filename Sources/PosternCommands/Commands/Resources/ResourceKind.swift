@@ -43,3 +43,13 @@ enum Sessions: ResourceKind {
         .init("id", "id"), .init("status", "status"), .init("agent", "agent.name"), .init("title", "title"), .init("created", "created_at"),
     ]
 }
+
+enum Keys: ResourceKind {
+    static let noun = "API key"
+    static let plural = "keys"
+    static let path = "/postern/v1/keys"
+    static let columns: [Show.Column] = [
+        .init("id", "id"), .init("name", "name"), .init("role", "role"), .init("hint", "hint"), .init("created", "created_at"),
+        .init("expires", "expires_at"), .init("revoked", "revoked_at"),
+    ]
+}

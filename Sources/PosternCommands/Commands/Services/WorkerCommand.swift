@@ -37,6 +37,15 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
     @Option(.caFile) var caFile: String?
     @Option(.workerLogFormat) var logFormat: String?
     @Option(.workerLogLevel) var logLevel: String?
+    @Flag(name: .long, help: .hidden) var unrestrictedPaths = false
+
+    func validate() throws {
+        guard !unrestrictedPaths else {
+            throw ValidationError(
+                "--unrestricted-paths is the official worker's: here a policy names the folders that tools reach beside /workspace (files.read, "
+                    + "files.write; docs/policy.md), and --sandbox none confines nothing")
+        }
+    }
 
     var given: [(ConfigurationKey, String?)] {
         [

@@ -12,9 +12,12 @@ struct DoctorCommand: AsyncParsableCommand {
             Example: postern doctor --base-url https://postern.example.com
             """)
 
-    @OptionGroup var client: ClientOptions
+    @OptionGroup var service: ServiceOptions
 
     @Option(.workdir) var workdir: String?
+
+    @Flag(name: .long, help: "Print JSON, for programs.")
+    var json = false
 
     @Flag(name: .long, help: "Leave the base URL alone: look at this machine only.")
     var offline = false
@@ -24,9 +27,10 @@ struct DoctorCommand: AsyncParsableCommand {
         var findings = await SandboxChecks.all()
         findings += MachineChecks.all(folder: workdir ?? ConfigurationKey.workdir.fallback ?? ".")
         if !offline {
-            let configuration = try Configuration(.client, flags: client.flags, environment: environment)
+            let configuration = try Configuration(.client, flags: service.flags, environment: environment)
             findings += await ServiceChecks.all(
-                baseURL: try configuration.required(.clientBaseURL), caFile: configuration.text(.clientCAFile), proxy: environment["HTTPS_PROXY"])
+                baseURL: try configuration.required(.clientBaseURL), caFile: configuration.text(.clientCAFile),
+                proxy: configuration.text(.clientProxy))
         }
         print(findings)
         if findings.contains(where: { $0.verdict == .missing }) { throw CommandStatus.checkFailed.code }
@@ -34,7 +38,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     private func print(_ findings: [Finding]) {
         let terminal = Terminal()
-        if client.json { return terminal.print(JSON.array(findings.map(\.json)).indented) }
+        if json { return terminal.print(JSON.array(findings.map(\.json)).indented) }
         for finding in findings {
             let mark =
                 switch finding.verdict {
