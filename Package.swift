@@ -94,7 +94,7 @@ let sources: [Target] = [
             "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
             .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
-    .target(name: "CPosternSandbox"),
+    .target(name: "CPosternSandbox", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
     library("PosternSandboxWire", ["PosternJSON"]),
     library("PosternSandbox", ["CPosternSandbox", "PosternSandboxWire", "PosternJSON", .nio("NIOPosix"), .nio("NIOCore"), .logging]),
     library(

@@ -81,3 +81,14 @@ def test_a_session_may_ask_to_be_asked(perimeter: Perimeter) -> None:
     session = perimeter.session(metadata={"postern.policy": json.dumps({"tools": ASK})})
     results = perimeter.run(session, "$ touch kept.txt\n\n$ rm kept.txt\n\n$ ls")
     assert [r.failed for r in results] == [False, True, False] and "kept.txt" in results[2].text
+
+
+def test_a_session_that_could_answer_itself_is_refused(perimeter: Perimeter) -> None:
+    """Without a sandbox the socket that answers are given by is the session's as well."""
+    perimeter.policy(tools=ASK)
+    perimeter.start("--sandbox", "none")
+    session = perimeter.session()
+    perimeter.control.say(session, "$ touch ran")
+    assert perimeter.worker is not None
+    perimeter.worker.wait_for("could approve its own calls")
+    assert not perimeter.results(session)

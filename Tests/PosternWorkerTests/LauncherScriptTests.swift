@@ -100,14 +100,14 @@ import Darwin
 
     @Test func dockerRunsAConfinedContainerWithoutTheSecretInItsArguments() async throws {
         standIn("docker", #"[[ "$1" != run ]] || { env > "$OUT/docker.environment"; exit 5; }"#)
-        let result = try await run(launcher("docker.sh"), ["LAUNCH_RUNTIME=runsc"])
+        let result = try await run(launcher("docker.sh"), ["LAUNCH_RUNTIME=runsc", "LAUNCH_NETWORK=control"])
         // The container's status is the script's.
         #expect(result.end == .exited(5))
         let arguments = fixture.contents("docker.arguments")
         for wanted in [
             "--name\npostern-sesn_Ab1\n", "--env\nANTHROPIC_WORK_SECRET\n", "--cap-drop\nALL\n", "no-new-privileges", "--read-only",
             "--user\n65532:65532\n",
-            "--runtime\nrunsc\n", "--pids-limit", "worker\nrun\n",
+            "--runtime\nrunsc\n", "--network\ncontrol\n", "--pids-limit", "worker\nrun\n",
         ] { #expect(arguments.contains(wanted), "\(wanted)") }
         #expect(!arguments.contains(Self.secret))
         #expect(fixture.contents("docker.environment").contains("ANTHROPIC_WORK_SECRET=\(Self.secret)"))
@@ -126,7 +126,7 @@ import Darwin
             variables: [
                 "PATH=\(fixture.folder)/work/bin:/usr/bin:/bin", "OUT=\(fixture.folder)/work", "ANTHROPIC_SESSION_ID=sesn_Ab1",
                 "ANTHROPIC_WORK_ID=work_1", "ANTHROPIC_ENVIRONMENT_ID=env_1", "ANTHROPIC_WORK_SECRET=\(Self.secret)",
-                "ANTHROPIC_BASE_URL=https://cp.example", "LAUNCH_ENGINE=docker",
+                "ANTHROPIC_BASE_URL=https://cp.example", "LAUNCH_ENGINE=docker", "LAUNCH_NETWORK=control",
             ], mark: "POSTERN_LAUNCH=none", onLine: { logger.info("\($0)") },
             onEnd: {
                 feed.yield($0)
@@ -175,8 +175,21 @@ import Darwin
             "image: \"registry.example/postern@sha256:ab\"", "name: \"postern-sesn-ab1-",
         ] { #expect(applied.contains(wanted), "\(wanted)") }
         #expect(!applied.contains(Self.secret))
-        // Before the start and after the end.
-        #expect(arguments.split(separator: "job,secret,networkpolicy").count == 3)
+        // Before the start and after the end: the Job with its pod, and only then the policy that bounds the pod's network.
+        let removals = arguments.split(separator: "--end--\n").filter { $0.contains("delete\n") }
+        #expect(removals.count == 4)
+        for (index, removal) in removals.enumerated() {
+            #expect(removal.contains(index % 2 == 0 ? "delete\njob\n" : "delete\nsecret,networkpolicy\n"))
+            if index % 2 == 0 { #expect(removal.contains("--cascade=foreground\n") && removal.contains("--wait=true\n")) }
+        }
+    }
+
+    /// Two workers would serve one session, and without its policy the pod that lingers would have an open network.
+    @Test func kubernetesStartsNothingBesideAJobThatLingers() async throws {
+        standIn("kubectl", #"[[ " $* " != *" delete job "* ]]"#)
+        let result = try await run(launcher("kubernetes.sh"), ["LAUNCH_IMAGE=i", "LAUNCH_CONTROL_CIDR=203.0.113.7/32"])
+        let arguments = fixture.contents("kubectl.arguments")
+        #expect(result.end == .exited(1) && !arguments.contains("networkpolicy") && !arguments.contains("create\n") && !arguments.contains("apply\n"))
     }
 
     @Test func kubernetesSaysWhenTheJobFailed() async throws {
@@ -192,6 +205,26 @@ import Darwin
     }
 
     // MARK: Modal, Vercel, Cloudflare
+
+    /// Where the place is all that bounds the network, an open one must be asked for.
+    @Test(arguments: ["docker.sh", "modal.py", "vercel.mjs", "cloudflare/launch.sh"])
+    func noNetworkIsOpenUnasked(_ name: String) async throws {
+        for program in ["docker", "curl"] { standIn(program) }
+        fixture.append("modal.py", "")
+        fixture.append("token", "launch-token")
+        guard name != "vercel.mjs" || Self.tool("node") != nil else { return }
+        let result = try await run(
+            launcher(name),
+            [
+                "PYTHONPATH=\(fixture.folder)/work", "PYTHONDONTWRITEBYTECODE=1", "LAUNCH_IMAGE=img", "VERCEL_TOKEN=t", "VERCEL_TEAM_ID=m",
+                "VERCEL_PROJECT_ID=p", "LAUNCH_POSTERN_URL=https://dl.example/postern", "LAUNCH_WORKER_URL=https://launch.example",
+                "LAUNCH_TOKEN_FILE=\(fixture.folder)/work/token",
+            ])
+        #expect(
+            result.end == .exited(1)
+                && result.lines.contains { $0.contains("LAUNCH_NETWORK") || $0.contains("LAUNCH_DOMAINS") || $0.contains("LAUNCH_OPEN_NETWORK") })
+        #expect(fixture.contents("docker.arguments").isEmpty && fixture.contents("curl.arguments").isEmpty)
+    }
 
     @Test func modalMakesASandboxOfTheSessionsName() async throws {
         standIn("unused")
@@ -263,7 +296,7 @@ import Darwin
         let sum = String(repeating: "ab", count: 32)
         let variables = [
             "VERCEL_TOKEN=t", "VERCEL_TEAM_ID=m", "VERCEL_PROJECT_ID=p", "LAUNCH_POSTERN_URL=https://dl.example/postern",
-            "LAUNCH_POSTERN_SHA256=\(sum)",
+            "LAUNCH_POSTERN_SHA256=\(sum)", "LAUNCH_OPEN_NETWORK=1",
         ]
         let result = try await run("\(fixture.folder)/work/bin/copy", variables)
         #expect(result.end == .exited(0), "\(result.lines)")
@@ -280,13 +313,15 @@ import Darwin
     @Test func cloudflareHandsTheItemOverWithoutSecretsInArguments() async throws {
         standIn("curl", #"cat > "$OUT/body"; for value in "$@"; do [[ "$value" != @/dev/fd/* ]] || cat "${value#@}" > "$OUT/header"; done"#)
         fixture.append("token", "launch-token")
-        let variables = ["LAUNCH_WORKER_URL=https://launch.example", "LAUNCH_TOKEN_FILE=\(fixture.folder)/work/token"]
+        let variables = [
+            "LAUNCH_WORKER_URL=https://launch.example", "LAUNCH_TOKEN_FILE=\(fixture.folder)/work/token", "LAUNCH_OPEN_NETWORK=1",
+        ]
         let result = try await run(launcher("cloudflare/launch.sh"), variables)
         #expect(result.end == .exited(0), "\(result.lines)")
         #expect(fixture.contents("body") == Self.item && fixture.contents("header") == "Authorization: Bearer launch-token\n")
         let arguments = fixture.contents("curl.arguments")
         #expect(!arguments.contains(Self.secret) && !arguments.contains("launch-token") && arguments.contains("https://launch.example/launch"))
-        #expect(try await run(launcher("cloudflare/launch.sh"), ["LAUNCH_WORKER_URL=http://launch.example", variables[1]]).end == .exited(1))
+        #expect(try await run(launcher("cloudflare/launch.sh"), ["LAUNCH_WORKER_URL=http://launch.example"] + variables[1...]).end == .exited(1))
     }
 
     @Test(.enabled(if: tool("node") != nil))

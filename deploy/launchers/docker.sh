@@ -11,7 +11,10 @@
 #                    default localhost/postern-worker
 #   LAUNCH_ENGINE    docker or podman; default: the first that is there
 #   LAUNCH_RUNTIME   runtime class of the engine, such as runsc (gVisor)
-#   LAUNCH_NETWORK   network of the container; default bridge. It must reach the control plane; restrict the rest in the network itself
+#   LAUNCH_NETWORK   network of the container; no default, since the network is all that bounds what the session reaches. It must reach the
+#                    control plane and should reach nothing else; `bridge` is open
+#   LAUNCH_KEEP      1 keeps the session's volume, postern-ws-SESSION, when the session has ended its turn: it comes back to its files. Default 1;
+#                    with 0 it is removed with the container
 #   LAUNCH_MEMORY, LAUNCH_CPUS, LAUNCH_PIDS   limits; default 2g, 2, 512
 set -euo pipefail
 # What a range of letters holds depends on the language otherwise.
@@ -42,6 +45,8 @@ require ANTHROPIC_WORK_POLICY "$policy" "is not one line of ASCII"
 session="$ANTHROPIC_SESSION_ID"
 name="postern-$session"
 
+network="${LAUNCH_NETWORK:?set LAUNCH_NETWORK to a network that reaches the control plane and nothing else (bridge is open)}"
+
 # Settings of the worker's operator: none may be taken for an option.
 image="${LAUNCH_IMAGE:-localhost/postern-worker}"
 [[ "$image" =~ ^[A-Za-z0-9][A-Za-z0-9_./:@-]*$ ]] || { printf 'LAUNCH_IMAGE: %q is not the name of an image\n' "$image" >&2; exit 1; }
@@ -57,7 +62,7 @@ arguments=(
     --read-only --tmpfs "/tmp:rw,nosuid,nodev,size=1g" --volume "postern-ws-$session:/workspace"
     --cap-drop ALL --security-opt no-new-privileges --user 65532:65532
     --memory "${LAUNCH_MEMORY:-2g}" --cpus "${LAUNCH_CPUS:-2}" --pids-limit "${LAUNCH_PIDS:-512}"
-    --network "${LAUNCH_NETWORK:-bridge}" --stop-timeout 25
+    --network "$network" --stop-timeout 25
 )
 [[ -z "${LAUNCH_RUNTIME:-}" ]] || arguments+=(--runtime "$LAUNCH_RUNTIME")
 
@@ -77,4 +82,5 @@ if [[ -n "$stopped" && "$status" -gt 128 ]]; then
     status=0
     wait "$child" || status=$?
 fi
+[[ "${LAUNCH_KEEP:-1}" == 1 ]] || "$engine" volume rm --force "postern-ws-$session" >/dev/null 2>&1 || true
 exit "$status"

@@ -48,10 +48,14 @@ name="postern-$(printf '%s' "$session" | tr 'A-Z_' 'a-z-' | cut -c1-40 | sed 's/
 
 kubectl() { command kubectl --namespace "$namespace" "$@"; }
 
-remove() { kubectl delete job,secret,networkpolicy "$name" --ignore-not-found --wait=true --timeout=25s >/dev/null 2>&1 || true; }
+# In the foreground: the Job is gone when its pod is. Only then may the NetworkPolicy go, or the pod's last seconds would have an open network.
+remove() {
+    kubectl delete job "$name" --cascade=foreground --ignore-not-found --wait=true --timeout=28s >/dev/null || return
+    kubectl delete secret,networkpolicy "$name" --ignore-not-found --wait=true --timeout=5s >/dev/null
+}
 
-# What a claim whose lease was lost has left must be gone before the session runs again.
-remove
+# What a claim whose lease was lost has left must be gone before the session runs again: two workers would serve it.
+remove || { echo "the Job of an earlier claim, $name, is still there; see what holds its pod" >&2; exit 1; }
 trap 'remove; exit 143' TERM INT
 
 # The secret goes through standard input: arguments can be read by every user of the machine.
@@ -80,5 +84,5 @@ kubectl wait --for=jsonpath='{.status.conditions[0].status}'=True "job/$name" --
 wait $! || true
 succeeded="$(kubectl get job "$name" --output=jsonpath='{.status.succeeded}' 2>/dev/null || true)"
 kubectl logs "job/$name" --tail=50 2>/dev/null || true
-remove
+remove || echo "the Job $name has ended and could not be removed" >&2
 [[ "$succeeded" == 1 ]]

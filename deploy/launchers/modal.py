@@ -7,7 +7,8 @@ It returns as soon as the sandbox has been made; the worker then waits for the f
 queue if none comes. Needs `pip install modal` and a token in ~/.modal.toml.
 
 Settings: LAUNCH_IMAGE (an image with `postern`), LAUNCH_MODAL_APP (default postern), LAUNCH_TIMEOUT (seconds of a sandbox, default 3600),
-LAUNCH_DOMAINS (names that the sandbox may reach, separated by commas; without it Modal's default, an open network, holds).
+LAUNCH_DOMAINS (names that the sandbox may reach, separated by commas, the control plane's first; needed, since Modal's default is an
+open network).
 """
 
 import json
@@ -42,6 +43,10 @@ def main() -> int:
     if item.get("data", {}).get("id") != session:
         print("the item is another session's", file=sys.stderr)
         return 1
+    domains = [name for name in os.environ.get("LAUNCH_DOMAINS", "").split(",") if name]
+    if not domains:
+        print("LAUNCH_DOMAINS is not set: name the control plane's host, and what else the sandbox may reach", file=sys.stderr)
+        return 1
     secret = modal.Secret.from_dict(variables)
     app = modal.App.lookup(os.environ.get("LAUNCH_MODAL_APP", "postern"), create_if_missing=True)
 
@@ -51,9 +56,6 @@ def main() -> int:
     except modal.exception.NotFoundError:
         pass
 
-    options = {}
-    if domains := [name for name in os.environ.get("LAUNCH_DOMAINS", "").split(",") if name]:
-        options["outbound_domain_allowlist"] = domains
     sandbox = modal.Sandbox.create(
         "postern", "worker", "run", "--sandbox", "none", "--workdir", "/workspace",
         app=app,
@@ -62,7 +64,7 @@ def main() -> int:
         secrets=[secret],
         timeout=int(os.environ.get("LAUNCH_TIMEOUT", "3600")),
         volumes={"/workspace": modal.Volume.from_name(f"postern-{session}", create_if_missing=True)},
-        **options,
+        outbound_domain_allowlist=domains,
     )
     print(f"sandbox {sandbox.object_id} has been made")
     return 0

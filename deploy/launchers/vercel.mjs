@@ -7,7 +7,8 @@
 // back to the queue if none comes. Needs `npm install @vercel/sandbox` beside this file, and VERCEL_TOKEN, VERCEL_TEAM_ID, VERCEL_PROJECT_ID.
 //
 // Settings: LAUNCH_POSTERN_URL (https address of a `postern` binary for Amazon Linux x86-64), LAUNCH_POSTERN_SHA256 (its sum),
-// LAUNCH_TIMEOUT (milliseconds of a sandbox, default 2700000).
+// LAUNCH_TIMEOUT (milliseconds of a sandbox, default 2700000), LAUNCH_OPEN_NETWORK (must be 1: this script sets no rule for the sandbox's
+// network, so that a session reaches the whole internet whatever its policy says).
 
 import process from "node:process";
 
@@ -44,6 +45,7 @@ const main = async () => {
   }
   const session = env.ANTHROPIC_SESSION_ID;
   if (item?.data?.id !== session) throw new Error("the item is another session's");
+  if (process.env.LAUNCH_OPEN_NETWORK !== "1") throw new Error("the sandbox's network is open; LAUNCH_OPEN_NETWORK=1 accepts that");
   const url = new URL(required("LAUNCH_POSTERN_URL"));
   const sum = required("LAUNCH_POSTERN_SHA256");
   if (url.protocol !== "https:" || !/^[0-9a-f]{64}$/.test(sum)) throw new Error("LAUNCH_POSTERN_URL or LAUNCH_POSTERN_SHA256 is not one");

@@ -85,6 +85,9 @@ package struct ToolRules: Sendable, Hashable {
 
     package init(_ list: List = List()) { self.list = list }
 
+    /// Some call waits for somebody inside the perimeter.
+    package var asks: Bool { ([list] + ceilings).contains { !$0.ask.isEmpty } }
+
     /// Whether a call of `tool` with these arguments may run.
     package func decide(tool: String, input: JSON) -> ToolDecision {
         ceilings.reduce(list.decide(tool, input)) { strictest, ceiling in

@@ -21,8 +21,8 @@ struct EgressPlan: Sendable {
         let address = "127.0.0.1:\(SandboxPaths.listenerPort)"
         let http = "http://\(ProxyToken.user):\(token.text)@\(address)"
         var all: [(name: String, value: String)] = []
-        for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] { all.append((name, http)) }
-        for name in ["all_proxy", "ALL_PROXY"] { all.append((name, "socks5h://\(ProxyToken.user):\(token.text)@\(address)")) }
+        // All of them by HTTP: programs that know no SOCKS, such as Python's httpx without an extra, fail at its very mention.
+        for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] { all.append((name, http)) }
         for name in ["no_proxy", "NO_PROXY"] { all.append((name, "localhost,127.0.0.1,::1")) }
         // Each family of programs looks for its certificates under a name of its own.
         for name in [

@@ -12,8 +12,8 @@ package struct LauncherConfiguration: Sendable {
     package var timeLimit: Duration?
     /// How long after the script's end a worker that it started may take to send its first heartbeat.
     package var handoverGrace: Duration = .seconds(60)
-    /// Between SIGTERM and SIGKILL.
-    package var stopGrace: Duration = .seconds(20)
+    /// Between SIGTERM and SIGKILL: longer than the 25 s that the ready scripts give what they started, shorter than the shutdown of the worker itself.
+    package var stopGrace: Duration = .seconds(35)
 
     package init(script: String, baseURL: String) {
         self.script = script

@@ -75,8 +75,15 @@ struct SessionSetup: Sendable {
         }
     }
 
-    /// What this machine cannot give a policy that asks for everything.
+    /// Refuses a policy that this machine cannot hold to.
     private func hold(_ policy: SessionPolicy) throws(SandboxError) {
+        // Nothing keeps such a session from the socket that answers are given by.
+        guard !policy.policy.tools.asks || !layersOff.contains("sandbox") else {
+            throw SandboxError(
+                .unavailable,
+                "\(policy.policy.name) asks for approvals (tools.ask), and without a sandbox the session could approve its own calls; deny those tools, "
+                    + "or run the worker with --sandbox bubblewrap")
+        }
         guard policy.policy.requiresAllLayers, !layersOff.isEmpty else { return }
         throw SandboxError(
             .unavailable, "\(policy.policy.name) has require_all_layers, and this worker's sandboxes are without \(layersOff.joined(separator: ", "))"

@@ -14,7 +14,8 @@ enum TrustFile {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o444)
         guard file >= 0 else { throw SystemFailure("create \(path)") }
         defer { close(file) }
-        guard Posix.write(file, system() + Array(certificate.utf8)) else { throw SystemFailure("write \(path)") }
+        // The session's first: programs that import one certificate, such as Java's keytool, take the first of a file.
+        guard Posix.write(file, Array(certificate.utf8) + [0x0A] + system()) else { throw SystemFailure("write \(path)") }
     }
 
     private static func system() -> [UInt8] {
@@ -25,7 +26,7 @@ enum TrustFile {
             guard let info = Posix.status(file), Posix.isKind(info, S_IFREG), info.st_size <= largestBundle else { continue }
             var bytes = [UInt8](repeating: 0, count: Int(info.st_size))
             let count = bytes.withUnsafeMutableBytes { Posix.read(file, into: $0) } ?? 0
-            return Array(bytes[..<count]) + [0x0A]
+            return Array(bytes[..<count])
         }
         return []
     }

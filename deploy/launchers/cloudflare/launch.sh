@@ -7,12 +7,15 @@
 #
 #   LAUNCH_WORKER_URL    address of the deployed worker.mjs
 #   LAUNCH_TOKEN_FILE    file with the token that worker.mjs checks (its secret LAUNCH_TOKEN)
+#   LAUNCH_OPEN_NETWORK  must be 1: worker.mjs sets no rule for the containers' network, so that a session reaches the whole internet
+#                        whatever its policy says
 set -euo pipefail
 # What a range of letters holds depends on the language otherwise.
 LC_ALL=C
 
 url="${LAUNCH_WORKER_URL:?set LAUNCH_WORKER_URL to the address of the deployed worker}"
 token="${LAUNCH_TOKEN_FILE:?set LAUNCH_TOKEN_FILE to the file with the token}"
+[[ "${LAUNCH_OPEN_NETWORK:-}" == 1 ]] || { echo "the container's network is open; LAUNCH_OPEN_NETWORK=1 accepts that" >&2; exit 1; }
 [[ "$url" =~ ^https://[A-Za-z0-9._~:/%-]+$ ]] || { echo "LAUNCH_WORKER_URL must be an address that begins with https://" >&2; exit 1; }
 [[ -r "$token" ]] || { echo "$token cannot be read" >&2; exit 1; }
 bearer="$(cat "$token")"
