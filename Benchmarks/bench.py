@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python")]
 
 import claims  # noqa: E402
+import concurrent_turns  # noqa: E402
 import density  # noqa: E402
 import egress  # noqa: E402
 import fan_out  # noqa: E402
@@ -45,6 +46,7 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("long history", turns.measure_long_history),
     ("one tool", turns.measure_one_tool),
     ("cpu per turn", turns.measure_cpu),
+    ("a thousand turns at once", concurrent_turns.measure),
     ("fan-out", fan_out.measure),
     ("memory of the server", memory.measure_server),
     ("memory of sandboxes", memory.measure_sandboxes),
