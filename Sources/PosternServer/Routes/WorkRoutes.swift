@@ -117,7 +117,7 @@ struct WorkRoutes {
             task.cancel()
         }
         // Whatever was found in the last moment is not for this key any more.
-        if isRevoked.load(ordering: .relaxed) { throw .unauthenticated(Authenticator.revokedText) }
+        if isRevoked.load(ordering: .relaxed) { throw Authenticator.revoked }
         return try result.get()
     }
 }

@@ -46,13 +46,11 @@ struct APIResponder: HTTPResponder {
         do {
             response = try await answer(request, id, context, &routeName, &principal)
         } catch {
-            // The reference's one answer without an id (observed behaviours, "revoked environment key").
-            let isAnonymous = error.message == Authenticator.revokedText
-            response = error.response(requestID: isAnonymous ? nil : id)
+            response = error.response(requestID: error.namesRequest ? id : nil)
             if error.status >= 500 {
                 context.logger.error("request failed", metadata: ["request": "\(id)", "route": "\(routeName)", "error": "\(error)"])
             }
-            if isAnonymous { return count(response, request, routeName, start) }
+            guard error.namesRequest else { return count(response, request, routeName, start) }
         }
         response.headers[.requestID] = id
         if let principal, !routeName.hasPrefix("/v1/environments") { response.headers[.workspaceID] = principal.workspaceID }
