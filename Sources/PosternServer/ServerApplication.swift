@@ -66,7 +66,7 @@ func makeRouteTable(configuration: ServerConfiguration, services: ServerServices
 private struct KeyExpiry: Service {
     let keys: KeyService
     func run() async throws {
-        await cancelWhenGracefulShutdown { await keys.run() }
+        try await cancelWhenGracefulShutdown { try await keys.run() }
     }
 }
 
