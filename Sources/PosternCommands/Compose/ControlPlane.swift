@@ -42,7 +42,7 @@ struct ControlPlane {
         let metrics = MetricsRegistry()
         ProcessMetrics.register(metrics)
         let provider = MeasuredProvider(settings.model.makeProvider(client: client, logger: logs.logger("model")), metrics)
-        let engine = SessionEngine(store: store, provider: provider, logger: logs.logger("engine"))
+        let engine = SessionEngine(store: store, provider: provider, limits: settings.limits, logger: logs.logger("engine"))
         let secrets = Secrets.sha256
         let work = WorkService(engine: engine, leaseSeconds: settings.leaseSeconds) { secrets.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
