@@ -133,7 +133,7 @@ import Testing
         house.model.answer([H.use("bash", "t1"), H.use("read", "t2")], stop: "tool_use")
         _ = try await house.wait(stream, for: "session.status_idle")
         let watch = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
-        #expect(try await house.work.stop(session.id, environmentID: "env_1", force: true).state == .stopped)
+        #expect(try await house.work.stop(session.id, environmentID: "env_1", force: true, by: house.worker).state == .stopped)
         let result = try await house.wait(watch, for: "user.tool_result")
         #expect(result["is_error"]?.bool == true)
         #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "the read is offered again")
@@ -146,7 +146,7 @@ import Testing
         house.model.answer([H.use("bash", "t1")], stop: "tool_use")
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
         _ = try await house.wait(stream, for: "session.status_idle")
-        _ = try await house.work.stop(session.id, environmentID: "env_1", force: true)
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: true, by: house.worker)
         #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "somebody must still run the call")
     }
 
@@ -157,7 +157,7 @@ import Testing
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.worker)
         house.model.answer([H.use("read", "t1")], stop: "tool_use")
         _ = try await house.wait(stream, for: "session.status_idle")
-        _ = try await house.work.stop(session.id, environmentID: "env_1", force: false)
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: false, by: house.worker)
         await house.work.endLeases(ofKey: house.key.id)
         #expect(try await stream.next() == nil, "the stream ended with the lease")
         let again = try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "w2", reclaimAfter: .seconds(5), wait: .seconds(5))

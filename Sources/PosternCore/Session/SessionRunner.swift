@@ -182,7 +182,7 @@ actor SessionRunner {
                 }
             case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
             case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
-            case .stopWork(let force, let time): try await stopWork(force, time, &machine, &pending)
+            case .stopWork(let force, let keyID, let time): try await stopWork(force, by: keyID, time, &machine, &pending)
             }
             let step = machine.takeStep()
             pending.step.add(step)
@@ -207,7 +207,7 @@ actor SessionRunner {
     }
 
     private func stopWork(
-        _ force: Bool, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
+        _ force: Bool, by keyID: String?, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
     ) async throws(APIError) {
         guard let stored = try await engine.work(id) else { return }
         let work = pending.work ?? stored
@@ -245,6 +245,8 @@ actor SessionRunner {
                     guard (try? await Task.sleep(for: delay)) != nil else { return }
                     self.retryIsDue()
                 }
+        // Again, because somebody may have acknowledged it since the caller looked.
+        try work.checkHolder(keyID)
             case .cancelRetry:
                 retry?.cancel()
                 retry = nil

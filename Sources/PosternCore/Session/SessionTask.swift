@@ -13,8 +13,8 @@ struct SessionTask: Sendable {
         case leaseExpired
         /// The lease is taken away whatever its time: its key was revoked.
         case leaseRevoked
-        /// The work item's holder, or a client, stops it.
-        case stopWork(force: Bool, at: Timestamp)
+        /// The work item's holder, or a client, stops it. `by` names an environment key, which must hold the lease where there is one.
+        case stopWork(force: Bool, by: String?, at: Timestamp)
     }
 
     var kind: Kind
