@@ -101,7 +101,7 @@ extension StoreError {
         switch self {
         case .conflict: "somebody else wrote at the same time"
         case .duplicate(let field): "\(field) is taken"
-        case .unavailable(let reason): reason
+        case .unavailable(let reason), .invalid(let reason): reason
         }
     }
 }

@@ -122,6 +122,10 @@ extension StoreError {
         case .duplicate(let field): .conflict("\(field): the value is taken")
         case .unavailable:
             APIError(503, .api, "The store cannot be written at the moment; nothing was changed. Try again.", shouldRetry: true, retryAfter: 1)
+        case .invalid:
+            APIError(
+                500, .api, "The store refused the change or cannot read what it holds; nothing was changed. The server's log says why.",
+                shouldRetry: false)
         }
     }
 }
