@@ -33,7 +33,8 @@ struct APIResponder: HTTPResponder {
         requests = services.metrics.counter(
             "postern_http_requests_total", help: "Requests answered, by route and status.", labels: ["method", "route", "status"])
         durations = services.metrics.histogram(
-            "postern_http_request_duration_seconds", help: "From the request's head to the answer's head; long polls and streams are left out.",
+            "postern_http_request_duration_seconds",
+            help: "From the request's head to the answer's head, of a stream too. Polls of the work queue wait on purpose and are left out.",
             labels: ["method", "route"])
     }
 

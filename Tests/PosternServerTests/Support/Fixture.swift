@@ -46,7 +46,7 @@ struct Fixture: Sendable {
         let keys = KeyService(store: store, secrets: .sha256, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, models: { () async throws(ModelError) in try await provider.models() })
+            work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store)
         let table = makeRouteTable(configuration: configuration, services: services, wheel: StreamWheel(turn: configuration.keepAlive))
         responder = APIResponder(table: table, services: services, configuration: configuration)
         let bootstrap = try await keys.bootstrapAdmin(secret: admin)
