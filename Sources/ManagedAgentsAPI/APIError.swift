@@ -26,6 +26,8 @@ package struct APIError: Error, Sendable, Equatable {
     package var shouldRetry: Bool?
     /// Seconds, sent as `retry-after`.
     package var retryAfter: Int?
+    /// Whether the answer names the request. The reference leaves its id out of one answer (observed behaviours, "revoked environment key").
+    package var namesRequest = true
 
     package init(
         _ status: Int, _ kind: Kind, _ message: String, details: JSONObject? = nil, shouldRetry: Bool? = nil, retryAfter: Int? = nil

@@ -56,17 +56,18 @@ func makeRouteTable(configuration: ServerConfiguration, services: ServerServices
         + EventRoutes(sessions: services.sessions, streams: streams, maximumEvents: configuration.maximumEventsPerRequest).routes
         + ModelRoutes(models: services.models).routes
         + KeyRoutes(keys: services.keys).routes
+    let gauges = StoreGauges(services.figures, services.metrics)
     // The document describes itself, so it is made from the list of which it becomes a part.
-    let undocumented = SystemRoutes(metrics: services.metrics, notReady: services.notReady, openAPI: { [] }).routes
+    let undocumented = SystemRoutes(metrics: services.metrics, gauges: gauges, notReady: services.notReady, openAPI: { [] }).routes
     let document = OpenAPIDocument.make(api + undocumented).encoded
-    return RouteTable(api + SystemRoutes(metrics: services.metrics, notReady: services.notReady, openAPI: { document }).routes)
+    return RouteTable(api + SystemRoutes(metrics: services.metrics, gauges: gauges, notReady: services.notReady, openAPI: { document }).routes)
 }
 
 /// Ends keys when their time is up.
 private struct KeyExpiry: Service {
     let keys: KeyService
     func run() async throws {
-        await cancelWhenGracefulShutdown { await keys.run() }
+        try await cancelWhenGracefulShutdown { try await keys.run() }
     }
 }
 

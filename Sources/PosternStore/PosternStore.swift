@@ -20,14 +20,20 @@ package struct PosternStore: Sendable {
     ///
     /// Throws `.unavailable` for a path that cannot be written, a database of a newer Postern, and with `.inspect` for one that is
     /// missing or older than this Postern.
-    package static func open(path: String, for purpose: Purpose = .serve) async throws(StoreError) -> PosternStore {
-        try await open(path: path, for: purpose, migrations: Schema.migrations)
+    ///
+    /// - Parameter observer: Told of commits and failures.
+    package static func open(
+        path: String, for purpose: Purpose = .serve, observer: StoreObserver = StoreObserver()
+    ) async throws(StoreError) -> PosternStore {
+        try await open(path: path, for: purpose, migrations: Schema.migrations, observer: observer)
     }
 
-    static func open(path: String, for purpose: Purpose, migrations: [Migration]) async throws(StoreError) -> PosternStore {
+    static func open(
+        path: String, for purpose: Purpose, migrations: [Migration], observer: StoreObserver = StoreObserver()
+    ) async throws(StoreError) -> PosternStore {
         if purpose == .inspect, !SQLiteFiles.exists(path) { throw .unavailable("there is no database at \(path)") }
         do throws(SQLFailure) {
-            let database = try await SQLiteDatabase.open(path: path, reservesLog: purpose == .serve)
+            let database = try await SQLiteDatabase.open(path: path, reservesLog: purpose == .serve, observer: observer)
             let migrator = Migrator(database: database, migrations: migrations)
             switch purpose {
             case .serve: try await migrator.migrate(at: .now())

@@ -53,10 +53,30 @@ def test_a_route_that_does_not_exist(control: Control, path: str) -> None:
     refused(control.http.get(path), 404, "not_found_error", "Not found", retry=False)
 
 
-@pytest.mark.parametrize("endpoint", [e for e in CONTRACT.endpoints if not e.in_scope], ids=lambda e: e.name)
+UNBUILT = [e for e in CONTRACT.endpoints if not e.in_scope]
+UNKNOWN_ID = "x_011CZkZAtmR3yMPDzynEDxu7"
+
+
+@pytest.mark.parametrize("endpoint", [e for e in UNBUILT if not e.path.startswith("/v1/sessions/")], ids=lambda e: e.name)
 def test_what_is_not_built_says_so(control: Control, endpoint: Any) -> None:
-    path = re.sub(r"\{[^}]+\}", "x_011CZkZAtmR3yMPDzynEDxu7", endpoint.path)
-    refused(control.http.request(endpoint.method, path), 404, "not_found_error")
+    path = re.sub(r"\{[^}]+\}", UNKNOWN_ID, endpoint.path)
+    family = path.split("/")[2].replace("_", " ").capitalize()
+    refused(control.http.request(endpoint.method, path), 404, "not_found_error", f"{family} are not built yet in this version of Postern.",
+            retry=False)
+
+
+@pytest.mark.parametrize("endpoint", [e for e in UNBUILT if e.path.startswith("/v1/sessions/")], ids=lambda e: e.name)
+def test_resources_of_a_session_that_does_not_exist(control: Control, endpoint: Any) -> None:
+    path = re.sub(r"\{[^}]+\}", UNKNOWN_ID, endpoint.path)
+    refused(control.http.request(endpoint.method, path), 404, "not_found_error", f"Session {UNKNOWN_ID} not found.", retry=False)
+
+
+def test_resources_of_a_session_are_not_built(control: Control, place: Place) -> None:
+    root = f"/v1/sessions/{control.session(place)}/resources"
+    assert control.call("GET", root)["data"] == []
+    refused(control.http.post(root, json={"type": "file", "file_id": "file_1"}), 400, "invalid_request_error", "resources…not built yet…")
+    for method in ("GET", "POST", "DELETE"):
+        refused(control.http.request(method, f"{root}/sesrsc_1"), 404, "not_found_error", "Resource not found: sesrsc_1", retry=False)
 
 
 @pytest.mark.behaviour("general-05")
@@ -132,6 +152,13 @@ def test_probes(control: Control, path: str) -> None:
 def test_metrics(control: Control) -> None:
     text = httpx2.get(f"{control.url}/metrics", headers={"authorization": f"Bearer {control.key}"}).text
     assert re.search(r"^postern_\w+(\{[^}]*\})? [0-9.e+]+$", text, re.MULTILINE)
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items()), kinds
+    for name in ("process_cpu_seconds_total", "postern_work_items", "postern_sessions", "postern_store_commit_seconds",
+                 "postern_store_commit_transactions", "postern_store_failures_total"):
+        assert name in kinds
+    assert re.search(r'^postern_sessions\{status="idle"\} \d+$', text, re.MULTILINE)
+    assert re.search(r"^postern_store_commit_seconds_count [1-9]\d*$", text, re.MULTILINE)
 
 
 def test_openapi_describes_every_endpoint_in_scope(control: Control) -> None:

@@ -44,6 +44,7 @@ import Testing
         counter.increment(by: 2, labels: ["re\"ad"])
         counter.increment(by: -5, labels: ["bash"])
         registry.gauge("open", help: "Open.") { 3 }
+        registry.counter("spent_total", help: "Spent.") { 1.5 }
         let histogram = registry.histogram("seconds", help: "Time.", buckets: [0.1, 1])
         histogram.observe(.milliseconds(100))
         histogram.observe(.seconds(5))
@@ -63,6 +64,9 @@ import Testing
                 seconds_bucket{le="+Inf"} 2
                 seconds_sum 5.1
                 seconds_count 2
+                # HELP spent_total Spent.
+                # TYPE spent_total counter
+                spent_total 1.5
 
                 """)
     }

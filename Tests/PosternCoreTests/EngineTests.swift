@@ -8,52 +8,6 @@ import Testing
 
 /// The engine over the in-memory store: what the services promise to routes.
 @Suite("Session engine") struct EngineTests {
-    private struct House {
-        let store = MemoryStore()
-        let model = QueuedModel()
-        let engine: SessionEngine
-        let sessions: SessionService
-        let work: WorkService
-        let key = KeyRecord(
-            id: "ekey_1", kind: .environment, workspaceID: "w", environmentID: "env_1", name: "k", hash: [1], hint: "h", createdAt: .now())
-
-        init(store: MemoryStore = MemoryStore(), capacity: Int = 4096, leaseSeconds: Int = 300) {
-            engine = SessionEngine(store: store, provider: model, capacity: capacity, logger: Logger(label: "test"))
-            sessions = SessionService(engine: engine)
-            let counter = Counter()
-            work = WorkService(engine: engine, leaseSeconds: leaseSeconds) { (counter.id(), Array(counter.id().utf8)) }
-        }
-
-        var client: Principal {
-            .apiKey(KeyRecord(id: "apikey_1", kind: .api, workspaceID: "w", role: .admin, name: "c", hash: [2], hint: "h", createdAt: .now()))
-        }
-        var worker: Principal { .environmentKey(key) }
-
-        func create(_ events: ClientEvent...) async throws -> SessionRecord {
-            try await sessions.create(
-                SessionDraft(
-                    workspaceID: "w", environmentID: "env_1", agent: MachineHarness.agent, agentID: "agent_1", agentVersion: 1, initialEvents: events)
-            )
-        }
-
-        /// Claims the item as a worker does.
-        func claim() async throws -> WorkRecord {
-            let polled = try #require(
-                try await work.poll(environmentID: "env_1", key: key, workerID: "w1", reclaimAfter: .seconds(5), wait: .seconds(5)))
-            return try await work.acknowledge(polled.work.sessionID, environmentID: "env_1", key: key)
-        }
-
-        /// Reads a stream until an event of that type, or one that `matches`, comes.
-        func wait(_ stream: EventSubscription, for type: String, where matches: (JSON) -> Bool = { _ in true }) async throws -> JSON {
-            while let item = try await stream.next() {
-                guard case .event(let row) = item, row.type == type, row.view == .processed else { continue }
-                let event = try JSON(parsing: row.bytes)
-                if matches(event) { return event }
-            }
-            throw CancellationError()
-        }
-    }
-
     private typealias H = MachineHarness
 
     @Test("A session runs from its first message through a tool call to its end") func wholeTurn() async throws {
@@ -133,7 +87,7 @@ import Testing
         house.model.answer([H.use("bash", "t1"), H.use("read", "t2")], stop: "tool_use")
         _ = try await house.wait(stream, for: "session.status_idle")
         let watch = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
-        #expect(try await house.work.stop(session.id, environmentID: "env_1", force: true).state == .stopped)
+        #expect(try await house.work.stop(session.id, environmentID: "env_1", force: true, by: house.worker).state == .stopped)
         let result = try await house.wait(watch, for: "user.tool_result")
         #expect(result["is_error"]?.bool == true)
         #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "the read is offered again")
@@ -146,7 +100,7 @@ import Testing
         house.model.answer([H.use("bash", "t1")], stop: "tool_use")
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.client)
         _ = try await house.wait(stream, for: "session.status_idle")
-        _ = try await house.work.stop(session.id, environmentID: "env_1", force: true)
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: true, by: house.worker)
         #expect(try await house.work.work(session.id, environmentID: "env_1").state == .queued, "somebody must still run the call")
     }
 
@@ -157,7 +111,7 @@ import Testing
         let stream = try await house.sessions.subscribe(session.id, after: 0, previews: [], by: house.worker)
         house.model.answer([H.use("read", "t1")], stop: "tool_use")
         _ = try await house.wait(stream, for: "session.status_idle")
-        _ = try await house.work.stop(session.id, environmentID: "env_1", force: false)
+        _ = try await house.work.stop(session.id, environmentID: "env_1", force: false, by: house.worker)
         await house.work.endLeases(ofKey: house.key.id)
         #expect(try await stream.next() == nil, "the stream ended with the lease")
         let again = try await house.work.poll(environmentID: "env_1", key: house.key, workerID: "w2", reclaimAfter: .seconds(5), wait: .seconds(5))

@@ -197,4 +197,53 @@ private typealias H = MachineHarness
         }
         #expect(h.log.count == length && h.machine.state.waiting.isEmpty)
     }
+
+    @Test("A session that has all its events takes what ends a turn and nothing else") func eventsPerSession() throws {
+        var limits = SessionLimits()
+        limits.eventsPerSession = 10
+        var h = H(limits: limits)
+        _ = try h.send(H.message("go"))
+        try h.answer([H.use("bash", "t1"), H.use("bash", "t2"), H.use("write", "t3")], stop: "tool_use")
+        #expect(h.machine.state.eventCount > 10, "what the engine appends is not refused")
+        let calls = h.machine.state.calls.map(\.eventID)
+        let before = h.log.count
+        for refused: [ClientEvent] in [
+            [H.message("more")], [.interrupt(threadID: nil), .interrupt(threadID: nil)],
+            [.toolResult(toolUseID: calls[0], content: [], isError: false), H.message("beside a result")],
+        ] {
+            let error = #expect(throws: APIError.self) { try h.feed(.clientEvents(refused)) }
+            #expect(error?.status == 400 && error?.details?["error_code"] == "session_events_limit", "\(refused)")
+            #expect(error?.message.contains("maximum of 10 for one session") == true && error?.message.contains("max_events_per_session") == true)
+        }
+        #expect(throws: APIError.self) { try h.feed(.updated(title: .some("t"), metadata: nil, agent: nil)) }
+        #expect(h.log.count == before, "all or none")
+
+        #expect(try h.send(.toolResult(toolUseID: calls[0], content: [], isError: false)).first == "user.tool_result")
+        _ = try h.send(.toolConfirmation(toolUseID: calls[2], allow: false, denyMessage: nil))
+        #expect(try h.send(.toolResult(toolUseID: calls[1], content: [], isError: false)).last == "span.model_request_start")
+        #expect(try h.answer([H.text("done")]).last == "session.status_idle", "the turn ends by itself")
+        #expect(throws: APIError.self) { try h.send(.interrupt(threadID: nil)) }
+        #expect(throws: APIError.self) { try h.send(H.message("again")) }
+        #expect(try h.refolded().eventCount == h.machine.state.eventCount)
+    }
+
+    @Test("A running turn of a full session can be interrupted") func interruptOfAFullSession() throws {
+        var limits = SessionLimits()
+        limits.eventsPerSession = 1
+        var h = H(limits: limits)
+        _ = try h.send(H.message("go"))
+        #expect(try h.send(.interrupt(threadID: nil)).last == "session.status_idle")
+        #expect(throws: APIError.self) { try h.send(.interrupt(threadID: nil)) }
+    }
+
+    @Test("Events are counted as a list shows them") func eventCount() throws {
+        var h = H()
+        _ = try h.send(H.message("one"))
+        _ = try h.send(H.message("waits"))
+        let listed = Set(h.log.filter { $0.view != .hidden }.map(\.eventID))
+        #expect(h.machine.state.eventCount == listed.count)
+        try h.answer([H.text("done")])
+        #expect(h.machine.state.eventCount == Set(h.log.filter { $0.view != .hidden }.map(\.eventID)).count)
+        #expect(h.machine.state.eventCount < h.log.count)
+    }
 }

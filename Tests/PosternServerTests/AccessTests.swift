@@ -9,12 +9,14 @@ import Testing
 /// Every route with every kind of credential. The table is written by hand: it is the rule, not a copy of the code.
 @Suite struct AccessTests {
     enum Kind: String, CaseIterable, Sendable {
-        case none, garbage, foreignKey, environmentKey, sessionsToken, otherWorkspace, viewer, developer, admin
+        case none, garbage, foreignKey, environmentKey, siblingKey, sessionsToken, otherWorkspace, viewer, developer, admin
     }
 
     private static let readers: Set<Kind> = [.viewer, .developer, .admin, .otherWorkspace]
     private static let writers: Set<Kind> = [.developer, .admin, .otherWorkspace]
     private static let admins: Set<Kind> = [.admin, .otherWorkspace]
+    /// The queue is open to every key of the environment, a lease to its holder only.
+    private static let queueKeys: Set<Kind> = [.environmentKey, .siblingKey]
     private static let all = Set(Kind.allCases)
     private static let work = "/v1/environments/{environment_id}/work"
     private static let session = "/v1/sessions/{session_id}"
@@ -26,8 +28,8 @@ import Testing
         "POST /v1/environments": writers, "GET /v1/environments": readers, "GET /v1/environments/{environment_id}": readers,
         "POST /v1/environments/{environment_id}": writers, "POST /v1/environments/{environment_id}/archive": writers,
         "DELETE /v1/environments/{environment_id}": writers,
-        "GET \(work)/poll": [.environmentKey], "GET \(work)": [.environmentKey], "POST \(work)/{work_id}/ack": [.environmentKey],
-        "GET \(work)/stats": readers.union([.environmentKey]), "GET \(work)/{work_id}": readers, "POST \(work)/{work_id}": writers,
+        "GET \(work)/poll": queueKeys, "GET \(work)": queueKeys, "POST \(work)/{work_id}/ack": queueKeys,
+        "GET \(work)/stats": readers.union(queueKeys), "GET \(work)/{work_id}": readers, "POST \(work)/{work_id}": writers,
         "POST \(work)/{work_id}/heartbeat": [.environmentKey, .sessionsToken],
         "POST \(work)/{work_id}/stop": writers.union([.environmentKey, .sessionsToken]),
         "POST /v1/sessions": writers, "GET /v1/sessions": readers, "GET \(session)": readers.union([.environmentKey, .sessionsToken]),
@@ -71,13 +73,17 @@ import Testing
             if path.hasSuffix("/events") { body = ["events": [["type": "user.tool_result", "tool_use_id": "sevt_1"]]] }
             if path.hasSuffix("/workspaces") { body = ["name": .string("w-\(kind.rawValue)")] }
             // A client may not post a worker's results; what it may post stands in the same place.
-            if path.hasSuffix("/events"), ![.environmentKey, .sessionsToken].contains(kind) { body = ["events": [["type": "user.interrupt"]]] }
+            if path.hasSuffix("/events"), ![.environmentKey, .siblingKey, .sessionsToken].contains(kind) {
+                body = ["events": [["type": "user.interrupt"]]]
+            }
             let reply = try await server.call(method, path, key: secrets[kind] ?? "", body: method == .get ? nil : body)
             if allowed.contains(kind) {
                 #expect(reply.status != 401 && reply.status != 403, "\(kind) \(reply.status) \(reply.text)")
             } else if kind == .none || kind == .garbage {
                 #expect(reply.status == 401, "\(kind)")
-            } else if [.viewer, .developer, .admin, .otherWorkspace].contains(kind), allowed.isSubset(of: [.environmentKey, .sessionsToken]) {
+            } else if [.viewer, .developer, .admin, .otherWorkspace].contains(kind),
+                allowed.isSubset(of: [.environmentKey, .siblingKey, .sessionsToken])
+            {
                 #expect(reply.status == 401, "an API key where a worker's credential belongs: \(kind)")
             } else {
                 #expect(reply.status == 403 && reply.type == "permission_error", "\(kind) \(reply.status)")
@@ -202,6 +208,7 @@ import Testing
         return [
             .none: "", .garbage: "sk-postern-env-garbage", .viewer: try await server.apiKey("viewer").secret,
             .developer: try await server.apiKey("developer").secret, .admin: server.admin, .environmentKey: leased.key, .sessionsToken: leased.token,
+            .siblingKey: try await server.environmentKey(leased.environment).secret,
             .foreignKey: try await server.environmentKey(try await server.environment("other")).secret, .otherWorkspace: stranger ?? "",
         ]
     }

@@ -174,6 +174,7 @@ import Testing
         #expect(try await server.call(.get, "/readyz", key: "").status == 200)
         let metrics = try await server.call(.get, "/metrics", key: "")
         #expect(metrics.status == 200 && metrics.text.contains("postern_http_requests_total"))
+        #expect(metrics.text.contains("postern_work_items{state=\"queued\"} 0\n") && metrics.text.contains("postern_sessions{status=\"idle\"} 0\n"))
         let document = try await server.call(.get, "/openapi.json", key: "").json
         var documented: Set<String> = []
         for (path, item) in document["paths"]?.object ?? [:] {
@@ -184,5 +185,54 @@ import Testing
         let guarded = try await Fixture { $0.metricsNeedKey = true }
         #expect(try await guarded.call(.get, "/metrics", key: "").status == 401)
         #expect(try await guarded.call(.get, "/metrics").status == 200)
+    }
+
+    /// What the worker could only answer by stopping the session is refused where it is written.
+    @Test(arguments: ["", " ", "nonsense", "7", "null", "\"bash\"", "{", "{\"network\": ", "[1, 2", "{} {}"]) func aPolicyWishOfTheWrongForm(
+        wish: String
+    ) async throws {
+        let server = try await Fixture()
+        let (agent, environment) = (try await server.agent(), try await server.environment())
+        let session = try await server.session(agent, environment)
+        let metadata: JSON = ["postern.policy": .string(wish)]
+        for (path, body) in [
+            ("/v1/environments", ["name": "w", "metadata": metadata]), ("/v1/environments/\(environment)", ["metadata": metadata]),
+            ("/v1/sessions", ["agent": .string(agent), "environment_id": .string(environment), "metadata": metadata]),
+            ("/v1/sessions/\(session)", ["metadata": metadata]),
+        ] as [(String, JSON)] {
+            let reply = try await server.call(.post, path, body: body)
+            // An environment's update takes an empty text for a deletion, as the reference does.
+            if wish.isEmpty, path.hasSuffix(environment) {
+                #expect(reply.status == 200 && reply.json["metadata"] == [:])
+                continue
+            }
+            #expect(reply.status == 400 && reply.type == "invalid_request_error", "\(path) \(reply.text)")
+            #expect(reply.message?.hasPrefix("metadata.postern.policy: Input should be a JSON object") == true)
+        }
+        #expect(try await server.call(.get, "/v1/sessions/\(session)").json["metadata"] == [:])
+    }
+
+    @Test(arguments: ["{}", "[]", "[\"issues\"]", "{\"tools\": {\"deny\": [\"bash\"]}}"]) func aPolicyWish(wish: String) async throws {
+        let server = try await Fixture()
+        let environment = try await server.environment()
+        let session = try await server.session(try await server.agent(), environment)
+        for path in ["/v1/environments/\(environment)", "/v1/sessions/\(session)"] {
+            let set = try await server.call(.post, path, body: ["metadata": ["postern.policy": .string(wish)]])
+            #expect(set.json["metadata"] == ["postern.policy": .string(wish)], "\(set.text)")
+            #expect(try await server.call(.post, path, body: ["metadata": ["postern.policy": .null]]).json["metadata"] == [:])
+        }
+    }
+
+    @Test func aSessionHasABoundOfEvents() async throws {
+        var limits = SessionLimits()
+        limits.eventsPerSession = 1
+        let server = try await Fixture(provider: NoAnswer(), limits: limits)
+        let session = try await server.session(try await server.agent(), try await server.environment())
+        let message: JSON = ["events": [["type": "user.message", "content": [["type": "text", "text": "hi"]]]]]
+        #expect(try await server.call(.post, "/v1/sessions/\(session)/events", body: message).status == 200)
+        let refused = try await server.call(.post, "/v1/sessions/\(session)/events", body: message)
+        #expect(refused.status == 400 && refused.headers[.shouldRetry] == "false" && refused.message?.contains("max_events_per_session") == true)
+        #expect(try await server.call(.post, "/v1/sessions/\(session)", body: ["title": "t"]).status == 400)
+        #expect(try await server.call(.post, "/v1/sessions/\(session)/events", body: ["events": [["type": "user.interrupt"]]]).status == 200)
     }
 }

@@ -87,6 +87,64 @@ import Testing
         #expect(try await polled.id == session)
     }
 
+    @Test func aLeaseIsItsHoldersAlone() async throws {
+        let server = try await Fixture()
+        let leased = try await server.leasedSession()
+        let sibling = try await server.environmentKey(leased.environment).secret
+        let item = "/v1/environments/\(leased.environment)/work/\(leased.session)"
+        for (path, body) in [
+            ("/heartbeat", nil), ("/heartbeat?expected_last_heartbeat=NO_HEARTBEAT", nil), ("/stop", [:]), ("/stop", ["force": true]),
+        ] as [(String, JSON?)] {
+            let reply = try await server.call(.post, item + path, key: sibling, body: body)
+            #expect(reply.status == 403 && reply.message?.contains("is leased with another key of its environment") == true, "\(path) \(reply.text)")
+        }
+        let beat = try await server.call(.post, item + "/heartbeat?expected_last_heartbeat=NO_HEARTBEAT", key: leased.token)
+        #expect(beat.status == 200 && beat.json["state"] == "active", "nothing of it has counted")
+
+        // A new key takes over when the old one has ended, and the old one's token opens nothing of it.
+        _ = try await server.call(.delete, "/postern/v1/environments/\(leased.environment)/keys/\(leased.keyID)")
+        let polled = try await server.call(
+            .get, "/v1/environments/\(leased.environment)/work/poll", key: sibling, headers: [.posternPollSeconds: "30"])
+        #expect(polled.id == leased.session)
+        #expect(try await server.call(.post, item + "/ack", key: sibling).status == 200)
+        #expect(try await server.call(.post, item + "/heartbeat", key: sibling).status == 200)
+        #expect(try await server.call(.post, item + "/heartbeat", key: leased.token).status == 401)
+        #expect(try await server.call(.post, item + "/stop", key: sibling, body: ["force": true]).json["state"] == "stopped")
+    }
+
+    /// What the official worker does with an item that it could not acknowledge.
+    @Test(arguments: ["queued", "polled", "stopped"]) func anItemThatNobodyHoldsIsStoppedByAnyKey(state: String) async throws {
+        let server = try await Fixture()
+        let environment = try await server.environment()
+        let session = try await server.session(try await server.agent(), environment)
+        let root = "/v1/environments/\(environment)/work"
+        let (first, second) = (try await server.environmentKey(environment).secret, try await server.environmentKey(environment).secret)
+        if state == "polled" { #expect(try await server.call(.get, root + "/poll", key: first).id == session) }
+        if state == "stopped" { _ = try await server.call(.post, root + "/\(session)/stop", key: first, body: ["force": true]) }
+        let stopped = try await server.call(.post, root + "/\(session)/stop", key: second, body: ["force": true])
+        #expect(stopped.status == 200 && stopped.json["state"] == "stopped", "\(stopped.text)")
+    }
+
+    /// Two keys were handed one item that nobody had acknowledged: whoever claims it has the lease, with the token that it was given.
+    @Test(arguments: ["ack", "heartbeat"]) func ofTwoKeysThatPolledOneHasTheLease(claim: String) async throws {
+        let server = try await Fixture()
+        let environment = try await server.environment()
+        let session = try await server.session(try await server.agent(), environment)
+        let root = "/v1/environments/\(environment)/work"
+        let (first, second) = (try await server.environmentKey(environment).secret, try await server.environmentKey(environment).secret)
+        let token = try await server.call(.get, root + "/poll", key: first).sessionsToken
+        var stranger = ""
+        while stranger.isEmpty {
+            stranger = try await server.call(.get, root + "/poll?reclaim_older_than_ms=1&block_ms=5", key: second).sessionsToken
+        }
+        #expect(try await server.call(.post, root + "/\(session)/\(claim)", key: first).status == 200)
+        #expect(try await server.call(.get, "/v1/sessions/\(session)", key: token).status == 200)
+        #expect(try await server.call(.get, "/v1/sessions/\(session)", key: stranger).status == 401)
+        #expect(try await server.call(.get, "/v1/sessions/\(session)", key: second).status == 403)
+        #expect(try await server.call(.post, root + "/\(session)/heartbeat", key: stranger).status == 401)
+        #expect(try await server.call(.post, root + "/\(session)/stop", key: second, body: ["force": true]).status == 403)
+    }
+
     @Test func aSecondResultChangesNothing() async throws {
         let server = try await Fixture(provider: BashOnce())
         let leased = try await server.leasedSession()

@@ -1,6 +1,7 @@
 import PosternCore
 @testable import PosternStore
 import PosternTestKit
+import Synchronization
 import Testing
 
 @Suite struct GroupCommitTests {
@@ -130,6 +131,30 @@ import Testing
             try store.close()
             await #expect(throws: StoreError.self) { try await store.session("sesn_1") }
             await #expect(throws: StoreError.self) { try await store.create(Make.session("sesn_1"), rows: [], work: Make.work("sesn_1")) }
+        }
+    }
+
+    @Test func anObserverIsToldOfEachCommitAndFailure() async throws {
+        let told = Mutex((commits: [[Duration]](), failures: [SQLFailure]()))
+        let observer = StoreObserver(
+            committed: { durations in told.withLock { $0.commits.append(durations) } },
+            failed: { failure in told.withLock { $0.failures.append(failure) } })
+        try await withFolder { folder in
+            let store = try await PosternStore.open(path: folder + "/postern.db", observer: observer)
+            let before = told.withLock { $0.commits.flatMap { $0 }.count }
+            await withTaskGroup { group in
+                for index in 0..<40 {
+                    group.addTask { try? await store.create(Make.session("sesn_\(index)"), rows: [], work: Make.work("sesn_\(index)")) }
+                }
+            }
+            await #expect(throws: StoreError.conflict) { try await store.create(Make.session("sesn_1"), rows: [], work: Make.work("sesn_1")) }
+            try store.close()
+            _ = try? await store.session("sesn_1")
+            told.withLock { told in
+                #expect(told.commits.flatMap { $0 }.count == before + 40 && told.commits.allSatisfy { !$0.isEmpty })
+                #expect(told.commits.flatMap { $0 }.allSatisfy { $0 > .zero })
+                #expect(told.failures.count == 2, "the conflict, and the read of a closed database: \(told.failures)")
+            }
         }
     }
 }

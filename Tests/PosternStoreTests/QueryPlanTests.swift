@@ -48,6 +48,18 @@ import Testing
         }
     }
 
+    /// What is counted lies in an index of its own; no plan walks a table or an index of everything.
+    @Test func figuresStayInsideSmallIndexes() async throws {
+        try await withStore { store in
+            let plan = try await plan(Figures.statement, store).filter {
+                $0.contains("SCAN ") && !$0.contains("CONSTANT ROW") || $0.contains("SEARCH ")
+            }
+            #expect(plan.count == 6, "\(plan)")
+            let small = ["work_items_queued", "work_items_leased", "work_items_of_key", "sessions_of_environment", "sessions_unfinished"]
+            for line in plan { #expect(small.contains { line.contains("INDEX \($0)") }, "\(line)") }
+        }
+    }
+
     @Test func aSettlementSeeks() async throws {
         try await withStore { store in
             try await expectSeeks(SessionTable.advance(StoreFixtures.settlement("s", after: 1, [])), store)

@@ -6,9 +6,6 @@ extension ManagedAgentsClient {
         try await request(.post, "/v1/agents", body: .object(body)).object()
     }
 
-    /// `query` takes `include_archived`, `created_at[gte]`, `created_at[lte]`, `limit`, `page`.
-    package func listAgents(query: RequestQuery = [:]) async throws(ClientError) -> ListPage { try await page("/v1/agents", query: query) }
-
     package func agent(_ id: String, version: Int? = nil) async throws(ClientError) -> JSONObject {
         try await request(.get, "/v1/agents/\(id)", query: ["version": version.map(String.init)]).object()
     }

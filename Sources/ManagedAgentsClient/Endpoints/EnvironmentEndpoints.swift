@@ -6,20 +6,12 @@ extension ManagedAgentsClient {
         try await request(.post, "/v1/environments", body: .object(body)).object()
     }
 
-    package func listEnvironments(query: RequestQuery = [:]) async throws(ClientError) -> ListPage {
-        try await page("/v1/environments", query: query)
-    }
-
     package func environment(_ id: String) async throws(ClientError) -> JSONObject {
         try await request(.get, "/v1/environments/\(id)").object()
     }
 
     package func updateEnvironment(_ id: String, _ body: JSONObject) async throws(ClientError) -> JSONObject {
         try await request(.post, "/v1/environments/\(id)", body: .object(body)).object()
-    }
-
-    package func archiveEnvironment(_ id: String) async throws(ClientError) -> JSONObject {
-        try await request(.post, "/v1/environments/\(id)/archive").object()
     }
 
     package func deleteEnvironment(_ id: String) async throws(ClientError) -> JSONObject {

@@ -36,15 +36,12 @@ extension ManagedAgentsClient {
     package func streamEvents(
         session id: String, deltas: [String] = [], after cursor: String? = nil
     ) async throws(ClientError) -> EventStream {
-        try await stream("/v1/sessions/\(id)/events/stream", deltas: deltas, after: cursor)
-    }
-
-    func stream(_ path: RequestPath, deltas: [String], after cursor: String?) async throws(ClientError) -> EventStream {
         var query: RequestQuery = [:]
         query.add("event_deltas", list: deltas)
         var call = CallOptions()
         if let cursor { call.headers["Last-Event-ID"] = cursor }
-        let response = try await open(.get, path, query: query, bytes: [], options: call)
+        let response = try await open(
+            .get, "/v1/sessions/\(id)/events/stream", query: query, bytes: [], options: call)
         return EventStream(body: response.body, headers: response.headers, frameLimit: options.maximumFrame)
     }
 }

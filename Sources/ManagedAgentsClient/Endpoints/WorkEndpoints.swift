@@ -59,15 +59,6 @@ extension ManagedAgentsClient {
         try await page("/v1/environments/\(id)/work", query: query)
     }
 
-    package func workItem(_ workID: String, environment id: String) async throws(ClientError) -> JSONObject {
-        try await request(.get, "/v1/environments/\(id)/work/\(workID)").object()
-    }
-
-    /// `metadata`: a string upserts, `null` deletes.
-    package func updateWork(_ workID: String, environment id: String, metadata: JSONObject) async throws(ClientError) -> JSONObject {
-        try await request(.post, "/v1/environments/\(id)/work/\(workID)", body: ["metadata": .object(metadata)]).object()
-    }
-
     package func workStatistics(environment id: String) async throws(ClientError) -> JSONObject {
         try await request(.get, "/v1/environments/\(id)/work/stats").object()
     }

@@ -26,10 +26,11 @@ struct ControlPlane {
         try TextFile.makeFolder(settings.dataFolder)
         let lock = try FolderLock(settings.dataFolder)
         defer { lock.release() }
-        let store = try await opened(Self.databasePath(settings.dataFolder))
+        let metrics = MetricsRegistry()
+        let store = try await opened(Self.databasePath(settings.dataFolder), StoreObserver(metrics))
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: try settings.model.httpClientConfiguration())
         do {
-            try await serve(store, client, logger)
+            try await serve(store, client, metrics, logger)
         } catch {
             await close(store, client, logger)
             throw error
@@ -38,18 +39,17 @@ struct ControlPlane {
         logger.info("stopped")
     }
 
-    private func serve(_ store: PosternStore, _ client: HTTPClient, _ logger: Logger) async throws {
-        let metrics = MetricsRegistry()
+    private func serve(_ store: PosternStore, _ client: HTTPClient, _ metrics: MetricsRegistry, _ logger: Logger) async throws {
         ProcessMetrics.register(metrics)
         let provider = MeasuredProvider(settings.model.makeProvider(client: client, logger: logs.logger("model")), metrics)
-        let engine = SessionEngine(store: store, provider: provider, logger: logs.logger("engine"))
+        let engine = SessionEngine(store: store, provider: provider, limits: settings.limits, logger: logs.logger("engine"))
         let secrets = Secrets.sha256
         let work = WorkService(engine: engine, leaseSeconds: settings.leaseSeconds) { secrets.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         try await AdminKey(keys: keys, folder: settings.dataFolder, terminal: terminal).prepare(given: settings.adminKey)
         let services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, models: { () async throws(ModelError) in try await provider.models() }, metrics: metrics,
+            work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store, metrics: metrics,
             notReady: { await Self.storeProblem(store) })
         var configuration = ServerConfiguration(host: settings.listen.host, port: settings.listen.port)
         configuration.tls = settings.tls.map { .init(certificateFile: $0.certificate, keyFile: $0.key) }
@@ -62,9 +62,9 @@ struct ControlPlane {
         try await Services.run([EngineService(engine: engine), server], listen: settings.listen, logger: logs.logger("lifecycle"))
     }
 
-    private func opened(_ path: String) async throws -> PosternStore {
+    private func opened(_ path: String, _ observer: StoreObserver) async throws -> PosternStore {
         do {
-            return try await PosternStore.open(path: path)
+            return try await PosternStore.open(path: path, observer: observer)
         } catch {
             throw CommandError(.failure, "the database \(path) cannot be opened: \(error.reason)")
         }
@@ -101,7 +101,7 @@ extension StoreError {
         switch self {
         case .conflict: "somebody else wrote at the same time"
         case .duplicate(let field): "\(field) is taken"
-        case .unavailable(let reason): reason
+        case .unavailable(let reason), .invalid(let reason): reason
         }
     }
 }

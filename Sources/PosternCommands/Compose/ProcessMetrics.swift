@@ -12,7 +12,7 @@ enum ProcessMetrics {
         let start = Double(time(nil))
         metrics.gauge("process_start_time_seconds", help: "Start of the process since the epoch, in seconds.") { start }
         metrics.gauge("process_resident_memory_bytes", help: "Resident memory, in bytes.") { residentBytes() }
-        metrics.gauge("process_cpu_seconds_total", help: "Processor time used, user and system, in seconds.") { processorSeconds() }
+        metrics.counter("process_cpu_seconds_total", help: "Processor time used, user and system, in seconds.") { processorSeconds() }
     }
 
     private static func residentBytes() -> Double {

@@ -1,4 +1,5 @@
 import Logging
+import PosternCore
 import PosternModels
 import PosternTelemetry
 
@@ -11,6 +12,7 @@ struct ServeSettings: Sendable {
     var model: ModelProviderConfiguration
     var adminKey: String?
     var leaseSeconds: Int
+    var limits = SessionLimits()
     var logs: LogWriter
 
     init(_ configuration: Configuration, environment: [String: String]) throws {
@@ -28,6 +30,7 @@ struct ServeSettings: Sendable {
         model = try Self.model(configuration, environment)
         adminKey = configuration.text(.adminKey)
         leaseSeconds = try configuration.integer(.leaseSeconds)
+        limits.eventsPerSession = try configuration.integer(.maxEventsPerSession)
         logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
     }
 

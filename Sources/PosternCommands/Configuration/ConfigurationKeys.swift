@@ -28,6 +28,10 @@ extension ConfigurationKey {
     package static let leaseSeconds = ConfigurationKey(
         "lease_seconds", .serve, .seconds(5...3600), default: "300",
         "How long a work item stays with a worker that no longer sends heartbeats, in seconds.")
+    package static let maxEventsPerSession = ConfigurationKey(
+        "max_events_per_session", .serve, .integer(100...10_000_000), default: "100000",
+        "Events that one session may have. From there on clients can finish the turn that runs (results, confirmations, an interrupt) and add nothing else."
+    )
     package static let serveLogFormat = ConfigurationKey(
         "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
     package static let serveLogLevel = ConfigurationKey(
@@ -132,7 +136,7 @@ extension ConfigurationKey {
     /// In the order of the reference page.
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile, .adminKey,
-        .leaseSeconds,
+        .leaseSeconds, .maxEventsPerSession,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace,
         .maxSessions,

@@ -29,9 +29,8 @@ enum ServiceChecks {
     }
 
     private static func clock(_ header: String?) -> Finding? {
-        // A `retry-after` date counted from 1970 is the same form read the same way.
-        guard let header, let theirs = RetryPolicy.retryAfter(["retry-after": header], unixTime: 0) else { return nil }
-        let skew = Timestamp.now().microseconds / 1_000_000 - theirs.components.seconds
+        guard let theirs = header.flatMap(HTTPDate.unixTime) else { return nil }
+        let skew = Timestamp.now().microseconds / 1_000_000 - theirs
         let detail = "\(abs(skew)) s from the server's"
         return abs(skew) <= 30 ? .good("clock", detail) : .limited("clock", detail, "run a time service: leases and certificates depend on the clock")
     }

@@ -143,4 +143,4 @@ package protocol KeyStore: Sendable {
 }
 
 /// All that the control plane keeps.
-package typealias Store = AgentStore & EnvironmentStore & KeyStore & SessionStore & WorkStore
+package typealias Store = AgentStore & EnvironmentStore & KeyStore & SessionStore & WorkStore & FigureStore

@@ -200,8 +200,10 @@ package enum StoreError: Error, Sendable, Equatable {
     case conflict
     /// A unique value is taken; names the field.
     case duplicate(String)
-    /// The disk is full or the database cannot be written; the message is for the operator's log.
+    /// The disk is full or the database cannot be written: it may be possible later. The message is for the operator's log.
     case unavailable(String)
+    /// The store does not take what it was given, or holds what cannot be read: trying again does not help. The message is for the operator's log.
+    case invalid(String)
 }
 
 /// Sessions and their logs. Every method is one transaction.

@@ -17,7 +17,7 @@ package final class EnvironmentService: Sendable {
         let id = ResourceID.make(.environment)
         let name = params.name ?? ""
         let metadata = params.metadata ?? [:]
-        try Self.checkRedelivery(metadata)
+        try PosternMetadata.check(environment: metadata)
         let body: JSONObject = [
             "id": .string(id), "type": "environment", "name": .string(name), "description": JSON(params.description ?? nil),
             "config": ["type": "self_hosted"], "metadata": .object(metadata), "scope": "organization", "created_at": .string(time.description),
@@ -57,7 +57,7 @@ package final class EnvironmentService: Sendable {
         if let description = params.description { record.body["description"] = JSON(description) }
         if let patch = params.metadata {
             let metadata = try Metadata.merged(record.body["metadata"]?.object ?? [:], patch, emptyDeletes: true)
-            try Self.checkRedelivery(metadata)
+            try PosternMetadata.check(environment: metadata)
             record.body["metadata"] = .object(metadata)
         }
         record.updatedAt = max(now(), record.updatedAt)
@@ -112,11 +112,5 @@ package final class EnvironmentService: Sendable {
         } catch {
             throw error.apiError
         }
-    }
-
-    /// The one metadata key that Postern reads.
-    private static func checkRedelivery(_ metadata: JSONObject) throws(APIError) {
-        guard let value = metadata["postern.redelivery"]?.string, Redelivery(rawValue: value) == nil else { return }
-        throw .invalid("metadata.postern.redelivery: Input should be 'at_most_once' or 'at_least_once'")
     }
 }

@@ -12,7 +12,7 @@ package final class KeyService: Sendable {
         case unknown
     }
 
-    private let store: any KeyStore & EnvironmentStore
+    private let store: any KeyStore & EnvironmentStore & WorkStore
     package let secrets: Secrets
     package let revocations: Revocations
     private let endLeases: @Sendable (_ keyID: String) async -> Void
@@ -22,7 +22,7 @@ package final class KeyService: Sendable {
     private let cache = Mutex(RecentKeys())
 
     package init(
-        store: any KeyStore & EnvironmentStore, secrets: Secrets, revocations: Revocations,
+        store: any KeyStore & EnvironmentStore & WorkStore, secrets: Secrets, revocations: Revocations,
         endLeases: @escaping @Sendable (_ keyID: String) async -> Void,
         now: @escaping @Sendable () -> Timestamp = { .now() }
     ) {
@@ -33,8 +33,11 @@ package final class KeyService: Sendable {
         self.now = now
     }
 
-    /// Ends keys whose time is up, until the task is cancelled.
-    package func run() async {
+    /// Ends keys whose time is up, until the task is cancelled. Leases that an earlier process granted are held to their keys' ends as well, whether
+    /// or not their holders are heard of again.
+    package func run() async throws(APIError) {
+        let leased = try await stored { () async throws(StoreError) in try await store.leasedWork() }
+        for keyID in Set(leased.compactMap(\.keyID)) { _ = try await isValid(keyID) }
         await expiries.run(now: now) { id in await self.end(id) }
     }
 
@@ -43,20 +46,28 @@ package final class KeyService: Sendable {
     package func look(up secret: String) async throws(APIError) -> Lookup {
         let hash = secrets.hash(secret)
         let time = now()
-        if let key = cache.withLock({ $0.key(hash, time) }) { return judge(key, time) }
-        guard let key = try await stored({ () async throws(StoreError) in try await store.key(hash: hash) }) else { return .unknown }
-        cache.withLock { $0.note(key, readAt: time, now: now()) }
-        if let expiresAt = key.expiresAt, key.revokedAt == nil, expiresAt > time { expiries.watch(key.id, until: expiresAt) }
-        return judge(key, time)
+        let key = try await recent({ $0.key(hash, time) }, at: time) { () async throws(StoreError) in try await store.key(hash: hash) }
+        return key.map { judge($0, time) } ?? .unknown
     }
 
     /// Whether the key is there, not revoked and not expired.
     package func isValid(_ id: String) async throws(APIError) -> Bool {
         let time = now()
-        if let key = cache.withLock({ $0.key(id, time) }) { return judge(key, time) == .valid(key) }
-        guard let key = try await stored({ () async throws(StoreError) in try await store.key(id) }) else { return false }
+        let key = try await recent({ $0.key(id, time) }, at: time) { () async throws(StoreError) in try await store.key(id) }
+        return key.map { judge($0, time) == .valid($0) } ?? false
+    }
+
+    /// The one way to a key that a credential rests on: from memory, else from the store. Each key that is read is watched to its end, so that none
+    /// can be in use unwatched.
+    private func recent(
+        _ remembered: (RecentKeys) -> KeyRecord?, at time: Timestamp, _ read: () async throws(StoreError) -> KeyRecord?
+    ) async throws(APIError) -> KeyRecord? {
+        if let key = cache.withLock({ remembered($0) }) { return key }
+        guard let key = try await stored(read) else { return nil }
         cache.withLock { $0.note(key, readAt: time, now: now()) }
-        return judge(key, time) == .valid(key)
+        // One whose time was up before this process knew it is ended too: its leases may have outlived it.
+        if let expiresAt = key.expiresAt, key.revokedAt == nil, !revocations.hasEnded(key.id) { expiries.watch(key.id, until: expiresAt) }
+        return key
     }
 
     private func judge(_ key: KeyRecord, _ time: Timestamp) -> Lookup {

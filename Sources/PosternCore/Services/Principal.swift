@@ -13,4 +13,9 @@ extension Principal {
     package var isClient: Bool {
         if case .apiKey = self { true } else { false }
     }
+
+    /// The environment key that calls; nil for a client, and for an item's own token.
+    var environmentKeyID: String? {
+        if case .environmentKey(let key) = self { key.id } else { nil }
+    }
 }

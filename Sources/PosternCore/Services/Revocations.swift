@@ -39,6 +39,9 @@ package final class Revocations: Sendable {
         return watches.count
     }
 
+    /// Whether the key has ended in this process's life.
+    package func hasEnded(_ keyID: String) -> Bool { state.withLock { $0.ended.contains(keyID) } }
+
     private func remove(_ id: Int, _ keyID: String) {
         state.withLock { state in
             state.watches[keyID]?.removeValue(forKey: id)

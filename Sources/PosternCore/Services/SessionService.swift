@@ -39,6 +39,7 @@ package final class SessionService: Sendable {
 
     /// Creates the session, its work item and, with initial events, its first turn, in one transaction.
     package func create(_ draft: SessionDraft) async throws(APIError) -> SessionRecord {
+        try PosternMetadata.check(session: draft.metadata)
         let now = context.source.now()
         var record = SessionRecord(
             id: ResourceID.make(.session), workspaceID: draft.workspaceID, environmentID: draft.environmentID, agentID: draft.agentID,
@@ -81,6 +82,7 @@ package final class SessionService: Sendable {
 
     package func update(_ id: String, workspaceID: String, _ patch: SessionPatch) async throws(APIError) -> SessionRecord {
         _ = try await session(id, workspaceID: workspaceID)
+        try PosternMetadata.check(session: patch.metadata)
         _ = try await engine.runner(id).submit(.update(patch)).get()
         return try await session(id, workspaceID: workspaceID)
     }

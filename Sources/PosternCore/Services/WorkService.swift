@@ -27,11 +27,16 @@ package final class WorkService: Sendable {
     private let mint: @Sendable () -> (token: String, hash: [UInt8])
 
     private struct State {
-        /// Session → the token of its present stay in the queue. A second poll with the same key of an item that was not
+        /// Session → the tokens of its present stay in the queue. A second poll with the same key of an item that was not
         /// acknowledged gives the same token, so that whoever acknowledges first holds a token that works.
-        var minted: [String: (queuedAt: Timestamp, keyID: String, token: String, hash: [UInt8])] = [:]
+        var minted: [String: Stay] = [:]
         /// Environment → worker → when it polled last.
         var pollers: [String: [String: Timestamp]] = [:]
+    }
+    private struct Stay {
+        var queuedAt: Timestamp
+        /// By the environment key that each was given to.
+        var tokens: [String: (token: String, hash: [UInt8])] = [:]
     }
     private let state = Mutex(State())
 
@@ -86,10 +91,20 @@ package final class WorkService: Sendable {
 
     private func token(for work: WorkRecord, _ key: KeyRecord) -> (String, [UInt8]) {
         state.withLock { state in
-            if let known = state.minted[work.sessionID], known.queuedAt == work.queuedAt, known.keyID == key.id { return (known.token, known.hash) }
-            let (token, hash) = mint()
-            state.minted[work.sessionID] = (work.queuedAt, key.id, token, hash)
-            return (token, hash)
+            if let known = state.minted[work.sessionID], known.queuedAt == work.queuedAt, let given = known.tokens[key.id] { return given }
+            let given = mint()
+            if state.minted[work.sessionID]?.queuedAt != work.queuedAt { state.minted[work.sessionID] = Stay(queuedAt: work.queuedAt) }
+            state.minted[work.sessionID]?.tokens[key.id] = given
+            return given
+        }
+    }
+
+    /// The hash of the token that a key was given in the item's present stay in the queue.
+    private func tokenHash(for work: WorkRecord, _ keyID: String?) -> [UInt8]? {
+        guard let keyID else { return nil }
+        return state.withLock { state in
+            guard let stay = state.minted[work.sessionID], stay.queuedAt == work.queuedAt else { return nil }
+            return stay.tokens[keyID]?.hash
         }
     }
 
@@ -105,7 +120,8 @@ package final class WorkService: Sendable {
     /// - Parameter key: The lease is this key's from now on, whoever polled last.
     package func acknowledge(_ id: String, environmentID: String, key: KeyRecord) async throws(APIError) -> WorkRecord {
         let record = try await change(id, environmentID) { work, now throws(APIError) in
-            guard let next = WorkMachine.acknowledge(work, keyID: key.id, leaseSeconds: self.leaseSeconds, now: now) else {
+            let hash = self.tokenHash(for: work, key.id)
+            guard let next = WorkMachine.acknowledge(work, keyID: key.id, tokenHash: hash, leaseSeconds: self.leaseSeconds, now: now) else {
                 throw .conflict("Work \(id) is \(work.state.rawValue): it cannot be acknowledged again.")
             }
             return next
@@ -115,13 +131,16 @@ package final class WorkService: Sendable {
         return record
     }
 
-    /// - Throws: 412 when `expected` is not the item's last heartbeat.
+    /// - Throws: 403 when another key of the environment holds the lease, 412 when `expected` is not the item's last heartbeat.
     package func heartbeat(
-        _ id: String, environmentID: String, expected: String?, desiredSeconds: Int?
+        _ id: String, environmentID: String, expected: String?, desiredSeconds: Int?, by principal: Principal
     ) async throws(APIError) -> Heartbeat {
         let seconds = desiredSeconds ?? leaseSeconds
+        let keyID = principal.environmentKeyID
         let record = try await change(id, environmentID) { work, now throws(APIError) in
-            switch WorkMachine.heartbeat(work, expected: expected, leaseSeconds: seconds, now: now) {
+            try work.checkHolder(keyID)
+            let hash = self.tokenHash(for: work, keyID)
+            switch WorkMachine.heartbeat(work, expected: expected, keyID: keyID, tokenHash: hash, leaseSeconds: seconds, now: now) {
             case .extended(let next): return next
             case .ending: return nil
             case .preconditionFailed(let actual): throw Self.preconditionFailed(work, expected: expected, actual: actual)
@@ -145,12 +164,15 @@ package final class WorkService: Sendable {
             shouldRetry: false)
     }
 
-    /// Stops the item; the session's calls that its holder had been handed and left unanswered are settled in the same transaction.
-    package func stop(_ id: String, environmentID: String, force: Bool) async throws(APIError) -> WorkRecord {
+    /// Stops the item; the session's calls that its holder had been handed and left unanswered are settled in the same transaction. An item that
+    /// nobody holds may be stopped by any key of its environment: the official worker does so with one that it could not acknowledge.
+    /// - Throws: 403 when another key of the environment holds the lease.
+    package func stop(_ id: String, environmentID: String, force: Bool, by principal: Principal) async throws(APIError) -> WorkRecord {
         let record = try await work(id, environmentID: environmentID)
+        try record.checkHolder(principal.environmentKeyID)
         let now = context.source.now()
         guard let answer = WorkMachine.stop(record, force: force, now: now) else { return record }
-        _ = try await engine.runner(id).submit(.stopWork(force: force, at: now)).get()
+        _ = try await engine.runner(id).submit(.stopWork(force: force, by: principal.environmentKeyID, at: now)).get()
         return answer
     }
 
@@ -251,5 +273,17 @@ package final class WorkService: Sendable {
             if pollers.count < 1024 || pollers[workerID] != nil { pollers[workerID] = now }
             state.pollers[environmentID] = pollers
         }
+    }
+}
+
+extension WorkRecord {
+    /// - Parameter keyID: The environment key that wants to extend or end the lease; nil for whom the authenticator has let through already: an API
+    ///   key, or the item's own token.
+    /// - Throws: 403 when another key holds the lease.
+    func checkHolder(_ keyID: String?) throws(APIError) {
+        guard let keyID, !isOpen(to: keyID) else { return }
+        throw .forbidden(
+            "Work item \(sessionID) is leased with another key of its environment. Its holder or an API key may extend or stop it; poll again to get it "
+                + "when that lease has ended.")
     }
 }

@@ -11,6 +11,7 @@ extension SessionMachine {
             throw .invalid("Session \(state.sessionID) is terminated and takes no more events.")
         }
         var arriving = 0
+        var interrupts = 0
         for (index, event) in events.enumerated() {
             switch event {
             case .message: arriving += 1
@@ -24,7 +25,7 @@ extension SessionMachine {
                 }
                 arriving += 1
             case .interrupt(let thread?) where thread != state.threadID: throw .notFound("Thread not found: \(thread)")
-            case .interrupt: break
+            case .interrupt: interrupts += 1
             case .toolConfirmation(let id, let allow, let message): try checkConfirmation(index, id, allow: allow, message)
             case .toolResult(let id, _, _): try checkResult(index, event.type, id, owner: .worker)
             case .customToolResult(let id, _, _): try checkResult(index, event.type, id, owner: .client)
@@ -35,6 +36,19 @@ extension SessionMachine {
                 429, .rateLimit, "Session \(state.sessionID) has \(state.waiting.count) events waiting; at most \(limits.waitingEvents) may.",
                 retryAfter: 5)
         }
+        // An interrupt of something that runs ends a turn; any other only makes the log longer.
+        let endings = state.status != .idle || !state.calls.isEmpty ? min(1, interrupts) : 0
+        try checkLength(adding: arriving + interrupts - endings)
+    }
+
+    /// Refuses what would make the log longer than a session's may be. Answers to calls, verdicts on them and the engine's own events are not asked:
+    /// a turn that has begun comes to its end, by its own limit on model requests at the latest.
+    func checkLength(adding count: Int) throws(APIError) {
+        guard count > 0, state.eventCount + count > limits.eventsPerSession else { return }
+        throw .invalid(
+            "Session \(state.sessionID) has \(state.eventCount) events; with \(count) more it would pass the maximum of \(limits.eventsPerSession) for one "
+                + "session. Go on in a new session, or raise the server's setting max_events_per_session.",
+            details: ["error_code": "session_events_limit"])
     }
 
     private func checkConfirmation(_ index: Int, _ id: String, allow: Bool, _ message: String?) throws(APIError) {

@@ -127,7 +127,9 @@ struct SessionMachine: Sendable {
         if let title { fields["title"] = JSON(title) }
         if let metadata { fields["metadata"] = .object(metadata) }
         if let agent { fields["agent"] = .object(agent) }
-        if !fields.isEmpty { emit("session.updated", fields) }
+        guard !fields.isEmpty else { return }
+        try checkLength(adding: 1)
+        emit("session.updated", fields)
     }
 
     // MARK: Pieces
@@ -164,6 +166,12 @@ package struct SessionLimits: Sendable {
     package var compactionShare = 0.85
     /// Events that may wait for the model at once.
     package var waitingEvents = 1000
+    /// Events of one session from which on clients can add no more than the answers that end a turn.
+    package var eventsPerSession = 100_000
+    /// Until the engine tries again to store something in a store that could not be written.
+    package var storeRetry: Duration = .seconds(1)
+    /// Until it tries again what the store refused.
+    package var refusalRetry: Duration = .seconds(60)
 
     package init() {}
 }

@@ -19,6 +19,9 @@ actor SessionRunner {
     private var drain: Task<Void, Never>?
     private var request: (span: String, task: Task<Void, Never>)?
     private var retry: Task<Void, Never>?
+    /// The wait for a store that cannot be written.
+    private var pause: Task<Void, Never>?
+    private var isEnding = false
     private let inboxLimit = 256
 
     init(id: String, engine: EngineContext) {
@@ -56,6 +59,8 @@ actor SessionRunner {
 
     /// Stops what runs, for good; the next process resumes it from the log.
     func shutDown() async {
+        isEnding = true
+        pause?.cancel()
         request?.task.cancel()
         retry?.cancel()
         await request?.task.value
@@ -65,37 +70,66 @@ actor SessionRunner {
     // MARK: Draining
 
     private func drainInbox() async {
-        var conflicts = 0
+        var retry = SettlementRetry()
+        /// Tasks to be tried one by one, because one of them was refused.
+        var suspects = 0
         while !inbox.isEmpty {
-            let batch = inbox
-            inbox = []
+            let batch = suspects > 0 ? [inbox.removeFirst()] : inbox
+            if suspects > 0 { suspects -= 1 } else { inbox = [] }
             do {
                 try await settle(batch)
-                conflicts = 0
-            } catch .conflict where conflicts < 20 {
-                // Another writer was first: read what it wrote and decide again.
-                conflicts += 1
-                machine = nil
-                inbox.insert(contentsOf: batch, at: 0)
+                retry.succeeded()
             } catch {
                 machine = nil
-                await putOff(batch, error)
+                switch retry.failed(error) {
+                case .again: inbox.insert(contentsOf: batch, at: 0)
+                case .later: await putOff(answered(batch, error), error, isFirst: retry.failures == 1)
+                case .refused where batch.count > 1:
+                    suspects = batch.count
+                    inbox.insert(contentsOf: batch, at: 0)
+                case .refused: giveUp(answered(batch, error), error)
+                }
             }
         }
         drain = nil
-        isQuiet.store(request == nil && retry == nil, ordering: .relaxed)
+        isQuiet.store(request == nil && self.retry == nil, ordering: .relaxed)
     }
 
-    /// Storing failed: senders are told, the engine's own inputs are tried again until the store is back.
-    private func putOff(_ batch: [SessionTask], _ error: StoreError) async {
-        engine.logger.error("session could not be stored", metadata: ["session": "\(id)", "error": "\(error)"])
-        var kept: [SessionTask] = []
-        for task in batch {
-            if let reply = task.reply { reply.resume(returning: .failure(error.apiError)) } else { kept.append(task) }
+    /// Tells the senders of a batch that nothing of it was stored. What is left is the engine's own, which nobody would send again.
+    private func answered(_ batch: [SessionTask], _ error: StoreError) -> [SessionTask] {
+        for task in batch { task.reply?.resume(returning: .failure(error.apiError)) }
+        return batch.filter { $0.reply == nil }
+    }
+
+    /// The store cannot be written at the moment: the tasks wait for it.
+    private func putOff(_ tasks: [SessionTask], _ error: StoreError, isFirst: Bool) async {
+        // Once for each outage: a full disk must not be filled by the words about it.
+        engine.logger.log(
+            level: isFirst ? .error : .debug, "session could not be stored; trying again", metadata: ["session": "\(id)", "error": "\(error)"])
+        guard !tasks.isEmpty else { return }
+        let wait = Task { [delay = engine.limits.storeRetry] in _ = try? await Task.sleep(for: delay) }
+        pause = wait
+        await wait.value
+        pause = nil
+        // The next process finds in the log what this one leaves undone.
+        if !isEnding { inbox.insert(contentsOf: tasks, at: 0) }
+    }
+
+    /// The store will not take it. An answer of the model becomes a failure that ends the turn; what has no such way out is tried again once in a
+    /// while, for it may be the store that is mended.
+    private func giveUp(_ tasks: [SessionTask], _ error: StoreError) {
+        engine.logger.critical("session's step was refused by the store", metadata: ["session": "\(id)", "error": "\(error)"])
+        for task in tasks {
+            if case .input(.modelFinished(let span, .success, _)) = task.kind {
+                let failure = ModelError(.requestFailed, "The model's answer could not be stored.")
+                inbox.append(SessionTask(kind: .input(.modelFinished(span: span, .failure(failure), previewIDs: [:])), reply: nil))
+            } else if !isEnding {
+                Task { [delay = engine.limits.refusalRetry] in
+                    guard (try? await Task.sleep(for: delay)) != nil else { return }
+                    self.post(task.kind)
+                }
+            }
         }
-        guard !kept.isEmpty else { return }
-        try? await Task.sleep(for: .seconds(1))
-        inbox.insert(contentsOf: kept, at: 0)
     }
 
     private func settle(_ batch: [SessionTask]) async throws(StoreError) {
@@ -146,7 +180,7 @@ actor SessionRunner {
                 do {
                     try state.apply(row)
                 } catch {
-                    throw .unavailable("the log of session \(id) cannot be read: \(error)")
+                    throw .invalid("the log of session \(id) cannot be read: \(error)")
                 }
             }
             if !limit.isReached(by: rows) { break }
@@ -182,7 +216,7 @@ actor SessionRunner {
                 }
             case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
             case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
-            case .stopWork(let force, let time): try await stopWork(force, time, &machine, &pending)
+            case .stopWork(let force, let keyID, let time): try await stopWork(force, by: keyID, time, &machine, &pending)
             }
             let step = machine.takeStep()
             pending.step.add(step)
@@ -190,7 +224,7 @@ actor SessionRunner {
         } catch {
             // Nobody waits for the end of a lease, so it is tried again until the store answers.
             switch kind {
-            case .leaseExpired, .leaseRevoked: throw .unavailable("\(error)")
+            case .leaseExpired, .leaseRevoked: throw error.shouldRetry == false ? .invalid("\(error)") : .unavailable("\(error)")
             case .input, .update, .archive, .stopWork: return .failure(error)
             }
         }
@@ -207,10 +241,12 @@ actor SessionRunner {
     }
 
     private func stopWork(
-        _ force: Bool, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
+        _ force: Bool, by keyID: String?, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
     ) async throws(APIError) {
         guard let stored = try await engine.work(id) else { return }
         let work = pending.work ?? stored
+        // Again, because somebody may have acknowledged it since the caller looked.
+        try work.checkHolder(keyID)
         guard let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
         if stopped.state == .stopped, work.isLeased { try await settleCalls(of: work, &machine) }
         pending.work = wanted(after: stopped, machine, now).following(stored)

@@ -37,6 +37,8 @@ struct SessionState: Sendable, Equatable {
     /// Tokens in the context window after the last answer; 0 when not known.
     private(set) var contextTokens = 0
     private(set) var lastSequence = 0
+    /// Events as lists show them: without hidden rows, and a client's event once.
+    private(set) var eventCount = 0
     private(set) var lastProcessedAt = Timestamp(microseconds: 0)
     private var runningSince: Timestamp?
 
@@ -64,8 +66,12 @@ struct SessionState: Sendable, Equatable {
         lastSequence = sequence
         if let time = draft.processedAt { lastProcessedAt = max(lastProcessedAt, time) }
         switch draft.view {
-        case .received: waiting.append(Waiting(id: draft.id, type: draft.type, fields: draft.fields))
-        case .processed: applyProcessed(draft, sequence: sequence)
+        case .received:
+            eventCount += 1
+            waiting.append(Waiting(id: draft.id, type: draft.type, fields: draft.fields))
+        case .processed:
+            if !waiting.contains(where: { $0.id == draft.id }) { eventCount += 1 }
+            applyProcessed(draft, sequence: sequence)
         case .hidden: applyHidden(draft)
         }
     }

@@ -13,8 +13,8 @@ struct SessionTask: Sendable {
         case leaseExpired
         /// The lease is taken away whatever its time: its key was revoked.
         case leaseRevoked
-        /// The work item's holder, or a client, stops it.
-        case stopWork(force: Bool, at: Timestamp)
+        /// The work item's holder, or a client, stops it. `by` names an environment key, which must hold the lease where there is one.
+        case stopWork(force: Bool, by: String?, at: Timestamp)
     }
 
     var kind: Kind
@@ -122,6 +122,10 @@ extension StoreError {
         case .duplicate(let field): .conflict("\(field): the value is taken")
         case .unavailable:
             APIError(503, .api, "The store cannot be written at the moment; nothing was changed. Try again.", shouldRetry: true, retryAfter: 1)
+        case .invalid:
+            APIError(
+                500, .api, "The store refused the change or cannot read what it holds; nothing was changed. The server's log says why.",
+                shouldRetry: false)
         }
     }
 }

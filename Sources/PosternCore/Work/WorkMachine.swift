@@ -28,25 +28,32 @@ enum WorkMachine {
     }
 
     /// Takes the item off the queue and begins the lease. Nil for an item that somebody else has acknowledged, or that was stopped.
-    static func acknowledge(_ work: WorkRecord, keyID: String, leaseSeconds: Int, now: Timestamp) -> WorkRecord? {
+    /// - Parameter tokenHash: Of the token that this key was given for the item; counts where another key has polled it since.
+    static func acknowledge(_ work: WorkRecord, keyID: String, tokenHash: [UInt8]? = nil, leaseSeconds: Int, now: Timestamp) -> WorkRecord? {
         guard work.state == .queued else { return nil }
         return changed(work) {
             $0.state = .starting
             $0.polledAt = nil
             $0.acknowledgedAt = now
-            $0.keyID = keyID
+            $0.take(by: keyID, tokenHash)
             $0.leaseSeconds = leaseSeconds
             $0.leaseExpiresAt = now.advanced(by: .seconds(leaseSeconds))
         }
     }
 
-    /// - Parameter expected: The `last_heartbeat` that the holder knows, `NO_HEARTBEAT` for its first, nil to claim or extend without looking.
-    static func heartbeat(_ work: WorkRecord, expected: String?, leaseSeconds: Int, now: Timestamp) -> HeartbeatOutcome {
+    /// - Parameters:
+    ///   - expected: The `last_heartbeat` that the holder knows, `NO_HEARTBEAT` for its first, nil to claim or extend without looking.
+    ///   - keyID: The environment key that beats, to which a claimed item belongs from now on; nil for the item's own token.
+    ///   - tokenHash: As for `acknowledge`.
+    static func heartbeat(
+        _ work: WorkRecord, expected: String?, keyID: String? = nil, tokenHash: [UInt8]? = nil, leaseSeconds: Int, now: Timestamp
+    ) -> HeartbeatOutcome {
         if work.state == .stopping || work.state == .stopped { return .ending(work) }
         let actual = work.heartbeatAt?.description
         if let expected, expected != actual ?? noHeartbeat { return .preconditionFailed(actual: actual) }
         return .extended(
             changed(work) {
+                if let keyID, !$0.isLeased { $0.take(by: keyID, tokenHash) }
                 $0.state = .active
                 $0.polledAt = nil
                 $0.acknowledgedAt = $0.acknowledgedAt ?? now
@@ -117,6 +124,16 @@ enum WorkMachine {
 extension WorkRecord {
     /// Somebody has acknowledged it and has not let go.
     package var isLeased: Bool { state == .starting || state == .active || state == .stopping }
+
+    /// Whether an environment key may extend or end the item's lease: it holds it, or nobody does.
+    func isOpen(to keyID: String) -> Bool { !isLeased || self.keyID == keyID }
+
+    /// The lease is that key's from now on, whoever polled last: a token that another key was given opens nothing of it.
+    fileprivate mutating func take(by keyID: String, _ tokenHash: [UInt8]?) {
+        guard self.keyID != keyID else { return }
+        self.keyID = keyID
+        self.tokenHash = tokenHash
+    }
 
     /// The record as one write after `stored`, when several transitions were decided in between.
     func following(_ stored: WorkRecord) -> WorkRecord {

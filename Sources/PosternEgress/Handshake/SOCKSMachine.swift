@@ -16,7 +16,6 @@ struct SOCKSMachine: Sendable {
         case succeeded = 0
         case failure = 1
         case notAllowed = 2
-        case hostUnreachable = 4
         case commandUnsupported = 7
         case addressUnsupported = 8
     }

@@ -88,16 +88,6 @@ package struct PathGlob: Sendable, Hashable, CustomStringConvertible {
         return rests.first.map { $0.hasPrefix("**/") ? [$0] + rests.dropFirst(2) : rests } ?? []
     }
 
-    /// The components of a pattern without wildcards, for whoever need not search; `nil` for others.
-    package var plainComponents: [String]? {
-        var names: [String] = []
-        for part in parts {
-            guard case .name(let glob) = part, let name = glob.plain else { return nil }
-            names.append(name)
-        }
-        return names
-    }
-
     /// Bit `parts.count`: the whole pattern has been read.
     private var whole: UInt64 { 1 << UInt64(parts.count) }
 

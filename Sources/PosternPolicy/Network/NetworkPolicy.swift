@@ -29,13 +29,6 @@ package struct NetworkPolicy: Sendable, Hashable {
         return merged
     }
 
-    /// Whether some request to `host` on some port could be allowed: for answers that come before the port is known.
-    package func couldReach(_ host: CanonicalHost) -> Bool {
-        ([rules] + ceilings).allSatisfy { list in
-            list.contains { rule in rule.verdict == .allow && rule.hosts.contains { $0.covers(host) } }
-        }
-    }
-
     /// What both policies let out. Both rule lists go on holding side by side, so no combination of rules can widen either.
     package func narrowed(by other: NetworkPolicy) -> NetworkPolicy {
         var both = self

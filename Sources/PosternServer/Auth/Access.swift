@@ -12,7 +12,8 @@ enum Access: Sendable, Equatable {
     case queue
     /// The environment's key, or an API key: the queue's figures.
     case queueOrClient(KeyRecord.Role)
-    /// The environment's key, or the sessions token of the item in the path.
+    /// The environment's key, or the sessions token of the item in the path. Which of the environment's keys holds the lease is for the work service
+    /// to say, in the same step that changes it.
     case lease
     /// As `lease`, or an API key.
     case leaseOrClient(KeyRecord.Role)

@@ -4,7 +4,12 @@ import PosternCore
 
 /// Turns a request's secret into a principal and decides whether a route is open to it.
 struct Authenticator: Sendable {
-    static let revokedText = "OAuth access token has been revoked."
+    /// For an environment key that has been revoked, at the head of a request and in the middle of one.
+    static let revoked: APIError = {
+        var error = APIError.unauthenticated("OAuth access token has been revoked.")
+        error.namesRequest = false
+        return error
+    }()
     static let wrongEnvironmentText = "Token not authorized for this environment"
 
     let keys: KeyService
@@ -28,7 +33,7 @@ struct Authenticator: Sendable {
         if !Secrets.isSessionsToken(credential.secret) {
             switch try await keys.look(up: credential.secret) {
             case .valid(let key): return key.kind == .api ? .apiKey(key) : .environmentKey(key)
-            case .revoked(let key): throw .unauthenticated(key.kind == .api ? "API key has been revoked." : Self.revokedText)
+            case .revoked(let key): throw key.kind == .api ? .unauthenticated("API key has been revoked.") : Self.revoked
             case .expired(let key): throw .unauthenticated(key.kind == .api ? "API key has expired." : "OAuth access token has expired.")
             case .unknown: throw credential.unknown
             }

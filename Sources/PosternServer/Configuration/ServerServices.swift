@@ -12,13 +12,16 @@ package struct ServerServices: Sendable {
     package var work: WorkService
     /// What `GET /v1/models` answers; usually the model provider's own list.
     package var models: @Sendable () async throws(ModelError) -> [JSONObject]
+    /// For the gauges of `/metrics`.
+    package var figures: any FigureStore
     package var metrics: MetricsRegistry
     /// Whether the server can do its work now, for `/readyz`; the text says what is missing.
     package var notReady: @Sendable () async -> String?
 
     package init(
         agents: AgentService, environments: EnvironmentService, keys: KeyService, sessions: SessionService, work: WorkService,
-        models: @escaping @Sendable () async throws(ModelError) -> [JSONObject], metrics: MetricsRegistry = MetricsRegistry(),
+        models: @escaping @Sendable () async throws(ModelError) -> [JSONObject], figures: any FigureStore,
+        metrics: MetricsRegistry = MetricsRegistry(),
         notReady: @escaping @Sendable () async -> String? = { nil }
     ) {
         self.agents = agents
@@ -27,6 +30,7 @@ package struct ServerServices: Sendable {
         self.sessions = sessions
         self.work = work
         self.models = models
+        self.figures = figures
         self.metrics = metrics
         self.notReady = notReady
     }

@@ -50,12 +50,15 @@ struct WorkRoutes {
                 let seconds = try call.query.plainInt("desired_ttl_seconds", WorkParams.leaseSeconds)
                 let beat = try await work.heartbeat(
                     try call.parameter("work_id"), environmentID: try await environment(call), expected: call.query.string("expected_last_heartbeat"),
-                    desiredSeconds: seconds)
+                    desiredSeconds: seconds, by: try call.caller())
                 return .json(beat.json)
             },
             Route(.post, root + "/{work_id}/stop", .leaseOrClient(.developer), "Stop a work item", takesBody: true) { call async throws(APIError) in
                 let force = try WorkParams.force(try await call.optionalBody())
-                return .json(try await work.stop(try call.parameter("work_id"), environmentID: try await environment(call), force: force).json())
+                return .json(
+                    try await work.stop(
+                        try call.parameter("work_id"), environmentID: try await environment(call), force: force, by: try call.caller()
+                    ).json())
             },
         ]
     }
@@ -117,7 +120,7 @@ struct WorkRoutes {
             task.cancel()
         }
         // Whatever was found in the last moment is not for this key any more.
-        if isRevoked.load(ordering: .relaxed) { throw .unauthenticated(Authenticator.revokedText) }
+        if isRevoked.load(ordering: .relaxed) { throw Authenticator.revoked }
         return try result.get()
     }
 }

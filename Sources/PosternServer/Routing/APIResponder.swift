@@ -33,7 +33,8 @@ struct APIResponder: HTTPResponder {
         requests = services.metrics.counter(
             "postern_http_requests_total", help: "Requests answered, by route and status.", labels: ["method", "route", "status"])
         durations = services.metrics.histogram(
-            "postern_http_request_duration_seconds", help: "From the request's head to the answer's head; long polls and streams are left out.",
+            "postern_http_request_duration_seconds",
+            help: "From the request's head to the answer's head, of a stream too. Polls of the work queue wait on purpose and are left out.",
             labels: ["method", "route"])
     }
 
@@ -46,13 +47,11 @@ struct APIResponder: HTTPResponder {
         do {
             response = try await answer(request, id, context, &routeName, &principal)
         } catch {
-            // The reference's one answer without an id (observed behaviours, "revoked environment key").
-            let isAnonymous = error.message == Authenticator.revokedText
-            response = error.response(requestID: isAnonymous ? nil : id)
+            response = error.response(requestID: error.namesRequest ? id : nil)
             if error.status >= 500 {
                 context.logger.error("request failed", metadata: ["request": "\(id)", "route": "\(routeName)", "error": "\(error)"])
             }
-            if isAnonymous { return count(response, request, routeName, start) }
+            guard error.namesRequest else { return count(response, request, routeName, start) }
         }
         response.headers[.requestID] = id
         if let principal, !routeName.hasPrefix("/v1/environments") { response.headers[.workspaceID] = principal.workspaceID }

@@ -48,7 +48,7 @@ enum Answer: Sendable {
 }
 
 extension APIError {
-    /// - Parameter requestID: Nil for the one answer of the reference that names none.
+    /// - Parameter requestID: Nil for an answer that names none (`APIError.namesRequest`).
     func response(requestID: String?) -> Response {
         var headers: HTTPFields = [.contentType: "application/json"]
         if let shouldRetry { headers[.shouldRetry] = shouldRetry ? "true" : "false" }

@@ -31,7 +31,7 @@ package enum SQLFailure: Error, Sendable, Equatable {
         switch self {
         case .guardFailed, .duplicate: .conflict
         case .unavailable(let message): .unavailable(message)
-        case .invalid(let message): .unavailable("the database refused a statement or holds an unexpected value: \(message)")
+        case .invalid(let message): .invalid("the database refused a statement or holds an unexpected value: \(message)")
         }
     }
 }

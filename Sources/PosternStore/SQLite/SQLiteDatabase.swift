@@ -10,6 +10,7 @@ package final class SQLiteDatabase: SQLDatabase {
     package let path: String
     private let pool: DatabasePool
     private let writer: SQLiteWriter
+    private let observer: StoreObserver
 
     /// How long another process may keep the file locked, in seconds.
     private static let busySeconds = 5.0
@@ -18,12 +19,14 @@ package final class SQLiteDatabase: SQLDatabase {
 
     /// Opens the database at `path` and makes it if there is none, off the cooperative pool.
     ///
-    /// - Parameter reservesLog: for a server, which will fill the log anyway.
-    static func open(path: String, reservesLog: Bool = false) async throws(SQLFailure) -> SQLiteDatabase {
+    /// - Parameters:
+    ///   - reservesLog: for a server, which will fill the log anyway.
+    ///   - observer: Told of commits and failures.
+    static func open(path: String, reservesLog: Bool = false, observer: StoreObserver = StoreObserver()) async throws(SQLFailure) -> SQLiteDatabase {
         let answer: Result<SQLiteDatabase, SQLFailure> = await withUnsafeContinuation { continuation in
             DispatchQueue.global().async {
                 do throws(SQLFailure) {
-                    continuation.resume(returning: .success(try SQLiteDatabase(path: path, reservesLog: reservesLog)))
+                    continuation.resume(returning: .success(try SQLiteDatabase(path: path, reservesLog: reservesLog, observer: observer)))
                 } catch {
                     continuation.resume(returning: .failure(error))
                 }
@@ -32,10 +35,11 @@ package final class SQLiteDatabase: SQLDatabase {
         return try answer.get()
     }
 
-    private init(path: String, reservesLog: Bool) throws(SQLFailure) {
+    private init(path: String, reservesLog: Bool, observer: StoreObserver) throws(SQLFailure) {
         try SQLiteFiles.prepare(path)
         if reservesLog { SQLiteFiles.reserveLog(path, bytes: Self.checkpointPages * (4096 + 24)) }
         self.path = path
+        self.observer = observer
         do {
             pool = try DatabasePool(path: path, configuration: Self.configuration)
             try pool.writeWithoutTransaction { connection in
@@ -46,7 +50,7 @@ package final class SQLiteDatabase: SQLDatabase {
         } catch {
             throw SQLiteRunner.failure(error)
         }
-        writer = SQLiteWriter(pool)
+        writer = SQLiteWriter(pool, observer: observer)
     }
 
     private static var configuration: Configuration {
@@ -71,6 +75,7 @@ package final class SQLiteDatabase: SQLDatabase {
                 continuation.resume(returning: Self.read(statements, connection))
             }
         }
+        if case .failure(let failure) = answer { observer.failed(failure) }
         return try answer.get()
     }
 

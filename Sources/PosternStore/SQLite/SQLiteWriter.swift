@@ -12,6 +12,7 @@ final class SQLiteWriter: Sendable {
 
     struct Waiting: Sendable {
         let transaction: SQLTransaction
+        let since = ContinuousClock.now
         let answer: @Sendable (Answer) -> Void
     }
 
@@ -26,7 +27,12 @@ final class SQLiteWriter: Sendable {
     private let pool: DatabasePool
     private let state = Mutex(State())
 
-    init(_ pool: DatabasePool) { self.pool = pool }
+    private let observer: StoreObserver
+
+    init(_ pool: DatabasePool, observer: StoreObserver) {
+        self.pool = pool
+        self.observer = observer
+    }
 
     func commit(_ transaction: SQLTransaction) async throws(SQLFailure) {
         // No cancellation handler on purpose: what was handed in happens, and its caller learns the true outcome.
@@ -54,8 +60,22 @@ final class SQLiteWriter: Sendable {
                 return batch
             }
             if batch.isEmpty { return }
-            for (waiting, answer) in zip(batch, Self.answers(batch.map(\.transaction), on: connection)) { waiting.answer(answer) }
+            let answers = Self.answers(batch.map(\.transaction), on: connection)
+            observe(batch, answers)
+            for (waiting, answer) in zip(batch, answers) { waiting.answer(answer) }
         }
+    }
+
+    private func observe(_ batch: [Waiting], _ answers: [Answer]) {
+        let now = ContinuousClock.now
+        var durations: [Duration] = []
+        for (waiting, answer) in zip(batch, answers) {
+            switch answer {
+            case .success: durations.append(now - waiting.since)
+            case .failure(let failure): observer.failed(failure)
+            }
+        }
+        if !durations.isEmpty { observer.committed(durations) }
     }
 
     /// Runs the batch in one transaction. When that finds no room on the disk, each is tried alone: a small one may still fit.

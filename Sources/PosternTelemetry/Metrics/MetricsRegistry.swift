@@ -21,6 +21,11 @@ package final class MetricsRegistry: Sendable {
         return counter
     }
 
+    /// A counter whose value is asked for when the metrics are read; for sums that somebody keeps anyway, such as the kernel.
+    package func counter(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
+        add(name, help, "counter") { [MetricSample(name: name, labels: [], value: read())] }
+    }
+
     package func gauge(_ name: String, help: String, labels: [String] = []) -> Gauge {
         let gauge = Gauge(labels: labels)
         add(name, help, "gauge") { gauge.series.samples(name) }

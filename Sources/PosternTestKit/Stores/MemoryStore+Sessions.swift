@@ -35,6 +35,7 @@ extension MemoryStore: SessionStore {
 
     package func settle(_ settlement: Settlement) async throws(StoreError) {
         try with { state throws(StoreError) in
+            if let error = state.refusal?(settlement) { throw error }
             guard state.sessions[settlement.sessionID]?.record.lastSequence == settlement.expectedSequence,
                 settlement.rows.map(\.sequence) == settlement.rows.indices.map({ settlement.expectedSequence + 1 + $0 })
             else { throw .conflict }

@@ -63,3 +63,19 @@ extension MemoryStore: WorkStore {
             .map(\.0)
     }
 }
+
+extension MemoryStore: FigureStore {
+    package func figures() async throws(StoreError) -> StoreFigures {
+        try with { state throws(StoreError) in
+            let queued = state.work.values.filter { $0.state == .queued }
+            let open = state.sessions.values.map(\.record).filter { $0.archivedAt == nil }
+            func count(_ status: SessionRecord.Status) -> Int { open.count { $0.status == status } }
+            return StoreFigures(
+                queued: queued.count { $0.polledAt == nil }, pending: queued.count { $0.polledAt != nil },
+                leased: state.work.values.count { $0.leaseExpiresAt != nil },
+                sessions: [
+                    .idle: count(.idle) + count(.terminated), .running: count(.running), .rescheduling: count(.rescheduling),
+                ])
+        }
+    }
+}

@@ -30,6 +30,7 @@ package final class MemoryStore: Sendable {
         var keys: [String: KeyRecord] = [:]
         var workspaces: [String: WorkspaceRecord] = [:]
         var failure: StoreError?
+        var refusal: (@Sendable (Settlement) -> StoreError?)?
     }
 
     private let state = Mutex(State())
@@ -38,6 +39,9 @@ package final class MemoryStore: Sendable {
 
     /// Makes every call fail with `error` until it is called with nil: a full disk, for tests of who uses the store.
     package func fail(with error: StoreError?) { state.withLock { $0.failure = error } }
+
+    /// Asks `refusal` before each settlement: what it returns is thrown, and nothing is changed. Nil takes all again.
+    package func refuseSettlements(_ refusal: (@Sendable (Settlement) -> StoreError?)?) { state.withLock { $0.refusal = refusal } }
 
     /// Runs `body` on the state. A body checks everything before it changes anything, so that what throws has changed nothing.
     func with<Value: Sendable>(_ body: (inout State) throws(StoreError) -> Value) throws(StoreError) -> Value {

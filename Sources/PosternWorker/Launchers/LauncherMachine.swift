@@ -10,8 +10,6 @@ package struct LauncherMachine: Sendable, Equatable {
         case exited(Int32)
         case signalled(Int32)
         case notStarted(String)
-
-        package var isSuccess: Bool { self == .exited(0) }
     }
 
     /// Who holds the item.

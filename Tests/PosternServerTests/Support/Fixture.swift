@@ -13,7 +13,7 @@ import PosternTestKit
 
 /// A control plane in memory: real services and engine, a store's twin, a scripted answer for the model.
 struct Fixture: Sendable {
-    let store = MemoryStore()
+    let store: MemoryStore
     let engine: SessionEngine
     let services: ServerServices
     let configuration: PosternServer.ServerConfiguration
@@ -22,22 +22,35 @@ struct Fixture: Sendable {
     let workspaceID: String
 
     init(
-        provider: any ModelProvider = OneAnswer(), configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
+        provider: any ModelProvider = OneAnswer(), limits: SessionLimits = .init(),
+        configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
     ) async throws {
         var configuration = PosternServer.ServerConfiguration(port: 0)
         configure(&configuration)
+        try await self.init(store: MemoryStore(), admin: nil, provider: provider, limits: limits, configuration: configuration)
+    }
+
+    /// Another process on what this one has stored.
+    func restarted() async throws -> Fixture {
+        try await Fixture(store: store, admin: admin, provider: OneAnswer(), limits: .init(), configuration: configuration)
+    }
+
+    private init(
+        store: MemoryStore, admin: String?, provider: any ModelProvider, limits: SessionLimits, configuration: PosternServer.ServerConfiguration
+    ) async throws {
+        self.store = store
         self.configuration = configuration
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        engine = SessionEngine(store: store, provider: provider, logger: logger)
+        engine = SessionEngine(store: store, provider: provider, limits: limits, logger: logger)
         let work = WorkService(engine: engine) { Secrets.sha256.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: .sha256, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, models: { () async throws(ModelError) in try await provider.models() })
+            work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store)
         let table = makeRouteTable(configuration: configuration, services: services, wheel: StreamWheel(turn: configuration.keepAlive))
         responder = APIResponder(table: table, services: services, configuration: configuration)
-        let bootstrap = try await keys.bootstrapAdmin(secret: nil)
-        admin = bootstrap.secret ?? ""
+        let bootstrap = try await keys.bootstrapAdmin(secret: admin)
+        self.admin = bootstrap.secret ?? admin ?? ""
         workspaceID = bootstrap.workspace.id
     }
 
@@ -51,6 +64,11 @@ struct Fixture: Sendable {
         var message: String? { json["error"]?["message"]?.string }
         var type: String? { json["error"]?["type"]?.string }
         var id: String { json["id"]?.string ?? "" }
+        /// Of a poll's answer.
+        var sessionsToken: String {
+            let secret = Base64URL.decode(json["secret"]?.string ?? "").flatMap { try? JSON(parsing: $0) }
+            return secret?["sessions_token"]?.string ?? ""
+        }
     }
 
     func call(
@@ -89,8 +107,9 @@ struct Fixture: Sendable {
         try await call(.post, "/v1/environments", body: ["name": .string(name)]).id
     }
 
-    func environmentKey(_ environment: String) async throws -> (id: String, secret: String) {
-        let reply = try await call(.post, "/postern/v1/environments/\(environment)/keys", body: [:])
+    func environmentKey(_ environment: String, expiresAt: Timestamp? = nil) async throws -> (id: String, secret: String) {
+        let body: JSON = expiresAt.map { ["expires_at": .string($0.description)] } ?? [:]
+        let reply = try await call(.post, "/postern/v1/environments/\(environment)/keys", body: body)
         return (reply.id, reply.json["secret"]?.string ?? "")
     }
 
@@ -104,15 +123,14 @@ struct Fixture: Sendable {
     }
 
     /// A session whose item is polled and acknowledged.
-    func leasedSession() async throws -> Leased {
+    func leasedSession(keyExpiresAt: Timestamp? = nil) async throws -> Leased {
         let environment = try await environment()
         let session = try await session(try await agent(), environment)
-        let key = try await environmentKey(environment)
+        let key = try await environmentKey(environment, expiresAt: keyExpiresAt)
         let polled = try await call(.get, "/v1/environments/\(environment)/work/poll", key: key.secret)
-        let secret = Base64URL.decode(polled.json["secret"]?.string ?? "").flatMap { try? JSON(parsing: $0) }
         _ = try await call(.post, "/v1/environments/\(environment)/work/\(session)/ack", key: key.secret)
         return Leased(
-            environment: environment, session: session, key: key.secret, keyID: key.id, token: secret?["sessions_token"]?.string ?? "")
+            environment: environment, session: session, key: key.secret, keyID: key.id, token: polled.sessionsToken)
     }
 
     struct Leased: Sendable {

@@ -83,8 +83,8 @@ class Postern:
         self.model_url = process.wait_for(URL).group(1)
         return self.model_url
 
-    def serve(self, *arguments: str) -> ChildProcess:
-        """Starts the control plane on a port that it keeps over restarts, and waits until it is ready."""
+    def serve(self, *arguments: str, provider: str = "anthropic") -> ChildProcess:
+        """Starts the control plane on a port that it keeps over restarts, and waits until it is ready. The model speaks what `provider` does."""
         if not self.model_url:
             self.start_model()
         key_file = self.folder / "model.key"
@@ -93,7 +93,7 @@ class Postern:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._serve_arguments = [
-            "serve", "--listen", f"127.0.0.1:{port}", "--data", str(self.folder / "data"), "--model-provider", "anthropic",
+            "serve", "--listen", f"127.0.0.1:{port}", "--data", str(self.folder / "data"), "--model-provider", provider,
             "--model-base-url", self.model_url, "--model-api-key-file", str(key_file), *arguments,
         ]
         return self.restart_server()

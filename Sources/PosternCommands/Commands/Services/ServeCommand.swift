@@ -40,6 +40,7 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.modelAPIKeyFile) var modelAPIKeyFile: String?
     @Option(.modelCAFile) var modelCAFile: String?
     @Option(.leaseSeconds) var leaseSeconds: String?
+    @Option(.maxEventsPerSession) var maxEventsPerSession: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
 
@@ -47,7 +48,7 @@ struct ServeFlags: ParsableArguments, SettingFlags {
         [
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
             (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile), (.leaseSeconds, leaseSeconds),
-            (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
+            (.maxEventsPerSession, maxEventsPerSession), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }

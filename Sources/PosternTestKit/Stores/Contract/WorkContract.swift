@@ -82,5 +82,21 @@ extension StoreContract {
             let pages = try await walk { try await store.workItems(environmentID: "env_1", from: $0, limit: 3) }
             try equal(pages.map { $0.map(\.sessionID) }, [["s6", "s5", "s4"], ["s3", "s2", "s1"], ["s0"]])
         },
+        Case("the figures count work and open sessions by what they wait for") { (store: any Store) async throws in
+            try equal(try await store.figures(), StoreFigures(queued: 0, pending: 0, leased: 0, sessions: [.idle: 0, .running: 0, .rescheduling: 0]))
+            try await add(store, "queued", at: 1)
+            try await add(store, "elsewhere", environment: "env_2", at: 1)
+            try await add(store, "pending", at: 2) { $0.polledAt = Make.time(3) }
+            try await add(store, "leased", at: 2) {
+                $0.state = .active
+                $0.leaseExpiresAt = Make.time(9)
+            }
+            try await add(store, "stopped", at: 2) { $0.state = .stopped }
+            try await store.settle(Make.settlement("leased", after: 0, [Make.row(1)]))
+            var archived = Make.settlement("stopped", after: 0, [])
+            (archived.status, archived.archivedAt) = (.terminated, Make.time(5))
+            try await store.settle(archived)
+            try equal(try await store.figures(), StoreFigures(queued: 2, pending: 1, leased: 1, sessions: [.idle: 3, .running: 1, .rescheduling: 0]))
+        },
     ]
 }
