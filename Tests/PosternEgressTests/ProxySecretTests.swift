@@ -100,6 +100,19 @@ struct ProxySecretTests {
         }
     }
 
+    @Test(
+        "a coding behind a harmless one is withheld too",
+        arguments: [
+            [("content-encoding", "identity"), ("content-encoding", "gzip")], [("content-encoding", "identity, br")],
+            [("content-encoding", ""), ("Content-Encoding", "zstd")],
+        ])
+    func compressedTwice(fields: [(String, String)]) async throws {
+        try await withSecret(answer: { _ in .init("pretend gzip", headers: HTTPHeaders(fields)) }) { scene in
+            let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost))
+            #expect(answer.hasPrefix("HTTP/1.1 502 ") && answer.contains("compresses") && !answer.contains("pretend"))
+        }
+    }
+
     @Test("Basic credentials are decoded and encoded again")
     func basic() async throws {
         try await withSecret { scene in

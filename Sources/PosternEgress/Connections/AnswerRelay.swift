@@ -45,8 +45,8 @@ struct AnswerRelay: Sendable {
             return Ended(upstream: upstream, upstreamStays: false, clientStays: false, hasSwitched: true)
         }
         let framing = try BodyFraming(response: head, to: request.head.method)
-        if !context.maskRules.isEmpty, !framing.isEmpty, let coding = head.fields.named("content-encoding").first,
-            coding.text.lowercased() != "identity"
+        // Of several fields, or several codings in one, a client undoes all.
+        if !context.maskRules.isEmpty, !framing.isEmpty, head.fields.named("content-encoding").flatMap(\.tokens).contains(where: { $0 != "identity" })
         {
             throw HTTPRefusal(502, "the server compresses its answer although it was asked not to, so secrets in it could not be masked")
         }
