@@ -40,6 +40,14 @@ struct PreparedCall: Sendable {
         content.foreignCredential = secrets.foreignCredential
         question = NetworkRequest(host: destination.host, port: destination.port, content: content)
         decision = try context.allow(question)
+        if let field = request.head.methodOverride, context.policy.looksAtMethods(destination.host, port: destination.port) {
+            throw CallRefusal(
+                403,
+                EgressRefusal(
+                    kind: .policy, destination: destination, rule: decision.rule,
+                    reason: "header \(printable(field.name)) would choose another method than \(request.head.method)",
+                    remedy: "send the request with the method that is meant"))
+        }
         if let upgrade = request.upgrade, !decision.upgrades.contains(upgrade) || !request.head.body.isEmpty {
             let remedy = "an operator can name it below \"upgrades\" of rule \"\(decision.rule ?? "")\""
             throw CallRefusal(

@@ -29,6 +29,11 @@ package struct NetworkPolicy: Sendable, Hashable {
         return merged
     }
 
+    /// Whether the verdict on requests to `host` and `port` may depend on their method.
+    package func looksAtMethods(_ host: CanonicalHost, port: UInt16) -> Bool {
+        ([rules] + ceilings).contains { list in list.contains { !$0.methods.isEmpty && $0.covers(host, port: port) } }
+    }
+
     /// Whether some request to `host` on some port could be allowed: for answers that come before the port is known.
     package func couldReach(_ host: CanonicalHost) -> Bool {
         ([rules] + ceilings).allSatisfy { list in
