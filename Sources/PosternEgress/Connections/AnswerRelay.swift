@@ -40,6 +40,9 @@ struct AnswerRelay: Sendable {
             guard let asked = request.upgrade, head.fields.named("upgrade").flatMap(\.tokens).joined(separator: ",") == asked else {
                 throw HTTPRefusal(502, "the server switches to a protocol that was not asked for")
             }
+            guard context.maskRules.isEmpty || !head.fields.contains(ForwardedRequest.webSocketExtensions) else {
+                throw HTTPRefusal(502, "the server uses an extension of WebSocket that was not asked for, so secrets could not be masked")
+            }
             mask.mask(&head)
             try await begin(head)
             return Ended(upstream: upstream, upstreamStays: false, clientStays: false, hasSwitched: true)

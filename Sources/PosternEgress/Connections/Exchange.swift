@@ -77,7 +77,8 @@ struct Exchange: Sendable {
         if ended.hasSwitched {
             let splice = Splice(
                 client: clientStream, upstream: upstream, maximumSent: prepared.decision.maximumSent,
-                maximumReceived: prepared.decision.maximumReceived, idle: context.idleTime, mask: AnswerMask(context.maskRules))
+                maximumReceived: prepared.decision.maximumReceived, idle: context.idleTime, mask: AnswerMask(context.maskRules),
+                watch: .init(body: BodyGuard(context.guardRules), destination: request.destination, rule: prepared.decision.rule))
             return try await passThrough(splice, next, ended.upstream, entry)
         }
         if ended.upstreamStays, ended.upstream.buffer.readableBytes == 0 {

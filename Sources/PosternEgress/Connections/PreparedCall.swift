@@ -127,6 +127,7 @@ struct PreparedCall: Sendable {
             // What is compressed or cut into ranges cannot be masked.
             head.fields.remove(["accept-encoding", "range", "if-range"])
             head.fields.append("Accept-Encoding", "identity")
+            head.fields.remove([ForwardedRequest.webSocketExtensions])
         }
         switch body {
         case .none:
