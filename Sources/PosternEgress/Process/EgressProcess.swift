@@ -9,6 +9,7 @@ package enum EgressProcess {
     /// The first thing that the process does, before it has a second thread.
     package static func begin() {
         ReadableFiles.restrict()
+        SystemResolver.useAbsoluteNames()
     }
 
     /// Runs until the control socket `control` ends, which the process owns. Returns the exit status: 0, or 1 where the process cannot be
