@@ -122,6 +122,14 @@ struct ConfinementTests {
         }
         """
 
+    @Test("a process that was not begun in time is not confined by halves: it is refused")
+    func begunTooLate() {
+        // The tests have many threads, which Landlock would not hold.
+        guard psb_landlock_abi() > 0 else { return }
+        #expect(ReadableFiles.restriction == .failed("the process has more than one thread already"))
+        #expect(ProcessHardening.apply()?.hasPrefix("files: ") == true)
+    }
+
     @Test("what a proxy needs works, everything else is refused, on every thread")
     func filter() async throws {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

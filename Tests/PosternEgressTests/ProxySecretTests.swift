@@ -238,6 +238,7 @@ struct ProxySecretTests {
             try await stream.write(Array(placeholder.dropFirst(12).utf8))
             _ = try await stream.readAll()
             #expect(seen.all.dropFirst().joined() == String(placeholder.prefix(12)))
+            await proxy.wait { !$0.refusals.isEmpty }
             #expect(proxy.refusals.last?.secret == "key" && proxy.refusals.last?.reason.contains("switch of protocols") == true)
             stream.close()
             let other = try await proxy.raw("GET http://\(host)/agrees-by-itself HTTP/1.1\r\n\(fields)")

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOPosix
 import PosternPolicy
 import Synchronization
 import Testing
@@ -77,6 +78,21 @@ struct RepeatTests {
         #expect(story.seen == ["GET", method, method] && story.answer.hasSuffix("ok"))
         let (first, second) = (try #require(story.outcomes.first), try #require(story.outcomes.last))
         #expect(second.failure == nil && second.sent > first.sent * 3 / 2)
+    }
+
+    @Test("what cannot be repeated goes over no connection that has been idle: servers close those")
+    func freshness() async throws {
+        let server = try await RawServer.start { stream in _ = try await stream.read() }
+        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .channelOption(.autoRead, value: false).connect(host: "127.0.0.1", port: server.port).get()
+        var connection = UpstreamConnection(
+            destination: try Authority("kept.test:80"), encrypted: false, address: nil, reader: MessageReader(try await .attach(to: channel)))
+        let now = NIODeadline.now()
+        #expect(connection.isFresh(at: now + .hours(1)) && !connection.isUsed)
+        connection.answered = now
+        #expect(connection.isFresh(at: now + .seconds(1)) && !connection.isFresh(at: now + .seconds(2)) && connection.isUsed)
+        connection.stream.close()
+        await server.stop()
     }
 
     @Test("a budget that has room for one more request has none for its repetition")

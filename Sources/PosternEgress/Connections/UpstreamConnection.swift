@@ -15,7 +15,7 @@ struct UpstreamConnection: Sendable {
 
     /// Whether it is unlikely that the server has closed it: no server in use waits less for the next request. For requests that cannot be
     /// repeated where it has.
-    var isFresh: Bool { answered.map { .now() - $0 < .seconds(2) } ?? true }
+    func isFresh(at now: NIODeadline = .now()) -> Bool { answered.map { now - $0 < .seconds(2) } ?? true }
 
     var stream: ByteStream { reader.stream }
 
