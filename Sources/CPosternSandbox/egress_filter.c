@@ -9,6 +9,8 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -46,6 +48,15 @@ enum { writing_flags = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | 020000000 /* __O_
 // Allowed only when argument `index` has one of `bits`.
 #define ALLOW_WITH(number, index, bits) IF_EQUAL(number, 0, 4), ARGUMENT(index), IF_ANY(bits, 1, 0), REFUSE, PASS
 
+// Allowed only when argument `index` is `value`.
+#define ALLOW_EQUAL(number, index, value) IF_EQUAL(number, 0, 4), ARGUMENT(index), IF_EQUAL(value, 1, 0), REFUSE, PASS
+
+// Stands for the id of the process that installs the filter; no process has it.
+enum { own_process = 0x7FFFFFFF };
+
+// The one of termios with speeds as numbers, which newer C libraries ask a terminal with.
+enum { tcgets2 = 0x802C542A };
+
 static const struct sock_filter program[] = {
     LOAD(arch), IF_EQUAL(NATIVE_ARCH, 1, 0), RETURN(SECCOMP_RET_KILL_PROCESS),
     LOAD(nr),
@@ -58,7 +69,13 @@ static const struct sock_filter program[] = {
     ALLOW(__NR_sendto), ALLOW(__NR_sendmsg), ALLOW(__NR_recvmmsg), ALLOW(__NR_sendmmsg), ALLOW(__NR_epoll_pwait), ALLOW(__NR_epoll_ctl),
     ALLOW(__NR_epoll_create1), ALLOW(__NR_eventfd2), ALLOW(__NR_timerfd_create), ALLOW(__NR_timerfd_settime), ALLOW(__NR_ppoll),
     ALLOW(__NR_pread64), ALLOW(__NR_lseek), ALLOW(__NR_close), ALLOW(nr_close_range), ALLOW(__NR_shutdown), ALLOW(__NR_dup), ALLOW(__NR_dup3),
-    ALLOW(__NR_pipe2), ALLOW(__NR_fcntl), ALLOW(__NR_ioctl),
+    ALLOW(__NR_pipe2),
+    // Commands that make the kernel send a signal to a process of the caller's choice, or choose which, would be a way to others. (fcntl)
+    IF_EQUAL(__NR_fcntl, 0, 6), ARGUMENT(1), IF_EQUAL(F_SETOWN, 2, 0), IF_EQUAL(F_SETOWN_EX, 1, 0), IF_EQUAL(F_SETSIG, 0, 1), REFUSE, PASS,
+    // How much is there to read, whether a descriptor blocks or survives an exec, whether it is a terminal; nothing else that a device or a
+    // socket does: FIOSETOWN and SIOCSPGRP are F_SETOWN by another name, TIOCSTI types into a terminal.
+    IF_EQUAL(__NR_ioctl, 0, 8), ARGUMENT(1), IF_EQUAL(FIONREAD, 5, 0), IF_EQUAL(FIONBIO, 4, 0), IF_EQUAL(FIOCLEX, 3, 0), IF_EQUAL(TCGETS, 2, 0),
+    IF_EQUAL(tcgets2, 1, 0), REFUSE, PASS,
 #if defined(__x86_64__)
     ALLOW(__NR_epoll_wait), ALLOW(__NR_poll), ALLOW(__NR_select), ALLOW(__NR_dup2), ALLOW(__NR_eventfd), ALLOW(__NR_epoll_create),
 #endif
@@ -89,7 +106,7 @@ static const struct sock_filter program[] = {
     IF_EQUAL(__NR_prctl, 0, 5), ARGUMENT(0), IF_EQUAL(PR_SET_NAME, 2, 0), IF_EQUAL(PR_GET_NAME, 1, 0), REFUSE, PASS,
 
     // Signals to itself (abort), clocks, chance, identity.
-    ALLOW(__NR_rt_sigaction), ALLOW(__NR_rt_sigprocmask), ALLOW(__NR_rt_sigreturn), ALLOW(__NR_sigaltstack), ALLOW(__NR_tgkill),
+    ALLOW(__NR_rt_sigaction), ALLOW(__NR_rt_sigprocmask), ALLOW(__NR_rt_sigreturn), ALLOW(__NR_sigaltstack), ALLOW_EQUAL(__NR_tgkill, 0, own_process),
     ALLOW(__NR_restart_syscall), ALLOW(__NR_clock_gettime), ALLOW(__NR_clock_getres), ALLOW(__NR_clock_nanosleep), ALLOW(__NR_nanosleep),
     ALLOW(__NR_gettimeofday), ALLOW(__NR_getrandom), ALLOW(__NR_getuid), ALLOW(__NR_geteuid), ALLOW(__NR_getgid), ALLOW(__NR_getegid),
     ALLOW(__NR_uname), ALLOW(__NR_getrusage), ALLOW(__NR_sysinfo),
@@ -103,7 +120,17 @@ static const struct sock_filter program[] = {
 };
 
 int psb_install_egress_filter(void) {
-    struct sock_fprog filter = {.len = (unsigned short)(sizeof program / sizeof program[0]), .filter = (struct sock_filter *)program};
+    enum { length = sizeof program / sizeof program[0] };
+    struct sock_filter own[length];
+    memcpy(own, program, sizeof program);
+    int places = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (own[i].code != (BPF_JMP | BPF_JEQ | BPF_K) || own[i].k != own_process) continue;
+        own[i].k = (uint32_t)getpid();
+        places++;
+    }
+    if (places != 1) return -EINVAL;
+    struct sock_fprog filter = {.len = length, .filter = own};
     // On every thread: the runtime has some already. A positive answer is the id of a thread that could not follow.
     long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
     return result < 0 ? -errno : result > 0 ? -EAGAIN : 0;

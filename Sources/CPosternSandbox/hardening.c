@@ -36,7 +36,7 @@ int psb_set_limit(int which, uint64_t value) {
         [PSB_LIMIT_CORE] = RLIMIT_CORE,           [PSB_LIMIT_CPU] = RLIMIT_CPU,
         [PSB_LIMIT_FILE_SIZE] = RLIMIT_FSIZE,     [PSB_LIMIT_OPEN_FILES] = RLIMIT_NOFILE,
         [PSB_LIMIT_PROCESSES] = RLIMIT_NPROC,     [PSB_LIMIT_ADDRESS_SPACE] = RLIMIT_AS,
-        [PSB_LIMIT_LOCKED] = RLIMIT_MEMLOCK,
+        [PSB_LIMIT_LOCKED] = RLIMIT_MEMLOCK,           [PSB_LIMIT_DATA] = RLIMIT_DATA,
     };
     if (which < 0 || (size_t)which >= sizeof resources / sizeof resources[0]) return -EINVAL;
     struct rlimit limit;

@@ -137,7 +137,12 @@ package final class Worker: Service {
             await end(registry)
         case .item(let item): result = await one(item, server, registry)
         }
-        do throws(FileError) { try await gate.finish() } catch { logger.error("the count of bytes could not be written: \(error)") }
+        do throws(FileError) {
+            try await gate.finish()
+            try await server.egressBook.finish()
+        } catch {
+            logger.error("the count of bytes could not be written: \(error)")
+        }
         control.cancel()
         _ = try? await control.value
         let reason: String

@@ -47,9 +47,34 @@ struct BudgetLedgerTests {
         #expect(stopped == 5000 - 4096 - 10)
     }
 
+    @Test("a session and its hosts go on from what proxies before have sent")
+    func resumed() throws {
+        var used = BytesUsed(session: 6)
+        used.hosts = [try host("a.com"): 4]
+        var ledger = BudgetLedger(ByteBudgets(host: 5, session: 8), used: used)
+        var (one, other) = (BudgetLedger.Call(host: try host("a.com")), BudgetLedger.Call(host: try host("b.com")))
+        #expect(#expect(throws: BudgetLedger.Overrun.self) { try ledger.take(2, &one) }?.kind == .host)
+        try ledger.take(1, &one)
+        #expect(#expect(throws: BudgetLedger.Overrun.self) { try ledger.take(2, &other) }?.kind == .session)
+        try ledger.take(1, &other)
+    }
+
+    @Test("after hosts that shared a count, a new host begins with theirs")
+    func resumedTogether() throws {
+        var used = BytesUsed(session: 9)
+        used.hosts = [try host("a.com"): 1]
+        used.otherHosts = 8
+        var ledger = BudgetLedger(ByteBudgets(host: 10), used: used)
+        var (known, new) = (BudgetLedger.Call(host: try host("a.com")), BudgetLedger.Call(host: try host("new.com")))
+        try ledger.take(9, &known)
+        try ledger.take(2, &new)
+        var another = BudgetLedger.Call(host: try host("another.com"))
+        #expect(throws: BudgetLedger.Overrun.self) { try ledger.take(1, &another) }
+    }
+
     @Test("a day goes on from what was used before, and begins anew")
     func day() throws {
-        var ledger = BudgetLedger(ByteBudgets(day: 10), dayUsed: 8)
+        var ledger = BudgetLedger(ByteBudgets(day: 10), used: BytesUsed(day: 8))
         var call = BudgetLedger.Call(host: try host("a.com"))
         try ledger.take(2, &call)
         #expect(throws: BudgetLedger.Overrun.self) { try ledger.take(1, &call) }

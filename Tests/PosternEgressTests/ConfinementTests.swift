@@ -1,3 +1,4 @@
+import CPosternSandbox
 import Foundation
 import Testing
 
@@ -17,6 +18,7 @@ struct ConfinementTests {
         #include <signal.h>
         #include <stdio.h>
         #include <string.h>
+        #include <sys/ioctl.h>
         #include <sys/mman.h>
         #include <sys/mount.h>
         #include <sys/prctl.h>
@@ -28,13 +30,27 @@ struct ConfinementTests {
         #include <unistd.h>
         #define REFUSED(name, call) do { errno = 0; long r = (long)(call); printf("%s %s\\n", name, r < 0 && (errno == EPERM || errno == ENOSYS) ? "refused" : "LET THROUGH"); } while (0)
         #define WORKS(name, call) do { errno = 0; long r = (long)(call); printf("%s %s %d\\n", name, r >= 0 ? "works" : "BROKEN", errno); } while (0)
+        #define DENIED(name, call) do { errno = 0; long r = (long)(call); printf("%s %s\\n", name, r < 0 && errno == EACCES ? "refused" : "LET THROUGH"); } while (0)
         static int pipes[2];
         static void *thread(void *x) { char c = 'x'; return write(pipes[1], &c, 1) == 1 ? x : NULL; }
         static void *late(void *x) { REFUSED("execve-on-other-thread", execl("/bin/true", "true", (char *)NULL)); return x; }
         static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
         static void *waits(void *x) { pthread_mutex_lock(&gate); return late(x); }
-        int main(void) {
+        // argv: a file that may not be read, then the paths that may.
+        int main(int argc, char **argv) {
             pthread_t older, newer;
+            int landlock = 0;
+            if (psb_set_no_new_privs() < 0 || (landlock = psb_restrict_to_reading((const char *const *)argv + 2, argc - 2)) < 0) return 2;
+            if (landlock == 0) printf("no landlock works 0\\n");
+            if (landlock > 0) {
+                DENIED("another file", open(argv[1], O_RDONLY));
+                DENIED("the user's processes", open("/proc/self/environ", O_RDONLY));
+                DENIED("accounts", open("/etc/passwd", O_RDONLY));
+                DENIED("programs", open("/usr/bin/env", O_RDONLY));
+                DENIED("listing /", open("/", O_RDONLY | O_DIRECTORY));
+                DENIED("listing /tmp", open("/tmp", O_RDONLY | O_DIRECTORY));
+                DENIED("by a way round", open("/dev/../etc/passwd", O_RDONLY));
+            }
             pthread_mutex_lock(&gate);
             pthread_create(&older, NULL, waits, NULL);
             if (psb_set_no_new_privs() < 0 || psb_install_egress_filter() < 0) { printf("NOT INSTALLED\\n"); return 1; }
@@ -49,6 +65,17 @@ struct ConfinementTests {
             REFUSED("pidfd_open", syscall(SYS_pidfd_open, 1, 0));
             REFUSED("pidfd_getfd", syscall(438, 0, 0, 0));
             REFUSED("kill", kill(1, 0));
+            REFUSED("tgkill of another", syscall(SYS_tgkill, getppid(), getppid(), 0));
+            REFUSED("tkill", syscall(SYS_tkill, getppid(), 0));
+            REFUSED("rt_sigqueueinfo", syscall(SYS_rt_sigqueueinfo, getppid(), SIGTERM, NULL));
+            REFUSED("F_SETOWN", fcntl(0, F_SETOWN, getppid()));
+            struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+            REFUSED("F_SETOWN_EX", fcntl(0, F_SETOWN_EX, &owner));
+            REFUSED("F_SETSIG", fcntl(0, F_SETSIG, SIGKILL));
+            int process = getppid();
+            REFUSED("FIOSETOWN", ioctl(0, FIOSETOWN, &process));
+            REFUSED("SIOCSPGRP", ioctl(0, SIOCSPGRP, &process));
+            REFUSED("TIOCSTI", ioctl(0, TIOCSTI, "x"));
             REFUSED("unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
             REFUSED("netlink", socket(AF_NETLINK, SOCK_RAW, 0));
             REFUSED("packet", socket(AF_PACKET, SOCK_RAW, 0));
@@ -79,6 +106,8 @@ struct ConfinementTests {
             printf("executable memory %s\\n", executable == MAP_FAILED && errno == EPERM ? "refused" : "LET THROUGH");
             void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
             REFUSED("mprotect exec", mprotect(page, 4096, PROT_READ | PROT_EXEC));
+            WORKS("a signal to itself", syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), 0));
+            WORKS("non-blocking", fcntl(1, F_SETFL, fcntl(1, F_GETFL)));
             WORKS("tcp", socket(AF_INET, SOCK_STREAM, 0));
             WORKS("tcp6", socket(AF_INET6, SOCK_STREAM, 0));
             WORKS("udp", socket(AF_INET, SOCK_DGRAM, 0));
@@ -93,6 +122,14 @@ struct ConfinementTests {
         }
         """
 
+    @Test("a process that was not begun in time is not confined by halves: it is refused")
+    func begunTooLate() {
+        // The tests have many threads, which Landlock would not hold.
+        guard psb_landlock_abi() > 0 else { return }
+        #expect(ReadableFiles.restriction == .failed("the process has more than one thread already"))
+        #expect(ProcessHardening.apply()?.hasPrefix("files: ") == true)
+    }
+
     @Test("what a proxy needs works, everything else is refused, on every thread")
     func filter() async throws {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -104,15 +141,15 @@ struct ConfinementTests {
         let built = try await ForwardCommand(
             path: "/usr/bin/cc",
             arguments: [
-                "-w", "-pthread", "-I\(sources)/include", "\(folder)/main.c", "\(sources)/egress_filter.c", "\(sources)/hardening.c", "-o",
-                "\(folder)/probe",
+                "-w", "-pthread", "-I\(sources)/include", "\(folder)/main.c", "\(sources)/egress_filter.c", "\(sources)/hardening.c",
+                "\(sources)/landlock.c", "-o", "\(folder)/probe",
             ]
         ).run()
         try #require(built.status == 0, "\(built.errors)")
-        let run = try await ForwardCommand(path: "\(folder)/probe", arguments: []).run()
+        let run = try await ForwardCommand(path: "\(folder)/probe", arguments: ["\(folder)/main.c"] + ReadableFiles.paths).run()
         #expect(run.status == 0)
         let lines = run.output.split(separator: "\n")
-        #expect(lines.count == 45)
+        #expect(lines.count == (psb_landlock_abi() > 0 ? 63 : 57))
         for line in lines { #expect(line.hasSuffix("refused") || line.contains(" works "), "\(line)") }
     }
 }

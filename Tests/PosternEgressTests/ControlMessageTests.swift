@@ -28,7 +28,9 @@ struct ControlMessageTests {
         configuration.parentProxy = try Authority("proxy.corp:3128")
         configuration.parentCredential = SecretValue("user:password")
         configuration.extraRoots = "PEM"
-        configuration.dayUsed = 7
+        configuration.used = BytesUsed(day: 7, session: 9)
+        configuration.used.hosts = [try CanonicalHost("a.com"): 5, try CanonicalHost("::1"): 1]
+        configuration.used.otherHosts = 3
         configuration.limits.connections = 9
         return configuration
     }
@@ -67,6 +69,7 @@ struct ControlMessageTests {
                 id: 3, session: "s",
                 EgressIntent(
                     kind: .https, destination: destination, address: IPAddress("1.2.3.4"), rule: "r", method: "GET", path: "/", policyDigest: "d")),
+            .spent(session: "s", try CanonicalHost("a.com"), 12),
             .outcome(id: 3, session: "s", EgressOutcome(status: 200, sent: 1, received: 2, milliseconds: 3, failure: "x")),
             .refusal(
                 id: 4, session: "s",

@@ -280,6 +280,30 @@ struct ProxyAttackTests {
         }
     }
 
+    @Test(
+        "a header that chooses another method is refused where a rule looks at methods",
+        arguments: ["X-HTTP-Method-Override", "x-method-override", "X-HTTP-Method", "X_HTTP_Method_Override", "X-Http.Method.Override"])
+    func methodOverride(name: String) async throws {
+        let server = try await TestServer.start()
+        let hosts = (read: "read.test:\(server.port)", any: "any.test:\(server.port)")
+        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(hosts.read)"],"methods":["GET","POST"]},{"hosts":["\#(hosts.any)"]}]"#)
+        setup.names = ["read.test": ["127.0.0.1"], "any.test": ["127.0.0.1"]]
+        try await ProxyFixture.run(setup) { proxy in
+            func post(_ host: String) async throws -> String {
+                try await proxy.raw(
+                    "POST http://\(host)/x HTTP/1.1\r\nHost: \(host)\r\n\(proxy.authorization)\(name): DELETE\r\n"
+                        + "Content-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+            }
+            let answer = try await post(hosts.read)
+            #expect(answer.hasPrefix("HTTP/1.1 403 ") && answer.contains("another method") && server.received.isEmpty)
+            #expect(proxy.refusals.first?.kind == .policy)
+            // Where every method is allowed there is nothing to get round.
+            #expect(try await post(hosts.any).hasPrefix("HTTP/1.1 200 ") && server.received.count == 1)
+        }
+        await server.stop()
+    }
+
     @Test("upgrades are refused unless the rule names them")
     func upgrade() async throws {
         try await withProxy { proxy, _, plain in

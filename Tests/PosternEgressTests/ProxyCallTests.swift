@@ -327,7 +327,7 @@ struct ProxyCallTests {
                 .run(first: ByteBuffer(), call: .init(host: try CanonicalHost("x"))) { _, _ in }
         }
         let host = "api.test:\(server.port)"
-        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)","10.0.0.1:443"]}]"#)
+        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)","10.0.0.1:443","127.0.0.1:\#(target)"]}]"#)
         setup.roots = try authority.pem
         setup.parent = try Authority("127.0.0.1:\(parent.port)")
         try await ProxyFixture.run(setup) { proxy in
@@ -336,6 +336,11 @@ struct ProxyCallTests {
             let literal = try await proxy.raw(
                 "GET http://10.0.0.1:443/ HTTP/1.1\r\nHost: 10.0.0.1:443\r\n\(proxy.authorization)Connection: close\r\n\r\n")
             #expect(literal.hasPrefix("HTTP/1.1 403 "))
+            // The parent proxy is at 127.0.0.1 itself: a certificate for that would be held against the wrong end of the connection.
+            let before = asked.all.count
+            let address = try await proxy.https("127.0.0.1:\(target)", name: nil, get("127.0.0.1:\(target)", "/by-address"))
+            #expect(address.hasPrefix("HTTP/1.1 403 ") && address.contains("cannot be verified through the corporate proxy"))
+            #expect(address.contains("Remedy: ask for the host by its name") && asked.all.count == before)
         }
         await server.stop()
         await parent.stop()

@@ -47,6 +47,35 @@ struct NetworkAddressTests {
         #expect(AddressPolicy(allowed: [try AddressRange("169.254.169.254")]).refusal(of: try #require(IPAddress("169.254.169.254"))) == nil)
     }
 
+    @Test(
+        "a block of translated addresses lifts none of the IPv4 addresses behind it",
+        arguments: [
+            "64:ff9b::10.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::192.168.1.1", "64:ff9b::169.254.169.254", "64:ff9b::100.64.0.1", "2002:a00:1::1",
+            "2002:7f00:1::", "2002:c0a8:101::5", "2001:0:1:2:3:4:f5ff:fffe", "2001:0:1:2:3:4:80ff:fffe", "::127.0.0.1", "::ffff:0:10.0.0.1",
+            // A local prefix, with the address at each of its places.
+            "64:ff9b:1::10.0.0.1", "64:ff9b:1:a00:0:100::", "64:ff9b:1:a:0:1::", "64:ff9b:1:0:a:0:100::", "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1::a9fe:a9fe",
+        ])
+    func translated(text: String) throws {
+        let blocks = try ["64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96"].map { try AddressRange($0) }
+        let address = try #require(IPAddress(text))
+        let refusal = try #require(AddressPolicy(allowed: blocks).refusal(of: address))
+        #expect(refusal.kind.contains(" for ") || refusal.kind.contains("metadata"), "\(refusal)")
+        // The address itself, by name, is not enough either.
+        #expect(AddressPolicy(allowed: blocks + [AddressRange(address)]).refusal(of: address) != nil || refusal.kind.hasPrefix("the metadata"))
+    }
+
+    @Test(
+        "translated public addresses are dialled where their block is named, private ones where both are",
+        arguments: [
+            ("64:ff9b::8.8.8.8", true), ("64:ff9b:1::8.8.8.8", true), ("64:ff9b:1:808:8:800::", true), ("2002:808:808::1", true),
+            ("64:ff9b::10.1.0.1", true), ("64:ff9b:1::10.1.0.1", true), ("64:ff9b::10.2.0.1", false),
+        ])
+    func translatedAndNamed(text: String, isDialled: Bool) throws {
+        let allowed = try ["64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "10.1.0.0/16"].map { try AddressRange($0) }
+        #expect((AddressPolicy(allowed: allowed).refusal(of: try #require(IPAddress(text))) == nil) == isDialled)
+    }
+
     @Test("narrowing dials what both dial, over a grid of policies and addresses")
     func narrowing() throws {
         let ranges = try ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "169.254.0.0/16", "169.254.169.254", "127.0.0.0/8", "fd00::/8", "fd00:ec2::254"]

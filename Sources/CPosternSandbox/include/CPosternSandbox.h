@@ -48,7 +48,10 @@ const char *psb_system_call_name(uint32_t number);
 /// 1 when the kernel has seccomp filters with the action "kill process".
 int psb_seccomp_available(void);
 
-enum { PSB_LIMIT_CORE, PSB_LIMIT_CPU, PSB_LIMIT_FILE_SIZE, PSB_LIMIT_OPEN_FILES, PSB_LIMIT_PROCESSES, PSB_LIMIT_ADDRESS_SPACE, PSB_LIMIT_LOCKED };
+enum {
+    PSB_LIMIT_CORE, PSB_LIMIT_CPU, PSB_LIMIT_FILE_SIZE, PSB_LIMIT_OPEN_FILES, PSB_LIMIT_PROCESSES, PSB_LIMIT_ADDRESS_SPACE, PSB_LIMIT_LOCKED,
+    PSB_LIMIT_DATA
+};
 
 /// Sets soft and hard limit `which` (PSB_LIMIT_*) of this process; never above the present hard limit.
 int psb_set_limit(int which, uint64_t value);
@@ -72,9 +75,15 @@ struct psb_path_rule {
 /// kernel's, at most the newest that this knows and at most `newest_abi` unless that is 0; 0 where the kernel has none or only ABI 1, and nothing has been restricted.
 int psb_restrict(const struct psb_path_rule *rules, size_t count, int refuse_tcp, uint16_t proxy_port, int newest_abi);
 
+/// Restricts the calling thread, and every thread and process that it begins later, to reading files at and below `paths`; a path that
+/// is not there is passed over. Nothing is listed, written, made or executed anywhere, no TCP port bound (ABI 4), no signal sent and no
+/// abstract socket reached outside (ABI 6). Needs no_new_privs. The ABI in force, 0 where the kernel has no Landlock.
+int psb_restrict_to_reading(const char *const *paths, size_t count);
+
 // ---- egress_filter.c: the egress proxy's own confinement
 
-/// Installs the egress proxy's filter on every thread of this process. Needs no_new_privs.
+/// Installs the egress proxy's filter on every thread of this process. Needs no_new_privs. The only process that may be sent a signal is
+/// this one, by the id that it has now.
 int psb_install_egress_filter(void);
 
 // ---- process.c: making processes

@@ -1,4 +1,5 @@
 import ArgumentParser
+import PosternEgress
 
 #if canImport(Glibc)
 import Glibc
@@ -8,6 +9,11 @@ import Darwin
 
 /// Runs the command line: parse, run, and turn every error into a message and a documented exit status.
 package enum PosternMain {
+    /// What a command has to do while the process has one thread. Called first.
+    package static func begin(_ arguments: [String]) {
+        if arguments.first == EgressProcessCommand.configuration.commandName { EgressProcess.begin() }
+    }
+
     package static func run(_ arguments: [String]) async -> Never {
         // A reader that goes away (`postern … | head`) ends the command by a failed write, not a service by a signal.
         signal(SIGPIPE, SIG_IGN)

@@ -46,11 +46,14 @@ struct BudgetLedger: Sendable {
     private(set) var session = 0
     private var hosts: [CanonicalHost: Int] = [:]
     private var otherHosts = 0
+    /// Hosts without a count of their own shared one before this proxy.
+    private let sharesFromTheStart: Bool
     private var credits: [Account: Int] = [:]
 
-    init(_ budgets: ByteBudgets, dayUsed: Int = 0) {
+    init(_ budgets: ByteBudgets, used: BytesUsed = BytesUsed()) {
         self.budgets = budgets
-        today = dayUsed
+        (today, session, hosts, otherHosts) = (used.day, used.session, used.hosts, used.otherHosts)
+        sharesFromTheStart = used.otherHosts > 0
     }
 
     /// Counts `bytes` for `call`, or says which budget they would exceed; nothing is counted then.
@@ -101,7 +104,7 @@ struct BudgetLedger: Sendable {
         }
     }
 
-    private var isFull: Bool { hosts.count >= Self.mostHosts }
+    private var isFull: Bool { sharesFromTheStart || hosts.count >= Self.mostHosts }
 
     /// The perimeter has approved `bytes` more. Never more at a time than the budget itself is by now.
     mutating func grant(_ bytes: Int, for account: Account) {

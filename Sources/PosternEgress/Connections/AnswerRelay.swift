@@ -40,13 +40,16 @@ struct AnswerRelay: Sendable {
             guard let asked = request.upgrade, head.fields.named("upgrade").flatMap(\.tokens).joined(separator: ",") == asked else {
                 throw HTTPRefusal(502, "the server switches to a protocol that was not asked for")
             }
+            guard context.maskRules.isEmpty || !head.fields.contains(ForwardedRequest.webSocketExtensions) else {
+                throw HTTPRefusal(502, "the server uses an extension of WebSocket that was not asked for, so secrets could not be masked")
+            }
             mask.mask(&head)
             try await begin(head)
             return Ended(upstream: upstream, upstreamStays: false, clientStays: false, hasSwitched: true)
         }
         let framing = try BodyFraming(response: head, to: request.head.method)
-        if !context.maskRules.isEmpty, !framing.isEmpty, let coding = head.fields.named("content-encoding").first,
-            coding.text.lowercased() != "identity"
+        // Of several fields, or several codings in one, a client undoes all.
+        if !context.maskRules.isEmpty, !framing.isEmpty, head.fields.named("content-encoding").flatMap(\.tokens).contains(where: { $0 != "identity" })
         {
             throw HTTPRefusal(502, "the server compresses its answer although it was asked not to, so secrets in it could not be masked")
         }

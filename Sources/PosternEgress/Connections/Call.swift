@@ -19,6 +19,7 @@ struct Call: Sendable {
         do {
             let prepared = try await PreparedCall(request, context, client: &client)
             let route = try await context.route(to: request.destination, rule: prepared.decision.rule)
+            try checkVerifiable(route, prepared.decision)
             let upload = { @Sendable (stream: ByteStream) in
                 Upload(context: context, upstream: stream, destination: request.destination, decision: prepared.decision)
             }
@@ -32,6 +33,17 @@ struct Call: Sendable {
         } catch let refusal as CallRefusal {
             return try await refuse(refusal, client, bodyIsUnread: !request.head.body.isEmpty)
         }
+    }
+
+    /// A certificate for an address is held against the address at the other end of the connection, which is the corporate proxy's here.
+    private func checkVerifiable(_ route: Dialer.Route, _ decision: NetworkDecision) throws(CallRefusal) {
+        guard request.encrypted, route == .parent, case .address = request.destination.host else { return }
+        throw CallRefusal(
+            403,
+            EgressRefusal(
+                kind: .address, destination: request.destination, rule: decision.rule,
+                reason: "the certificate of an address cannot be verified through the corporate proxy",
+                remedy: "ask for the host by its name, which an operator can add to network.rules of the policy"))
     }
 
     /// Intent before effect: nothing goes upstream before the worker has it on its disk.

@@ -8,7 +8,7 @@ struct Exchange: Sendable {
     let request: ForwardedRequest
     let prepared: PreparedCall
     let wire: [UInt8]
-    let spent: BudgetLedger.Call
+    private var spent: BudgetLedger.Call
     let progress: AnswerRelay.Progress
     /// Bytes that went upstream.
     private(set) var sent = 0
@@ -33,7 +33,7 @@ struct Exchange: Sendable {
     /// The client's reader at its next request, `nil` when its connection is over.
     mutating func run(client: MessageReader, route: Dialer.Route, kept: inout UpstreamConnection?) async throws -> MessageReader? {
         var connection: UpstreamConnection
-        if let ready = kept, ready.fits(request, route) {
+        if let ready = kept, ready.fits(request, route), isRepeatable || ready.isFresh() {
             connection = ready
         } else {
             kept?.stream.close()
@@ -43,8 +43,12 @@ struct Exchange: Sendable {
         do {
             return try await attempt(client, connection, &kept)
         } catch  where connection.isUsed && isRepeatable && progress.state.withLock({ $0.status == nil }) && !Task.isCancelled {
-            // The server had closed the kept connection; nothing of the request has been answered, and repeating it is harmless.
+            // The server had closed the kept connection. What it may have read of the request changes nothing there, and what leaves a second
+            // time is counted a second time.
             connection.stream.close()
+            let again = Upload(context: context, upstream: connection.stream, destination: request.destination, decision: prepared.decision)
+            try await again.spend(wire.count, &spent)
+            sent += wire.count
             connection = try await .open(to: request.destination, encrypted: request.encrypted, by: route, context)
             return try await attempt(client, connection, &kept)
         } catch {
@@ -53,9 +57,11 @@ struct Exchange: Sendable {
         }
     }
 
+    /// Whether the request may be sent twice: it is safe (RFC 9110, section 9.2.1) and carries nothing. A server that has read a `PUT` or
+    /// `DELETE` may have acted on it, and the audit would know of one.
     private var isRepeatable: Bool {
-        if case .stream = prepared.body { return false }
-        return ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].contains(request.head.method)
+        guard case .none = prepared.body else { return false }
+        return ["GET", "HEAD", "OPTIONS"].contains(request.head.method)
     }
 
     private mutating func attempt(
@@ -73,17 +79,18 @@ struct Exchange: Sendable {
         (ended, next) = try await context.live.watching(entry) {
             [self] in try await exchange(client, connection)
         }
-        sent = wire.count + uploadedBytes
+        sent += wire.count + uploadedBytes
         if ended.hasSwitched {
             let splice = Splice(
                 client: clientStream, upstream: upstream, maximumSent: prepared.decision.maximumSent,
-                maximumReceived: prepared.decision.maximumReceived, idle: context.idleTime, mask: AnswerMask(context.maskRules))
+                maximumReceived: prepared.decision.maximumReceived, idle: context.idleTime, mask: AnswerMask(context.maskRules),
+                watch: .init(body: BodyGuard(context.guardRules), destination: request.destination, rule: prepared.decision.rule))
             return try await passThrough(splice, next, ended.upstream, entry)
         }
         if ended.upstreamStays, ended.upstream.buffer.readableBytes == 0 {
             var connection = connection
             connection.reader = ended.upstream
-            connection.isUsed = true
+            connection.answered = .now()
             kept = connection
         } else {
             upstream.close()

@@ -40,6 +40,14 @@ struct PreparedCall: Sendable {
         content.foreignCredential = secrets.foreignCredential
         question = NetworkRequest(host: destination.host, port: destination.port, content: content)
         decision = try context.allow(question)
+        if let field = request.head.methodOverride, context.policy.looksAtMethods(destination.host, port: destination.port) {
+            throw CallRefusal(
+                403,
+                EgressRefusal(
+                    kind: .policy, destination: destination, rule: decision.rule,
+                    reason: "header \(printable(field.name)) would choose another method than \(request.head.method)",
+                    remedy: "send the request with the method that is meant"))
+        }
         if let upgrade = request.upgrade, !decision.upgrades.contains(upgrade) || !request.head.body.isEmpty {
             let remedy = "an operator can name it below \"upgrades\" of rule \"\(decision.rule ?? "")\""
             throw CallRefusal(
@@ -119,6 +127,7 @@ struct PreparedCall: Sendable {
             // What is compressed or cut into ranges cannot be masked.
             head.fields.remove(["accept-encoding", "range", "if-range"])
             head.fields.append("Accept-Encoding", "identity")
+            head.fields.remove([ForwardedRequest.webSocketExtensions])
         }
         switch body {
         case .none:

@@ -48,7 +48,7 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets))
+                ledger: BudgetLedger(configuration.policy.budgets, used: configuration.used), secrets: configuration.secrets))
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
@@ -105,7 +105,11 @@ final class SessionContext: Sendable {
                 }
             }
             call = copy
-            guard case .failure(let overrun) = result else { return }
+            guard case .failure(let overrun) = result else {
+                // Before they are sent: whatever becomes of this process, they count.
+                reporter.post(.spent(session: session, call.host, bytes))
+                return
+            }
             guard state.withLock({ $0.policy.budgets.overrun == .ask }) else { throw CallRefusal(overrun, destination, rule: rule) }
             // Nothing can be granted of a budget of nothing.
             guard overrun.limit > 0, try await approval(of: overrun, destination) else {

@@ -12,12 +12,32 @@ struct Splice: Sendable {
     let idle: TimeAmount
     /// Keeps secrets out of what comes back; `nil` where nothing is readable.
     var mask: AnswerMask?
+    /// Keeps placeholders out of what goes upstream; `nil` where nothing is readable.
+    var watch: Watch?
+
+    /// What goes upstream is looked at, and what a placeholder in it is answered with.
+    struct Watch: Sendable {
+        var body: BodyGuard
+        let destination: Authority
+        let rule: String?
+
+        /// Throws `CallRefusal` for bytes that complete a placeholder.
+        mutating func check(_ bytes: ByteBuffer) throws(CallRefusal) {
+            do throws(RequestSecrets.Misplaced) {
+                try body.check(bytes)
+            } catch {
+                throw CallRefusal(
+                    RequestSecrets.Misplaced(secret: error.secret, place: "what follows the switch of protocols"), destination, rule: rule)
+            }
+        }
+    }
 
     private struct BoundReached: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// `first` goes upstream before all else, and `back`, which the server has sent already, to the client. `spend` is asked before bytes are sent; what it refuses with is given back.
+    /// `first` goes upstream before all else, and `back`, which the server has sent already, to the client. `spend` is asked before bytes
+    /// are sent; what it refuses with is given back.
     func run(
         first: ByteBuffer, back: ByteBuffer = ByteBuffer(), call: BudgetLedger.Call,
         spend: @escaping @Sendable (Int, inout BudgetLedger.Call) async throws -> Void
@@ -31,10 +51,12 @@ struct Splice: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     var call = call
+                    var watch = watch
                     var piece: ByteBuffer? = first
                     while let bytes = piece {
                         let total = sent.value + bytes.readableBytes
                         if let maximumSent, total > maximumSent { throw BoundReached(description: "max_sent of \(maximumSent) bytes is reached") }
+                        try watch?.check(bytes)
                         try await spend(bytes.readableBytes, &call)
                         do {
                             try await upstream.write(bytes)

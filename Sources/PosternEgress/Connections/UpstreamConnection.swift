@@ -8,8 +8,14 @@ struct UpstreamConnection: Sendable {
     let address: IPAddress?
     /// Between two answers: at the beginning of the next one.
     var reader: MessageReader
-    /// An answer has come over it already, so that the server may have closed it since.
-    var isUsed = false
+    /// When the last answer had come over it, since when the server may have closed it; `nil` for a connection that is new.
+    var answered: NIODeadline?
+
+    var isUsed: Bool { answered != nil }
+
+    /// Whether it is unlikely that the server has closed it: no server in use waits less for the next request. For requests that cannot be
+    /// repeated where it has.
+    func isFresh(at now: NIODeadline = .now()) -> Bool { answered.map { now - $0 < .seconds(2) } ?? true }
 
     var stream: ByteStream { reader.stream }
 

@@ -18,8 +18,8 @@ package struct EgressConfiguration: Sendable {
     package var parentCredential: SecretValue?
     /// PEM certificates that upstream servers may chain to beside the system's.
     package var extraRoots: String?
-    /// Bytes of the day that were used before.
-    package var dayUsed = 0
+    /// What proxies of the session have sent before.
+    package var used = BytesUsed()
     package var limits = Limits()
 
     /// Bounds that hold one session's memory and time down.
@@ -45,7 +45,7 @@ package struct EgressConfiguration: Sendable {
     package var json: JSON {
         var object: JSONObject = [
             "session": .string(session), "token": .string(token.text), "policy": policy.json, "policy_digest": .string(policyDigest),
-            "day_used": JSON(dayUsed),
+            "used": used.json,
             "secrets": .array(
                 secrets.map {
                     [
@@ -79,7 +79,11 @@ package struct EgressConfiguration: Sendable {
             throw error.below("policy")
         }
         policyDigest = try fields.string("policy_digest") ?? ""
-        dayUsed = try fields.int("day_used", in: 0...Int.max) ?? 0
+        do throws(PolicyValueError) {
+            used = try BytesUsed(json: fields.member("used") ?? [:])
+        } catch {
+            throw error.below("used")
+        }
         secrets = try fields.list("secrets") { (json: JSON) throws(PolicyValueError) in try Self.secret(json) }
         forwards = try fields.list("forwards") { (json: JSON) throws(PolicyValueError) in try ForwardConfiguration(json: json) }
         digestKey = try fields.string("digest_key").flatMap { Base64.decode($0.utf8) } ?? []

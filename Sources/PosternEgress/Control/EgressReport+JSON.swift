@@ -6,6 +6,8 @@ extension EgressReport {
         switch self {
         case .ready(let session, let certificate): ["type": "ready", "session": .string(session), "certificate": .string(certificate)]
         case .intent(let id, let session, let intent): Self.head("intent", id, session, intent.json)
+        case .spent(let session, let host, let bytes):
+            ["type": "spent", "session": .string(session), "host": .string(host.description), "bytes": JSON(bytes)]
         case .outcome(let id, let session, let outcome): Self.head("outcome", id, session, outcome.json)
         case .refusal(let id, let session, let refusal): Self.head("refusal", id, session, refusal.json)
         case .secretUsed(let id, let session, let call, let names, let destination):
@@ -37,6 +39,8 @@ extension EgressReport {
         switch type {
         case "ready": self = .ready(session: session, certificate: try fields.required("certificate"))
         case "intent": self = .intent(id: id, session: session, try EgressIntent(json: body))
+        case "spent":
+            self = .spent(session: session, try CanonicalHost(try fields.required("host")), try fields.int("bytes", in: 0...Int.max) ?? 0)
         case "outcome": self = .outcome(id: id, session: session, try EgressOutcome(json: body))
         case "refusal": self = .refusal(id: id, session: session, try EgressRefusal(json: body))
         case "secret_used":

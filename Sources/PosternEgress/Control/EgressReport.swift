@@ -7,6 +7,8 @@ package enum EgressReport: Sendable, Hashable {
     case ready(session: String, certificate: String)
     /// This is about to go out; nothing does until `recorded` answers.
     case intent(id: Int, session: String, EgressIntent)
+    /// So many bytes have been counted against the session's budgets and are about to go to a host.
+    case spent(session: String, CanonicalHost, Int)
     /// How what was announced under this id ended.
     case outcome(id: Int, session: String, EgressOutcome)
     /// This was refused; the client is told once `recorded` answers.

@@ -58,6 +58,9 @@ struct ForwardedRequest: Hashable, Sendable {
         self.head.fields.remove(Self.hopByHop)
     }
 
+    /// What both ends agree on with it (RFC 6455, section 9.1) may compress what follows.
+    static let webSocketExtensions = "sec-websocket-extensions"
+
     private static let hopByHop: Set<String> = [
         "connection", "proxy-connection", "keep-alive", "proxy-authorization", "proxy-authenticate", "te", "trailer", "expect", "upgrade",
         "transfer-encoding", "http2-settings",

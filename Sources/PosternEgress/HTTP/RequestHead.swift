@@ -38,6 +38,12 @@ struct RequestHead: Hashable, Sendable {
         }
     }
 
+    /// The first field by which some servers take another method than the one of the request line; `nil` without one.
+    var methodOverride: HTTPField? {
+        let names: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
+        return fields.all.first { names.contains(String($0.key.map { $0 == "_" || $0 == "." ? "-" : $0 })) }
+    }
+
     /// Whether the connection is to be kept open after the answer (RFC 9112, section 9.3).
     var wantsKeepAlive: Bool {
         let options = (fields.named("connection") + fields.named("proxy-connection")).flatMap(\.tokens)

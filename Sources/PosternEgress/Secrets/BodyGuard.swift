@@ -29,5 +29,8 @@ struct BodyGuard: Sendable {
         return ByteBuffer(bytes: output)
     }
 
+    /// Looks at bytes that are passed on whole, since a peer may wait for each of them. Throws for those that complete a placeholder.
+    mutating func check(_ piece: ByteBuffer) throws(RequestSecrets.Misplaced) { _ = try feed(piece) }
+
     mutating func finish() -> ByteBuffer { ByteBuffer(bytes: scanner.finish()) }
 }

@@ -18,6 +18,18 @@ struct UnknownName: Error, CustomStringConvertible {
 }
 
 enum SystemResolver {
+    /// A search list of nothing but the root. The host's own would turn a name that the policy allows, and that does not exist, into
+    /// another one: `files.example` into `files.example.corp.example`. A dot behind the name would do that too, and would miss the host's
+    /// `/etc/hosts`, where names have none.
+    static let environment = (name: "LOCALDOMAIN", value: ".")
+
+    /// Takes names as they are from here on. Changes the environment, so the process must have one thread.
+    static func useAbsoluteNames() {
+        setenv(environment.name, environment.value, 1)
+        // Would replace names without a dot.
+        unsetenv("HOSTALIASES")
+    }
+
     /// The system's resolver (getaddrinfo), on a thread that may block.
     package static let resolve: NameResolver = { name in
         try await NIOThreadPool.singleton.runIfActive { try addresses(of: name) }

@@ -64,6 +64,9 @@ package final class ByteBook: Sendable {
     /// Bytes of a session so far.
     package func bytes(session id: String) -> Int { state.withLock { $0.ledger.sessions[id]?.bytes ?? 0 } }
 
+    /// All counts of a session so far.
+    package func count(session id: String) -> ByteLedger.Session { state.withLock { $0.ledger.sessions[id] ?? ByteLedger.Session() } }
+
     /// Drops a session that is over, and returns its bytes.
     @discardableResult
     package func forget(session id: String) -> Int {

@@ -10,15 +10,23 @@ package struct AddressPolicy: Sendable, Hashable {
         self.allowed = allowed
     }
 
-    /// Why `address` is not dialled; `nil` when it is.
+    /// Why `address` is not dialled; `nil` when it is. An address that carries an IPv4 address leads to that one, by a translator or a
+    /// tunnel, so both have to be dialled.
     package func refusal(of address: IPAddress) -> AddressRefusal? {
         if let service = SpecialAddresses.metadataService(address) {
             if allowed.contains(AddressRange(address)) { return nil }
             return AddressRefusal(address: address, kind: service, remedy: "policies cannot name it")
         }
-        guard let kind = SpecialAddresses.kind(of: address), !allowed.contains(where: { $0.contains(address) }) else { return nil }
-        return AddressRefusal(
-            address: address, kind: kind, remedy: "if it is meant, name \(address) or its block below \"network.addresses\" in the policy")
+        guard let kind = SpecialAddresses.kind(of: address) else { return nil }
+        guard allowed.contains(where: { $0.contains(address) }) else {
+            return AddressRefusal(
+                address: address, kind: kind, remedy: "if it is meant, name \(address) or its block below \"network.addresses\" in the policy")
+        }
+        for inner in SpecialAddresses.embedded(in: address) {
+            guard let refusal = self.refusal(of: .v4(inner)) else { continue }
+            return AddressRefusal(address: address, kind: "\(kind) for \(refusal.address), \(refusal.kind)", remedy: refusal.remedy)
+        }
+        return nil
     }
 
     /// What both policies dial.

@@ -29,6 +29,11 @@ package struct NetworkPolicy: Sendable, Hashable {
         return merged
     }
 
+    /// Whether the verdict on requests to `host` and `port` may depend on their method.
+    package func looksAtMethods(_ host: CanonicalHost, port: UInt16) -> Bool {
+        ([rules] + ceilings).contains { list in list.contains { !$0.methods.isEmpty && $0.covers(host, port: port) } }
+    }
+
     /// What both policies let out. Both rule lists go on holding side by side, so no combination of rules can widen either.
     package func narrowed(by other: NetworkPolicy) -> NetworkPolicy {
         var both = self

@@ -9,18 +9,34 @@ enum SpecialAddresses {
 
     /// What serves credentials at this address in some cloud; `nil` where none does. Forms that carry an IPv4 address count as it.
     static func metadataService(_ address: IPAddress) -> String? {
-        if let inner = embedded(address), let service = metadataService(.v4(inner)) { return service }
-        return metadata[address]
+        if let service = metadata[address] { return service }
+        for inner in embedded(in: address) {
+            if let service = metadata[.v4(inner)] { return service }
+        }
+        return nil
     }
 
-    /// The IPv4 address inside a NAT64, 6to4, IPv4-compatible or Teredo address.
-    private static func embedded(_ address: IPAddress) -> UInt32? {
-        guard case .v6(let high, let low) = address else { return nil }
-        if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 { return UInt32(truncatingIfNeeded: low) }
-        if high >> 48 == 0x2002 { return UInt32(truncatingIfNeeded: high >> 16) }
-        if high == 0, low >> 32 == 0 { return UInt32(truncatingIfNeeded: low) }
-        if high >> 32 == 0x2001_0000 { return ~UInt32(truncatingIfNeeded: low) }
-        return nil
+    /// The IPv4 addresses that an address stands for: inside NAT64, 6to4, IPv4-compatible, IPv4-translated and Teredo addresses. Several
+    /// where the address does not say at which place: a local NAT64 prefix (RFC 8215) may have any length of RFC 6052 below /48. Places
+    /// that hold nothing are left out there.
+    static func embedded(in address: IPAddress) -> [UInt32] {
+        guard case .v6(let high, let low) = address else { return [] }
+        let last = UInt32(truncatingIfNeeded: low)
+        if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 { return [last] }
+        if high >> 16 == 0x0064_FF9B_0001 {
+            // RFC 6052, section 2.2: bits 64 to 71 are no part of it.
+            let places = [
+                UInt32(truncatingIfNeeded: (high & 0xFFFF) << 16 | low >> 40 & 0xFFFF),
+                UInt32(truncatingIfNeeded: (high & 0xFF) << 24 | low >> 32 & 0xFF_FFFF),
+                UInt32(truncatingIfNeeded: low >> 24), last,
+            ]
+            let filled = places.filter { $0 >> 24 != 0 }
+            return filled.isEmpty ? [last] : filled
+        }
+        if high >> 48 == 0x2002 { return [UInt32(truncatingIfNeeded: high >> 16)] }
+        if high == 0, low >> 32 == 0 || low >> 32 == 0xFFFF_0000 { return [last] }
+        if high >> 32 == 0x2001_0000 { return [~last] }
+        return []
     }
 
     private static let metadata: [IPAddress: String] = table([

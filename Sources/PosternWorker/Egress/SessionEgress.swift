@@ -2,7 +2,6 @@ import Logging
 import ManagedAgentsClient
 import PosternAudit
 import PosternEgress
-import PosternGate
 import PosternJSON
 import PosternPolicy
 import PosternSandbox
@@ -33,8 +32,7 @@ actor SessionEgress {
     private let desk: ApprovalDesk
     private let patience: Duration
     private let pacing: Pacing
-    private let day: @Sendable () -> String
-    private let book: ByteBook
+    private let usage: EgressUsage
     /// Something that cannot be recorded, or a proxy that is gone: the session must not go on with a door nobody watches.
     private let failed: @Sendable (String) -> Void
     private let logger: Logger
@@ -59,7 +57,7 @@ actor SessionEgress {
 
     init(
         item: WorkItem, launcher: any EgressLauncher, find: @escaping SecretFinder, records: EgressRecords, desk: ApprovalDesk, patience: Duration,
-        pacing: Pacing, day: @escaping @Sendable () -> String, book: ByteBook, failed: @escaping @Sendable (String) -> Void, logger: Logger
+        pacing: Pacing, usage: EgressUsage, failed: @escaping @Sendable (String) -> Void, logger: Logger
     ) {
         self.item = item
         self.launcher = launcher
@@ -68,8 +66,7 @@ actor SessionEgress {
         self.desk = desk
         self.patience = patience
         self.pacing = pacing
-        self.day = day
-        self.book = book
+        self.usage = usage
         self.failed = failed
         self.logger = logger
     }
@@ -89,7 +86,7 @@ actor SessionEgress {
             logger.error("a secret of the session's policy has no value", metadata: ["secret": "\(name)", "reason": "\(reason)"])
             note("the secret \(name) is not available: \(reason)")
         }
-        let begun = day()
+        let begun = usage.day()
         let configuration = try configuration(policy, plan)
         let link = EgressLink(descriptor: try await launcher.launch(session: item.sessionID))
         self.link = link
@@ -187,7 +184,7 @@ actor SessionEgress {
         var configuration = EgressConfiguration(session: item.sessionID, token: ProxyToken(using: &random), policy: policy.policy.network)
         configuration.policyDigest = policy.digest
         configuration.secrets = secrets.bound
-        configuration.dayUsed = book.bytes(session: dayAccount)
+        configuration.used = usage.used
         configuration.limits.approvalMilliseconds = Int(patience / .milliseconds(1))
         configuration.digestKey = Array(records.audit.key.digest(.input, canonical: Array("postern statement digests".utf8)).utf8)
         let upstream = policy.policy.upstream
@@ -242,10 +239,8 @@ actor SessionEgress {
         case .intent(let id, _, let intent):
             try await records.intent(id, intent)
             link.send(.recorded(id: id))
-            hosts[id] = intent.destination
-        case .outcome(let id, _, let outcome):
-            try await records.outcome(id, outcome)
-            try await charge(outcome.sent, hosts.removeValue(forKey: id))
+        case .spent(_, let host, let bytes): try await usage.add(bytes, host)
+        case .outcome(let id, _, let outcome): try await records.outcome(id, outcome)
         case .refusal(let id, _, let refusal):
             try await records.refusal(id, refusal)
             link.send(.recorded(id: id))
@@ -259,7 +254,6 @@ actor SessionEgress {
         case .forward(let id, _, let report):
             try await records.forward(report, role: role(of: report.forward))
             if id > 0 { link.send(.recorded(id: id)) }
-            if case .ended(let outcome) = report.event { try await charge(outcome.sent, report.destination) }
         case .paused: confirm()
         case .failure("", let reason):
             // The process itself, or an order that it did not understand: what was to be taken away may still be open.
@@ -269,9 +263,6 @@ actor SessionEgress {
             note("the network does not work: \(reason)")
         }
     }
-
-    /// Where calls go that have not ended.
-    private var hosts: [Int: Authority] = [:]
 
     private func role(of forward: String) -> Forward.Postgres? {
         guard case .postgres(let postgres)? = plan?.policy.forwards.first(where: { $0.name == forward })?.kind else { return nil }
@@ -283,18 +274,11 @@ actor SessionEgress {
         var present = begun
         while !Task.isCancelled, !hasEnded {
             do { try await pacing.sleep(UTCDay.rest(after: records.timestamp()) ?? .seconds(60)) } catch { return }
-            let today = day()
+            let today = usage.day()
             guard today > present else { continue }
             present = today
-            link.send(.day(session: item.sessionID, used: book.bytes(session: dayAccount)))
+            link.send(.day(session: item.sessionID, used: usage.today))
         }
-    }
-
-    private var dayAccount: String { "\(item.sessionID) \(day())" }
-
-    /// Counts what has left on this day, so that a restart begins where this process ended.
-    private func charge(_ bytes: Int, _ destination: Authority?) async throws {
-        try await book.add(ByteCharge(bytes: bytes, session: dayAccount, host: destination?.host.description, day: day()))
     }
 
     private func ask(_ id: Int, _ ask: EgressAsk, _ link: EgressLink) async {

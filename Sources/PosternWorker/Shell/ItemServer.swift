@@ -161,7 +161,7 @@ struct ItemServer: Sendable {
         return SessionEgress(
             item: item, launcher: launcher, find: configuration.findSecret,
             records: EgressRecords(audit: audit, sessionID: item.sessionID, workID: item.id, timestamp: timestamp), desk: desk,
-            patience: configuration.approvalPatience, pacing: configuration.pacing, day: { String(timestamp().prefix(10)) }, book: egressBook,
+            patience: configuration.approvalPatience, pacing: configuration.pacing, usage: usage(of: item),
             failed: { broken.fire($0) }, logger: logger)
     }
 
@@ -174,6 +174,10 @@ struct ItemServer: Sendable {
         }
         await isPaused ? egress.pause() : egress.resume()
         watch.cancel()
+    }
+
+    private func usage(of item: WorkItem) -> EgressUsage {
+        EgressUsage(book: egressBook, session: item.sessionID, day: { [timestamp] in String(timestamp().prefix(10)) })
     }
 
     private func cleanUp(_ item: WorkItem, _ journal: SessionJournal, _ end: SessionRunner.End, _ logger: Logger) async {
@@ -189,6 +193,7 @@ struct ItemServer: Sendable {
         case .sessionEnded:
             logger.info("the session is over", metadata: ["bytes": "\(bytes)"])
             gate.forget(session: item.sessionID)
+            usage(of: item).forget()
             await Workspaces(configuration: configuration, state: state, logger: logger).remove(item.sessionID)
             return
         case .idle, .drained, .stopped:

@@ -173,8 +173,8 @@ final class ProxyFixture: Sendable {
         var answer: String
     }
 
-    /// TLS through the tunnel, as `name`, trusting the session's authority only, or `root` only.
-    func secure(_ target: String, name: String, root: String? = nil) async throws -> ByteStream {
+    /// TLS through the tunnel, as `name` (`nil` for an address), trusting the session's authority only, or `root` only.
+    func secure(_ target: String, name: String?, root: String? = nil) async throws -> ByteStream {
         let stream = try await tunnel(target)
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array((root ?? certificate).utf8)))
@@ -184,7 +184,7 @@ final class ProxyFixture: Sendable {
     }
 
     /// One request over TLS, answered to the end of the connection.
-    func https(_ target: String, name: String, root: String? = nil, _ request: String) async throws -> String {
+    func https(_ target: String, name: String?, root: String? = nil, _ request: String) async throws -> String {
         let stream = try await secure(target, name: name, root: root)
         defer { stream.close() }
         // A server may answer and close before it has the whole request.
