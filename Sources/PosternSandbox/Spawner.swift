@@ -165,3 +165,5 @@ package final class Spawner: Sendable {
         }
     }
 }
+                    // It is needed until the worker has drained: its life is that of its control socket.
+                    process.ignore_termination = 1

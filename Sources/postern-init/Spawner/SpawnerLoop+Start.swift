@@ -59,6 +59,7 @@ extension SpawnerLoop {
             throw SpawnerFailure(text: SystemError.reason(-errors))
         }
         launch.descriptors = [null, null, errors] + launch.descriptors
+        launch.ignoresTermination = true
         do throws(SystemFailure) {
             let pid = try launch.start()
             sandboxes.append(
