@@ -81,7 +81,6 @@ def test_a_folder_in_one_that_cannot_be_listed(perimeter: Perimeter) -> None:
     assert perimeter.shell(perimeter.session(), "cat kept.txt").text == "kept"
 
 
-@pytest.mark.xfail(strict=True, reason="only the worker's own spawner knows that a sandbox has the changes in use")
 @pytest.mark.parametrize("action", ["diff", "apply", "discard"])
 def test_changes_of_a_session_at_work_are_left_alone(perimeter: Perimeter, action: str) -> None:
     start(perimeter, "managed")

@@ -145,4 +145,8 @@ extension SpawnerLoop {
         groups.remove()
         run.remove()
     }
+        guard sandbox.changes >= 0 else { return }
+        // A folder job that was forked meanwhile may still have the file open.
+        flock(sandbox.changes, LOCK_UN)
+        close(sandbox.changes)
 }
