@@ -141,13 +141,15 @@ extension AuditRecord {
         package var processesStopped: Int
         package var survivors: Int
         package var milliseconds: Int
+        package var processesKilled: Int
 
-        package init(subject: String, by: String, processesStopped: Int, survivors: Int, milliseconds: Int) {
+        package init(subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, milliseconds: Int) {
             self.subject = subject
             self.by = by
             self.processesStopped = processesStopped
             self.survivors = survivors
             self.milliseconds = milliseconds
+            self.processesKilled = processesKilled
         }
     }
 

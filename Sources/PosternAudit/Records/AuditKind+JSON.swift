@@ -51,7 +51,7 @@ extension AuditRecord.Kind {
         case .frozen(let freeze):
             return [
                 "subject": .string(freeze.subject), "by": .string(freeze.by), "processes_stopped": JSON(freeze.processesStopped),
-                "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
+                "processes_killed": JSON(freeze.processesKilled), "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
             ]
         case .thawed(let subject, let by): return ["subject": .string(subject), "by": .string(by)]
         case .selfTest(let test):

@@ -110,6 +110,7 @@ final class SpawnerLoop {
             case "kill": killSandbox(id)
             case "proxy": try startProxy(message)
             case "freeze", "thaw": setFrozen(id, message.body)
+            case "count": countProcesses(id, message.body)
             case "remove", "scan", "changes": try startFolderJob(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
             }
