@@ -169,7 +169,7 @@ struct WorkerProcess {
         configuration.sharedWorkspace = settings.sharedWorkspace != nil
         configuration.workspaceSource = settings.workspaceSource
         configuration.offloadThreshold = settings.offloadThreshold
-        configuration.policies = PolicyChooser(policies)
+        configuration.policies = PolicyChooser(policies, environmentName: settings.environmentName)
         configuration.denials = MandatoryDenials(own: settings.ownFiles)
         configuration.approvalPatience = settings.approvalPatience
         configuration.audit.mirrorFolder = settings.auditMirror
