@@ -55,7 +55,9 @@ extension AuditRecord.Kind {
             ]
         case .thawed(let subject, let by): return ["subject": .string(subject), "by": .string(by)]
         case .selfTest(let test):
-            return ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]
+            var body: JSONObject = ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]
+            if !test.policies.isEmpty { body["policies"] = .array(test.policies.map(JSON.string)) }
+            return body
         case .layerOff(let layer, let reason): return ["layer": .string(layer), "reason": .string(reason)]
         case .genesis(let genesis): return genesis.body
         case .rotated(let rotation): return rotation.body
