@@ -123,6 +123,12 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void ignore_termination(void) {
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction ignored = {.sa_handler = SIG_IGN};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &ignored, NULL);
+}
+
 static int prepare(const struct psb_process *process, pid_t parent, enum birth birth) {
     int error;
     if ((error = join_groups(process, birth)) < 0) return error;
@@ -142,6 +148,7 @@ static int prepare(const struct psb_process *process, pid_t parent, enum birth b
     if ((error = limit(RLIMIT_DATA, process->data_limit)) < 0) return error;
     if ((error = place_descriptors(process)) < 0) return error;
     reset_signals();
+    if (process->ignore_termination) ignore_termination();
     return 0;
 }
 

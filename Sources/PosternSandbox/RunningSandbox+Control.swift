@@ -4,9 +4,15 @@ import PosternSandboxWire
 extension RunningSandbox {
     /// Stops every process of the sandbox, detached ones too, and returns when the last one stands still. Calls that run are not answered
     /// until `thaw`, and their time goes on. Of a sandbox that has ended nothing runs, which is success.
-    package func freeze() async throws(SandboxError) {
+    @discardableResult
+    package func freeze() async throws(SandboxError) -> Int {
         guard let id = startedID else { throw SandboxError(.refused, "the sandbox has not started yet") }
-        try await spawner.setFrozen(id, true)
+        return try await spawner.setFrozen(id, true)
+    }
+
+    package func processCount() async -> Int? {
+        guard let id = startedID else { return 0 }
+        return try? await spawner.processCount(id)
     }
 
     /// Lets them run again.

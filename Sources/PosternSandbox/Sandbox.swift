@@ -25,17 +25,25 @@ package protocol Sandbox: Sendable {
     /// Returns when the sandbox has ended, by `stop` or by itself, with the reason.
     func ended() async -> String
 
-    /// Stops every process inside where it stands, and returns when all stand still.
-    func freeze() async throws(SandboxError)
+    /// Stops every process inside where it stands, and returns when all stand still: how many those are, the sandbox's own among them.
+    @discardableResult
+    func freeze() async throws(SandboxError) -> Int
 
     /// Lets them run again.
     func thaw() async throws(SandboxError)
+
+    /// How many processes there are inside, frozen or not; `nil` where nobody can say.
+    func processCount() async -> Int?
 }
 
 extension Sandbox {
     // For kinds of sandboxes that cannot: who asks is told so and can stop them instead.
-    package func freeze() async throws(SandboxError) { throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped") }
+    @discardableResult
+    package func freeze() async throws(SandboxError) -> Int {
+        throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped")
+    }
     package func thaw() async throws(SandboxError) { throw SandboxError(.unavailable, "this kind of sandbox cannot be frozen, only stopped") }
+    package func processCount() async -> Int? { nil }
 }
 
 /// A sandbox that hands sockets of its own network namespace out.

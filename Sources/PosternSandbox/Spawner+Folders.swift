@@ -20,9 +20,9 @@ extension Spawner {
     }
 
     /// What a session has changed in its copy-on-write workspace `folder`; `apply` makes the changes in `folder` itself, `discard` forgets
-    /// them. Refused while a sandbox has the changes in use.
-    /// - Parameter changes: as in `SandboxSpec.changes`.
-    package func changes(_ action: ChangesAction, in changes: String, of folder: String) async throws(SandboxError) -> ChangesReport {
+    /// them.
+    package func changes(_ action: ChangesAction, in lock: ChangesLock, of folder: String) async throws(SandboxError) -> ChangesReport {
+        let changes = lock.folder
         let target = try HostFolder.open(folder, "workspace")
         let parent: (descriptor: Int32, name: String)
         do throws(SandboxError) {

@@ -130,9 +130,17 @@ package final class Spawner: Sendable {
     }
 
     /// Stops every process of a sandbox, or lets them run again, and waits until it is so.
-    func setFrozen(_ id: Int, _ isFrozen: Bool) async throws(SandboxError) {
+    /// - Returns: how many processes those are; 0 of a sandbox that has ended.
+    @discardableResult
+    func setFrozen(_ id: Int, _ isFrozen: Bool) async throws(SandboxError) -> Int {
         let reply = try await connection.request(["type": isFrozen ? "freeze" : "thaw", "sandbox": JSON(id)], descriptors: [])
         if let error = reply.body["error"]?.string { throw SandboxError(.lost, error) }
+        return reply.body["processes"]?.int ?? 0
+    }
+
+    /// How many processes a sandbox has now; 0 of one that has ended.
+    func processCount(_ id: Int) async throws(SandboxError) -> Int {
+        try await connection.request(["type": "count", "sandbox": JSON(id)], descriptors: []).body["processes"]?.int ?? 0
     }
 
     /// Waits for the end of a sandbox.
@@ -159,6 +167,8 @@ package final class Spawner: Sendable {
                     process.descriptor_count = Int32(descriptors.count)
                     // Signals from the worker's terminal are the worker's to handle.
                     process.new_session = 1
+                    // It is needed until the worker has drained: its life is that of its control socket.
+                    process.ignore_termination = 1
                     return psb_spawn(&process)
                 }
             }

@@ -108,8 +108,8 @@ package final class Worker: Service {
             }
             live = try await Blocking.run { [desk] () throws(FileError) in
                 do throws(LocalControlError) {
-                    return try LiveSessions(stateFolder: opened.0.path, desk: desk) { [audit] request, reply in
-                        await Self.record(request, reply, audit)
+                    return try LiveSessions(stateFolder: opened.0.path, desk: desk) { [audit] request, reply, peer in
+                        await Self.record(request, reply, peer, audit)
                     }
                 } catch {
                     throw FileError(action: "use", path: opened.0.path, reason: error.description)
@@ -155,15 +155,17 @@ package final class Worker: Service {
     }
 
     /// One signed record says that all stand still, or that they go on.
-    private static func record(_ request: LocalControlRequest, _ reply: LocalControlReply, _ audit: AuditLog) async {
+    private static func record(
+        _ request: LocalControlRequest, _ reply: LocalControlReply, _ peer: LocalControlPeer, _ audit: AuditLog
+    ) async {
         let kind: AuditRecord.Kind
         switch request {
         case .freeze(let target):
             kind = .frozen(
                 AuditRecord.Freeze(
-                    subject: target.description, by: "local control", processesStopped: reply.sessions.count,
-                    survivors: reply.sessions.count { $0.problem != nil }, milliseconds: reply.milliseconds))
-        case .thaw(let target): kind = .thawed(subject: target.description, by: "local control")
+                    subject: target.description, by: peer.description, processesStopped: reply.processes.stopped,
+                    processesKilled: reply.processes.killed, survivors: reply.processes.survivors, milliseconds: reply.milliseconds))
+        case .thaw(let target): kind = .thawed(subject: target.description, by: peer.description)
         case .status, .questions, .answer: return
         }
         // A log that cannot be written stops the work by itself; a freeze is done all the same.

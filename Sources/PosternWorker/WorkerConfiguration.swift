@@ -55,6 +55,8 @@ package struct WorkerConfiguration: Sendable {
     package var startRecords: [AuditRecord.Kind] = []
     /// Layers of the sandbox that are not in force here; a policy that requires all of them is not served then.
     package var layersOff: [String] = []
+    /// What the self-test has found under each policy, by the digest of the ceiling. Of one that is not here nothing more is known.
+    package var selfTests: [String: PolicyTestResult] = [:]
     package var audit = AuditSettings()
     /// Longest wait of a call for somebody inside the perimeter to approve it.
     package var approvalPatience: Duration = .seconds(600)

@@ -83,7 +83,6 @@ def test_a_script_that_starts_nothing_strands_no_session(perimeter: Perimeter, f
     assert (folder / "tried").exists()
 
 
-@pytest.mark.xfail(reason="the launcher's SIGTERM goes to the spawner of the launched worker as well, mostly in time to stop it")
 def test_a_drain_reaches_the_launched_worker_and_nothing_below_it(perimeter: Perimeter) -> None:
     path, folder = script(perimeter, SCRIPT.replace("--max-idle 1", "--max-idle 0"))
     start(perimeter, path, folder)
@@ -93,3 +92,17 @@ def test_a_drain_reaches_the_launched_worker_and_nothing_below_it(perimeter: Per
     # The launched worker has looked at what the session leaves, for which it needs its spawner.
     perimeter.worker.wait_for("launcher: .*released.*reason=drained")
     perimeter.worker.wait_for("launcher: .*nobody should trust.*link_out 1")
+
+
+def test_what_the_script_has_started_elsewhere_hears_of_the_end(perimeter: Perimeter) -> None:
+    """The worker in a session of its own, and a helper in another that no mark names."""
+    helper = """setsid env -i sh -c 'trap "echo told >$1/told.txt; exit" TERM; sleep 1000 & wait' helper "$LAUNCH_FOLDER" &\n"""
+    text = SCRIPT.replace("--max-idle 1", "--max-idle 0").replace("exec ", f"{helper}setsid ")
+    path, folder = script(perimeter, text)
+    start(perimeter, path, folder)
+    perimeter.run(perimeter.session(), "$ ln -s /etc/passwd out")
+    assert perimeter.worker is not None
+    perimeter.worker.stop(seconds=30)
+    perimeter.worker.wait_for("launcher: .*released.*reason=drained")
+    perimeter.worker.wait_for("launcher: .*nobody should trust.*link_out 1")
+    assert (folder / "told.txt").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from control import Control, Place, at_rest
 from perimeter import Perimeter
+from processes import ProcessFailed
 from web import Web
 
 KEY = "postern.policy"
@@ -65,20 +66,37 @@ def test_the_first_policy_that_matches_holds(perimeter: Perimeter, control: Cont
         assert loaded(perimeter, session)["name"] == name
 
 
-@pytest.mark.xfail(strict=True, reason="the session that a worker reads does not hold its agent's metadata")
-def test_an_agent_is_matched_by_its_metadata(perimeter: Perimeter, control: Control) -> None:
-    perimeter.place = control.place(agent={"metadata": {"team": "red"}})
-    perimeter.policy("teams", match={"metadata": {"team": ["blue", "red"]}}, variables={"WHICH": "red"})
-    perimeter.start()
-    assert perimeter.shell(perimeter.session(), "echo ${WHICH:-none}").text == "red"
+def test_a_match_by_metadata_is_refused_with_its_place_and_remedy(perimeter: Perimeter) -> None:
+    """A session does not hold its agent's metadata: a policy that waits for them would never be chosen."""
+    path = perimeter.policy("teams", match={"metadata": {"team": ["blue", "red"]}}, variables={"WHICH": "red"})
+    with pytest.raises(ProcessFailed) as failure:
+        perimeter.start()
+    told = perimeter.command("sandbox", "policy", "check", str(path), status=None, with_state=False)
+    assert told.returncode != 0
+    for text in (str(failure.value), told.stdout + told.stderr):
+        assert f"{path}:5:3" in text and "match.metadata" in text and "match.agents" in text, text
 
 
-@pytest.mark.xfail(strict=True, reason="a worker does not learn the name of its environment")
-def test_an_environment_is_matched_by_its_name(perimeter: Perimeter, control: Control) -> None:
-    perimeter.place = control.place(environment={"name": "perimeter-production-eu"})
-    perimeter.policy("production", match={"environments": "perimeter-production-*"}, variables={"WHICH": "production"})
-    perimeter.start()
+NAMED = "perimeter-production-eu"
+WIDE: dict[str, Any] = {"match": {"environments": "perimeter-production-*"}, "variables": {"WHICH": "production"}}
+
+
+def test_an_environment_is_matched_by_the_name_that_the_worker_is_given(perimeter: Perimeter) -> None:
+    perimeter.policy("production", **WIDE)
+    perimeter.start("--environment-name", NAMED)
     assert perimeter.shell(perimeter.session(), "echo ${WHICH:-none}").text == "production"
+
+
+def test_a_name_at_the_control_plane_widens_nothing(perimeter: Perimeter, control: Control) -> None:
+    """Who may name environments and sessions there, and write their metadata, cannot choose a ceiling here."""
+    perimeter.place = control.place(
+        environment={"name": NAMED, "metadata": {"name": NAMED, "environment_name": NAMED}},
+        agent={"metadata": {"environment": NAMED, "environment_name": NAMED}})
+    perimeter.policy("production", **WIDE)
+    perimeter.start("--environment-name", "perimeter-test")
+    session = perimeter.session(title=NAMED, metadata={"environment": NAMED, "environment_name": NAMED})
+    assert perimeter.shell(session, "echo ${WHICH:-none}").text == "none"
+    assert loaded(perimeter, session)["name"] == "strict"
 
 
 def test_without_a_match_nothing_leaves(perimeter: Perimeter, web: Web) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from conftest import BOTH_USERS
 from perimeter import Perimeter
+from processes import descendants
 
 pytestmark = BOTH_USERS
 
@@ -77,16 +81,40 @@ def test_a_folder_in_one_that_cannot_be_listed(perimeter: Perimeter) -> None:
     assert perimeter.shell(perimeter.session(), "cat kept.txt").text == "kept"
 
 
-@pytest.mark.xfail(strict=True, reason="only the worker's own spawner knows that a sandbox has the changes in use")
 @pytest.mark.parametrize("action", ["diff", "apply", "discard"])
 def test_changes_of_a_session_at_work_are_left_alone(perimeter: Perimeter, action: str) -> None:
     start(perimeter, "managed")
     session = perimeter.session()
     perimeter.run(session, CHANGES)
     where = perimeter.workspace(session)
-    told = perimeter.command(
-        "sandbox", "workspace", action, "--changes", str(perimeter.state / "changes" / session), str(where), status=None, with_state=False)
-    assert told.returncode != 0 and contents(where) == BEFORE
+    command = ["sandbox", "workspace", action, "--changes", str(perimeter.state / "changes" / session), str(where)]
+    told = perimeter.command(*command, status=1, with_state=False)
+    assert "the session's worker has them mounted" in told.stderr and "stop its worker" in told.stderr
+    assert contents(where) == BEFORE
+    # Another worker's death leaves nothing behind that would hold the changes.
+    assert perimeter.worker is not None
+    perimeter.worker.kill_alone()
+    for _ in range(200):
+        told = perimeter.command(*command, status=None, with_state=False)
+        if told.returncode == 0:
+            break
+        assert "mounted" in told.stderr
+    assert told.returncode == 0 and contents(where) == (AFTER if action == "apply" else BEFORE)
+
+
+def test_a_signal_to_everything_drains(perimeter: Perimeter) -> None:
+    """As systemd stops a unit: every process of the control group is told, and the worker still needs what is below it."""
+    perimeter.policy()
+    worker = perimeter.start("--max-idle", "0")
+    perimeter.run(perimeter.session(), "$ ln -s /etc/passwd out")
+    below = descendants(worker.pid)
+    assert len(below) >= 4, "the spawner, bubblewrap, process 1 and the shell"
+    for pid in [*below, worker.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    assert worker.wait(seconds=30) == 0
+    worker.wait_for("released.*reason=drained")
+    worker.wait_for("nobody should trust.*link_out 1")
 
 
 def test_a_session_finds_its_changes_again(perimeter: Perimeter) -> None:

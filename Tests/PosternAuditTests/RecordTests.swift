@@ -22,7 +22,7 @@ import Testing
             .sessionStarted(.init(agentID: "agent_1", environmentID: "env_1", workspaceMode: "cow", isResumed: false)),
             .sessionStopped(reason: "released"), .policyLoaded(.init(name: "strict", version: 1, digest: "d1", ceiling: "c1")),
             .keyUsed(name: "environment key", purpose: "poll"), .approval(.init(subject: "tool", isAllowed: false, by: "time-out", rule: "ask-1")),
-            .frozen(.init(subject: "all", by: "operator", processesStopped: 12, survivors: 0, milliseconds: 80)),
+            .frozen(.init(subject: "all", by: "operator", processesStopped: 12, processesKilled: 1, survivors: 0, milliseconds: 80)),
             .thawed(subject: "all", by: "operator"), .selfTest(.init(checks: ["mounts": true, "network": true])),
             .layerOff(layer: "landlock", reason: "the kernel has none"), .gap(what: "lost", count: 2),
         ]
@@ -63,7 +63,8 @@ import Testing
         let fixture = LogFixture()
         let log = try fixture.open()
         try await log.append(
-            fixture.record(.frozen(.init(subject: "all", by: "operator", processesStopped: 3, survivors: 0, milliseconds: 9)), session: nil),
+            fixture.record(
+                .frozen(.init(subject: "all", by: "operator", processesStopped: 3, processesKilled: 0, survivors: 0, milliseconds: 9)), session: nil),
             durable: true)
         #expect(fixture.kinds == ["genesis", "checkpoint", "freeze", "checkpoint"])
     }

@@ -142,6 +142,18 @@ enum Processes {
 
     static func parent(of pid: Int32) -> Int32 { field("PPid", of: pid).flatMap { Int32($0) } ?? 0 }
 
+    /// `root` and all that descends from it.
+    static func tree(below root: Int32) -> [Int32] {
+        let parents = Dictionary(all().map { ($0, parent(of: $0)) }) { one, _ in one }
+        var found = [root]
+        var next = found
+        while !next.isEmpty {
+            next = parents.filter { next.contains($0.value) }.map(\.key)
+            found += next
+        }
+        return found
+    }
+
     /// Peak resident KiB of the largest init of that user.
     static func peakMemory(ofInitUser user: Int) -> Int {
         ofUser(user).filter { command(of: $0).last == "sandbox" && command(of: $0).count == 2 }

@@ -43,6 +43,23 @@ import Testing
         await scratch.remove(try await Spawners.of(mode))
     }
 
+    /// Whoever stops a service, or a launcher its run, may tell every process of it to end: the worker decides when its sandboxes do.
+    @Test(arguments: Mode.possible, [SIGTERM, SIGINT, SIGHUP]) func outlivesAPoliteSignal(mode: Mode, signal: Int32) async throws {
+        let spawner = try await Spawner.launch(mode.configuration)
+        let scratch = try Scratch(mode)
+        let sandbox = try await BubblewrapDriver(spawner: spawner).start(scratch.spec)
+        let tree = Processes.tree(below: spawner.processID)
+        // The spawner, bubblewrap and process 1 at least.
+        #expect(tree.count >= 3)
+        for pid in tree { kill(pid, signal) }
+        let outcome = try await sandbox.call(ToolInvocation(id: "a", name: "bash", input: ["command": "echo here; kill -TERM $$; echo still"]))
+        // What runs inside is a program like any other and may be told to end.
+        #expect(outcome.text.hasPrefix("here") && !outcome.text.contains("still"), "\(outcome.text)")
+        await sandbox.stop()
+        await spawner.close()
+        await scratch.remove(try await Spawners.of(mode))
+    }
+
     /// The same when the worker closes its end, which is what the kernel does for a worker that is killed.
     @Test(arguments: Mode.possible) func diesWithItsWorker(mode: Mode) async throws {
         let spawner = try await Spawner.launch(mode.configuration)

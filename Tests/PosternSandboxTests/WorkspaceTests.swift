@@ -41,10 +41,10 @@ import Testing
             #expect(try await box.sh(Self.work) == "old\nnew")
             // The folder itself is as it was.
             #expect(Files.read(folder + "/file") == "old\n" && Files.read(folder + "/gone/b") == "old\n" && access(folder + "/deep", F_OK) != 0)
-            await #expect(throws: SandboxError.self) { try await spawner.changes(.diff, in: changes, of: folder) }
+            await #expect(throws: SandboxError.self) { try await spawner.changes(.diff, in: ChangesLock(changes), of: folder) }
             await box.sandbox.stop()
 
-            let diff = try await spawner.changes(.diff, in: changes, of: folder)
+            let diff = try await spawner.changes(.diff, in: ChangesLock(changes), of: folder)
             let lines = Set(diff.entries.map { "\($0.change.rawValue) \($0.path)" })
             #expect(
                 lines == [
@@ -54,7 +54,7 @@ import Testing
                 ], "\(lines.sorted())")
             #expect(Files.read(folder + "/file") == "old\n")
 
-            let applied = try await spawner.changes(.apply, in: changes, of: folder)
+            let applied = try await spawner.changes(.apply, in: ChangesLock(changes), of: folder)
             #expect(applied.isComplete && applied.entries.count == diff.entries.count)
             #expect(
                 Files.read(folder + "/file") == "old\nnew\n" && Files.read(folder + "/again/d") == "fresh\n" && access(folder + "/again/c", F_OK) != 0
@@ -67,7 +67,35 @@ import Testing
                 #expect(lstat(folder + path, &info) == 0 && info.st_uid == (mode == .root ? 4321 : Mode.userID), "\(path)")
             }
             // Taken over is forgotten.
-            #expect(try await spawner.changes(.diff, in: changes, of: folder).entries.isEmpty)
+            #expect(try await spawner.changes(.diff, in: ChangesLock(changes), of: folder).entries.isEmpty)
+        }
+    }
+
+    /// Whoever's spawner a sandbox is of, what it has mounted is left alone; and what is being looked at is not mounted.
+    @Test(arguments: Mode.possible) func holdsChangesForOneSideAtATime(mode: Mode) async throws {
+        let other = try await Spawner.launch(mode.configuration)
+        try await Self.withCopy(mode) { box, spawner, folder, changes in
+            var spec = box.scratch.spec
+            spec.workspace = .folder(folder)
+            (spec.workspaceMode, spec.changes) = (.copyOnWrite, changes)
+            let mounted = #expect(throws: SandboxError.self) { try ChangesLock(changes) }
+            #expect(mounted?.message.contains("the session's worker has them mounted in a sandbox") == true, "\(String(describing: mounted))")
+            await box.sandbox.stop()
+            do {
+                let lock = try ChangesLock(changes)
+                let second = #expect(throws: SandboxError.self) { try ChangesLock(changes) }
+                #expect(second?.message.contains("another command") == true)
+                let driver = try BubblewrapDriver(spawner: other)
+                let early = await #expect(throws: SandboxError.self) { try await driver.start(spec) }
+                #expect(early?.message.contains("is at work on the session's changes") == true)
+                #expect(try await spawner.changes(.diff, in: lock, of: folder).entries.isEmpty)
+            }
+            // Killed, a spawner leaves no lock.
+            _ = try await BubblewrapDriver(spawner: other).start(spec)
+            #expect(throws: SandboxError.self) { try ChangesLock(changes) }
+            kill(other.processID, SIGKILL)
+            await other.close()
+            _ = try ChangesLock(changes)
         }
     }
 
@@ -75,8 +103,8 @@ import Testing
         try await Self.withCopy(mode) { box, spawner, folder, changes in
             _ = try await box.sh(Self.work)
             await box.sandbox.stop()
-            #expect(try await spawner.changes(.discard, in: changes, of: folder).isComplete)
-            #expect(try await spawner.changes(.diff, in: changes, of: folder).entries.isEmpty)
+            #expect(try await spawner.changes(.discard, in: ChangesLock(changes), of: folder).isComplete)
+            #expect(try await spawner.changes(.diff, in: ChangesLock(changes), of: folder).entries.isEmpty)
             #expect(Files.read(folder + "/file") == "old\n")
         }
     }
@@ -105,7 +133,7 @@ import Testing
             // What were folders and files when the session looked lead out of the workspace now.
             #expect(rename(folder + "/keep", folder + "/kept") == 0 && symlink(host.folder, folder + "/keep") == 0)
             #expect(unlink(folder + "/file") == 0 && symlink(host.folder + "/canary", folder + "/file") == 0)
-            _ = try await spawner.changes(.apply, in: changes, of: folder)
+            _ = try await spawner.changes(.apply, in: ChangesLock(changes), of: folder)
             #expect(host.isUntouched)
             #expect(access(host.folder + "/sub", F_OK) != 0)
             #expect(Files.read(folder + "/file") == "evil\n")

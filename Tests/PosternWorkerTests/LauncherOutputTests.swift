@@ -50,6 +50,8 @@ import Testing
                 "ANTHROPIC_BASE_URL=https://cp.example", "ANTHROPIC_ENVIRONMENT_ID=env_1", "ANTHROPIC_SESSION_ID=sesn_1", "ANTHROPIC_WORK_ID=work_1",
                 "ANTHROPIC_WORK_SECRET=own", "PATH=/bin", "POSTERN_LAUNCH=m",
             ])
+        launcher.environmentName = "production"
+        #expect(variables().contains("POSTERN_ENVIRONMENT_NAME=production"))
         launcher.passesEnvironmentKey = true
         #expect(variables().contains("ANTHROPIC_ENVIRONMENT_KEY=env-key") && !variables().contains { $0.hasSuffix("leak") })
     }

@@ -46,7 +46,7 @@ import Darwin
         let process = try started.get()
         var end = LauncherMachine.ScriptEnd.notStarted("")
         for await value in ends { end = value }
-        await process.signal(SIGKILL)
+        await process.kill()
         return (end, log.lines)
     }
 

@@ -65,12 +65,12 @@ import Darwin
         let process = try started.get()
         var end = LauncherMachine.ScriptEnd.notStarted("")
         for await value in ends { end = value }
-        await process.signal(SIGKILL)
+        await process.kill()
         return (end, log.lines, fixture.contents("calls"))
     }
 
     @Test(arguments: scripts) func goodValuesPass(script: String) async throws {
-        for changes in [[:], ["ANTHROPIC_WORK_POLICY": ""]] {
+        for changes in [[:], ["ANTHROPIC_WORK_POLICY": ""], ["POSTERN_ENVIRONMENT_NAME": "production, EU"]] {
             let result = try await run(script, changes)
             #expect(!result.lines.contains { $0.contains("ANTHROPIC_") }, "\(result.lines)")
             #expect(script == "vercel.mjs" || !result.calls.isEmpty)
@@ -86,6 +86,7 @@ import Darwin
             ("ANTHROPIC_WORK_SECRET", "evil secret"), ("ANTHROPIC_WORK_SECRET", ""), ("ANTHROPIC_BASE_URL", "https://cp.example\nX=evil"),
             ("ANTHROPIC_BASE_URL", "file:///evil"), ("ANTHROPIC_BASE_URL", "https://evil@cp.example"),
             ("ANTHROPIC_WORK_POLICY", "{}\nANTHROPIC_BASE_URL=https://evil.example"), ("ANTHROPIC_WORK_POLICY", "{\r}"),
+            ("POSTERN_ENVIRONMENT_NAME", "evil\nANTHROPIC_BASE_URL=https://evil.example"),
         ]
         for (name, value) in hostile {
             let result = try await run(script, [name: value])
@@ -97,6 +98,7 @@ import Darwin
 
     @Test(arguments: [
         ("ANTHROPIC_BASE_URL", "https://cp.example\r\nAuthorization: evil"), ("ANTHROPIC_BASE_URL", ""), ("ANTHROPIC_WORK_POLICY", "{}\nX: evil"),
+        ("POSTERN_ENVIRONMENT_NAME", "production\nX: evil"),
         ("LAUNCH_WORKER_URL", "https://launch.example\n"), ("LAUNCH_WORKER_URL", "https://launch.example/{a,b}"),
     ]) func cloudflaresHeadersHoldNoOtherHeader(name: String, value: String) async throws {
         #expect(try await run("cloudflare/launch.sh").calls == "curl\n")
@@ -139,14 +141,14 @@ import Darwin
             import { variables } from "./worker.mjs";
             const good = { id: "work_1", environment_id: "env_1", data: { type: "session", id: "sesn_1" }, secret: "own==" };
             const cp = "https://cp.example";
-            const refused = (item, policy) => Boolean(variables(item, cp, cp, policy).error);
+            const refused = (item, policy, name) => Boolean(variables(item, cp, cp, policy, name).error);
             const bad = [
               refused({ ...good, id: "work_1\nA=b" }), refused({ ...good, id: 7 }), refused({ ...good, id: undefined }),
               refused({ ...good, environment_id: "$(id)" }), refused({ ...good, environment_id: ["env_1"] }),
               refused({ ...good, data: { type: "session", id: "sesn_1\n" } }), refused({ ...good, secret: "a\nb" }), refused(null),
-              refused(good, "{}\nA=b"), refused(good, "\u00e9"),
+              refused(good, "{}\nA=b"), refused(good, "\u00e9"), refused(good, "", "a\nB=c"),
             ];
-            console.log(JSON.stringify([bad.every(Boolean), refused(good), refused(good, null), refused(good, '{"tools":["bash"]}')]));
+            console.log(JSON.stringify([bad.every(Boolean), refused(good), refused(good, null), refused(good, '{"tools":["bash"]}', "production")]));
             """#)
         fixture.append("check", "#!/bin/bash\ncp '\(launchers)/cloudflare/worker.mjs' \"$OUT/app/worker.mjs\"\nexec node \"$OUT/app/test.mjs\"\n")
         chmod("\(fixture.folder)/work/check", 0o755)

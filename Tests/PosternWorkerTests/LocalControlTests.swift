@@ -17,32 +17,38 @@ import Testing
         private let state = Mutex(State())
         private let hangs: Bool
         private let failure: SandboxError?
+        private let survivors: Int
 
-        init(hangs: Bool = false, failure: SandboxError? = nil) {
+        init(hangs: Bool = false, failure: SandboxError? = nil, survivors: Int = 0) {
             self.hangs = hangs
             self.failure = failure
+            self.survivors = survivors
         }
 
         var log: [String] { state.withLock { $0.log } }
 
-        func freeze() async throws(SandboxError) {
+        func freeze() async throws(SandboxError) -> Int {
             state.withLock { $0.log.append("freeze") }
             if let failure { throw failure }
             // As a process in the kernel's hands: only its end ends this.
             if hangs { await withCheckedContinuation { waiter in state.withLock { $0.waiting.append(waiter) } } }
+            return 3
         }
 
         func thaw() async throws(SandboxError) { state.withLock { $0.log.append("thaw") } }
 
-        func kill() async {
+        func kill() async -> ProcessTally {
             let waiting = state.withLock { state in
                 state.log.append("kill")
                 defer { state.waiting = [] }
                 return state.waiting
             }
             for waiter in waiting { waiter.resume() }
+            return ProcessTally(killed: 2, survivors: survivors)
         }
     }
+
+    private static let `operator` = LocalControlPeer(user: 7, name: "olga")
 
     private static func folder() throws -> String {
         var template = Array("/tmp/postern-control-XXXXXX".utf8CString)
@@ -59,29 +65,30 @@ import Testing
         let folder = try Self.folder()
         defer { Self.remove(folder) }
         let records = Mutex<[LocalControlRequest]>([])
-        let live = try LiveSessions(stateFolder: folder, patience: Self.patience) { request, reply in
+        let live = try LiveSessions(stateFolder: folder, patience: Self.patience) { request, reply, peer in
+            #expect(peer == Self.operator)
             #expect(reply.isDone || request == .thaw(.session("s1")))
             records.withLock { $0.append(request) }
         }
         let (one, two, three) = (Frozen(), Frozen(), Frozen())
         _ = await live.add(session: "s1", agent: "a", one)
         let second = await live.add(session: "s2", agent: nil, two)
-        let reply = await live.handle(.freeze(.agent("a")))
-        #expect(reply.sessions == [.init(session: "s1", agent: "a", isFrozen: true)] && reply.isDone)
+        let reply = await live.handle(.freeze(.agent("a")), by: Self.operator)
+        #expect(reply.sessions == [.init(session: "s1", agent: "a", isFrozen: true, processes: ProcessTally(stopped: 3))] && reply.isDone)
         #expect(one.log == ["freeze"] && two.log.isEmpty)
         // Whose agent becomes known, and who comes now.
         await live.setAgent(second, "a")
         _ = await live.add(session: "s3", agent: "a", three)
         #expect(two.log == ["freeze"] && three.log == ["freeze"])
         // A wider order stands against a narrower thaw.
-        let narrow = await live.handle(.thaw(.session("s1")))
+        let narrow = await live.handle(.thaw(.session("s1")), by: Self.operator)
         #expect(narrow.sessions.first?.problem == "stays frozen, by the order: agent a" && one.log == ["freeze"])
-        let status = await live.handle(.status)
+        let status = await live.handle(.status, by: Self.operator)
         #expect(status.sessions.map(\.isFrozen) == [true, true, true] && status.frozen.targets == [.agent("a")])
-        let wide = await live.handle(.thaw(.all))
+        let wide = await live.handle(.thaw(.all), by: Self.operator)
         #expect(wide.isDone && wide.frozen.targets.isEmpty && one.log == ["freeze", "thaw"])
         await live.remove(second)
-        #expect(await live.handle(.freeze(.all)).sessions.map(\.session) == ["s1", "s3"])
+        #expect(await live.handle(.freeze(.all), by: Self.operator).sessions.map(\.session) == ["s1", "s3"])
         #expect(records.withLock { $0 } == [.freeze(.agent("a")), .thaw(.session("s1")), .thaw(.all), .freeze(.all)])
     }
 
@@ -91,7 +98,7 @@ import Testing
     @Test func survivesARestart() async throws {
         let folder = try Self.folder()
         defer { Self.remove(folder) }
-        _ = await (try LiveSessions(stateFolder: folder, patience: Self.patience)).handle(.freeze(.session("s1")))
+        _ = await (try LiveSessions(stateFolder: folder, patience: Self.patience)).handle(.freeze(.session("s1")), by: Self.operator)
         let again = try LiveSessions(stateFolder: folder, patience: Self.patience)
         let session = Frozen()
         _ = await again.add(session: "s1", agent: nil, session)
@@ -112,9 +119,35 @@ import Testing
         let (slow, refusing) = (Frozen(hangs: true), Frozen(failure: SandboxError(.unavailable, "cannot")))
         _ = await live.add(session: "slow", agent: nil, slow)
         _ = await live.add(session: "refusing", agent: nil, refusing)
-        let reply = await live.handle(.freeze(.all))
+        let reply = await live.handle(.freeze(.all), by: Self.operator)
         #expect(reply.sessions.map(\.wasKilled) == [true, true] && reply.isDone)
         #expect(slow.log == ["freeze", "kill"] && refusing.log == ["freeze", "kill"])
+        #expect(reply.processes == ProcessTally(killed: 4))
+    }
+
+    /// What the kernel keeps from dying keeps nobody waiting, and is said.
+    @Test func saysWhatCannotBeKilled() async throws {
+        let folder = try Self.folder()
+        defer { Self.remove(folder) }
+        let live = try LiveSessions(stateFolder: folder, patience: Self.patience)
+        _ = await live.add(session: "stuck", agent: nil, Frozen(failure: SandboxError(.unavailable, "cannot"), survivors: 1))
+        let reply = await live.handle(.freeze(.all), by: Self.operator)
+        #expect(!reply.isDone && reply.processes == ProcessTally(killed: 2, survivors: 1))
+        #expect(reply.sessions.first?.problem == "1 processes could not be killed")
+        #expect(try LocalControlReply(json: reply.json) == reply)
+    }
+
+    @Test func namesWhoAsks() {
+        #expect(LocalControlPeer.named(0).description == "root (uid 0)")
+        #expect(LocalControlPeer.named(3_999_999_999).description == "uid 3999999999")
+    }
+
+    /// A sandbox that cannot be stopped is waited for no longer than is said.
+    @Test func givesUpOnWhatDoesNotDie() async throws {
+        let inner = FakeDriver(stopsNever: true)
+        let driver = FreezableDriver(inner, killPatience: .milliseconds(20))
+        _ = try await driver.start(SandboxSpec(sessionID: "s", workspace: .managed(directory: "/nonexistent/w"), toolOutputs: "/nonexistent/o"))
+        #expect(await driver.kill() == ProcessTally(survivors: 1))
     }
 
     /// Over the socket: answered, private, and not to be held up.
@@ -159,7 +192,7 @@ import Testing
     @Test func freezesWhatADriverStarts() async throws {
         let inner = FakeDriver()
         let driver = FreezableDriver(inner)
-        try await driver.freeze()
+        #expect(try await driver.freeze() == 0)
         await #expect(throws: SandboxError.self) {
             // The fake cannot be frozen, so that it must not run.
             try await driver.start(SandboxSpec(sessionID: "s", workspace: .managed(directory: "/nonexistent/w"), toolOutputs: "/nonexistent/o"))
@@ -167,6 +200,6 @@ import Testing
         try await driver.thaw()
         _ = try await driver.start(SandboxSpec(sessionID: "s", workspace: .managed(directory: "/nonexistent/w"), toolOutputs: "/nonexistent/o"))
         #expect(inner.current.specs.count == 2 && inner.current.stopped == 1)
-        await driver.kill()
+        #expect(await driver.kill() == ProcessTally())
     }
 }

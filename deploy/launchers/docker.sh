@@ -42,6 +42,7 @@ done
 require ANTHROPIC_WORK_SECRET "$secret" "is not a secret: Base64 or a token, in one line"
 require ANTHROPIC_BASE_URL "$address" "is not an http or https address"
 require ANTHROPIC_WORK_POLICY "$policy" "is not one line of ASCII"
+require POSTERN_ENVIRONMENT_NAME "$policy" "is not one line of ASCII"
 session="$ANTHROPIC_SESSION_ID"
 name="postern-$session"
 
@@ -58,7 +59,7 @@ done
 arguments=(
     run --rm --name "$name" --label "postern.session=$session" --pull=missing
     --env ANTHROPIC_WORK_ID --env ANTHROPIC_ENVIRONMENT_ID --env ANTHROPIC_SESSION_ID --env ANTHROPIC_WORK_SECRET
-    --env ANTHROPIC_WORK_POLICY --env ANTHROPIC_BASE_URL
+    --env ANTHROPIC_WORK_POLICY --env POSTERN_ENVIRONMENT_NAME --env ANTHROPIC_BASE_URL
     --read-only --tmpfs "/tmp:rw,nosuid,nodev,size=1g" --volume "postern-ws-$session:/workspace"
     --cap-drop ALL --security-opt no-new-privileges --user 65532:65532
     --memory "${LAUNCH_MEMORY:-2g}" --cpus "${LAUNCH_CPUS:-2}" --pids-limit "${LAUNCH_PIDS:-512}"

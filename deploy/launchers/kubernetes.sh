@@ -40,6 +40,7 @@ done
 require ANTHROPIC_WORK_SECRET "$secret" "is not a secret: Base64 or a token, in one line"
 require ANTHROPIC_BASE_URL "$address" "is not an http or https address"
 require ANTHROPIC_WORK_POLICY "$policy" "is not one line of ASCII"
+require POSTERN_ENVIRONMENT_NAME "$policy" "is not one line of ASCII"
 session="$ANTHROPIC_SESSION_ID"
 
 # Names of objects are lower-case letters, digits and hyphens. The sum keeps two sessions apart that differ only in what is folded.
@@ -62,6 +63,7 @@ trap 'remove; exit 143' TERM INT
 {
     printf 'ANTHROPIC_WORK_SECRET=%s\n' "$ANTHROPIC_WORK_SECRET"
     printf 'ANTHROPIC_WORK_POLICY=%s\n' "${ANTHROPIC_WORK_POLICY:-}"
+    printf 'POSTERN_ENVIRONMENT_NAME=%s\n' "${POSTERN_ENVIRONMENT_NAME:-}"
     printf 'ANTHROPIC_WORK_ID=%s\n' "$ANTHROPIC_WORK_ID"
     printf 'ANTHROPIC_ENVIRONMENT_ID=%s\n' "$ANTHROPIC_ENVIRONMENT_ID"
     printf 'ANTHROPIC_SESSION_ID=%s\n' "$session"

@@ -27,6 +27,8 @@ PATTERNS = {
     "ANTHROPIC_BASE_URL": r"https?://[A-Za-z0-9._~:/%\[\]-]+",
     # What the environment asks for; a worker without it would allow more.
     "ANTHROPIC_WORK_POLICY": r"[ -~]*",
+    # The operator's own name for the environment, by which policies are chosen.
+    "POSTERN_ENVIRONMENT_NAME": r"[ -~]*",
 }
 
 

@@ -34,6 +34,8 @@ const patterns = {
   ANTHROPIC_BASE_URL: /^https?:\/\/[A-Za-z0-9._~:/%[\]-]+$/,
   // What the environment asks for; a worker without it would allow more.
   ANTHROPIC_WORK_POLICY: /^[ -~]*$/,
+  // The operator's own name for the environment, by which policies are chosen.
+  POSTERN_ENVIRONMENT_NAME: /^[ -~]*$/,
 };
 
 const main = async () => {

@@ -129,6 +129,8 @@ struct psb_process {
     gid_t gid;
     /// Die (SIGKILL) with the calling thread.
     int die_with_parent;
+    /// Ignore SIGTERM, SIGINT and SIGHUP from the first instruction on: for what ends with its parent and not before it.
+    int ignore_termination;
     /// Detached mounts (psb_clone_mount) put onto these folders, in a mount namespace of its own, before the uid changes.
     const int *mounts;
     const char *const *mount_points;

@@ -137,15 +137,19 @@ extension AuditRecord {
     package struct Freeze: Sendable, Equatable {
         /// A session's id, an agent's id, or `all`.
         package var subject: String
+        /// A user of the worker's machine.
         package var by: String
+        /// Processes that stand still, that did not and were killed, and that could not be killed.
         package var processesStopped: Int
+        package var processesKilled: Int
         package var survivors: Int
         package var milliseconds: Int
 
-        package init(subject: String, by: String, processesStopped: Int, survivors: Int, milliseconds: Int) {
+        package init(subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, milliseconds: Int) {
             self.subject = subject
             self.by = by
             self.processesStopped = processesStopped
+            self.processesKilled = processesKilled
             self.survivors = survivors
             self.milliseconds = milliseconds
         }
@@ -155,7 +159,12 @@ extension AuditRecord {
         /// Each check and whether its boundary held.
         package var checks: [String: Bool]
         package var passed: Bool { checks.values.allSatisfy { $0 } }
+        /// Whose sandbox was tested; none is the machine's own, with default limits.
+        package var policies: [String]
 
-        package init(checks: [String: Bool]) { self.checks = checks }
+        package init(checks: [String: Bool], policies: [String] = []) {
+            self.checks = checks
+            self.policies = policies
+        }
     }
 }

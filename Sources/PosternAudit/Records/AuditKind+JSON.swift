@@ -51,11 +51,13 @@ extension AuditRecord.Kind {
         case .frozen(let freeze):
             return [
                 "subject": .string(freeze.subject), "by": .string(freeze.by), "processes_stopped": JSON(freeze.processesStopped),
-                "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
+                "processes_killed": JSON(freeze.processesKilled), "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
             ]
         case .thawed(let subject, let by): return ["subject": .string(subject), "by": .string(by)]
         case .selfTest(let test):
-            return ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]
+            var body: JSONObject = ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]
+            if !test.policies.isEmpty { body["policies"] = .array(test.policies.map(JSON.string)) }
+            return body
         case .layerOff(let layer, let reason): return ["layer": .string(layer), "reason": .string(reason)]
         case .genesis(let genesis): return genesis.body
         case .rotated(let rotation): return rotation.body

@@ -102,7 +102,7 @@ struct WorkerProcess {
         let spawner = try await Spawner.launch(options)
         do {
             var configuration = Self.configuration(settings, spawner, policies)
-            let driver = try await driver(settings, spawner, &configuration, logger)
+            let driver = try await driver(settings, policies, spawner, &configuration, logger)
             let worker = Worker(configuration: configuration, transport: transport, driver: driver, mode: mode, logger: logger)
             try await Services.run([worker], logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)
             let sums = worker.statistics
@@ -115,7 +115,7 @@ struct WorkerProcess {
     }
 
     private func driver(
-        _ settings: WorkerSettings, _ spawner: Spawner, _ configuration: inout WorkerConfiguration, _ logger: Logger
+        _ settings: WorkerSettings, _ policies: PolicySet, _ spawner: Spawner, _ configuration: inout WorkerConfiguration, _ logger: Logger
     ) async throws -> any SandboxDriver {
         let driver: any SandboxDriver
         var layers: [String] = []
@@ -134,21 +134,13 @@ struct WorkerProcess {
             driver = try BubblewrapDriver(spawner: spawner, denied: settings.ownFiles)
             let report = try await BoundaryCheck(driver: driver).run()
             logger.debug("the boundary holds")
-            let degraded = report.findings.filter { $0.verdict == .degraded }
-            for finding in degraded {
-                logger.warning("a layer of the sandbox is not in force", metadata: ["layer": "\(finding.boundary)", "reason": "\(finding.detail)"])
-                configuration.startRecords.append(.layerOff(layer: finding.boundary, reason: finding.detail))
-            }
-            guard degraded.isEmpty || !settings.requiresAllLayers else {
-                throw SandboxError(
-                    .unavailable,
-                    "require_all_layers is set and not every layer is in force: "
-                        + degraded.map { "\($0.boundary): \($0.detail)" }.joined(separator: "; "))
-            }
-            configuration.layersOff = degraded.map(\.boundary)
+            var check = BoundaryRecords(requiresAllLayers: settings.requiresAllLayers, logger: logger)
+            check.add(report)
+            for outcome in await PolicySelfTest(driver: driver, denials: configuration.denials).run(policies.inForce) { check.add(outcome) }
+            try check.hold()
+            (configuration.layersOff, configuration.selfTests) = (check.layersOff, check.selfTests)
+            configuration.startRecords += check.records
             layers = report.findings.filter { $0.verdict == .holds }.map(\.boundary)
-            configuration.startRecords.append(
-                .selfTest(AuditRecord.SelfTest(checks: Dictionary(report.findings.map { ($0.boundary, $0.verdict != .fails) }) { $0 && $1 })))
         }
         configuration.startRecords.insert(
             .workerStarted(
@@ -169,7 +161,7 @@ struct WorkerProcess {
         configuration.sharedWorkspace = settings.sharedWorkspace != nil
         configuration.workspaceSource = settings.workspaceSource
         configuration.offloadThreshold = settings.offloadThreshold
-        configuration.policies = PolicyChooser(policies)
+        configuration.policies = PolicyChooser(policies, environmentName: settings.environmentName)
         configuration.denials = MandatoryDenials(own: settings.ownFiles)
         configuration.approvalPatience = settings.approvalPatience
         configuration.audit.mirrorFolder = settings.auditMirror

@@ -5,6 +5,8 @@ import PosternWorker
 /// The settings of `worker poll` and `worker run`, checked against one another.
 struct WorkerSettings: Sendable {
     var environmentID: String
+    /// The operator's name for it, which policies match.
+    var environmentName: String?
     /// Nil when the item's own secret is all there is.
     var environmentKey: Secret?
     var baseURL: BaseURL
@@ -35,6 +37,7 @@ struct WorkerSettings: Sendable {
 
     init(_ configuration: Configuration) throws {
         environmentID = try configuration.required(.environmentID)
+        environmentName = configuration.text(.environmentName)
         environmentKey = try Self.key(configuration)
         do {
             baseURL = try BaseURL(configuration.required(.baseURL))
@@ -75,6 +78,7 @@ struct WorkerSettings: Sendable {
         let seconds = try configuration.integer(.onWorkTimeout)
         launcher.timeLimit = seconds == 0 ? nil : .seconds(seconds)
         launcher.handoverGrace = .seconds(try configuration.integer(.onWorkGrace))
+        launcher.environmentName = configuration.text(.environmentName)
         launcher.environment = ProcessEnvironment.current
         return launcher
     }

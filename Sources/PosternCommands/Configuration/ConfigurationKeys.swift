@@ -42,6 +42,10 @@ extension ConfigurationKey {
 
     package static let environmentID = ConfigurationKey(
         "environment_id", .worker, .text, aliases: ["ANTHROPIC_ENVIRONMENT_ID"], "The environment whose queue is served (`env_…`).")
+    package static let environmentName = ConfigurationKey(
+        "environment_name", .worker, .text,
+        "What `match.environments` of policies calls this environment, beside its id. The name at the control plane is not looked at. A launcher's "
+            + "script gets it.")
     package static let environmentKey = ConfigurationKey(
         "environment_key", .worker, .secret, aliases: ["ANTHROPIC_ENVIRONMENT_KEY"],
         "The environment's key. Read once and taken out of the environment at once; nothing that runs in a sandbox can see it.")
@@ -138,7 +142,8 @@ extension ConfigurationKey {
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile, .adminKey,
         .leaseSeconds, .maxEventsPerSession,
         .serveLogFormat, .serveLogLevel,
-        .environmentID, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource, .sharedWorkspace,
+        .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
+        .sharedWorkspace,
         .maxSessions,
         .maxIdle,
         .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace,

@@ -38,6 +38,11 @@ package struct PolicySet: Sendable {
         policies.first { $0.match.covers(subject) } ?? PolicyReader.profile(.strict)
     }
 
+    /// Every policy that a session can get.
+    package var inForce: [LoadedPolicy] {
+        policies.contains { $0.match.matchesEverything } ? policies : policies + [PolicyReader.profile(.strict)]
+    }
+
     private static func problems(of loaded: LoadedPolicy, after earlier: [LoadedPolicy]) -> [PolicyProblem] {
         var problems: [PolicyProblem] = []
         func place(_ key: String) -> SourcePlace {

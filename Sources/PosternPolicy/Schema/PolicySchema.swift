@@ -35,11 +35,16 @@ package enum PolicySchema {
     private static let match: [SchemaField] = [
         SchemaField(
             "environments", .oneOrList(.text(.textGlob), most: 64), default: "every environment",
-            "Patterns over the id. A worker does not learn the name."),
-        SchemaField("agents", .oneOrList(.text(.textGlob), most: 64), default: "every agent", "Patterns over the id or the name."),
+            "Patterns over the environment's id, or over the name that the worker was given with `--environment-name`. What the control plane calls "
+                + "the environment does not count."),
         SchemaField(
-            "metadata", .map(key: .line(most: 64), .oneOrList(.text(.textGlob), most: 64), most: 16), default: "any",
-            "Patterns over the agent's metadata, by key; an absent key matches nothing. A worker does not learn them yet, so none is there."),
+            "agents", .oneOrList(.text(.textGlob), most: 64), default: "every agent",
+            "Patterns over the id or the name, as the control plane says them."),
+    ]
+
+    /// Keys that somebody may look for and that are not there, by path, with what to do instead.
+    static let absent: [String: (rule: String, remedy: String)] = [
+        "match.metadata": ("is not there: a session does not hold the metadata of its agent", "match the agent by id or name, with match.agents")
     ]
 
     private static let files: [SchemaField] = [

@@ -172,11 +172,16 @@ package struct SchemaReader {
         var object = JSONObject()
         for member in members where problems.count < Self.maximumProblems {
             guard let field = fields.first(where: { $0.name == member.key }) else {
+                let whole = path.key(member.key).description
+                if let (rule, remedy) = PolicySchema.absent[whole] {
+                    add(PolicyProblem(at: member.keyPlace, path: whole, rule: rule, remedy: remedy))
+                    continue
+                }
                 let names = fields.map(\.name)
                 let near = EditDistance.suggestion(for: member.key, among: names)
                 add(
                     PolicyProblem(
-                        at: member.keyPlace, path: path.key(member.key).description, rule: "is no known key",
+                        at: member.keyPlace, path: whole, rule: "is no known key",
                         remedy: near.isEmpty ? "known here are \(names.joined(separator: ", "))" : near))
                 continue
             }

@@ -57,7 +57,8 @@ enum SelfTestScript {
         seen="$(for name in /proc/self/fd/*; do number="${name##*/}"; [ "$number" -gt 2 ] && target="$(readlink "$name")" && case "$target" in /proc/*) ;; *) printf '%s=%s ' "$number" "$target" ;; esac; done)"
         [ -z "$seen" ] && say descriptors || say descriptors "inherited: $seen"
         seen="$(awk '$2 !~ "^/(dev|proc|tmp|home/agent|workspace|mnt/session/tool_outputs)(/|$)" && $4 ~ /^rw/ { print $2 }' /proc/self/mounts | while read -r name; do
-            [ -n "${writable[$name]}" ] || printf '%s ' "$name"; done)"
+            # What is mounted in a writable tree is the tree's own; the kernel writes spaces and the like as octal numbers.
+            name="$(printf %b "$name")"; for bind in "${!writable[@]}"; do case "$name/" in "$bind"/*) continue 2 ;; esac; done; printf '%s ' "$name"; done)"
         [ -z "$seen" ] && say mounts || say mounts "writable: $seen"
         rm -f /tmp/set-id /tmp/device /tmp/aim
         """#

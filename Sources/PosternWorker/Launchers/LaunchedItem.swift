@@ -87,8 +87,8 @@ struct LaunchedItem: Sendable {
                         timer?.cancel()
                         feed.yield(.ended(.notStarted(failure.reason)))
                     }
-                case .terminate: await script?.signal(SIGTERM)
-                case .kill: await script?.signal(SIGKILL)
+                case .terminate: await script?.terminate()
+                case .kill: await script?.kill()
                 case .ask:
                     timer?.cancel()
                     feed.yield(.holder(await holder()))

@@ -6,6 +6,8 @@ package struct LauncherConfiguration: Sendable {
     package var passesEnvironmentKey = false
     /// The service's address, for `ANTHROPIC_BASE_URL`.
     package var baseURL: String
+    /// What the operator calls the environment, for the policies of the started worker.
+    package var environmentName: String?
     /// The variables that the script inherits; those whose names begin with `ANTHROPIC_` or `POSTERN_` are left out.
     package var environment: [String: String] = [:]
     /// Longest run of one script; `nil` for no bound.

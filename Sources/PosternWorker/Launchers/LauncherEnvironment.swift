@@ -10,6 +10,7 @@ enum LauncherEnvironment {
         var variables = launcher.environment.filter { name, _ in !name.hasPrefix("ANTHROPIC_") && !name.hasPrefix("POSTERN_") }
         variables["ANTHROPIC_WORK_ID"] = item.id
         variables["ANTHROPIC_ENVIRONMENT_ID"] = item.environmentID
+        variables["POSTERN_ENVIRONMENT_NAME"] = launcher.environmentName
         variables["ANTHROPIC_SESSION_ID"] = item.sessionID
         variables["ANTHROPIC_BASE_URL"] = launcher.baseURL
         variables["ANTHROPIC_WORK_SECRET"] = item.secret?.value

@@ -5,7 +5,7 @@ import Darwin
 #endif
 
 /// Every process of one launcher run, wherever it has gone: the script's session, whatever carries the run's mark in its environment, and
-/// the children of all of these. These calls block.
+/// the children of all of these. Asking them to end spares what a launched worker still needs for its own end. These calls block.
 struct ProcessTree: Sendable {
     /// The script, which leads a session and a process group of its own.
     let leader: pid_t
@@ -19,25 +19,42 @@ struct ProcessTree: Sendable {
         var session: pid_t
     }
 
-    /// Sends the signal to all. For SIGKILL it looks again until none is left, since a process can fork while it is looked for.
-    func signal(_ number: Int32) {
-        _ = kill(-leader, number)
-        for _ in 0..<(number == SIGKILL ? 50 : 1) {
+    /// Sends SIGTERM to the script and to what it has started. Not to a spawner, which ignores it and ends with its worker, and to nothing
+    /// below one: a worker that drains still needs its sandboxes.
+    func terminate() {
+        _ = kill(-leader, SIGTERM)
+        for pid in members(except: Self.ignoresTermination) { _ = kill(pid, SIGTERM) }
+    }
+
+    /// Kills all. It looks again until none is left, since a process can fork while it is looked for.
+    func killAll() {
+        _ = kill(-leader, SIGKILL)
+        for _ in 0..<50 {
             let members = members()
             if members.isEmpty { return }
-            for pid in members { _ = kill(pid, number) }
+            for pid in members { _ = kill(pid, SIGKILL) }
         }
     }
 
     /// Living members. Elsewhere than on Linux, which has no `/proc`, only the process group is known and this is empty.
-    func members() -> [pid_t] {
+    /// - Parameter isLeftOut: asked of what is neither in the script's session nor marked; it and what is below it are left out.
+    func members(except isLeftOut: (pid_t) -> Bool = { _ in false }) -> [pid_t] {
         let all = Self.processes()
         var found = Set(all.filter { $0.session == leader || $0.pid == leader || carriesMark($0.pid) }.map(\.pid))
+        var passed: Set<pid_t> = []
         while true {
-            let children = all.filter { found.contains($0.parent) && !found.contains($0.pid) }
+            let children = all.filter { found.contains($0.parent) && !found.contains($0.pid) && passed.insert($0.pid).inserted }
             if children.isEmpty { return found.sorted() }
-            found.formUnion(children.map(\.pid))
+            found.formUnion(children.map(\.pid).filter { !isLeftOut($0) })
         }
+    }
+
+    /// By the kernel's word (proc(5), SigIgn in status).
+    private static func ignoresTermination(_ pid: pid_t) -> Bool {
+        guard let bytes = read("/proc/\(pid)/status") else { return false }
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("SigIgn:") }
+        guard let mask = line?.split(whereSeparator: \.isWhitespace).last.flatMap({ UInt64($0, radix: 16) }) else { return false }
+        return mask & 1 << UInt64(SIGTERM - 1) != 0
     }
 
     private func carriesMark(_ pid: pid_t) -> Bool {

@@ -70,7 +70,7 @@ final class ScriptProcess: Sendable {
         reader = OutputReader(pipe[0], Self.queue, onLine)
         let watch = psb_pidfd_open(started)
         guard watch >= 0 else {
-            tree.signal(SIGKILL)
+            tree.killAll()
             _ = Self.reap(started, blocking: true)
             reader.finish {}
             throw StartFailure("the script cannot be watched", -watch)
@@ -86,12 +86,22 @@ final class ScriptProcess: Sendable {
         end.resume()
     }
 
-    /// Sends the signal to every process of the run. Returns when it is sent; after SIGKILL, when none is left.
-    func signal(_ number: Int32) async {
+    /// Asks the run to end (SIGTERM). Returns when all that are to hear of it have been told.
+    func terminate() async {
         let tree = tree
+        await Self.blocking { tree.terminate() }
+    }
+
+    /// Kills every process of the run. Returns when none is left.
+    func kill() async {
+        let tree = tree
+        await Self.blocking { tree.killAll() }
+    }
+
+    private static func blocking(_ action: @escaping @Sendable () -> Void) async {
         await withCheckedContinuation { done in
-            Self.queue.async {
-                tree.signal(number)
+            queue.async {
+                action()
                 done.resume()
             }
         }

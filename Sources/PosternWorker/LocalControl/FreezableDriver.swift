@@ -8,10 +8,16 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
     private var next = 0
     private var isFrozen = false
     private let pauseNetwork: @Sendable (Bool) async -> Void
+    private let killPatience: Duration
 
-    /// - Parameter pauseNetwork: holds (`true`) or lets go what is on its way to and from the sandboxes.
-    package init(_ driver: any SandboxDriver, pauseNetwork: @escaping @Sendable (Bool) async -> Void = { _ in }) {
+    /// - Parameters:
+    ///   - killPatience: what is not dead by then is said to survive.
+    ///   - pauseNetwork: holds (`true`) or lets go what is on its way to and from the sandboxes.
+    package init(
+        _ driver: any SandboxDriver, killPatience: Duration = .seconds(5), pauseNetwork: @escaping @Sendable (Bool) async -> Void = { _ in }
+    ) {
         self.driver = driver
+        self.killPatience = killPatience
         self.pauseNetwork = pauseNetwork
         name = driver.name
     }
@@ -39,42 +45,68 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
 
     private func forget(_ id: Int) { running[id] = nil }
 
-    package func freeze() async throws(SandboxError) {
+    package func freeze() async throws(SandboxError) -> Int {
         isFrozen = true
-        let failure = await forEach { sandbox async throws(SandboxError) in try await sandbox.freeze() }
-        // The network is held also where a process could not be stopped.
-        await pauseNetwork(true)
-        if let failure { throw failure }
+        // The network is held also where a process cannot be stopped.
+        async let isPaused: Void = pauseNetwork(true)
+        let counts = await forEach { sandbox async throws(SandboxError) in try await sandbox.freeze() }
+        await isPaused
+        return try counts.get().reduce(0, +)
     }
 
     package func thaw() async throws(SandboxError) {
         isFrozen = false
         await pauseNetwork(false)
-        if let failure = await forEach({ sandbox async throws(SandboxError) in try await sandbox.thaw() }) { throw failure }
+        _ = try await forEach { sandbox async throws(SandboxError) in try await sandbox.thaw() }.get()
     }
 
-    package func kill() async {
-        await withDiscardingTaskGroup { group in
-            for sandbox in running.values { group.addTask { await sandbox.stop() } }
+    package func kill() async -> ProcessTally {
+        let patience = killPatience
+        return await withTaskGroup(of: ProcessTally.self) { group in
+            for sandbox in running.values { group.addTask { await Self.kill(sandbox, patience) } }
+            var sum = ProcessTally()
+            for await tally in group { sum = sum + tally }
+            return sum
         }
     }
 
+    private static func kill(_ sandbox: any Sandbox, _ patience: Duration) async -> ProcessTally {
+        let before = await sandbox.processCount() ?? 0
+        let isGone = Signal()
+        // A process that the kernel keeps from dying keeps nobody waiting.
+        Task {
+            await sandbox.stop()
+            isGone.fire()
+        }
+        await isGone.wait(atMost: patience)
+        guard !isGone.hasFired else { return ProcessTally(killed: before) }
+        // Of what nobody counts, one at least is left.
+        let after = max(1, await sandbox.processCount() ?? 1)
+        return ProcessTally(killed: max(0, before - after), survivors: after)
+    }
+
     /// All at once; the first failure, after every one was tried.
-    private func forEach(_ action: @escaping @Sendable (any Sandbox) async throws(SandboxError) -> Void) async -> SandboxError? {
-        await withTaskGroup(of: SandboxError?.self) { group in
+    private func forEach<Value: Sendable>(
+        _ action: @escaping @Sendable (any Sandbox) async throws(SandboxError) -> Value
+    ) async -> Result<[Value], SandboxError> {
+        await withTaskGroup(of: Result<Value, SandboxError>.self) { group in
             for sandbox in running.values {
                 group.addTask {
                     do throws(SandboxError) {
-                        try await action(sandbox)
-                        return nil
+                        return .success(try await action(sandbox))
                     } catch {
-                        return error
+                        return .failure(error)
                     }
                 }
             }
-            var failure: SandboxError?
-            for await result in group { failure = failure ?? result }
-            return failure
+            var (values, failure): ([Value], SandboxError?) = ([], nil)
+            for await result in group {
+                switch result {
+                case .success(let value): values.append(value)
+                case .failure(let error): failure = failure ?? error
+                }
+            }
+            return failure.map { .failure($0) } ?? .success(values)
         }
     }
 }

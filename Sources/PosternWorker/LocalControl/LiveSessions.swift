@@ -1,14 +1,15 @@
 import PosternAudit
 import PosternJSON
 import PosternSandbox
+import Synchronization
 
 /// A session's sandbox, as far as freezing goes.
 package protocol FreezableSession: Sendable {
-    /// Returns when every process stands still, also where nothing has started yet; what starts later starts frozen.
-    func freeze() async throws(SandboxError)
+    /// Returns when every process stands still: how many those are, none where nothing has started yet. What starts later starts frozen.
+    func freeze() async throws(SandboxError) -> Int
     func thaw() async throws(SandboxError)
-    /// Kills everything, when freezing takes too long.
-    func kill() async
+    /// Kills everything, when freezing takes too long, and does not wait for ever.
+    func kill() async -> ProcessTally
 }
 
 /// The sessions that this worker serves now, and the orders to freeze that stand. It needs no control plane: what it says is done here.
@@ -20,7 +21,7 @@ package actor LiveSessions {
     }
 
     private let file: String
-    private let record: @Sendable (LocalControlRequest, LocalControlReply) async -> Void
+    private let record: @Sendable (LocalControlRequest, LocalControlReply, LocalControlPeer) async -> Void
     private let desk: ApprovalDesk
     private var orders: FreezeOrders
     private var live: [Int: Live] = [:]
@@ -37,7 +38,7 @@ package actor LiveSessions {
     /// - Throws: when there is a file of orders that cannot be read: what is frozen must not run because of that. Blocks; for start-up.
     package init(
         stateFolder: String, desk: ApprovalDesk = ApprovalDesk(), patience: Duration = .milliseconds(800),
-        record: @escaping @Sendable (LocalControlRequest, LocalControlReply) async -> Void = { _, _ in }
+        record: @escaping @Sendable (LocalControlRequest, LocalControlReply, LocalControlPeer) async -> Void = { _, _, _ in }
     ) throws(LocalControlError) {
         file = stateFolder + "/frozen.json"
         self.record = record
@@ -76,7 +77,8 @@ package actor LiveSessions {
     package func remove(_ id: Int) { live[id] = nil }
 
     /// Does what is asked and answers when it is so.
-    package func handle(_ request: LocalControlRequest) async -> LocalControlReply {
+    /// - Parameter peer: who asks; this worker's user or root, which the socket has seen to.
+    package func handle(_ request: LocalControlRequest, by peer: LocalControlPeer) async -> LocalControlReply {
         let clock = ContinuousClock()
         let start = clock.now
         var reply: LocalControlReply
@@ -87,8 +89,7 @@ package actor LiveSessions {
             reply.questions = await desk.waiting
         case .answer(let id, let isAllowed):
             reply = LocalControlReply()
-            // Whoever may connect is this worker's user or root: see `LocalControlServer`.
-            if await !desk.answer(id, ApprovalAnswer(isAllowed: isAllowed, by: "local control")) {
+            if await !desk.answer(id, ApprovalAnswer(isAllowed: isAllowed, by: peer.description)) {
                 reply.error = "no question \(id) waits; it may have been answered, or its time is up"
             }
         case .freeze(let target):
@@ -117,7 +118,7 @@ package actor LiveSessions {
         reply.frozen = orders
         reply.milliseconds = Int((clock.now - start) / .milliseconds(1))
         switch request {
-        case .freeze, .thaw: await record(request, reply)
+        case .freeze, .thaw: await record(request, reply, peer)
         case .status, .questions, .answer: break
         }
         return reply
@@ -155,30 +156,24 @@ package actor LiveSessions {
             }
             return session
         }
-        let isTooSlow = Signal()
-        let failure: SandboxError? = await withTaskGroup(of: SandboxError?.self) { group in
-            group.addTask {
-                do throws(SandboxError) {
-                    try await live.sandbox.freeze()
-                    return nil
-                } catch {
-                    return error
-                }
-            }
-            let watch = Task {
-                do { try await Task.sleep(for: patience) } catch { return }
-                isTooSlow.fire()
-                // Ends the wait above too: what is dead stands still.
-                await live.sandbox.kill()
-            }
-            let failure = await group.next() ?? nil
-            watch.cancel()
-            await watch.value
-            return failure
-        }
-        if failure != nil, !isTooSlow.hasFired { await live.sandbox.kill() }
-        session.wasKilled = failure != nil || isTooSlow.hasFired
+        // In a task of its own: who asks may be gone, and what was begun is done.
+        (session.processes, session.wasKilled) = await Task { await Self.stop(live.sandbox, patience) }.value
+        if session.processes.survivors > 0 { session.problem = "\(session.processes.survivors) processes could not be killed" }
         return session
+    }
+
+    /// Freezes, or kills what is not frozen in time.
+    private static func stop(_ sandbox: any FreezableSession, _ patience: Duration) async -> (ProcessTally, wasKilled: Bool) {
+        let isSettled = Signal()
+        let stopped = Mutex<Int?>(nil)
+        // Nothing ends this wait but the kernel, which may take for ever.
+        Task {
+            if let count = try? await sandbox.freeze() { stopped.withLock { $0 = count } }
+            isSettled.fire()
+        }
+        await isSettled.wait(atMost: patience)
+        if let count = stopped.withLock({ $0 }) { return (ProcessTally(stopped: count), false) }
+        return (await sandbox.kill(), true)
     }
 
     /// `nil`, or why the orders are not on the disk. One writes at a time, and what it writes are the orders at that moment.

@@ -62,14 +62,19 @@ package struct LocalControlReply: Sendable, Hashable {
         package var isFrozen: Bool
         /// Its processes could not be stopped in time, and were killed.
         package var wasKilled = false
+        /// Of a freeze: what became of its processes.
+        package var processes = ProcessTally()
         /// Why what was asked for is not so.
         package var problem: String?
 
-        package init(session: String, agent: String?, isFrozen: Bool, wasKilled: Bool = false, problem: String? = nil) {
+        package init(
+            session: String, agent: String?, isFrozen: Bool, wasKilled: Bool = false, processes: ProcessTally = ProcessTally(), problem: String? = nil
+        ) {
             self.session = session
             self.agent = agent
             self.isFrozen = isFrozen
             self.wasKilled = wasKilled
+            self.processes = processes
             self.problem = problem
         }
     }
@@ -87,6 +92,9 @@ package struct LocalControlReply: Sendable, Hashable {
 
     package init() {}
 
+    /// Of all sessions together.
+    package var processes: ProcessTally { sessions.reduce(ProcessTally()) { $0 + $1.processes } }
+
     /// Everything that was asked for is so.
     package var isDone: Bool { error == nil && sessions.allSatisfy { $0.problem == nil } }
 
@@ -98,7 +106,8 @@ package struct LocalControlReply: Sendable, Hashable {
                 sessions.map {
                     [
                         "session": .string($0.session), "agent": JSON($0.agent), "frozen": .bool($0.isFrozen), "killed": .bool($0.wasKilled),
-                        "problem": JSON($0.problem),
+                        "processes_stopped": JSON($0.processes.stopped), "processes_killed": JSON($0.processes.killed),
+                        "survivors": JSON($0.processes.survivors), "problem": JSON($0.problem),
                     ]
                 }),
         ]
@@ -116,10 +125,13 @@ package struct LocalControlReply: Sendable, Hashable {
             guard let id = session["session"]?.string, let isFrozen = session["frozen"]?.bool else {
                 throw LocalControlError("the worker's answer has a session without its id or state")
             }
+            let processes = ProcessTally(
+                stopped: session["processes_stopped"]?.int ?? 0, killed: session["processes_killed"]?.int ?? 0,
+                survivors: session["survivors"]?.int ?? 0)
             sessions.append(
                 Session(
                     session: id, agent: session["agent"]?.string, isFrozen: isFrozen, wasKilled: session["killed"]?.bool ?? false,
-                    problem: session["problem"]?.string))
+                    processes: processes, problem: session["problem"]?.string))
         }
     }
 }

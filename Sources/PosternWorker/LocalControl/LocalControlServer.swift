@@ -60,14 +60,14 @@ package struct LocalControlServer: Service {
 
     private func serve(_ connection: Int32) async {
         defer { close(connection) }
-        guard LocalControlSocket.isTrusted(connection) else {
+        guard let peer = await peer(connection) else {
             logger.warning("another user's connection to the control socket is refused")
             return
         }
         let reply: LocalControlReply
         switch await receive(connection) {
         case .success(nil): return
-        case .success(.some(let request)): reply = await sessions.handle(request)
+        case .success(.some(let request)): reply = await sessions.handle(request, by: peer)
         case .failure(let error):
             var refusal = LocalControlReply()
             refusal.error = error.description
@@ -79,6 +79,12 @@ package struct LocalControlServer: Service {
                 LocalControlSocket.send(bytes, connection)
                 done.resume()
             }
+        }
+    }
+
+    private func peer(_ connection: Int32) async -> LocalControlPeer? {
+        await withCheckedContinuation { done in
+            Self.queue.async { done.resume(returning: LocalControlSocket.trustedPeer(connection)) }
         }
     }
 

@@ -46,14 +46,14 @@ enum LocalControlSocket {
         }
     }
 
-    /// Whether the other end is this process's user, or root.
-    static func isTrusted(_ socket: Int32) -> Bool {
-        guard let user = PeerCredentials.user(of: socket) else { return false }
-        return user == geteuid() || user == 0
+    /// The other end, if it is this process's user or root. Blocks.
+    static func trustedPeer(_ socket: Int32) -> LocalControlPeer? {
+        guard let user = PeerCredentials.user(of: socket), user == geteuid() || user == 0 else { return nil }
+        return LocalControlPeer.named(user)
     }
 
     /// Whether a worker may be at the other end: of this user, or for root of the user that the folder belongs to, which root need not know.
-    static func isTrustedByRoot(_ socket: Int32) -> Bool { geteuid() == 0 || isTrusted(socket) }
+    static func isTrustedByRoot(_ socket: Int32) -> Bool { geteuid() == 0 || trustedPeer(socket) != nil }
 
     /// Neither end waits for the other for ever.
     static func setPatience(_ socket: Int32, seconds: Int) {

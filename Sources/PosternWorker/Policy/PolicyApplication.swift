@@ -29,6 +29,17 @@ extension Policy {
         }
     }
 
+    /// What every sandbox of this policy has in common, for the self-test.
+    package func sandboxShape(_ denials: MandatoryDenials) -> SandboxShape {
+        var shape = SandboxShape()
+        shape.workspaceMode = workspaceMode
+        shape.binds = binds(denials)
+        (shape.hidden, shape.protected) = workspaceMasks(denials)
+        shape.limits = sandboxLimits
+        if hasNetwork { shape.listeners = EgressPlan(policy: self).listeners.map(\.socket) }
+        return shape
+    }
+
     var gateLimits: ResultGate.Limits {
         var limits = ResultGate.Limits()
         if let result = resultBudgets.result { limits.maximumEventBytes = min(limits.maximumEventBytes, result) }

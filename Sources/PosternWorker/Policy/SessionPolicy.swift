@@ -32,16 +32,22 @@ package struct SessionPolicy: Sendable, Hashable {
 /// widen one.
 package struct PolicyChooser: Sendable {
     private let policies: PolicySet
+    private let environmentName: String?
 
     /// Without policies every session gets the profile `strict`.
-    package init(_ policies: PolicySet = PolicySet()) { self.policies = policies }
+    /// - Parameter environmentName: What the operator calls this worker's environment. Never what the control plane calls it: who may name an
+    ///   environment there would choose its ceiling here.
+    package init(_ policies: PolicySet = PolicySet(), environmentName: String? = nil) {
+        self.policies = policies
+        self.environmentName = environmentName
+    }
 
     /// - Parameters:
     ///   - session: As the API gives it.
     ///   - environment: The environment's own wish (`postern.policy` of its metadata), as the poll's answer carried it.
     /// - Throws: when a wish cannot be read. Then the session must not run: to go on without it would be to allow more than was asked for.
     package func policy(for session: JSONObject, environmentID: String, environment: String?) throws(PolicyProblems) -> SessionPolicy {
-        var chosen = SessionPolicy(ceiling: policies.ceiling(for: Self.subject(session, environmentID)).policy)
+        var chosen = SessionPolicy(ceiling: policies.ceiling(for: subject(session, environmentID)).policy)
         if let environment { chosen.narrow(by: try PolicyFragment(environment, source: "environment \(environmentID)")) }
         if let fragment = try Self.fragment(of: session) { chosen.narrow(by: fragment) }
         return chosen
@@ -53,11 +59,9 @@ package struct PolicyChooser: Sendable {
         return try PolicyFragment(text, source: "session \(session["id"]?.string ?? "")")
     }
 
-    private static func subject(_ session: JSONObject, _ environmentID: String) -> PolicySubject {
+    private func subject(_ session: JSONObject, _ environmentID: String) -> PolicySubject {
         let agent = session["agent"]
-        let metadata = (agent?["metadata"]?.object ?? [:]).compactMap { pair in pair.value.string.map { (pair.key, $0) } }
         return PolicySubject(
-            environmentID: environmentID, agentID: agent?["id"]?.string ?? "", agentName: agent?["name"]?.string,
-            agentMetadata: Dictionary(metadata) { $1 })
+            environmentID: environmentID, environmentName: environmentName, agentID: agent?["id"]?.string ?? "", agentName: agent?["name"]?.string)
     }
 }

@@ -108,7 +108,7 @@ struct ItemServer: Sendable {
             foundAgent: { [live] id in
                 agent.withLock { $0 = id }
                 if let id { await live.setAgent(registration, id) }
-            }, egress: egress, layersOff: configuration.layersOff, logger: logger)
+            }, egress: egress, layersOff: configuration.layersOff, selfTests: configuration.selfTests, logger: logger)
         let tools = ToolPolicy(
             rules: rules, desk: desk, audit: audit, sessionID: item.sessionID, agentID: { agent.withLock { $0 } },
             patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)

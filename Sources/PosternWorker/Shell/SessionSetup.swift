@@ -25,6 +25,8 @@ struct SessionSetup: Sendable {
     let egress: SessionEgress?
     /// Layers that the sandboxes of this worker lack.
     let layersOff: [String]
+    /// By the digest of a ceiling.
+    let selfTests: [String: PolicyTestResult]
     let logger: Logger
 
     /// Fetches the session, puts its rules in force and lets its sandbox start. What speaks against serving it; `nil` for nothing.
@@ -75,7 +77,7 @@ struct SessionSetup: Sendable {
         }
     }
 
-    /// Refuses a policy that this machine cannot hold to.
+    /// Whether this machine can give what the policy promises. A narrower one is held to what was found of its ceiling.
     private func hold(_ policy: SessionPolicy) throws(SandboxError) {
         // Nothing keeps such a session from the socket that answers are given by.
         guard !policy.policy.tools.asks || !layersOff.contains("sandbox") else {
@@ -83,6 +85,16 @@ struct SessionSetup: Sendable {
                 .unavailable,
                 "\(policy.policy.name) asks for approvals (tools.ask), and without a sandbox the session could approve its own calls; deny those tools, "
                     + "or run the worker with --sandbox bubblewrap")
+        }
+        var layersOff = layersOff
+        switch selfTests[policy.ceilingDigest] {
+        case .fails(let reason):
+            throw SandboxError(
+                .unavailable,
+                "the self-test did not pass under the policy \(policy.ceiling.name), so no session of it is run: \(reason). Mend that and start the "
+                    + "worker again")
+        case .holds(let further): layersOff += further.filter { !layersOff.contains($0) }
+        case nil: break
         }
         guard policy.policy.requiresAllLayers, !layersOff.isEmpty else { return }
         throw SandboxError(

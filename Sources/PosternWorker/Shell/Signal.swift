@@ -42,5 +42,15 @@ final class Signal: Sendable {
         remove(id)
     }
 
+    /// The same, for no longer than this.
+    func wait(atMost time: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask { try? await Task.sleep(for: time) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     func remove(_ id: Int) { state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
 }

@@ -23,4 +23,14 @@ enum ChangesFolder {
             if name == upper, let info = Posix.status(workspace) { fchmod(folder, info.st_mode & 0o777 | 0o700) }
         }
     }
+
+    /// Marks the changes as in use by a sandbox, for as long as the open file lives: whoever looks at them or takes them over holds the lock
+    /// exclusively (`ChangesLock`), and finds it held by sandboxes of any spawner. It goes with this process, however that ends.
+    static func lock(_ changes: Int32) throws(SpawnerFailure) {
+        guard flock(changes, LOCK_SH | LOCK_NB) < 0 else { return }
+        throw SpawnerFailure(
+            text: errno == EWOULDBLOCK
+                ? "a command (postern sandbox workspace) is at work on the session's changes: wait for its end"
+                : "the folder for changes cannot be locked: \(SystemError.reason(errno))")
+    }
 }

@@ -18,11 +18,6 @@ extension SpawnerLoop {
         guard let name = message.body["name"]?.string, SessionFolders.isName(name), let parent = message.descriptors.first else {
             throw SpawnerFailure(text: "\(verb) takes a name and the folder it is in")
         }
-        if verb == "changes", let folder = Posix.status(parent, Array(name.utf8), follow: false),
-            sandboxes.contains(where: { $0.changes?.device == folder.st_dev && $0.changes?.inode == folder.st_ino })
-        {
-            throw SpawnerFailure(text: "a sandbox of the session is running: stop the session first")
-        }
         let report = psb_memory_file("report")
         guard report >= 0 else { throw SpawnerFailure(text: SystemError.reason(-report)) }
         let pid = psb_fork()
@@ -32,6 +27,8 @@ extension SpawnerLoop {
         }
         if pid == 0 {
             close(control.descriptor)
+            // Were this spawner killed, its sandboxes would be gone and their locks must be too.
+            for sandbox in sandboxes where sandbox.changes >= 0 { close(sandbox.changes) }
             _exit(Self.run(verb, parent, Array(name.utf8), message, report))
         }
         folderJobs[pid] = FolderJob(id: id, verb: verb, report: report)

@@ -153,6 +153,12 @@ struct SessionGroup {
             : !CgroupFile.processes(part.folder).isEmpty
     }
 
+    /// Every process, frozen or not; `nil` without any group.
+    var processCount: Int? {
+        guard let part = freezer ?? parts.first else { return nil }
+        return CgroupFile.processes(part.folder).count
+    }
+
     /// After the last process. What cannot be removed yet is left to the sweep of the next spawner.
     func remove() {
         for part in parts { rmdir(part.folder) }

@@ -14,7 +14,7 @@ extension SpawnerLoop {
     func setFrozen(_ request: Int, _ body: JSON) {
         guard let index = sandboxes.firstIndex(where: { $0.id == body["sandbox"]?.int }) else {
             // What has ended stands still.
-            answerFrozen([request], error: body["type"] == "freeze" ? nil : "the sandbox has ended")
+            answerFrozen([request], error: body["type"] == "freeze" ? nil : "the sandbox has ended", processes: 0)
             return
         }
         perform(sandboxes[index].freeze.handle(body["type"] == "freeze" ? .freeze(request: request) : .thaw(request: request)), index)
@@ -27,14 +27,28 @@ extension SpawnerLoop {
             case .set(let frozen):
                 // Without a freezer the signals are sent while observing.
                 _ = sandboxes[index].group.setFrozen(frozen)
-            case .answer(let requests): answerFrozen(requests, error: nil)
-            case .refuse(let requests, let reason): answerFrozen(requests, error: reason)
+            case .answer(let requests): answerFrozen(requests, error: nil, processes: processCount(index))
+            case .refuse(let requests, let reason): answerFrozen(requests, error: reason, processes: 0)
             }
         }
     }
 
-    private func answerFrozen(_ requests: [Int], error: String?) {
-        for request in requests { control.send(["type": "settled", "id": JSON(request), "error": JSON(error)]) }
+    private func answerFrozen(_ requests: [Int], error: String?, processes: Int) {
+        for request in requests {
+            control.send(["type": "settled", "id": JSON(request), "error": JSON(error), "processes": JSON(processes)])
+        }
+    }
+
+    /// `request` is answered with the number of processes that a sandbox has now; none of one that has ended.
+    func countProcesses(_ request: Int, _ body: JSON) {
+        let index = sandboxes.firstIndex { $0.id == body["sandbox"]?.int }
+        answerFrozen([request], error: nil, processes: index.map(processCount) ?? 0)
+    }
+
+    /// By the kernel's list of its control group, else all that descend from the process that was started, which is one of them.
+    private func processCount(_ index: Int) -> Int {
+        let sandbox = sandboxes[index]
+        return sandbox.group.processCount ?? (sandbox.status == nil ? 1 + Descendants.list(below: sandbox.pid).count : 0)
     }
 
     // MARK: Observation
@@ -119,8 +133,8 @@ extension SpawnerLoop {
         sandbox.group.remove()
         for action in sandbox.freeze.handle(.ended) {
             switch action {
-            case .answer(let requests): answerFrozen(requests, error: nil)
-            case .refuse(let requests, let reason): answerFrozen(requests, error: reason)
+            case .answer(let requests): answerFrozen(requests, error: nil, processes: 0)
+            case .refuse(let requests, let reason): answerFrozen(requests, error: reason, processes: 0)
             case .set: break
             }
         }
@@ -131,6 +145,10 @@ extension SpawnerLoop {
             "clean": .bool(isClean),
         ])
         close(sandbox.errors)
+        guard sandbox.changes >= 0 else { return }
+        // A folder job that was forked meanwhile may still have the file open.
+        flock(sandbox.changes, LOCK_UN)
+        close(sandbox.changes)
     }
 
     /// What bubblewrap and `postern-init` said before they failed.

@@ -13,7 +13,8 @@ extension SpawnerLoop {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
         var launch = ProcessStart(
-            path: program, arguments: ["postern", "egress"], descriptors: [null, null, 2, control], dieWithParent: true)
+            path: program, arguments: ["postern", "egress"], descriptors: [null, null, 2, control], dieWithParent: true,
+            ignoresTermination: true)
         if isRoot { (launch.user, launch.group) = (user, user) }
         do throws(SystemFailure) {
             proxies[try launch.start()] = user

@@ -59,13 +59,15 @@ extension SpawnerLoop {
             throw SpawnerFailure(text: SystemError.reason(-errors))
         }
         launch.descriptors = [null, null, errors] + launch.descriptors
+        launch.ignoresTermination = true
         do throws(SystemFailure) {
             let pid = try launch.start()
             sandboxes.append(
                 Running(
                     id: order.id, pid: pid, user: user, heldUser: heldUser, errors: errors,
                     isConfined: order.isConfined && options.layers.contains(.namespaces), group: group,
-                    changes: folders.changes.flatMap { Posix.status($0.descriptor) }.map { ($0.st_dev, $0.st_ino) }))
+                    // The same open file, and so the same lock.
+                    changes: folders.changes.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 0) } ?? -1))
         } catch {
             close(errors)
             group.remove()
@@ -95,7 +97,13 @@ extension SpawnerLoop {
             do throws(SpawnerFailure) {
                 let changes = try required(
                     SessionFolders.open(name, in: parent, make: true, owner: owner, "folder for changes"), "folder for changes")
-                try ChangesFolder.prepare(changes.descriptor, like: workspace.descriptor, owner: owner)
+                do throws(SpawnerFailure) {
+                    try ChangesFolder.lock(changes.descriptor)
+                    try ChangesFolder.prepare(changes.descriptor, like: workspace.descriptor, owner: owner)
+                } catch {
+                    close(changes.descriptor)
+                    throw error
+                }
                 return Folders(workspace: workspace, outputs: outputs, changes: changes)
             } catch {
                 if workspace.descriptor != order.workspace { close(workspace.descriptor) }

@@ -16,8 +16,8 @@ final class SpawnerLoop {
         var errors: Int32
         var isConfined: Bool
         var group: SessionGroup
-        /// The folder of its copy-on-write changes.
-        var changes: (device: dev_t, inode: ino_t)?
+        /// The folder of its copy-on-write changes, locked; -1 without one.
+        var changes: Int32
         var freeze = FreezeMachine()
         var isKilled = false
         /// The status of the process that was started, once it has ended. Others may be left for a moment.
@@ -110,6 +110,7 @@ final class SpawnerLoop {
             case "kill": killSandbox(id)
             case "proxy": try startProxy(message)
             case "freeze", "thaw": setFrozen(id, message.body)
+            case "count": countProcesses(id, message.body)
             case "remove", "scan", "changes": try startFolderJob(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
             }

@@ -16,6 +16,8 @@ struct ProcessStart {
     var user: uid_t = 0
     var group: gid_t = 0
     var dieWithParent = false
+    /// Whoever ends a whole tree of processes, or a control group, asks the worker, which then ends this in its own time.
+    var ignoresTermination = false
     var mounts: [(tree: Int32, point: String)] = []
     /// Where an overlay goes after `mounts`, and its options.
     var overlay: (point: String, options: String)?
@@ -49,6 +51,7 @@ struct ProcessStart {
                                     process.uid = user
                                     process.gid = group
                                     process.die_with_parent = dieWithParent ? 1 : 0
+                                    process.ignore_termination = ignoresTermination ? 1 : 0
                                     process.mounts = trees.baseAddress
                                     process.mount_points = UnsafePointer(points.baseAddress)
                                     process.mount_count = Int32(trees.count)

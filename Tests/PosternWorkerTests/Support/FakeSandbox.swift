@@ -10,6 +10,7 @@ final class FakeDriver: SandboxDriver {
         var stopped = 0
         var cancelled: [String] = []
         var refusesToStart = false
+        var stopsNever = false
         var watchers: [(@Sendable (State) -> Bool, CheckedContinuation<Void, Never>)] = []
     }
 
@@ -18,9 +19,9 @@ final class FakeDriver: SandboxDriver {
     /// Called as a call begins.
     private let onCall: @Sendable (String) -> Void
 
-    init(refusesToStart: Bool = false, onCall: @escaping @Sendable (String) -> Void = { _ in }) {
+    init(refusesToStart: Bool = false, stopsNever: Bool = false, onCall: @escaping @Sendable (String) -> Void = { _ in }) {
         self.onCall = onCall
-        state.withLock { $0.refusesToStart = refusesToStart }
+        state.withLock { ($0.refusesToStart, $0.stopsNever) = (refusesToStart, stopsNever) }
     }
 
     var current: State { state.withLock { $0 } }
@@ -78,6 +79,9 @@ struct FakeSandbox: Sandbox {
     }
 
     func execute(_ command: [String], stdin: Int32, stdout: Int32, stderr: Int32) async throws(SandboxError) -> ExitStatus { .exited(0) }
-    func stop() async { driver.change { $0.stopped += 1 } }
+    func stop() async {
+        driver.change { $0.stopped += 1 }
+        if driver.current.stopsNever { try? await Task.sleep(for: .seconds(3600)) }
+    }
     func ended() async -> String { "" }
 }

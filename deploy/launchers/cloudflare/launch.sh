@@ -26,7 +26,10 @@ policy='^[ -~]*$'
 [[ "${ANTHROPIC_BASE_URL:-}" =~ $address ]] || { echo "ANTHROPIC_BASE_URL is not an http or https address" >&2; exit 1; }
 [[ "${ANTHROPIC_WORK_POLICY:-}" =~ $policy ]] || { echo "ANTHROPIC_WORK_POLICY is not one line of ASCII" >&2; exit 1; }
 
+[[ "${POSTERN_ENVIRONMENT_NAME:-}" =~ $policy ]] || { echo "POSTERN_ENVIRONMENT_NAME is not one line of ASCII" >&2; exit 1; }
+
 # Token and item go in by files: arguments can be read by every user of the machine. The item comes on standard input.
 curl --globoff --fail-with-body --silent --show-error --max-time 60 --proto '=https' --request POST \
     --header @<(printf 'Authorization: Bearer %s\n' "$bearer") --header 'Content-Type: application/json' \
-    --header "Postern-Base-Url: $ANTHROPIC_BASE_URL" --header "Postern-Policy: ${ANTHROPIC_WORK_POLICY:-}" --data-binary @- "$url/launch"
+    --header "Postern-Base-Url: $ANTHROPIC_BASE_URL" --header "Postern-Policy: ${ANTHROPIC_WORK_POLICY:-}" \
+    --header "Postern-Environment-Name: ${POSTERN_ENVIRONMENT_NAME:-}" --data-binary @- "$url/launch"

@@ -35,12 +35,13 @@ export const isSame = async (left, right) => {
 const isID = (value) => typeof value === "string" && /^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$/.test(value);
 
 /** What the container gets, or why it gets nothing. */
-export const variables = (item, baseURL, controlPlane, policy) => {
+export const variables = (item, baseURL, controlPlane, policy, environmentName) => {
   const id = item?.data?.id;
   if (item?.data?.type !== "session" || !isID(id)) return { error: "not a session's item" };
   if (!isID(item.id) || !isID(item.environment_id)) return { error: "the item's or its environment's id is not one" };
   if (typeof item.secret !== "string" || !/^[A-Za-z0-9._~+/=-]+$/.test(item.secret)) return { error: "the item has no secret of its own" };
   if (!/^[ -~]*$/.test(policy ?? "")) return { error: "Postern-Policy is not one line of ASCII" };
+  if (!/^[ -~]*$/.test(environmentName ?? "")) return { error: "Postern-Environment-Name is not one line of ASCII" };
   if (baseURL !== controlPlane) return { error: "another control plane than CONTROL_PLANE" };
   return {
     session: id,
@@ -51,6 +52,7 @@ export const variables = (item, baseURL, controlPlane, policy) => {
       ANTHROPIC_WORK_SECRET: item.secret,
       ANTHROPIC_BASE_URL: controlPlane,
       ANTHROPIC_WORK_POLICY: policy ?? "",
+      POSTERN_ENVIRONMENT_NAME: environmentName ?? "",
     },
   };
 };
@@ -66,7 +68,8 @@ export default {
     } catch {
       return new Response("the body must be a work item\n", { status: 400 });
     }
-    const wanted = variables(item, request.headers.get("Postern-Base-Url"), env.CONTROL_PLANE, request.headers.get("Postern-Policy"));
+    const header = (name) => request.headers.get(name);
+    const wanted = variables(item, header("Postern-Base-Url"), env.CONTROL_PLANE, header("Postern-Policy"), header("Postern-Environment-Name"));
     if (wanted.error) return new Response(`${wanted.error}\n`, { status: 400 });
     await env.SESSION.get(env.SESSION.idFromName(wanted.session)).launch(wanted.envVars);
     return new Response(`container for ${wanted.session}\n`);

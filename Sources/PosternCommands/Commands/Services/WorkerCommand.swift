@@ -19,6 +19,7 @@ struct WorkerCommand: AsyncParsableCommand {
 /// The flags of both ways to run a worker.
 struct WorkerFlags: ParsableArguments, SettingFlags {
     @Option(.environmentID) var environmentID: String?
+    @Option(.environmentName) var environmentName: String?
     @Option(.environmentKeyFile) var environmentKeyFile: String?
     @Option(.baseURL) var baseURL: String?
     @Option(.workerID) var workerID: String?
@@ -49,7 +50,8 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
 
     var given: [(ConfigurationKey, String?)] {
         [
-            (.environmentID, environmentID), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL), (.workerID, workerID),
+            (.environmentID, environmentID), (.environmentName, environmentName), (.environmentKeyFile, environmentKeyFile), (.baseURL, baseURL),
+            (.workerID, workerID),
             (.workdir, workdir), (.stateDirectory, stateDirectory), (.policy, policy), (.requireAllLayers, requireAllLayers),
             (.approvalTimeout, approvalTimeout), (.auditMirror, auditMirror),
             (.workspaceSource, workspaceSource), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),

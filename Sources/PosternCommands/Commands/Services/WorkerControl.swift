@@ -44,6 +44,10 @@ struct WorkerControl: ParsableArguments {
             table.add([session.session, session.agent ?? "", state, session.problem ?? ""])
         }
         if reply.sessions.isEmpty { terminal.print("No session is served now.") } else { for line in table.lines { terminal.print(line) } }
+        if case .freeze = request {
+            let count = reply.processes
+            terminal.print("Processes that stand still: \(count.stopped), that were killed: \(count.killed), that are left: \(count.survivors)")
+        }
         let orders = reply.frozen.targets.map(\.description).sorted()
         if !orders.isEmpty { terminal.print("Frozen until thawed, what is taken up later too: \(orders.joined(separator: ", "))") }
     }

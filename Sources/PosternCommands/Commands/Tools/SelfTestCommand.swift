@@ -1,4 +1,6 @@
 import ArgumentParser
+import PosternJSON
+import PosternPolicy
 import PosternSandbox
 
 /// `postern sandbox selftest`
@@ -6,24 +8,33 @@ struct SelfTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "selftest", abstract: "Attack a fresh sandbox from inside and say, boundary by boundary, what held.",
         discussion: """
-            The worker does the same at start and claims no work unless every boundary holds. The exit status is 5 when one does not, 125 when no
-            sandbox could be made.
+            The worker does the same at start and claims no work unless every boundary holds; then it does so once more for each different sandbox that
+            its policies make, and runs no session of a policy that does not pass. --policy does that here. The exit status is 5 when a boundary does
+            not hold, 125 when no sandbox could be made.
 
-            Example: postern sandbox selftest --json
+            Example: postern sandbox selftest --policy /etc/postern/policies --json
             """)
+
+    @Option(
+        name: .long, help: ArgumentHelp("A policy or a folder of them: test its sandboxes as well. Best as the worker's user.", valueName: "path"))
+    var policy: String?
 
     @Flag(name: .long, help: "Print JSON.")
     var json = false
 
     func run() async throws {
+        let policies = try loaded()
         let report: SelfTestReport
+        var outcomes: [PolicySelfTest.Outcome] = []
         do {
             let scratch = try ScratchFolder("postern-selftest")
             defer { scratch.remove() }
             scratch.openForSearch()
             let spawner = try await Spawner.launch()
             do {
-                report = try await SandboxSelfTest(driver: BubblewrapDriver(spawner: spawner), folder: scratch.path).run()
+                let driver = try BubblewrapDriver(spawner: spawner)
+                report = try await SandboxSelfTest(driver: driver, folder: scratch.path).run()
+                outcomes = await PolicySelfTest(driver: driver, denials: MandatoryDenials()).run(policies)
             } catch {
                 await spawner.close()
                 throw error
@@ -32,13 +43,49 @@ struct SelfTestCommand: AsyncParsableCommand {
         } catch let error as SandboxError {
             throw CommandError(.sandboxFailed, error.message)
         }
-        show(report)
-        if !report.holds { throw CommandStatus.checkFailed.code }
+        show(report, outcomes)
+        if outcomes.contains(where: { if case .failure = $0.report { true } else { false } }) { throw CommandStatus.sandboxFailed.code }
+        if !report.holds || outcomes.contains(where: { $0.failure != nil }) { throw CommandStatus.checkFailed.code }
     }
 
-    private func show(_ report: SelfTestReport) {
+    private func loaded() throws -> [LoadedPolicy] {
+        guard let policy else { return [] }
+        do {
+            return try PolicyFiles.load(policy).inForce
+        } catch let problems as PolicyProblems {
+            throw problems.report(to: Terminal()).code
+        }
+    }
+
+    private func show(_ report: SelfTestReport, _ outcomes: [PolicySelfTest.Outcome]) {
         let terminal = Terminal()
-        if json { return terminal.print(report.json.indented) }
+        if json {
+            var object = report.json.object ?? [:]
+            if policy != nil { object["policies"] = .array(outcomes.map(Self.json)) }
+            return terminal.print(JSON.object(object).indented)
+        }
+        show(report, terminal)
+        for outcome in outcomes {
+            terminal.print("")
+            terminal.print("Under the policy \(Terminal.visible(outcome.names.joined(separator: ", "))):")
+            switch outcome.report {
+            case .success(let report): show(report, terminal)
+            case .failure(let error): terminal.print(terminal.styled("FAILS     ", .red) + Terminal.visible(error.message))
+            }
+        }
+    }
+
+    private static func json(_ outcome: PolicySelfTest.Outcome) -> JSON {
+        var object: JSONObject
+        switch outcome.report {
+        case .success(let report): object = report.json.object ?? [:]
+        case .failure(let error): object = ["type": "sandbox_self_test", "holds": false, "error": .string(error.message)]
+        }
+        object["names"] = .array(outcome.names.map(JSON.string))
+        return .object(object)
+    }
+
+    private func show(_ report: SelfTestReport, _ terminal: Terminal) {
         for finding in report.findings {
             let mark =
                 switch finding.verdict {

@@ -8,7 +8,7 @@ struct ApplyWorkspaceCommand: AsyncParsableCommand {
         discussion: """
             What is made belongs to the workspace's owner and has no set-id bits; devices, FIFOs and sockets are left out. No link is followed. Links
             that lead out, git hooks and settings of agents are named first and stop the command, unless --accept-findings is given. When all is done,
-            the changes are forgotten.
+            the changes are forgotten. Refused while a sandbox of the session's worker has the changes mounted.
 
             Example: postern sandbox workspace apply --changes /var/lib/postern-worker/changes/sesn_01 ~/project
             """)
@@ -19,8 +19,9 @@ struct ApplyWorkspaceCommand: AsyncParsableCommand {
     var acceptFindings = false
 
     func run() async throws {
-        let folder = TextFile.resolved(changes.changes)
-        let scan = try await WorkspaceCommand.withSpawner { try await $0.scanWorkspace(folder + "/upper") }
+        // From here on no session adds to what the scan has seen.
+        let lock = try changes.lock()
+        let scan = try await WorkspaceCommand.withSpawner { try await $0.scanWorkspace(lock.folder + "/upper") }
         // Marks of what was removed are devices to whoever looks at them from outside; apply leaves real ones out.
         let findings = scan.findings.filter { $0.kind != .device && $0.kind != .unseen }
         if !findings.isEmpty, !acceptFindings {
@@ -30,7 +31,7 @@ struct ApplyWorkspaceCommand: AsyncParsableCommand {
             }
             throw CommandError(.failure, "nothing was changed: look at the lines above, then give --accept-findings or discard the changes")
         }
-        let report = try await changes.perform(.apply)
+        let report = try await changes.perform(.apply, lock)
         changes.show(report, empty: "Nothing is changed.")
         if !report.isComplete { throw CommandStatus.failure.code }
     }

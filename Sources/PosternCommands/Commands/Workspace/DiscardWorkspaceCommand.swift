@@ -6,7 +6,7 @@ struct DiscardWorkspaceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "discard", abstract: "Forget what a session has changed.",
         discussion: """
-            The workspace itself is as it was. Refused while the session's sandbox runs.
+            The workspace itself is as it was. Refused while a sandbox of the session's worker has the changes mounted.
 
             Example: postern sandbox workspace discard --changes /var/lib/postern-worker/changes/sesn_01 ~/project
             """)
@@ -14,7 +14,7 @@ struct DiscardWorkspaceCommand: AsyncParsableCommand {
     @OptionGroup var changes: WorkspaceChanges
 
     func run() async throws {
-        let report = try await changes.perform(.discard)
+        let report = try await changes.perform(.discard, changes.lock())
         changes.show(report, empty: "The changes are gone.")
         if !report.isComplete { throw CommandStatus.failure.code }
     }

@@ -20,9 +20,18 @@ struct WorkspaceChanges: ParsableArguments {
     @Flag(name: .long, help: "Print JSON.")
     var json = false
 
-    func perform(_ action: ChangesAction) async throws -> ChangesReport {
-        let (changes, folder) = (TextFile.resolved(changes), TextFile.resolved(folder))
-        return try await WorkspaceCommand.withSpawner { spawner in try await spawner.changes(action, in: changes, of: folder) }
+    /// Keeps sandboxes off the changes for the run of a command.
+    func lock() throws -> ChangesLock {
+        do {
+            return try ChangesLock(TextFile.resolved(changes))
+        } catch {
+            throw CommandError(.failure, error.message)
+        }
+    }
+
+    func perform(_ action: ChangesAction, _ lock: ChangesLock) async throws -> ChangesReport {
+        let folder = TextFile.resolved(folder)
+        return try await WorkspaceCommand.withSpawner { spawner in try await spawner.changes(action, in: lock, of: folder) }
     }
 
     func show(_ report: ChangesReport, empty: String) {
