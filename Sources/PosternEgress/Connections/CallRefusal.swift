@@ -22,7 +22,10 @@ struct CallRefusal: Error, Sendable, Hashable {
 
     init(_ refusal: AddressRefusal, _ destination: Authority, rule: String?) {
         let reason = "\(destination.host) leads to \(refusal.address), \(refusal.kind)"
-        self.init(403, EgressRefusal(kind: .address, destination: destination, rule: rule, reason: reason, remedy: refusal.remedy))
+        self.init(
+            403,
+            EgressRefusal(
+                kind: .address, destination: destination, rule: rule, reason: reason, remedy: refusal.remedy, address: refusal.address))
     }
 
     init(_ misplaced: RequestSecrets.Misplaced, _ destination: Authority, rule: String?) {
@@ -52,6 +55,13 @@ struct CallRefusal: Error, Sendable, Hashable {
                 kind: .budget, destination: destination, rule: rule,
                 reason: "the budget of \(overrun.limit) bytes per \(overrun.kind.rawValue) is used up (\(overrun.used) bytes)",
                 remedy: "an operator can raise budgets.egress.\(overrun.kind.rawValue) or approve more"))
+    }
+
+    /// The same, with what the request was.
+    func of(_ request: ForwardedRequest) -> CallRefusal {
+        var refusal = self
+        (refusal.report.method, refusal.report.path) = (request.head.method, String(request.path.path.prefix(EgressRefusal.longestPath + 1)))
+        return refusal
     }
 
     /// One readable line.

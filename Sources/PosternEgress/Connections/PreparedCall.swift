@@ -39,7 +39,13 @@ struct PreparedCall: Sendable {
         content.credentials = Set(secrets.used + secrets.inBody.map(\.binding.name))
         content.foreignCredential = secrets.foreignCredential
         question = NetworkRequest(host: destination.host, port: destination.port, content: content)
-        decision = try context.allow(question)
+        do throws(CallRefusal) {
+            decision = try context.allow(question)
+        } catch {
+            var refusal = error
+            refusal.report.credentials = secrets.used
+            throw refusal
+        }
         if let upgrade = request.upgrade, !decision.upgrades.contains(upgrade) || !request.head.body.isEmpty {
             let remedy = "an operator can name it below \"upgrades\" of rule \"\(decision.rule ?? "")\""
             throw CallRefusal(

@@ -27,6 +27,7 @@ final class SessionContext: Sendable {
         var digest: String
         var ledger: BudgetLedger
         var secrets: [BoundSecret]
+        var learns: Bool
     }
     private let state: Mutex<State>
 
@@ -48,7 +49,8 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets))
+                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets,
+                learns: configuration.learns))
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
@@ -88,6 +90,20 @@ final class SessionContext: Sendable {
         }
         let cut = live.cut(by: secrets)
         logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    func setLearning(_ learns: Bool) { state.withLock { $0.learns = learns } }
+
+    /// Whether a connection to `destination` may begin; throws what refuses it. Each request on it is decided by itself.
+    ///
+    /// A session that learns lets a connection begin that no rule means, and reads its first request: that one is refused, and with it what
+    /// it asked for is known. Nothing is resolved or dialled for it. What a rule denies is refused at once here too.
+    func admit(_ destination: Authority) throws(CallRefusal) -> Admission {
+        let decision = policy.decide(NetworkRequest(host: destination.host, port: destination.port))
+        if decision.verdict == .allow { return Admission(decision: decision) }
+        let refusal = CallRefusal(decision, destination)
+        guard decision.rule == nil, state.withLock({ $0.learns }) else { throw refusal }
+        return Admission(decision: decision, unread: UnreadRefusal(refusal))
     }
 
     func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }

@@ -21,6 +21,8 @@ package struct EgressConfiguration: Sendable {
     /// Bytes of the day that were used before.
     package var dayUsed = 0
     package var limits = Limits()
+    /// See `EgressCommand.learn`.
+    package var learns = false
 
     /// Bounds that hold one session's memory and time down.
     package struct Limits: Sendable, Hashable {
@@ -63,6 +65,7 @@ package struct EgressConfiguration: Sendable {
         if let parentProxy { object["parent_proxy"] = .string(parentProxy.description) }
         if let parentCredential { object["parent_credential"] = .string(String(decoding: parentCredential.bytes, as: UTF8.self)) }
         if let extraRoots { object["extra_roots"] = .string(extraRoots) }
+        if learns { object["learns"] = true }
         return .object(object)
     }
 
@@ -89,6 +92,7 @@ package struct EgressConfiguration: Sendable {
         if let text = try fields.string("parent_proxy") { parentProxy = try Authority(text) }
         parentCredential = try fields.string("parent_credential").map { SecretValue($0) }
         extraRoots = try fields.string("extra_roots")
+        learns = try fields.bool("learns") ?? false
         if let json = fields.member("limits") { limits = try Limits(json: json) }
         try checkSecrets()
     }

@@ -99,7 +99,8 @@ extension EgressRefusal {
     package var json: JSON {
         [
             "kind": .string(kind.rawValue), "destination": JSON(destination?.description), "rule": JSON(rule), "reason": .string(reason),
-            "remedy": .string(remedy), "secret": JSON(secret),
+            "remedy": .string(remedy), "secret": JSON(secret), "method": JSON(method), "path": JSON(path),
+            "credentials": .array(credentials.map(JSON.string)), "address": JSON(address?.description),
         ]
     }
 
@@ -111,6 +112,10 @@ extension EgressRefusal {
         reason = try fields.string("reason") ?? ""
         remedy = try fields.string("remedy") ?? ""
         secret = try fields.string("secret")
+        method = try fields.string("method")
+        path = try fields.string("path")
+        credentials = try fields.strings("credentials")
+        address = try fields.string("address").flatMap { IPAddress($0) }
     }
 }
 

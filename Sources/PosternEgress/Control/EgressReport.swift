@@ -25,6 +25,18 @@ package enum EgressReport: Sendable, Hashable {
     case failure(session: String, reason: String)
 }
 
+extension EgressReport {
+    /// The session that it is about; empty for the process itself.
+    package var session: String {
+        switch self {
+        case .ready(let session, _), .intent(_, let session, _), .outcome(_, let session, _), .refusal(_, let session, _),
+            .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .ask(_, let session, _), .forward(_, let session, _),
+            .paused(let session, _), .failure(let session, _):
+            session
+        }
+    }
+}
+
 /// One call that is about to leave.
 package struct EgressIntent: Sendable, Hashable {
     package enum Kind: String, Sendable, Hashable, CaseIterable {
@@ -79,6 +91,14 @@ package struct EgressRefusal: Sendable, Hashable {
     package var remedy: String
     /// The secret whose placeholder it was.
     package var secret: String?
+    /// Of a path more is not told; what is longer is cut one byte behind that.
+    package static let longestPath = 1000
+    /// What the request was, as far as it was read: its method, its path without query, and the secrets that it carried where they belong.
+    package var method: String?
+    package var path: String?
+    package var credentials: [String] = []
+    /// The address that is not dialled.
+    package var address: IPAddress?
 }
 
 /// A budget that a call would exceed.

@@ -73,6 +73,7 @@ struct Sessions: Sendable {
                 case .resume(let session):
                     await sessions[session]?.proxy.context.gate.resume()
                     reporter.post(.paused(session: session, false))
+                case .learn(let session, let learns): sessions[session]?.proxy.context.setLearning(learns)
                 case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
                 }
             }

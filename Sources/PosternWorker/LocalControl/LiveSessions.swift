@@ -81,7 +81,7 @@ package actor LiveSessions {
         let start = clock.now
         var reply: LocalControlReply
         switch request {
-        case .status: reply = LocalControlReply()
+        case .status, .egress: reply = LocalControlReply()
         case .questions:
             reply = LocalControlReply()
             reply.questions = await desk.waiting
@@ -118,7 +118,7 @@ package actor LiveSessions {
         reply.milliseconds = Int((clock.now - start) / .milliseconds(1))
         switch request {
         case .freeze, .thaw: await record(request, reply)
-        case .status, .questions, .answer: break
+        case .status, .questions, .answer, .egress: break
         }
         return reply
     }

@@ -5,7 +5,7 @@ import PosternSandboxWire
 
 /// What the parts that enforce a policy take from it.
 extension Policy {
-    var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
+    package var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
 
     /// Files and folders of the host, at the same place inside, each with what is masked in it.
     func binds(_ denials: MandatoryDenials) -> [SandboxBind] {
@@ -44,6 +44,17 @@ extension Policy {
     func hasSameSandbox(as other: Policy) -> Bool {
         files == other.files && workspace == other.workspace && limits == other.limits && variables == other.variables
             && hasNetwork == other.hasNetwork
+    }
+}
+
+extension SandboxSpec {
+    /// Takes on what `policy` says of files and the workspace.
+    /// - Parameter changes: folder that keeps what a copy-on-write workspace changes.
+    package mutating func take(_ policy: Policy, _ denials: MandatoryDenials, changes: String) {
+        workspaceMode = policy.workspaceMode
+        if workspaceMode == .copyOnWrite { self.changes = changes }
+        binds = policy.binds(denials)
+        (hidden, protected) = policy.workspaceMasks(denials)
     }
 }
 
