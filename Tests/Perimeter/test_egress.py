@@ -183,3 +183,25 @@ def test_a_policy_is_learned_from_a_running_worker(perimeter: Perimeter, web: We
     perimeter.command("sandbox", "policy", "check", str(learned), with_state=False)
     # Nobody learns any more: the CONNECT is refused again.
     assert perimeter.shell(session, f"for n in $(seq 100); do {asked} | grep -q 000 && echo closed && break; sleep 0.1; done").text.strip() == "closed"
+
+
+def test_what_the_operator_keeps_inside_does_not_go_out(perimeter: Perimeter, web: Web) -> None:
+    words = perimeter.secret_file("customers.txt", "Umbrella Corp")
+    perimeter.policy(
+        network=network(web, {"id": "echo", "hosts": web.host}), redaction={
+            "doors": ["results", "egress"], "dictionaries": [{"name": "customers", "file": str(words), "action": "block"}],
+            "patterns": [{"name": "project", "pattern": "PRJ-[0-9]{4}"}],
+        })
+    perimeter.start("--max-idle", "0")
+    session = perimeter.session()
+    web.seen.clear()
+    # The words are made inside, so that the call does not hold them.
+    name = "$(printf 'Umbre%s' 'lla Corp')"
+    blocked = perimeter.shell(session, f"{curl(web, '/echo', '--data', chr(34) + 'a ' + name + chr(34))}; printf '%s' {chr(34)}{name}{chr(34)} | "
+                              f"{curl(web, '/echo', '--request POST --header', chr(34) + 'Transfer-Encoding: chunked' + chr(34), '--data-binary @-')}")
+    assert blocked.text.split()[:2] == ["403", "403"] and not web.seen and "customers" in blocked.text
+    masked = perimeter.shell(session, curl(web, "/echo", "--data", "PRJ-1234"))
+    assert masked.text.startswith("200") and web.seen[-1].body == "[redacted: project]"
+    counts = [(r["body"]["action"], r["body"]["counts"]) for r in perimeter.audit("redaction", session) if r["body"]["door"] == "request"]
+    assert counts == [("block", {"customers": 1}), ("block", {"customers": 1}), ("mask", {"project": 1})]
+    assert "Umbrella" not in (perimeter.state / "audit.jsonl").read_text()

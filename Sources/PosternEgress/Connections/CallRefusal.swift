@@ -48,6 +48,14 @@ struct CallRefusal: Error, Sendable, Hashable {
                 remedy: "", secret: secrets.first))
     }
 
+    init(_ blocked: RedactionBlocked, _ destination: Authority, rule: String?) {
+        self.init(
+            403,
+            EgressRefusal(
+                kind: .redaction, destination: destination, rule: rule,
+                reason: "the body holds what the redaction rule \"\(blocked.rule)\" keeps inside", remedy: "leave it out of the request"))
+    }
+
     init(_ overrun: BudgetLedger.Overrun, _ destination: Authority, rule: String?) {
         self.init(
             403,

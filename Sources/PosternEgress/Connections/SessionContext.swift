@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import PosternGate
 import PosternPolicy
 import Synchronization
 
@@ -28,8 +29,10 @@ final class SessionContext: Sendable {
         var ledger: BudgetLedger
         var secrets: [BoundSecret]
         var learns: Bool
+        var redaction: RequestRedaction?
     }
     private let state: Mutex<State>
+    private let redactionKey: [UInt8]
 
     init(
         _ configuration: EgressConfiguration, group: any EventLoopGroup, resolve: @escaping NameResolver, reporter: EgressReporter, logger: Logger
@@ -50,7 +53,9 @@ final class SessionContext: Sendable {
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
                 ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets,
-                learns: configuration.learns))
+                learns: configuration.learns,
+                redaction: try configuration.redaction.map { rules in try RequestRedaction(rules, key: configuration.redactionKey) }))
+        redactionKey = configuration.redactionKey
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
@@ -90,6 +95,19 @@ final class SessionContext: Sendable {
         }
         let cut = live.cut(by: secrets)
         logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    /// For a request that begins now; `nil` where nothing is looked for.
+    var redaction: RequestRedaction? { state.withLock { $0.redaction } }
+
+    func setRedaction(_ rules: RedactionRules) throws {
+        let redaction = try RequestRedaction(rules, key: redactionKey)
+        state.withLock { $0.redaction = redaction }
+    }
+
+    /// Tells the worker what was found in a body.
+    func report(_ redaction: BodyRedaction) {
+        for (action, counts) in redaction.counts { reporter.post(.redacted(session: session, action: action, counts: counts)) }
     }
 
     func setLearning(_ learns: Bool) { state.withLock { $0.learns = learns } }

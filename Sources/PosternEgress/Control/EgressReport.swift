@@ -15,6 +15,8 @@ package enum EgressReport: Sendable, Hashable {
     case secretUsed(id: Int, session: String, call: Int, names: [String], destination: Authority)
     /// Values of secrets were taken out of the answer to call `call`.
     case masked(session: String, call: Int, counts: [String: Int])
+    /// Bodies of requests held what a redaction rule looks for: what was done, and how often by rule.
+    case redacted(session: String, action: String, counts: [String: Int])
     /// A budget is reached; the call waits for `answer`.
     case ask(id: Int, session: String, EgressAsk)
     /// A connection through a forward: what it is about to do, which waits for `recorded`, or (with id 0) how it ended.
@@ -30,7 +32,8 @@ extension EgressReport {
     package var session: String {
         switch self {
         case .ready(let session, _), .intent(_, let session, _), .outcome(_, let session, _), .refusal(_, let session, _),
-            .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .ask(_, let session, _), .forward(_, let session, _),
+            .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .redacted(let session, _, _),
+            .ask(_, let session, _), .forward(_, let session, _),
             .paused(let session, _), .failure(let session, _):
             session
         }
@@ -81,6 +84,8 @@ package struct EgressRefusal: Sendable, Hashable {
         /// A placeholder in a place that is not its own.
         case secret
         case budget
+        /// A body that a redaction rule keeps inside.
+        case redaction
         case authentication
     }
     package var kind: Kind

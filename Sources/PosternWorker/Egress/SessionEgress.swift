@@ -91,8 +91,10 @@ actor SessionEgress {
     // MARK: Life
 
     /// Starts the proxy under `policy` and waits until it serves.
-    /// - Parameter learns: whether what no rule allows is read before it is refused, also where somebody follows who does not learn.
-    func start(_ policy: SessionPolicy, learns: Bool = false) async throws {
+    /// - Parameters:
+    ///   - learns: whether what no rule allows is read before it is refused, also where somebody follows who does not learn.
+    ///   - redaction: what is looked for in bodies of requests; `nil` for nothing but secrets.
+    func start(_ policy: SessionPolicy, redaction: RedactionRules?, learns: Bool = false) async throws {
         let plan = EgressPlan(policy: policy.policy, learns: learns)
         self.plan = plan
         secrets = await SessionSecrets(plan.secretsInUse, find: find)
@@ -110,6 +112,7 @@ actor SessionEgress {
             throw error
         }
         configuration.learns = learns
+        configuration.redaction = redaction
         self.link = link
         token = configuration.token
         reading = Task { await self.read(link) }
@@ -155,9 +158,10 @@ actor SessionEgress {
     }
 
     /// Puts a narrower policy in force; what it does not allow any more is cut within a second.
-    func narrow(_ policy: SessionPolicy) {
+    func narrow(_ policy: SessionPolicy, redaction: RedactionRules?) {
         narrowed = policy.policy
         guard let link, let plan else { return }
+        if let redaction { link.send(.redaction(session: link.session, redaction)) }
         let commands = EgressCommand.narrowing(from: plan.policy, to: policy.policy, digest: policy.digest, session: link.session)
         for command in commands { link.send(command) }
     }
@@ -224,6 +228,7 @@ actor SessionEgress {
         configuration.dayUsed = book.bytes(session: dayAccount)
         configuration.limits.approvalMilliseconds = Int(patience / .milliseconds(1))
         configuration.digestKey = Array(records.audit.key.digest(.input, canonical: Array("postern statement digests".utf8)).utf8)
+        configuration.redactionKey = Array(records.audit.key.digest(.output, canonical: Array("postern request redaction".utf8)).utf8)
         let upstream = policy.policy.upstream
         configuration.parentProxy = upstream.proxy
         configuration.parentCredential = upstream.proxySecret.flatMap { secrets.values[$0] }
@@ -293,6 +298,7 @@ actor SessionEgress {
             try await records.secrets(names, call: call, destination)
             link.send(.recorded(id: id))
         case .masked(_, _, let counts): try await records.masked(counts)
+        case .redacted(_, let action, let counts): try await records.redacted(action, counts)
         case .ask(let id, _, let ask): asking[id] = Task { await self.ask(id, ask, link) }
         case .forward(let id, _, let forward):
             try await records.forward(forward, role: role(of: forward.forward))

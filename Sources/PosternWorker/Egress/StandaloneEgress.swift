@@ -14,13 +14,15 @@ package struct StandaloneEgress: Sendable {
     private let audit: AuditLog
     private let policy: Policy
     private let learns: Bool
+    private let words: @Sendable (String) throws -> [String]
 
     /// - Parameters:
     ///   - folder: keeps the audit that the proxy waits for; for this command only.
+    ///   - words: reads a redaction dictionary, one word a line.
     ///   - decided: is given each decision, in order; it must not wait.
     package init(
         policy: Policy, learns: Bool, folder: String, launcher: any EgressLauncher, find: @escaping SecretFinder,
-        decided: @escaping @Sendable (EgressDecision) -> Void, logger: Logger
+        words: @escaping @Sendable (String) throws -> [String], decided: @escaping @Sendable (EgressDecision) -> Void, logger: Logger
     ) async throws {
         let audit = try await Blocking.run { () throws(FileError) in
             try AuditLog(path: "\(folder)/audit.jsonl", key: try AuditKey.load(path: "\(folder)/audit.key"))
@@ -35,6 +37,7 @@ package struct StandaloneEgress: Sendable {
         self.audit = audit
         self.policy = policy
         self.learns = learns
+        self.words = words
     }
 
     package static let session = "sandbox-run"
@@ -42,7 +45,8 @@ package struct StandaloneEgress: Sendable {
     /// Starts the proxy; throws where it does not come up. A policy that lets nothing out has none, unless it is to be learned.
     package func start() async throws {
         guard learns || policy.hasNetwork else { return }
-        try await egress.start(SessionPolicy(ceiling: policy), learns: learns)
+        try await egress.start(
+            SessionPolicy(ceiling: policy), redaction: try RedactionRules(policy.redaction, at: .egress, words: words), learns: learns)
     }
 
     /// Gives a sandbox that is to be started what it needs to find the proxy.

@@ -61,8 +61,14 @@ extension SandboxSpec {
 extension RedactionRules {
     /// The rules of a policy. A detector that this gate does not have is refused, so that no policy says more than happens.
     ///
+    /// - Returns: `nil` where nothing is looked for at that door.
+    init?(_ settings: RedactionSettings, at door: RedactionSettings.Door, words: (String) throws -> [String]) throws {
+        guard settings.doors.contains(door) else { return nil }
+        try self.init(settings, words: words)
+    }
+
     /// - Parameter words: Reads a dictionary's file, one word a line.
-    init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
+    private init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
         self.init()
         for (name, action) in settings.detectors {
             guard let detector = RedactionDetector(rawValue: name) else {

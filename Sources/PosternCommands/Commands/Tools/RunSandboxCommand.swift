@@ -122,6 +122,7 @@ struct RunSandboxCommand: AsyncParsableCommand {
         let egress = try await StandaloneEgress(
             policy: policy, learns: learn, folder: scratch, launcher: SpawnedEgress(spawner: spawner),
             find: { source async throws(SecretSourceError) in try await secrets.find(source) },
+            words: { path in try TextFile.read(path).split(whereSeparator: \.isNewline).map(String.init) },
             decided: { learner.take(.decision($0)) }, logger: logger)
         try await egress.start()
         return egress
