@@ -44,6 +44,7 @@ package final class Worker: Service {
     private let drain = Signal()
     /// Questions that wait for somebody inside the perimeter.
     package let desk = ApprovalDesk()
+    private let decisions = DecisionFeed()
 
     /// Nothing happens before `run()`.
     package init(
@@ -119,13 +120,15 @@ package final class Worker: Service {
                 audit: audit, limits: configuration.gateLimits, book: opened.2, timestamp: { Timestamp.now().description })
             server = ItemServer(
                 configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk, live: live,
-                egressBook: opened.3, statistics: box, drain: drain, logger: logger, launcher: configuration.launcher.map { ScriptLauncher($0) },
+                egressBook: opened.3, decisions: decisions,
+                sharedEgress: configuration.egress.map { SharedEgress(launcher: $0) }, statistics: box, drain: drain, logger: logger,
+                launcher: configuration.launcher.map { ScriptLauncher($0) },
                 unrecordable: unrecordable)
         } catch {
             throw Failure.file(error)
         }
-        let control = Task { [configuration, logger] in
-            try await LocalControlServer(stateFolder: configuration.stateDirectory, sessions: live, logger: logger).run()
+        let control = Task { [configuration, decisions, logger] in
+            try await LocalControlServer(stateFolder: configuration.stateDirectory, sessions: live, decisions: decisions, logger: logger).run()
         }
         let registry = SessionRegistry(limit: configuration.maxSessions)
         let result: Result<Void, any Error>
@@ -166,7 +169,7 @@ package final class Worker: Service {
                     subject: target.description, by: peer.description, processesStopped: reply.processes.stopped,
                     processesKilled: reply.processes.killed, survivors: reply.processes.survivors, milliseconds: reply.milliseconds))
         case .thaw(let target): kind = .thawed(subject: target.description, by: peer.description)
-        case .status, .questions, .answer: return
+        case .status, .questions, .answer, .egress: return
         }
         // A log that cannot be written stops the work by itself; a freeze is done all the same.
         try? await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)

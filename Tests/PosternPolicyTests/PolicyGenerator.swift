@@ -28,6 +28,7 @@ struct PolicyGenerator: RandomNumberGenerator {
         if chance() {
             policy.redaction.patterns = [.init(name: "p", pattern: one(of: ["x", "y"]), action: one(of: RedactionSettings.Action.allCases))]
         }
+        if chance() { policy.redaction.doors = one(of: [Set<RedactionSettings.Door>]([[.results], [.egress], [.results, .egress], []])) }
         if chance() { policy.redaction.dictionaries = [.init(name: "d", file: "/w", action: one(of: RedactionSettings.Action.allCases))] }
         policy.requiresAllLayers = chance()
         return policy

@@ -29,6 +29,29 @@ private func text(_ result: JSON?) -> String? { result?["content"]?.array?.first
         #expect(stop.map { String(decoding: $0.body, as: UTF8.self) } == #"{"force":true}"#)
     }
 
+    /// While a changed session is fetched, a call that comes after the change waits for it; the end of another call does not.
+    @Test func anInterruptDoesNotWaitForAChange() async throws {
+        let driver = FakeDriver()
+        let fixture = Fixture()
+        try await fixture.serving(fixture.worker(driver: driver)) {
+            fixture.service.enqueue("sesn_1")
+            fixture.service.emit("sesn_1", FakeService.use("sevt_1", ["hang": true]))
+            await driver.until { $0.ran == ["sevt_1"] }
+            fixture.service.change { $0.holdsSessions = true }
+            let asked = { @Sendable (state: FakeService.State) in state.requests.count { $0.method == .get && $0.target.hasSuffix("/sesn_1") } }
+            let before = asked(fixture.service.current)
+            fixture.service.emit("sesn_1", ["id": "sevt_u", "type": "session.updated", "metadata": [:]])
+            await fixture.service.until { asked($0) > before }
+            fixture.service.emit("sesn_1", FakeService.use("sevt_2", ["say": "after"]))
+            // As an interrupt has it: the control plane answers what runs.
+            fixture.service.emit("sesn_1", ["id": "sevt_r", "type": "user.tool_result", "tool_use_id": "sevt_1", "is_error": true, "content": []])
+            await driver.until { $0.cancelled == ["sevt_1"] }
+            #expect(driver.current.ran == ["sevt_1"])
+            fixture.service.change { $0.holdsSessions = false }
+            await driver.until { $0.ran == ["sevt_1", "sevt_2"] }
+        }
+    }
+
     @Test func usesTheRightCredentialForEachRequest() async throws {
         let fixture = Fixture()
         try await fixture.serving(fixture.worker()) {

@@ -203,10 +203,3 @@ struct WorkerProcess {
         }
     }
 }
-
-/// Proxies by the spawner, which gives each a user of its own.
-private struct SpawnedEgress: EgressLauncher {
-    let spawner: Spawner
-
-    func launch(session: String) async throws -> Int32 { try await spawner.startProxy() }
-}

@@ -26,6 +26,17 @@ struct ByteStream: Sendable {
         }
     }
 
+    /// The next bytes, none where nothing comes within `time`; `nil` when the peer has sent all. Reading may go on after it.
+    func poll(for time: TimeAmount) async throws -> ByteBuffer? {
+        let promise = channel.eventLoop.makePromise(of: ByteBuffer?.self)
+        return try await withTaskCancellationHandler {
+            channel.eventLoop.execute { handler.value.read(promise, within: time, endsInTime: false) }
+            return try await promise.futureResult.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
     /// Returns once the connection has taken the bytes. Cancelling closes the connection.
     func write(_ bytes: ByteBuffer) async throws {
         guard bytes.readableBytes > 0 else { return }

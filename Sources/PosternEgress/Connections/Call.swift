@@ -91,7 +91,7 @@ struct Call: Sendable {
     private func tell(_ failure: any Error, _ client: MessageReader, hasBegun: Bool) async throws -> MessageReader? {
         if let refusal = failure as? CallRefusal {
             guard hasBegun else { return try await refuse(refusal, client, bodyIsUnread: true) }
-            try await context.record(refusal)
+            try await context.record(refusal.of(request))
         }
         guard !hasBegun else {
             // The client must not take half an answer for a whole one.
@@ -107,7 +107,7 @@ struct Call: Sendable {
 
     /// The refusal is on the worker's disk before the client has it. A body that is still to come ends the connection.
     private func refuse(_ refusal: CallRefusal, _ client: MessageReader, bodyIsUnread: Bool) async throws -> MessageReader? {
-        try await context.record(refusal)
+        try await context.record(refusal.of(request))
         let stays = !bodyIsUnread && request.keepsAlive
         try await client.stream.write(refusal.response(keepAlive: stays))
         if stays { return client }

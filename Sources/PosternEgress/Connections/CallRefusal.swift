@@ -22,7 +22,10 @@ struct CallRefusal: Error, Sendable, Hashable {
 
     init(_ refusal: AddressRefusal, _ destination: Authority, rule: String?) {
         let reason = "\(destination.host) leads to \(refusal.address), \(refusal.kind)"
-        self.init(403, EgressRefusal(kind: .address, destination: destination, rule: rule, reason: reason, remedy: refusal.remedy))
+        self.init(
+            403,
+            EgressRefusal(
+                kind: .address, destination: destination, rule: rule, reason: reason, remedy: refusal.remedy, address: refusal.address))
     }
 
     init(_ misplaced: RequestSecrets.Misplaced, _ destination: Authority, rule: String?) {
@@ -45,6 +48,14 @@ struct CallRefusal: Error, Sendable, Hashable {
                 remedy: "", secret: secrets.first))
     }
 
+    init(_ blocked: RedactionBlocked, _ destination: Authority, rule: String?) {
+        self.init(
+            403,
+            EgressRefusal(
+                kind: .redaction, destination: destination, rule: rule,
+                reason: "the body holds what the redaction rule \"\(blocked.rule)\" keeps inside", remedy: "leave it out of the request"))
+    }
+
     init(_ overrun: BudgetLedger.Overrun, _ destination: Authority, rule: String?) {
         self.init(
             403,
@@ -52,6 +63,13 @@ struct CallRefusal: Error, Sendable, Hashable {
                 kind: .budget, destination: destination, rule: rule,
                 reason: "the budget of \(overrun.limit) bytes per \(overrun.kind.rawValue) is used up (\(overrun.used) bytes)",
                 remedy: "an operator can raise budgets.egress.\(overrun.kind.rawValue) or approve more"))
+    }
+
+    /// The same, with what the request was.
+    func of(_ request: ForwardedRequest) -> CallRefusal {
+        var refusal = self
+        (refusal.report.method, refusal.report.path) = (request.head.method, String(request.path.path.prefix(EgressRefusal.longestPath + 1)))
+        return refusal
     }
 
     /// One readable line.

@@ -66,13 +66,14 @@ struct ClientConnection: Sendable {
             return try await refuse(CallRefusal(HTTPRefusal("the CONNECT target: \(error.rule)")), reader)
         }
         // The Host of a CONNECT says nothing (RFC 9112, section 3.2.3 has the proxy ignore it); Node's names the proxy.
+        let admission: Admission
         do throws(CallRefusal) {
-            _ = try context.allow(NetworkRequest(host: destination.host, port: destination.port))
+            admission = try context.admit(destination)
         } catch {
             return try await refuse(error, reader)
         }
         try await reader.stream.write(Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8))
-        try await Tunnel(context: context, destination: destination).serve(reader)
+        try await Tunnel(context: context, destination: destination, unread: admission.unread).serve(reader)
     }
 
     private func refuse(_ refusal: CallRefusal, _ reader: MessageReader) async throws {
@@ -104,14 +105,15 @@ struct ClientConnection: Sendable {
     }
 
     private func socksConnect(_ destination: Authority, _ reader: MessageReader) async throws {
+        let admission: Admission
         do throws(CallRefusal) {
-            _ = try context.allow(NetworkRequest(host: destination.host, port: destination.port))
+            admission = try context.admit(destination)
         } catch {
             try await context.record(error)
             try await reader.stream.write(SOCKSMachine.reply(.notAllowed))
             return await reader.stream.closeGently()
         }
         try await reader.stream.write(SOCKSMachine.reply(.succeeded))
-        try await Tunnel(context: context, destination: destination).serve(reader)
+        try await Tunnel(context: context, destination: destination, unread: admission.unread).serve(reader)
     }
 }

@@ -104,7 +104,7 @@ struct Exchange: Sendable {
         switch prepared.body {
         case .none: 0
         case .whole(let bytes): bytes.readableBytes
-        case .stream(.length(let length)): length
+        case .stream(.length(let length), _): length
         case .stream: 0
         }
     }
@@ -116,12 +116,12 @@ struct Exchange: Sendable {
         try await connection.stream.write(first)
         let relay = AnswerRelay(
             context: context, client: client.stream, request: request, maximumReceived: prepared.decision.maximumReceived, progress: progress)
-        guard case .stream(let framing) = prepared.body else { return (try await relay.run(from: connection.reader), client) }
+        guard case .stream(let framing, let begun) = prepared.body else { return (try await relay.run(from: connection.reader), client) }
         let upload = Upload(context: context, upstream: connection.stream, destination: request.destination, decision: prepared.decision)
         return try await withThrowingTaskGroup(of: Half.self) { group in
             group.addTask { [spent] in
                 do {
-                    return .uploaded(.success(try await upload.stream(framing, from: client, spent)))
+                    return .uploaded(.success(try await upload.stream(framing, begun, from: client, spent)))
                 } catch {
                     return .uploaded(.failure(error))
                 }

@@ -1,5 +1,15 @@
 import NIOCore
 
+/// What has been read of a body, and the reader that goes on behind it.
+struct GatheredBody: Sendable {
+    var reader: BodyReader
+    var bytes = ByteBuffer()
+
+    init(_ framing: BodyFraming) { reader = BodyReader(framing) }
+
+    var isWhole: Bool { reader.isDone }
+}
+
 /// Reads HTTP messages from a connection, one after the other.
 struct MessageReader: Sendable {
     let stream: ByteStream
@@ -45,6 +55,27 @@ struct MessageReader: Sendable {
             }
             buffer = more
         }
+    }
+
+    /// The beginning of a body: all of it where it is complete within `time` and has at most `most` bytes, else what there is by then.
+    mutating func gather(_ framing: BodyFraming, most: Int, within time: TimeAmount) async throws -> GatheredBody {
+        var gathered = GatheredBody(framing)
+        let deadline = NIODeadline.now() + time
+        while gathered.bytes.readableBytes <= most {
+            if let part = try gathered.reader.next(&buffer) {
+                gathered.bytes.writeImmutableBuffer(part)
+                continue
+            }
+            if gathered.isWhole { break }
+            let rest = deadline - .now()
+            guard rest > .zero else { break }
+            guard let more = try await stream.poll(for: rest) else {
+                try gathered.reader.end()
+                break
+            }
+            buffer = more
+        }
+        return gathered
     }
 
     /// All that is read and not used; the reader is empty afterwards.

@@ -7,12 +7,14 @@ struct PreparedCall: Sendable {
         case none
         /// Read to its end and checked.
         case whole(ByteBuffer)
-        /// Read and checked as it is sent.
-        case stream(BodyFraming)
+        /// Read and checked as it is sent, behind what has been read of it already.
+        case stream(BodyFraming, begun: GatheredBody)
     }
 
     /// A body up to this size is looked at before anything goes upstream.
     static let prefetched = 65_536
+    /// One that does not say its length is waited for so long at most.
+    static let patience = TimeAmount.seconds(2)
 
     let decision: NetworkDecision
     /// What the policy was asked; it is asked again when the policy becomes narrower.
@@ -39,7 +41,13 @@ struct PreparedCall: Sendable {
         content.credentials = Set(secrets.used + secrets.inBody.map(\.binding.name))
         content.foreignCredential = secrets.foreignCredential
         question = NetworkRequest(host: destination.host, port: destination.port, content: content)
-        decision = try context.allow(question)
+        do throws(CallRefusal) {
+            decision = try context.allow(question)
+        } catch {
+            var refusal = error
+            refusal.report.credentials = secrets.used
+            throw refusal
+        }
         if let field = request.head.methodOverride, context.policy.looksAtMethods(destination.host, port: destination.port) {
             throw CallRefusal(
                 403,
@@ -62,6 +70,8 @@ struct PreparedCall: Sendable {
             (body, bodySecrets) = try await Self.readBody(request, secrets, context, &client)
         } catch let misplaced as RequestSecrets.Misplaced {
             throw CallRefusal(misplaced, destination, rule: rule)
+        } catch let blocked as RedactionBlocked {
+            throw CallRefusal(blocked, destination, rule: rule)
         } catch let refusal as HTTPRefusal {
             throw CallRefusal(refusal, destination)
         }
@@ -94,7 +104,14 @@ struct PreparedCall: Sendable {
         if framing.isEmpty { return (.none, []) }
         let isFilled = !secrets.inBody.isEmpty
         if !isFilled {
-            guard case .length(let length) = framing, length <= prefetched else { return (.stream(framing), []) }
+            switch framing {
+            case .length(let length) where length <= prefetched: break
+            case .chunked:
+                let gathered = try await client.gather(framing, most: prefetched, within: patience)
+                guard gathered.isWhole else { return (.stream(framing, begun: gathered), []) }
+                return (.whole(try checked(gathered.bytes, context)), [])
+            default: return (.stream(framing, begun: GatheredBody(framing)), [])
+            }
         }
         var reader = BodyReader(framing)
         var whole = ByteBuffer()
@@ -105,13 +122,41 @@ struct PreparedCall: Sendable {
             }
         }
         if isFilled {
+            try checkUnfilled(whole, secrets.inBody, context)
             let (filled, names) = try BodySecrets.fill(Array(whole.readableBytesView), secrets: secrets.inBody)
             // Placeholders of other secrets have no place in it either.
             try check(filled, context.guardRules)
             return (.whole(ByteBuffer(bytes: filled)), names)
         }
-        try check(Array(whole.readableBytesView), context.guardRules)
-        return (.whole(whole), [])
+        return (.whole(try checked(whole, context)), [])
+    }
+
+    /// A whole body as it may leave.
+    private static func checked(_ body: ByteBuffer, _ context: SessionContext) throws -> ByteBuffer {
+        try check(Array(body.readableBytesView), context.guardRules)
+        return try redacted(body, context, keepsLength: false)
+    }
+
+    private static func redacted(_ body: ByteBuffer, _ context: SessionContext, keepsLength: Bool) throws -> ByteBuffer {
+        var redaction = BodyRedaction(context.redaction, keepsLength: keepsLength)
+        defer { context.report(redaction) }
+        var output = try redaction.feed(body)
+        output.writeImmutableBuffer(try redaction.finish())
+        return output
+    }
+
+    /// A body that is to be filled with secrets is looked at before, without the placeholders that stand where they may: they look as secrets do.
+    /// What would be replaced in it is refused, since the rest of it is the service's own document.
+    private static func checkUnfilled(_ body: ByteBuffer, _ secrets: [BoundSecret], _ context: SessionContext) throws {
+        guard context.redaction != nil else { return }
+        let needles = secrets.enumerated().map { index, secret in
+            let placeholder = Array(secret.placeholder.utf8)
+            return NeedleScanner.Needle(
+                bytes: placeholder, replacement: [UInt8](repeating: UInt8(ascii: "-"), count: placeholder.count), owner: index)
+        }
+        var scanner = NeedleScanner(NeedleScanner.Automaton(needles))
+        let bare = scanner.feed(body.readableBytesView) + scanner.finish()
+        _ = try redacted(ByteBuffer(bytes: bare), context, keepsLength: true)
     }
 
     private static func check(_ body: [UInt8], _ rules: BodyGuard.Rules) throws(RequestSecrets.Misplaced) {
@@ -133,7 +178,7 @@ struct PreparedCall: Sendable {
         case .none:
             if request.head.body == .length(0) { head.fields.append("Content-Length", "0") }
         case .whole(let bytes): head.fields.append("Content-Length", String(bytes.readableBytes))
-        case .stream(.length(let length)): head.fields.append("Content-Length", String(length))
+        case .stream(.length(let length), _): head.fields.append("Content-Length", String(length))
         case .stream: head.fields.append("Transfer-Encoding", "chunked")
         }
         if let upgrade = request.upgrade {

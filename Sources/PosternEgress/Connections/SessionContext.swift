@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import PosternGate
 import PosternPolicy
 import Synchronization
 
@@ -27,8 +28,11 @@ final class SessionContext: Sendable {
         var digest: String
         var ledger: BudgetLedger
         var secrets: [BoundSecret]
+        var learns: Bool
+        var redaction: RequestRedaction?
     }
     private let state: Mutex<State>
+    private let redactionKey: [UInt8]
 
     init(
         _ configuration: EgressConfiguration, group: any EventLoopGroup, resolve: @escaping NameResolver, reporter: EgressReporter, logger: Logger
@@ -48,7 +52,10 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, used: configuration.used), secrets: configuration.secrets))
+                ledger: BudgetLedger(configuration.policy.budgets, used: configuration.used), secrets: configuration.secrets,
+                learns: configuration.learns,
+                redaction: try configuration.redaction.map { rules in try RequestRedaction(rules, key: configuration.redactionKey) }))
+        redactionKey = configuration.redactionKey
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
@@ -88,6 +95,33 @@ final class SessionContext: Sendable {
         }
         let cut = live.cut(by: secrets)
         logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    /// For a request that begins now; `nil` where nothing is looked for.
+    var redaction: RequestRedaction? { state.withLock { $0.redaction } }
+
+    func setRedaction(_ rules: RedactionRules) throws {
+        let redaction = try RequestRedaction(rules, key: redactionKey)
+        state.withLock { $0.redaction = redaction }
+    }
+
+    /// Tells the worker what was found in a body.
+    func report(_ redaction: BodyRedaction) {
+        for (action, counts) in redaction.counts { reporter.post(.redacted(session: session, action: action, counts: counts)) }
+    }
+
+    func setLearning(_ learns: Bool) { state.withLock { $0.learns = learns } }
+
+    /// Whether a connection to `destination` may begin; throws what refuses it. Each request on it is decided by itself.
+    ///
+    /// A session that learns lets a connection begin that no rule means, and reads its first request: that one is refused, and with it what
+    /// it asked for is known. Nothing is resolved or dialled for it. What a rule denies is refused at once here too.
+    func admit(_ destination: Authority) throws(CallRefusal) -> Admission {
+        let decision = policy.decide(NetworkRequest(host: destination.host, port: destination.port))
+        if decision.verdict == .allow { return Admission(decision: decision) }
+        let refusal = CallRefusal(decision, destination)
+        guard decision.rule == nil, state.withLock({ $0.learns }) else { throw refusal }
+        return Admission(decision: decision, unread: UnreadRefusal(refusal))
     }
 
     func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }

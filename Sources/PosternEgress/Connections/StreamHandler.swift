@@ -20,7 +20,8 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     /// Gives the next bytes to `promise`, `nil` at the end. One at a time.
-    func read(_ promise: EventLoopPromise<ByteBuffer?>, within time: TimeAmount?) {
+    /// - Parameter endsInTime: the stream has failed when nothing comes within `time`; else the promise gets no bytes then.
+    func read(_ promise: EventLoopPromise<ByteBuffer?>, within time: TimeAmount?, endsInTime: Bool = true) {
         guard waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
         if let ready = buffer {
             buffer = nil
@@ -29,16 +30,22 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let failure { return promise.fail(failure) }
         guard !hasEnded, let context else { return promise.succeed(nil) }
         waiting = promise
-        if let time { arm(time, context) }
+        if let time { arm(time, context, endsInTime) }
         context.read()
     }
 
     /// Time does not run out while the session is paused.
-    private func arm(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+    private func arm(_ time: TimeAmount, _ context: ChannelHandlerContext, _ endsInTime: Bool) {
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
             guard let context = self.context else { return }
             let valve = try? context.pipeline.syncOperations.handler(type: PauseValve.self)
-            if valve?.isPaused == true { self.arm(time, context) } else { self.fail(TimedOut()) }
+            if valve?.isPaused == true {
+                self.arm(time, context, endsInTime)
+            } else if endsInTime {
+                self.fail(TimedOut())
+            } else {
+                self.takeWaiting()?.succeed(ByteBuffer())
+            }
         }
     }
 

@@ -7,9 +7,21 @@ import PosternPolicy
 struct Tunnel: Sendable {
     let context: SessionContext
     let destination: Authority
+    /// Holds what speaks against the destination until a request has been read; see `Admission`.
+    let unread: UnreadRefusal?
 
-    /// Serves the tunnel until it ends. The destination has been allowed; each request is decided by itself.
+    /// Serves the tunnel until it ends. The destination has been admitted; each request is decided by itself.
     func serve(_ reader: MessageReader) async throws {
+        do {
+            try await serveAll(reader)
+        } catch {
+            if let refusal = unread?.take() { try await context.record(refusal) }
+            throw error
+        }
+        if let refusal = unread?.take() { try await context.record(refusal) }
+    }
+
+    private func serveAll(_ reader: MessageReader) async throws {
         let request = NetworkRequest(host: destination.host, port: destination.port)
         let stream = reader.stream
         try await context.live.watching(.init(request: request, address: nil) { stream.abort() }) {
@@ -34,10 +46,12 @@ struct Tunnel: Sendable {
     }
 
     private func tls(_ reader: inout MessageReader) async throws {
+        // Asked again: the policy may have become narrower meanwhile.
         let decision: NetworkDecision
         do throws(CallRefusal) {
-            decision = try context.allow(NetworkRequest(host: destination.host, port: destination.port))
+            decision = try context.admit(destination).decision
         } catch {
+            _ = unread?.take()
             return try await context.record(error)
         }
         var hello = ClientHelloReader()
@@ -74,6 +88,7 @@ struct Tunnel: Sendable {
         while true {
             do {
                 guard let lines = try await reader.head(idle: context.idleTime, whole: context.handshakeTime) else { return }
+                _ = unread?.take()
                 let request = try ForwardedRequest(try RequestHead(lines: lines), inTunnelTo: destination, encrypted: encrypted)
                 guard let next = try await Call(context: context, request).run(client: reader, kept: &kept) else { return }
                 reader = next

@@ -8,25 +8,31 @@ struct Upload: Sendable {
     let destination: Authority
     let decision: NetworkDecision
 
-    /// Sends what `framing` says is to come from `client`; the client's reader behind the body, and the bytes that were sent. Throws
-    /// `CallRefusal` for what may not go on, after which the request is incomplete and its connection has to be closed.
+    /// Sends what has been read of a body, and then what is to come of it from `client`; the client's reader behind the body, and the bytes that
+    /// were sent. Throws `CallRefusal` for what may not go on, after which the request is incomplete and its connection has to be closed.
     func stream(
-        _ framing: BodyFraming, from client: MessageReader, _ call: BudgetLedger.Call
+        _ framing: BodyFraming, _ begun: GatheredBody, from client: MessageReader, _ call: BudgetLedger.Call
     ) async throws -> (client: MessageReader, sent: Int) {
         var client = client
         var call = call
-        var body = BodyReader(framing)
+        var body = begun.reader
         var watch = BodyGuard(context.guardRules)
-        var sent = 0
         let isChunked = framing == .chunked
+        var redaction = BodyRedaction(context.redaction, keepsLength: !isChunked)
+        defer { context.report(redaction) }
+        var sent = 0
         do {
+            try await send(try redaction.feed(try watch.feed(begun.bytes)), &call, &sent, isChunked)
             while let part = try await client.part(of: &body, within: context.idleTime) {
-                try await send(try watch.feed(part), &call, &sent, isChunked)
+                try await send(try redaction.feed(try watch.feed(part)), &call, &sent, isChunked)
             }
-            try await send(watch.finish(), &call, &sent, isChunked)
+            try await send(try redaction.feed(watch.finish()), &call, &sent, isChunked)
+            try await send(try redaction.finish(), &call, &sent, isChunked)
             if isChunked { try await upstream.write(Chunk.last) }
         } catch let misplaced as RequestSecrets.Misplaced {
             throw CallRefusal(misplaced, destination, rule: decision.rule)
+        } catch let blocked as RedactionBlocked {
+            throw CallRefusal(blocked, destination, rule: decision.rule)
         } catch let refusal as HTTPRefusal {
             throw CallRefusal(refusal, destination)
         }

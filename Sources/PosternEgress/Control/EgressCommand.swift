@@ -1,3 +1,4 @@
+import PosternGate
 import PosternJSON
 import PosternPolicy
 
@@ -24,6 +25,10 @@ package enum EgressCommand: Sendable {
     /// Stop reading from and writing to every connection of the session until `resume`; new ones wait. Answered by `paused`.
     case pause(session: String)
     case resume(session: String)
+    /// What is looked for in bodies of requests that begin from now on.
+    case redaction(session: String, RedactionRules)
+    /// Read what no rule allows as far as its request, and refuse it then, so that the refusal says what was asked for. Nothing more leaves.
+    case learn(session: String, Bool)
     /// End the session and cut its connections.
     case stop(session: String)
 
@@ -59,6 +64,8 @@ extension EgressCommand {
             (["type": "password", "session": .string(session), "forward": .string(forward), "value": JSON(value?.text)], [])
         case .pause(let session): (["type": "pause", "session": .string(session)], [])
         case .resume(let session): (["type": "resume", "session": .string(session)], [])
+        case .redaction(let session, let rules): (["type": "redaction", "session": .string(session), "rules": rules.json], [])
+        case .learn(let session, let learns): (["type": "learn", "session": .string(session), "learns": .bool(learns)], [])
         case .stop(let session): (["type": "stop", "session": .string(session)], [])
         }
     }
@@ -105,6 +112,9 @@ extension EgressCommand {
                 fields.member("value")?.string.map { SecretValue($0) })
         case "pause": self = .pause(session: try fields.required("session"))
         case "resume": self = .resume(session: try fields.required("session"))
+        case "redaction":
+            self = .redaction(session: try fields.required("session"), try RedactionRules(json: fields.member("rules") ?? [:]))
+        case "learn": self = .learn(session: try fields.required("session"), try fields.bool("learns") ?? false)
         case "stop": self = .stop(session: try fields.required("session"))
         default: throw PolicyValueError(path: ["type"], value: type, rule: "is no command of the egress proxy")
         }

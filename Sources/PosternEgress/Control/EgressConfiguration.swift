@@ -1,3 +1,4 @@
+import PosternGate
 import PosternJSON
 import PosternPolicy
 
@@ -21,6 +22,12 @@ package struct EgressConfiguration: Sendable {
     /// What proxies of the session have sent before.
     package var used = BytesUsed()
     package var limits = Limits()
+    /// What is looked for in bodies of requests; `nil` for nothing but the session's secrets.
+    package var redaction: RedactionRules?
+    /// Keys the digests that take the place of what is found.
+    package var redactionKey: [UInt8] = []
+    /// See `EgressCommand.learn`.
+    package var learns = false
 
     /// Bounds that hold one session's memory and time down.
     package struct Limits: Sendable, Hashable {
@@ -63,6 +70,9 @@ package struct EgressConfiguration: Sendable {
         if let parentProxy { object["parent_proxy"] = .string(parentProxy.description) }
         if let parentCredential { object["parent_credential"] = .string(String(decoding: parentCredential.bytes, as: UTF8.self)) }
         if let extraRoots { object["extra_roots"] = .string(extraRoots) }
+        if learns { object["learns"] = true }
+        if let redaction { object["redaction"] = redaction.json }
+        if !redactionKey.isEmpty { object["redaction_key"] = .string(String(decoding: Base64.encode(redactionKey), as: UTF8.self)) }
         return .object(object)
     }
 
@@ -93,6 +103,9 @@ package struct EgressConfiguration: Sendable {
         if let text = try fields.string("parent_proxy") { parentProxy = try Authority(text) }
         parentCredential = try fields.string("parent_credential").map { SecretValue($0) }
         extraRoots = try fields.string("extra_roots")
+        learns = try fields.bool("learns") ?? false
+        if let json = fields.member("redaction") { redaction = try RedactionRules(json: json) }
+        redactionKey = try fields.string("redaction_key").flatMap { Base64.decode($0.utf8) } ?? []
         if let json = fields.member("limits") { limits = try Limits(json: json) }
         try checkSecrets()
     }

@@ -15,15 +15,24 @@ extension EgressReport {
                 "secret_used", id, session,
                 ["call": JSON(call), "names": .array(names.map(JSON.string)), "destination": .string(destination.description)])
         case .masked(let session, let call, let counts):
-            [
-                "type": "masked", "session": .string(session), "call": JSON(call),
-                "counts": .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, JSON($0.value)) })),
-            ]
+            ["type": "masked", "session": .string(session), "call": JSON(call), "counts": Self.json(counts)]
+        case .redacted(let session, let action, let counts):
+            ["type": "redacted", "session": .string(session), "action": .string(action), "counts": Self.json(counts)]
         case .ask(let id, let session, let ask): Self.head("ask", id, session, ask.json)
         case .forward(let id, let session, let report): Self.head("forward", id, session, report.json)
         case .paused(let session, let isPaused): ["type": "paused", "session": .string(session), "paused": .bool(isPaused)]
         case .failure(let session, let reason): ["type": "failure", "session": .string(session), "reason": .string(reason)]
         }
+    }
+
+    private static func json(_ counts: [String: Int]) -> JSON {
+        .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, JSON($0.value)) }))
+    }
+
+    private static func counts(_ json: JSON?) -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for (name, count) in json?.object ?? [:] { counts[name] = count.int ?? 0 }
+        return counts
     }
 
     private static func head(_ type: String, _ id: Int, _ session: String, _ body: JSON) -> JSON {
@@ -49,9 +58,9 @@ extension EgressReport {
                 id: id, session: session, call: try inner.int("call", in: 0...Int.max) ?? 0, names: try inner.strings("names"),
                 destination: try Authority(try inner.required("destination")))
         case "masked":
-            var counts: [String: Int] = [:]
-            for (name, count) in fields.member("counts")?.object ?? [:] { counts[name] = count.int ?? 0 }
-            self = .masked(session: session, call: try fields.int("call", in: 0...Int.max) ?? 0, counts: counts)
+            self = .masked(session: session, call: try fields.int("call", in: 0...Int.max) ?? 0, counts: Self.counts(fields.member("counts")))
+        case "redacted":
+            self = .redacted(session: session, action: try fields.required("action"), counts: Self.counts(fields.member("counts")))
         case "ask": self = .ask(id: id, session: session, try EgressAsk(json: body))
         case "forward": self = .forward(id: id, session: session, try ForwardReport(json: body))
         case "paused": self = .paused(session: session, try fields.bool("paused") ?? false)
@@ -103,7 +112,8 @@ extension EgressRefusal {
     package var json: JSON {
         [
             "kind": .string(kind.rawValue), "destination": JSON(destination?.description), "rule": JSON(rule), "reason": .string(reason),
-            "remedy": .string(remedy), "secret": JSON(secret),
+            "remedy": .string(remedy), "secret": JSON(secret), "method": JSON(method), "path": JSON(path),
+            "credentials": .array(credentials.map(JSON.string)), "address": JSON(address?.description),
         ]
     }
 
@@ -115,6 +125,10 @@ extension EgressRefusal {
         reason = try fields.string("reason") ?? ""
         remedy = try fields.string("remedy") ?? ""
         secret = try fields.string("secret")
+        method = try fields.string("method")
+        path = try fields.string("path")
+        credentials = try fields.strings("credentials")
+        address = try fields.string("address").flatMap { IPAddress($0) }
     }
 }
 

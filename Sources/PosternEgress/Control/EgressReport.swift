@@ -17,6 +17,8 @@ package enum EgressReport: Sendable, Hashable {
     case secretUsed(id: Int, session: String, call: Int, names: [String], destination: Authority)
     /// Values of secrets were taken out of the answer to call `call`.
     case masked(session: String, call: Int, counts: [String: Int])
+    /// Bodies of requests held what a redaction rule looks for: what was done, and how often by rule.
+    case redacted(session: String, action: String, counts: [String: Int])
     /// A budget is reached; the call waits for `answer`.
     case ask(id: Int, session: String, EgressAsk)
     /// A connection through a forward: what it is about to do, which waits for `recorded`, or (with id 0) how it ended.
@@ -25,6 +27,19 @@ package enum EgressReport: Sendable, Hashable {
     case paused(session: String, Bool)
     /// Something does not work; the text is for the operator.
     case failure(session: String, reason: String)
+}
+
+extension EgressReport {
+    /// The session that it is about; empty for the process itself.
+    package var session: String {
+        switch self {
+        case .ready(let session, _), .intent(_, let session, _), .outcome(_, let session, _), .refusal(_, let session, _),
+            .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .redacted(let session, _, _),
+            .ask(_, let session, _), .forward(_, let session, _),
+            .paused(let session, _), .failure(let session, _):
+            session
+        }
+    }
 }
 
 /// One call that is about to leave.
@@ -71,6 +86,8 @@ package struct EgressRefusal: Sendable, Hashable {
         /// A placeholder in a place that is not its own.
         case secret
         case budget
+        /// A body that a redaction rule keeps inside.
+        case redaction
         case authentication
     }
     package var kind: Kind
@@ -81,6 +98,14 @@ package struct EgressRefusal: Sendable, Hashable {
     package var remedy: String
     /// The secret whose placeholder it was.
     package var secret: String?
+    /// Of a path more is not told; what is longer is cut one byte behind that.
+    package static let longestPath = 1000
+    /// What the request was, as far as it was read: its method, its path without query, and the secrets that it carried where they belong.
+    package var method: String?
+    package var path: String?
+    package var credentials: [String] = []
+    /// The address that is not dialled.
+    package var address: IPAddress?
 }
 
 /// A budget that a call would exceed.

@@ -16,8 +16,10 @@ enum ProcessHardening {
         let memory = memory(connections: EgressConfiguration.Limits().connections, processors: System.coreCount)
         let steps: [(String, () -> Int32)] = [
             ("undumpable", psb_make_undumpable), ("no core", { psb_set_limit(Int32(PSB_LIMIT_CORE), 0) }),
-            ("bounded memory", { psb_set_limit(Int32(PSB_LIMIT_DATA), UInt64(memory)) }), ("no new privileges", psb_set_no_new_privs),
-            ("seccomp", psb_install_egress_filter),
+            ("bounded memory", { psb_set_limit(Int32(PSB_LIMIT_DATA), UInt64(memory)) }),
+            // Every session has a bound on its connections; together they need room, or one could take what the others need.
+            ("open files", { psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), 65_536) }),
+            ("no new privileges", psb_set_no_new_privs), ("seccomp", psb_install_egress_filter),
         ]
         for (name, step) in steps {
             let result = step()

@@ -73,6 +73,13 @@ struct Sessions: Sendable {
                 case .resume(let session):
                     await sessions[session]?.proxy.context.gate.resume()
                     reporter.post(.paused(session: session, false))
+                case .redaction(let session, let rules):
+                    do {
+                        try sessions[session]?.proxy.context.setRedaction(rules)
+                    } catch {
+                        reporter.post(.failure(session: "", reason: "the redaction rules cannot be used: \(error)"))
+                    }
+                case .learn(let session, let learns): sessions[session]?.proxy.context.setLearning(learns)
                 case .stop(let session): sessions.removeValue(forKey: session)?.stop.finish()
                 }
             }

@@ -15,13 +15,16 @@ struct TunnelIntake: ConnectionIntake {
             let stream = try await ByteStream.attach(to: channel)
             switch scheme {
             // Each request is decided, and refused legibly, by itself.
-            case .http: try await Tunnel(context: context, destination: destination).serve(MessageReader(stream))
+            case .http: try await Tunnel(context: context, destination: destination, unread: nil).serve(MessageReader(stream))
             case .https:
-                if let refusal = refusal(of: destination) {
-                    try await tell(refusal, destination, MessageReader(stream))
-                } else {
-                    try await Tunnel(context: context, destination: destination).serve(MessageReader(stream))
+                let admission: Admission
+                do throws(CallRefusal) {
+                    admission = try context.admit(destination)
+                } catch {
+                    try await tell(error, destination, MessageReader(stream))
+                    break
                 }
+                try await Tunnel(context: context, destination: destination, unread: admission.unread).serve(MessageReader(stream))
             }
         } catch {
             context.logger.debug("connection ended", metadata: ["session": "\(context.session)", "error": "\(error)"])
@@ -32,15 +35,6 @@ struct TunnelIntake: ConnectionIntake {
     func refuse(address: String, port: UInt16, reason: String) async {
         let destination = try? Authority("\(address):\(port)")
         try? await context.record(CallRefusal(403, EgressRefusal(kind: .malformed, destination: destination, reason: reason, remedy: "")))
-    }
-
-    private func refusal(of destination: Authority) -> CallRefusal? {
-        do throws(CallRefusal) {
-            _ = try context.allow(NetworkRequest(host: destination.host, port: destination.port))
-            return nil
-        } catch {
-            return error
-        }
     }
 
     /// A CONNECT would be answered with 403. Here the client speaks TLS at once, so the answer has to wait for its request inside.

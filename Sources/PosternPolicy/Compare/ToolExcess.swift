@@ -40,6 +40,9 @@ extension Policy {
             let mine = mine ?? .allow
             if mine < theirs { excesses.append(PolicyExcess(area: "redaction", text: "\(name): \(mine.name) in place of \(theirs.name)")) }
         }
+        for door in Settings.Door.allCases where other.redaction.doors.contains(door) && !redaction.doors.contains(door) {
+            excesses.append(PolicyExcess(area: "redaction", text: "\(door.rawValue) are not looked at"))
+        }
         for (name, action) in other.redaction.detectors.sorted(by: { $0.key < $1.key }) { compare(name, redaction.detectors[name], action) }
         for theirs in other.redaction.patterns {
             let mine = redaction.patterns.filter { $0.pattern == theirs.pattern }.map(\.action).max()

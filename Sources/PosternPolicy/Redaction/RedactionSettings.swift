@@ -25,6 +25,14 @@ package struct RedactionSettings: Sendable, Hashable {
         }
     }
 
+    /// Where text leaves the perimeter, and is looked at.
+    package enum Door: String, Sendable, Hashable, CaseIterable {
+        /// Results of tools, on their way to the model.
+        case results
+        /// Bodies of requests, on their way through the egress proxy.
+        case egress
+    }
+
     /// A regular expression of the operator's, in the gate's own linear-time syntax.
     package struct Pattern: Sendable, Hashable {
         /// Names the find in the text that takes its place, in counts and in the audit.
@@ -57,12 +65,14 @@ package struct RedactionSettings: Sendable, Hashable {
     package var detectors: [String: Action] = [:]
     package var patterns: [Pattern] = []
     package var dictionaries: [Dictionary] = []
+    package var doors: Set<Door> = [.results]
 
     package init() {}
 
-    /// Everything that either looks for, each with the stricter action.
+    /// Everything that either looks for, each with the stricter action, at the doors of either.
     package func narrowed(by other: RedactionSettings) -> RedactionSettings {
         var both = self
+        both.doors.formUnion(other.doors)
         both.detectors.merge(other.detectors) { max($0, $1) }
         for pattern in other.patterns {
             if let index = both.patterns.firstIndex(where: { $0.name == pattern.name && $0.pattern == pattern.pattern }) {
@@ -104,11 +114,21 @@ extension RedactionSettings {
             try fields.finish()
             return dictionary
         }
+        if fields.member("doors") != nil {
+            doors = Set(
+                try fields.list("doors") { (json: JSON) throws(PolicyValueError) -> Door in
+                    guard let door = json.string.flatMap(Door.init(rawValue:)) else {
+                        throw PolicyValueError(value: json.text, rule: "must be one of \(Door.allCases.map(\.rawValue).joined(separator: ", "))")
+                    }
+                    return door
+                })
+        }
         try fields.finish()
     }
 
     package var json: JSON {
         [
+            "doors": .array(Door.allCases.filter(doors.contains).map { .string($0.rawValue) }),
             "detectors": .object(JSONObject(detectors.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value.name)) })),
             "patterns": .array(
                 patterns.map { ["name": .string($0.name), "pattern": .string($0.pattern), "action": .string($0.action.name)] }),

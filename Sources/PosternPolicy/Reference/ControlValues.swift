@@ -119,6 +119,8 @@ struct ControlValues {
             if number > 0 { all.append(Setting(key: "redaction.detectors", value: "\(number) \(action.name)")) }
         }
         if all.isEmpty { all = [Setting(key: "redaction.detectors", value: SchemaKind.none)] }
+        let doors = RedactionSettings.Door.allCases.filter(settings.doors.contains).map(\.rawValue)
+        all.append(Setting(key: "redaction.doors", value: doors.isEmpty ? SchemaKind.none : doors.joined(separator: ", ")))
         if !settings.patterns.isEmpty { all.append(Setting(key: "redaction.patterns", value: "\(settings.patterns.count)")) }
         if !settings.dictionaries.isEmpty { all.append(Setting(key: "redaction.dictionaries", value: "\(settings.dictionaries.count)")) }
         return all

@@ -14,6 +14,20 @@ extension Policy {
         return text
     }
 
+    /// The same, without what the profile says by itself where nothing but rules and addresses of the network stand beside it.
+    package var shortYAML: String {
+        let base = PolicyReader.profile(profile).policy
+        var rest = self
+        (rest.name, rest.network.rules, rest.network.addresses) = (base.name, base.network.rules, base.network.addresses)
+        guard rest == base, base.network.rules.isEmpty, base.network.addresses.allowed.isEmpty else { return yaml }
+        var members: JSONObject = ["rules": .array(network.rules.map(\.json))]
+        if !network.addresses.allowed.isEmpty { members["addresses"] = network.addresses.json }
+        return YAMLWriter.text(
+            of: [
+                "version": JSON(Self.version), "name": .string(name), "extends": .string(profile.rawValue), "network": .object(members),
+            ])
+    }
+
     /// The JSON of the policy in the form of a document.
     private var document: JSON {
         guard var members = json.object else { return json }

@@ -26,7 +26,7 @@ enum TrustControls {
                 "CC6.7 Transmission and movement of information", [values.rules] + values.resultBudgets + values.egressBudgets + values.redaction,
                 [.proxy, .gate, .audit],
                 "Bytes of results and of egress are bounded and recorded before they leave; known secrets and what the detectors find are masked in results",
-                "Redaction is for accidents. Requests are searched for the session's secrets only, not by detectors"),
+                "Redaction is for accidents. Requests are searched by detectors only where `redaction.doors` names egress"),
             row(
                 "CC6.8 Unauthorized or malicious software", [values.protected, values.workspace], [.seccomp, .Landlock, .mounts],
                 "Programs run without privilege; hooks and settings that would run outside are read-only where they exist; a workspace is scanned for them "

@@ -138,6 +138,15 @@ package enum PolicySchema {
                     SchemaField("file", .text(.absolutePath), required: true, "Words of the operator's, one a line."),
                     SchemaField("action", actions, default: "mask", "What to do with a word."),
                 ]), most: 32), default: "none", "Lists of words, such as names of customers."),
+        SchemaField(
+            "doors",
+            .oneOrList(
+                .choice([
+                    SchemaChoice("results", "results of tools, on their way to the model"),
+                    SchemaChoice("egress", "bodies of requests, on their way through the egress proxy"),
+                ]), most: 2), default: "results",
+            "Where detectors, patterns and dictionaries are looked for. In a request whose length is promised and that is longer than 64 KiB, nothing can be replaced: it is refused instead."
+        ),
     ]
 
     private static let value = TextFormat("text of at most 4096 bytes") { text throws(PolicyValueError) in

@@ -5,11 +5,13 @@ import PosternSandboxWire
 /// What a policy's network asks of sandbox and proxy. A value without I/O.
 struct EgressPlan: Sendable {
     let policy: Policy
+    /// What no rule allows is read too, so every program must find its way to the proxy.
+    var learns = false
 
     /// Sockets of the sandbox beside the proxy's own, and what the proxy serves on each.
     var listeners: [(socket: SandboxListener, serves: EgressCommand.Listener)] {
         var all: [(SandboxListener, EgressCommand.Listener)] = []
-        if policy.network.rules.contains(where: { $0.verdict == .allow }) {
+        if learns || policy.network.rules.contains(where: { $0.verdict == .allow }) {
             let serves: [EgressCommand.Listener] = [.datagramNames, .streamNames, .http, .https]
             all += zip(SandboxListener.transparent, serves).map { ($0, $1) }
         }

@@ -53,6 +53,11 @@ struct EgressRecords: Sendable {
         try await write(.redacted(AuditRecord.Redactions(door: "egress", action: "mask", counts: counts)), durable: false)
     }
 
+    /// What redaction rules met in bodies of requests.
+    func redacted(_ action: String, _ counts: [String: Int]) async throws(FileError) {
+        try await write(.redacted(AuditRecord.Redactions(door: "request", action: action, counts: counts)), durable: false)
+    }
+
     func forward(_ report: ForwardReport, role: Forward.Postgres?) async throws(FileError) {
         let connection = "\(report.forward)-\(report.connection)"
         let (host, port) = (report.destination.host.description, Int(report.destination.port))

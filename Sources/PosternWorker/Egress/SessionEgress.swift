@@ -23,21 +23,28 @@ actor SessionEgress {
         var variables: [(name: String, value: String)]
         var certificate: String
         var plan: EgressPlan
+
+        func prepare(_ spec: inout SandboxSpec) {
+            spec.environment += variables
+            spec.certificate = certificate
+            spec.listeners = plan.listeners.map(\.socket)
+        }
     }
 
     private let item: WorkItem
-    private let launcher: any EgressLauncher
+    private let open: @Sendable (EgressMode) async throws -> any EgressChannel
     private let find: SecretFinder
     private let records: EgressRecords
     private let desk: ApprovalDesk
     private let patience: Duration
     private let pacing: Pacing
     private let usage: EgressUsage
+    private let decisions: DecisionFeed
     /// Something that cannot be recorded, or a proxy that is gone: the session must not go on with a door nobody watches.
     private let failed: @Sendable (String) -> Void
     private let logger: Logger
 
-    private var link: EgressLink?
+    private var link: (any EgressChannel)?
     private var reading: Task<Void, Never>?
     private var confirming: [CheckedContinuation<Void, Never>] = []
     private var turning: Task<Void, Never>?
@@ -56,17 +63,19 @@ actor SessionEgress {
     private static let mostNotices = 8
 
     init(
-        item: WorkItem, launcher: any EgressLauncher, find: @escaping SecretFinder, records: EgressRecords, desk: ApprovalDesk, patience: Duration,
-        pacing: Pacing, usage: EgressUsage, failed: @escaping @Sendable (String) -> Void, logger: Logger
+        item: WorkItem, open: @escaping @Sendable (EgressMode) async throws -> any EgressChannel, find: @escaping SecretFinder,
+        records: EgressRecords, desk: ApprovalDesk, patience: Duration,
+        pacing: Pacing, usage: EgressUsage, decisions: DecisionFeed, failed: @escaping @Sendable (String) -> Void, logger: Logger
     ) {
         self.item = item
-        self.launcher = launcher
+        self.open = open
         self.find = find
         self.records = records
         self.desk = desk
         self.patience = patience
         self.pacing = pacing
         self.usage = usage
+        self.decisions = decisions
         self.failed = failed
         self.logger = logger
     }
@@ -78,8 +87,11 @@ actor SessionEgress {
     // MARK: Life
 
     /// Starts the proxy under `policy` and waits until it serves.
-    func start(_ policy: SessionPolicy) async throws {
-        let plan = EgressPlan(policy: policy.policy)
+    /// - Parameters:
+    ///   - learns: whether what no rule allows is read before it is refused, also where somebody follows who does not learn.
+    ///   - redaction: what is looked for in bodies of requests; `nil` for nothing but secrets.
+    func start(_ policy: SessionPolicy, redaction: RedactionRules?, learns: Bool = false) async throws {
+        let plan = EgressPlan(policy: policy.policy, learns: learns)
         self.plan = plan
         secrets = await SessionSecrets(plan.secretsInUse, find: find)
         for (name, reason) in secrets.missing {
@@ -87,18 +99,36 @@ actor SessionEgress {
             note("the secret \(name) is not available: \(reason)")
         }
         let begun = usage.day()
-        let configuration = try configuration(policy, plan)
-        let link = EgressLink(descriptor: try await launcher.launch(session: item.sessionID))
+        let link = try await open(policy.policy.egress)
+        var configuration: EgressConfiguration
+        do {
+            configuration = try self.configuration(policy, plan, link.session)
+        } catch {
+            link.close()
+            throw error
+        }
+        configuration.learns = learns
+        configuration.redaction = redaction
         self.link = link
         token = configuration.token
         reading = Task { await self.read(link) }
         link.send(.configure(configuration))
+        if !learns {
+            enrolled = decisions.enrol(session: item.sessionID) { link.send(.learn(session: link.session, $0)) }
+        }
         guard let certificate = await waitUntilReady() else { throw Failure(description: "the egress proxy did not start") }
         ready = certificate
         turning = Task { await self.turnDays(after: begun, link) }
     }
 
     private var token: ProxyToken?
+    /// Its place in the feed.
+    private var enrolled: Int?
+
+    private func withdraw() {
+        if let enrolled { decisions.withdraw(enrolled) }
+        enrolled = nil
+    }
 
     /// What the sandbox is to be given; `nil` while nothing may leave it.
     var view: View? {
@@ -113,7 +143,7 @@ actor SessionEgress {
         func hand(_ descriptor: Int32, _ listener: EgressCommand.Listener) {
             let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
             guard copy >= 0 else { return logger.error("a socket of the sandbox cannot be handed to its proxy") }
-            link.send(.listen(session: item.sessionID, listener, descriptor: copy))
+            link.send(.listen(session: link.session, listener, descriptor: copy))
         }
         if sandbox.listener >= 0 { hand(sandbox.listener, .proxy) }
         let forwards = (narrowed ?? plan.policy).forwards.map(\.name)
@@ -124,10 +154,11 @@ actor SessionEgress {
     }
 
     /// Puts a narrower policy in force; what it does not allow any more is cut within a second.
-    func narrow(_ policy: SessionPolicy) {
+    func narrow(_ policy: SessionPolicy, redaction: RedactionRules?) {
         narrowed = policy.policy
         guard let link, let plan else { return }
-        let commands = EgressCommand.narrowing(from: plan.policy, to: policy.policy, digest: policy.digest, session: item.sessionID)
+        if let redaction { link.send(.redaction(session: link.session, redaction)) }
+        let commands = EgressCommand.narrowing(from: plan.policy, to: policy.policy, digest: policy.digest, session: link.session)
         for command in commands { link.send(command) }
     }
 
@@ -139,7 +170,7 @@ actor SessionEgress {
 
     private func setPaused(_ isPaused: Bool) async {
         guard let link, !hasEnded, !isUnread else { return }
-        link.send(isPaused ? .pause(session: item.sessionID) : .resume(session: item.sessionID))
+        link.send(isPaused ? .pause(session: link.session) : .resume(session: link.session))
         // Confirmations come in the order of the commands.
         await withCheckedContinuation { confirming.append($0) }
     }
@@ -149,10 +180,16 @@ actor SessionEgress {
         confirming.removeFirst().resume()
     }
 
-    /// Ends the process and everything that goes through it.
+    /// Ends the process, whatever else it serves: it does not do what it is told, and nothing may pass it any more.
+    func abort() async {
+        link?.abort()
+        await stop()
+    }
+
+    /// Ends everything that goes through the proxy, and the process if it serves nobody else.
     func stop() async {
         hasEnded = true
-        link?.send(.stop(session: item.sessionID))
+        withdraw()
         link?.close()
         certificate?.resume(returning: nil)
         certificate = nil
@@ -179,14 +216,15 @@ actor SessionEgress {
         certificate = nil
     }
 
-    private func configuration(_ policy: SessionPolicy, _ plan: EgressPlan) throws -> EgressConfiguration {
+    private func configuration(_ policy: SessionPolicy, _ plan: EgressPlan, _ session: String) throws -> EgressConfiguration {
         var random = SystemRandomNumberGenerator()
-        var configuration = EgressConfiguration(session: item.sessionID, token: ProxyToken(using: &random), policy: policy.policy.network)
+        var configuration = EgressConfiguration(session: session, token: ProxyToken(using: &random), policy: policy.policy.network)
         configuration.policyDigest = policy.digest
         configuration.secrets = secrets.bound
         configuration.used = usage.used
         configuration.limits.approvalMilliseconds = Int(patience / .milliseconds(1))
         configuration.digestKey = Array(records.audit.key.digest(.input, canonical: Array("postern statement digests".utf8)).utf8)
+        configuration.redactionKey = Array(records.audit.key.digest(.output, canonical: Array("postern request redaction".utf8)).utf8)
         let upstream = policy.policy.upstream
         configuration.parentProxy = upstream.proxy
         configuration.parentCredential = upstream.proxySecret.flatMap { secrets.values[$0] }
@@ -209,7 +247,7 @@ actor SessionEgress {
 
     // MARK: Reports
 
-    private func read(_ link: EgressLink) async {
+    private func read(_ link: any EgressChannel) async {
         for await report in link.reports {
             do {
                 try await take(report, link)
@@ -228,21 +266,27 @@ actor SessionEgress {
     private func fail(_ reason: String) {
         guard !hasEnded else { return }
         hasEnded = true
+        withdraw()
         turning?.cancel()
         link?.close()
         failed(reason)
     }
 
-    private func take(_ report: EgressReport, _ link: EgressLink) async throws {
+    private func take(_ report: EgressReport, _ link: any EgressChannel) async throws {
         switch report {
         case .ready(_, let certificate): settle(certificate)
         case .intent(let id, _, let intent):
             try await records.intent(id, intent)
             link.send(.recorded(id: id))
+            hosts[id] = intent.destination
+            publish(report)
         case .spent(_, let host, let bytes): try await usage.add(bytes, host)
-        case .outcome(let id, _, let outcome): try await records.outcome(id, outcome)
+        case .outcome(let id, _, let outcome):
+            try await records.outcome(id, outcome)
+            publish(report, hosts.removeValue(forKey: id))
         case .refusal(let id, _, let refusal):
             try await records.refusal(id, refusal)
+            publish(report)
             link.send(.recorded(id: id))
             let place = refusal.destination.map { " to \($0)" } ?? ""
             note("the network request\(place) was refused: \(refusal.reason)\(refusal.remedy.isEmpty ? "" : "; \(refusal.remedy)")")
@@ -250,9 +294,11 @@ actor SessionEgress {
             try await records.secrets(names, call: call, destination)
             link.send(.recorded(id: id))
         case .masked(_, _, let counts): try await records.masked(counts)
+        case .redacted(_, let action, let counts): try await records.redacted(action, counts)
         case .ask(let id, _, let ask): asking[id] = Task { await self.ask(id, ask, link) }
-        case .forward(let id, _, let report):
-            try await records.forward(report, role: role(of: report.forward))
+        case .forward(let id, _, let forward):
+            try await records.forward(forward, role: role(of: forward.forward))
+            publish(report)
             if id > 0 { link.send(.recorded(id: id)) }
         case .paused: confirm()
         case .failure("", let reason):
@@ -264,24 +310,33 @@ actor SessionEgress {
         }
     }
 
+    /// Tells whoever follows what is in the audit now.
+    private func publish(_ report: EgressReport, _ destination: Authority? = nil) {
+        guard let decision = EgressDecision(report, session: item.sessionID, time: records.timestamp(), destination: destination) else { return }
+        decisions.publish(decision)
+    }
+
+    /// Where calls go that have not ended.
+    private var hosts: [Int: Authority] = [:]
+
     private func role(of forward: String) -> Forward.Postgres? {
         guard case .postgres(let postgres)? = plan?.policy.forwards.first(where: { $0.name == forward })?.kind else { return nil }
         return postgres
     }
 
     /// Tells the proxy of each midnight UTC. A clock that is set back begins no day again.
-    private func turnDays(after begun: String, _ link: EgressLink) async {
+    private func turnDays(after begun: String, _ link: any EgressChannel) async {
         var present = begun
         while !Task.isCancelled, !hasEnded {
             do { try await pacing.sleep(UTCDay.rest(after: records.timestamp()) ?? .seconds(60)) } catch { return }
             let today = usage.day()
             guard today > present else { continue }
             present = today
-            link.send(.day(session: item.sessionID, used: usage.today))
+            link.send(.day(session: link.session, used: usage.today))
         }
     }
 
-    private func ask(_ id: Int, _ ask: EgressAsk, _ link: EgressLink) async {
+    private func ask(_ id: Int, _ ask: EgressAsk, _ link: any EgressChannel) async {
         let question = ApprovalQuestion(
             sessionID: item.sessionID, agentID: nil, subject: .budget,
             summary: ask.summary, rule: "budgets.egress.\(ask.budget)",

@@ -83,7 +83,7 @@ package actor LiveSessions {
         let start = clock.now
         var reply: LocalControlReply
         switch request {
-        case .status: reply = LocalControlReply()
+        case .status, .egress: reply = LocalControlReply()
         case .questions:
             reply = LocalControlReply()
             reply.questions = await desk.waiting
@@ -119,7 +119,7 @@ package actor LiveSessions {
         reply.milliseconds = Int((clock.now - start) / .milliseconds(1))
         switch request {
         case .freeze, .thaw: await record(request, reply, peer)
-        case .status, .questions, .answer: break
+        case .status, .questions, .answer, .egress: break
         }
         return reply
     }

@@ -9,6 +9,9 @@ package enum LocalControlRequest: Sendable, Hashable {
     case questions
     /// Answers the question of that id.
     case answer(id: String, isAllowed: Bool)
+    /// Follows the decisions of the egress proxies, of one session or of all: after the reply come lines until either side ends. While one
+    /// `learns`, what no rule allows is read as far as its request before it is refused.
+    case egress(session: String?, learns: Bool)
 
     package var json: JSON {
         switch self {
@@ -17,6 +20,7 @@ package enum LocalControlRequest: Sendable, Hashable {
         case .status: ["verb": "status"]
         case .questions: ["verb": "questions"]
         case .answer(let id, let isAllowed): ["verb": "answer", "id": .string(id), "allowed": .bool(isAllowed)]
+        case .egress(let session, let learns): ["verb": "egress", "session": JSON(session), "learns": .bool(learns)]
         }
     }
 
@@ -38,8 +42,12 @@ package enum LocalControlRequest: Sendable, Hashable {
             self = .answer(id: id, isAllowed: isAllowed)
             return
         }
+        if verb == "egress" {
+            self = .egress(session: json["session"]?.string, learns: json["learns"]?.bool ?? false)
+            return
+        }
         guard verb == "freeze" || verb == "thaw" else {
-            throw LocalControlError("'\(verb ?? "")' is no verb; there are freeze, thaw, status, questions and answer")
+            throw LocalControlError("'\(verb ?? "")' is no verb; there are freeze, thaw, status, questions, answer and egress")
         }
         guard let target = FreezeTarget(json: json["target"]) else {
             throw LocalControlError("a target is needed: session ID, agent ID or all")

@@ -9,11 +9,12 @@ import Glibc
 import Darwin
 #endif
 
-/// Serves the worker's control socket: one request and one answer a connection, from this user or root only. Reading and writing happen on
-/// a queue of its own; a slow or silent peer holds up nobody.
+/// Serves the worker's control socket: one request and one answer a connection, from this user or root only; who follows gets lines after the
+/// answer. Reading and writing happen on a queue of its own; a slow or silent peer holds up nobody.
 package struct LocalControlServer: Service {
     private let folder: String
     private let sessions: LiveSessions
+    private let decisions: DecisionFeed
     private let logger: Logger
 
     private static let queue = DispatchQueue(label: "postern.worker.control", attributes: .concurrent)
@@ -21,8 +22,9 @@ package struct LocalControlServer: Service {
     private static let most = 16
     private static let patienceSeconds = 5
 
-    package init(stateFolder: String, sessions: LiveSessions, logger: Logger) {
+    package init(stateFolder: String, sessions: LiveSessions, decisions: DecisionFeed = DecisionFeed(), logger: Logger) {
         folder = stateFolder
+        self.decisions = decisions
         self.sessions = sessions
         self.logger = logger
     }
@@ -67,12 +69,30 @@ package struct LocalControlServer: Service {
         let reply: LocalControlReply
         switch await receive(connection) {
         case .success(nil): return
+        case .success(.egress(let session, let learns)):
+            if await follow(connection, session, learns) { return }
+            var refusal = LocalControlReply()
+            refusal.error = "\(DecisionFeed.most) follow already, and no more can"
+            reply = refusal
         case .success(.some(let request)): reply = await sessions.handle(request, by: peer)
         case .failure(let error):
             var refusal = LocalControlReply()
             refusal.error = error.description
             reply = refusal
         }
+        await send(reply, connection)
+    }
+
+    /// `false` when there are too many followers.
+    private func follow(_ connection: Int32, _ session: String?, _ learns: Bool) async -> Bool {
+        let isDone: Void? = await decisions.following(session: session, learns: learns) { follower in
+            await send(LocalControlReply(), connection)
+            await FollowerSocket(connection: connection, follower: follower, queue: Self.queue).run()
+        }
+        return isDone != nil
+    }
+
+    private func send(_ reply: LocalControlReply, _ connection: Int32) async {
         let bytes = LocalControlLine.encoded(reply.json)
         await withCheckedContinuation { done in
             Self.queue.async {

@@ -87,6 +87,31 @@ enum LocalControlSocket {
         return true
     }
 
+    /// Sends what a non-blocking socket takes; the result is that of send(2).
+    static func sendNow(_ bytes: ArraySlice<UInt8>, _ socket: Int32) -> Int {
+        bytes.withUnsafeBytes { buffer in buffer.baseAddress.map { Platform.send(socket, $0, buffer.count) } ?? 0 }
+    }
+
+    /// Reads whole lines and hands each to `take`, until the other end closes. A line of more than `limit` bytes ends it.
+    static func receiveLines(_ socket: Int32, limit: Int, _ take: (ArraySlice<UInt8>) throws -> Void) throws {
+        var held: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(socket, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw LocalControlError("the worker cannot be heard: \(String(cString: strerror(errno)))") }
+            if count == 0 { return }
+            held += buffer[..<count]
+            var start = 0
+            while let end = held[start...].firstIndex(of: 0x0A) {
+                try take(held[start..<end])
+                start = end + 1
+            }
+            held.removeFirst(start)
+            guard held.count <= limit else { throw LocalControlError("a message has more than \(limit) bytes") }
+        }
+    }
+
     // MARK: Addresses
 
     private static func make() throws(LocalControlError) -> Int32 {

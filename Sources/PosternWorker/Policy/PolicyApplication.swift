@@ -5,7 +5,7 @@ import PosternSandboxWire
 
 /// What the parts that enforce a policy take from it.
 extension Policy {
-    var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
+    package var sandboxLimits: SandboxLimits { SandboxLimits(json: limits.wireJSON) }
 
     /// Files and folders of the host, at the same place inside, each with what is masked in it.
     func binds(_ denials: MandatoryDenials) -> [SandboxBind] {
@@ -58,11 +58,28 @@ extension Policy {
     }
 }
 
+extension SandboxSpec {
+    /// Takes on what `policy` says of files and the workspace.
+    /// - Parameter changes: folder that keeps what a copy-on-write workspace changes.
+    package mutating func take(_ policy: Policy, _ denials: MandatoryDenials, changes: String) {
+        workspaceMode = policy.workspaceMode
+        if workspaceMode == .copyOnWrite { self.changes = changes }
+        binds = policy.binds(denials)
+        (hidden, protected) = policy.workspaceMasks(denials)
+    }
+}
+
 extension RedactionRules {
     /// The rules of a policy. A detector that this gate does not have is refused, so that no policy says more than happens.
     ///
+    /// - Returns: `nil` where nothing is looked for at that door.
+    init?(_ settings: RedactionSettings, at door: RedactionSettings.Door, words: (String) throws -> [String]) throws {
+        guard settings.doors.contains(door) else { return nil }
+        try self.init(settings, words: words)
+    }
+
     /// - Parameter words: Reads a dictionary's file, one word a line.
-    init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
+    private init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
         self.init()
         for (name, action) in settings.detectors {
             guard let detector = RedactionDetector(rawValue: name) else {

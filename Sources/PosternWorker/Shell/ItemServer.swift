@@ -27,6 +27,10 @@ struct ItemServer: Sendable {
     let live: LiveSessions
     /// Bytes that left through proxies, by session and day.
     let egressBook: ByteBook
+    /// For whoever follows on this machine.
+    let decisions: DecisionFeed
+    /// The process of the sessions that share one; `nil` where this worker has no proxies.
+    let sharedEgress: SharedEgress?
     let statistics: StatisticsBox
     let drain: Signal
     let logger: Logger
@@ -142,15 +146,8 @@ struct ItemServer: Sendable {
             limits: limits, offloadThreshold: configuration.offloadThreshold)
         // Driver `none` has no mounts: there files, modes and masks of a policy hold nothing back, which the worker says at its start.
         guard driver.name != "none" else { return spec }
-        spec.workspaceMode = policy.workspaceMode
-        if spec.workspaceMode == .copyOnWrite { spec.changes = state.changes(item.sessionID) }
-        spec.binds = policy.binds(configuration.denials)
-        (spec.hidden, spec.protected) = policy.workspaceMasks(configuration.denials)
-        if let view = await egress?.view {
-            spec.environment += view.variables
-            spec.certificate = view.certificate
-            spec.listeners = view.plan.listeners.map(\.socket)
-        }
+        spec.take(policy, configuration.denials, changes: state.changes(item.sessionID))
+        await egress?.view?.prepare(&spec)
         return spec
     }
 
@@ -158,10 +155,14 @@ struct ItemServer: Sendable {
         _ item: WorkItem, _ launcher: any EgressLauncher, _ client: ManagedAgentsClient, _ broken: FailureSignal, _ logger: Logger
     ) -> SessionEgress {
         let timestamp = timestamp
+        let open = { @Sendable [sharedEgress] (mode: EgressMode) async throws -> any EgressChannel in
+            if mode == .shared, let sharedEgress { return try await sharedEgress.join(item.sessionID) }
+            return try await OwnEgress(session: item.sessionID, launcher: launcher)
+        }
         return SessionEgress(
-            item: item, launcher: launcher, find: configuration.findSecret,
+            item: item, open: open, find: configuration.findSecret,
             records: EgressRecords(audit: audit, sessionID: item.sessionID, workID: item.id, timestamp: timestamp), desk: desk,
-            patience: configuration.approvalPatience, pacing: configuration.pacing, usage: usage(of: item),
+            patience: configuration.approvalPatience, pacing: configuration.pacing, usage: usage(of: item), decisions: decisions,
             failed: { broken.fire($0) }, logger: logger)
     }
 
@@ -170,7 +171,7 @@ struct ItemServer: Sendable {
         guard let egress else { return }
         let watch = Task {
             do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
-            await egress.stop()
+            await egress.abort()
         }
         await isPaused ? egress.pause() : egress.resume()
         watch.cancel()

@@ -141,6 +141,8 @@ struct SessionRunner: Sendable {
         var machine = SessionToolMachine(owned: Self.tools, maximumIdle: maxIdle)
         var tasks: [String: (task: Task<Void, Never>, control: RunningCall)] = [:]
         var timer: (deadline: Duration, task: Task<Void, Never>)?
+        // Puts in force what the session was changed to; why that cannot be, where it cannot.
+        var changing: Task<End?, Never>?
         var end = End.failed("cancelled")
         messages: for await message in inbox {
             let input: SessionToolMachine.Input
@@ -149,10 +151,15 @@ struct SessionRunner: Sendable {
                 end = reason
                 break messages
             case .changed:
-                // Before anything that came after it.
-                guard let reason = await setup.changed() else { continue }
-                end = reason
-                break messages
+                // A call that comes after it begins when it is in force. Interrupts, and everything else, wait for nothing.
+                changing = Task { [before = changing] in
+                    if let reason = await before?.value { return reason }
+                    // What was cut short is not in force.
+                    let reason = await setup.changed() ?? (Task.isCancelled ? End.failed("cancelled") : nil)
+                    if let reason { feed.yield(.end(reason)) }
+                    return reason
+                }
+                continue
             case .machine(let value): input = value
             }
             switch input {
@@ -164,7 +171,10 @@ struct SessionRunner: Sendable {
                 switch action {
                 case .run(let call):
                     let control = RunningCall()
-                    tasks[call.id] = (Task { await perform(call, control, feed) }, control)
+                    let task = Task { [changing] in
+                        if await changing?.value == nil { await perform(call, control, feed) }
+                    }
+                    tasks[call.id] = (task, control)
                 case .resend(let call):
                     let control = RunningCall()
                     tasks[call.id] = (Task { await resend(call, feed) }, control)
@@ -196,7 +206,9 @@ struct SessionRunner: Sendable {
             entry.control.abandon()
             entry.task.cancel()
         }
+        changing?.cancel()
         for (_, entry) in tasks { await entry.task.value }
+        _ = await changing?.value
         return end
     }
 

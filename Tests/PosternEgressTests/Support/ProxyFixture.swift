@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternGate
 import PosternJSON
 import PosternPolicy
 import Synchronization
@@ -66,6 +67,7 @@ final class ProxyFixture: Sendable {
         var policy: NetworkPolicy
         var secrets: [BoundSecret] = []
         var roots: String?
+        var redaction: RedactionRules?
         var parent: Authority?
         var limits = EgressConfiguration.Limits()
         /// Addresses by name; a name without one is unknown.
@@ -104,6 +106,8 @@ final class ProxyFixture: Sendable {
             configuration.parentProxy = setup.parent
             configuration.limits = setup.limits
             configuration.policyDigest = "digest-1"
+            configuration.redaction = setup.redaction
+            configuration.redactionKey = Array("test".utf8)
             link.send(.configure(configuration))
             let listener = try ForwardSockets.listen()
             let port = try ForwardSockets.port(of: listener)

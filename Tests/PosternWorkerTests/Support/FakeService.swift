@@ -40,6 +40,8 @@ final class FakeService: ClientTransport {
         var polls: [Int: CheckedContinuation<Void, Never>] = [:]
         var nextPoll = 0
         var holdsPolls = true
+        /// Who asks for a session waits until it is `false` again.
+        var holdsSessions = false
         var watchers: [(@Sendable (State) -> Bool, CheckedContinuation<Void, Never>)] = []
 
         func results(_ session: String) -> [JSON] {
@@ -175,6 +177,7 @@ final class FakeService: ClientTransport {
             }
             return answer(["data": .array(events)])
         case (.get, "sessions", _):
+            if current.holdsSessions { await until { !$0.holdsSessions } }
             guard let session = current.sessions[parts[2]] else { return answer(["type": "error", "error": ["type": "not_found_error"]], 404) }
             return answer([
                 "id": .string(parts[2]), "status": .string(session.status), "resources": .array(session.resources),

@@ -11,14 +11,17 @@ struct WorkerControl: ParsableArguments {
     @Flag(name: .long, help: "Print JSON.")
     var json = false
 
-    /// Asks the worker and prints its answer.
-    func ask(_ request: LocalControlRequest) async throws {
+    /// The worker's state folder, as `WorkerSettings` has it.
+    func folder() throws -> String {
         let environment = ProcessEnvironment.current
         let flags = WorkerControlFlags(given: [(.workdir, workdir), (.stateDirectory, stateDirectory)]).flags
         let configuration = try Configuration(.worker, flags: flags, environment: environment, file: file.file(.worker, environment: environment))
-        // As `WorkerSettings` has it.
-        let folder =
-            try configuration.text(.stateDirectory).map(TextFile.absolute) ?? TextFile.absolute(configuration.required(.workdir)) + "/.postern"
+        return try configuration.text(.stateDirectory).map(TextFile.absolute) ?? TextFile.absolute(configuration.required(.workdir)) + "/.postern"
+    }
+
+    /// Asks the worker and prints its answer.
+    func ask(_ request: LocalControlRequest) async throws {
+        let folder = try folder()
         let reply: LocalControlReply
         do {
             reply = try await LocalControlClient(stateFolder: folder).ask(request)
@@ -36,7 +39,7 @@ struct WorkerControl: ParsableArguments {
         switch request {
         case .questions: return show(reply.questions, terminal)
         case .answer: return
-        case .status, .freeze, .thaw: break
+        case .status, .freeze, .thaw, .egress: break
         }
         var table = Table(["SESSION", "AGENT", "STATE", "NOTE"])
         for session in reply.sessions {
