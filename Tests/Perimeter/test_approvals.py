@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from control import at_rest
@@ -42,6 +43,8 @@ def test_approved_and_denied(perimeter: Perimeter) -> None:
     perimeter.start()
     result, record = answer(perimeter, "approve")
     assert not result.failed and "kept.txt" not in result.text and record["allowed"] is True
+    # Whoever the kernel says was at the other end of the worker's socket.
+    assert f"uid {os.geteuid()}" in record["by"]
     result, record = answer(perimeter, "deny")
     assert result.failed and "removing things is asked" in result.text and "not approved" in result.text and record["allowed"] is False
 

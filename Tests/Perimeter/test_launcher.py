@@ -97,7 +97,7 @@ def test_a_drain_reaches_the_launched_worker_and_nothing_below_it(perimeter: Per
 def test_what_the_script_has_started_elsewhere_hears_of_the_end(perimeter: Perimeter) -> None:
     """The worker in a session of its own, and a helper in another that no mark names."""
     helper = """setsid env -i sh -c 'trap "echo told >$1/told.txt; exit" TERM; sleep 1000 & wait' helper "$LAUNCH_FOLDER" &\n"""
-    text = SCRIPT.replace("--max-idle 1", "--max-idle 0").replace("exec ", f"{helper}setsid ")
+    text = SCRIPT.replace("--max-idle 1\n", "--max-idle 0 &\nwhile kill -0 $!; do wait $!; done\n").replace("exec ", f"{helper}trap : TERM\nsetsid ")
     path, folder = script(perimeter, text)
     start(perimeter, path, folder)
     perimeter.run(perimeter.session(), "$ ln -s /etc/passwd out")

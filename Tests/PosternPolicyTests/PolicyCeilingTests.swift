@@ -36,7 +36,7 @@ import Testing
         let error = try #require(throws: PolicyProblems.self) { try set("match: {agents: x, metadata: {team: data}}\n") }
         #expect(
             error.problems.map { "\($0)" } == [
-                "1.yaml:2:21: error: match.metadata: is not there: a session does not hold the metadata of its agent; "
+                "1.yaml:2:20: error: match.metadata: is not there: a session does not hold the metadata of its agent; "
                     + "match the agent by id or name, with match.agents"
             ])
     }

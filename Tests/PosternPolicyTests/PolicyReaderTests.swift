@@ -175,7 +175,7 @@ let examplePolicy = """
     name: data team
     match:
       environments: ["prod-*"]
-      metadata: {team: data}
+      agents: ["data-*"]
     files:
       read: [/srv/data]
       write: [/srv/out]
