@@ -62,17 +62,22 @@ def network(web: Web, *rules: dict[str, Any]) -> dict[str, Any]:
     return {"rules": list(rules), "addresses": "127.0.0.0/8", "upstream": {"ca_file": str(web.ca_file)}}
 
 
-def curl(web: Web, path: str, *options: str) -> str:
+def curl(web: Web, path: str, *options: str, host: str = "") -> str:
     quiet = "--silent --show-error --noproxy '' --max-time 20 --output /dev/null --write-out '%{http_code}\\n'"
-    return f"curl {quiet} {' '.join(options)} {web.url}{path}"
+    return f"curl {quiet} {' '.join(options)} https://{host or web.host}{path}"
 
 
 def follow(perimeter: Perimeter, web: Web, session: str, *arguments: str) -> Follower:
     """A follower that has seen a decision of the session: from here on it misses none."""
+    mark = perimeter.workspace(session) / "followed"
+    mark.unlink(missing_ok=True)
     follower = Follower(perimeter, "--follow", "--json", *arguments)
-    threading.Thread(target=lambda: perimeter.shell(session, f"until [ -e followed ]; do {curl(web, '/echo')}; sleep 0.1; done"), daemon=True).start()
+    loop = f"until [ -e followed ]; do {curl(web, '/echo')}; sleep 0.1; done"
+    asking = threading.Thread(target=lambda: perimeter.shell(session, loop), daemon=True)
+    asking.start()
     follower.until(event="ended", session=session)
-    (perimeter.workspace(session) / "followed").touch()
+    mark.touch()
+    asking.join(timeout=30)
     return follower
 
 
@@ -83,9 +88,10 @@ def test_decisions_are_seen_live(perimeter: Perimeter, web: Web) -> None:
     session, other = perimeter.session(), perimeter.session()
     assert perimeter.shell(other, curl(web, "/echo")).text.startswith("200")
     assert perimeter.shell(session, curl(web, "/echo")).text.startswith("200")
-    one, everything = follow(perimeter, web, session, "--session", session), Follower(perimeter, "--follow", "--json")
+    everything, one = follow(perimeter, web, session), follow(perimeter, web, session, "--session", session)
     perimeter.shell(other, curl(web, "/echo"))
-    perimeter.shell(session, f"{curl(web, '/echo?secret=1', '--data', 'x' * 5000)}; {curl(web, '/other')}; {curl(web, '/echo', '--request', 'DELETE')}")
+    asked = [curl(web, "/echo?secret=1", "--data", "x" * 5000), curl(web, "/other"), curl(web, "/echo", "--request", "DELETE")]
+    perimeter.shell(session, "; ".join(asked))
     allowed = one.until(event="allowed", method="POST")
     assert (allowed["host"], allowed["port"], allowed["path"], allowed["rule"]) == ("localhost", web.port, "/echo", "echo")
     ended = one.until(event="ended", call=allowed["call"])
@@ -140,8 +146,9 @@ def learn(perimeter: Perimeter, policy: Path, script: str, name: str) -> tuple[P
 @BOTH_USERS
 def test_a_learned_policy_allows_what_was_asked_for_and_nothing_else(perimeter: Perimeter, web: Web) -> None:
     base = perimeter.policy("base", network={"upstream": {"ca_file": str(web.ca_file)}})
-    script = f"{curl(web, '/echo?q=1')}; {curl(web, '/public/0', '--data', 'x')}"
-    beside = f"{curl(web, '/echo/x')}; {curl(web, '/echo', '--data', 'x')}; {curl(web, '/public/0')}"
+    host = web.other_host
+    script = f"{curl(web, '/echo?q=1', host=host)}; {curl(web, '/echo/a', '--data', 'x', host=host)}"
+    beside = f"{curl(web, '/echo/x', host=host)}; {curl(web, '/echo', '--data', 'x', host=host)}; {curl(web, '/echo/a', host=host)}"
     web.seen.clear()
     first, said = learn(perimeter, base, script, "first")
     # It stays denied, and each request was read.
@@ -150,10 +157,11 @@ def test_a_learned_policy_allows_what_was_asked_for_and_nothing_else(perimeter: 
     # Where the name leads is known only once it may be looked up.
     second, said = learn(perimeter, first, script, "second")
     assert said.split()[:2] == ["403", "403"] and not web.seen
-    assert "127.0.0.1" in second.read_text() and "127.0.0.1" not in first.read_text()
+    addresses = [next(line for line in p.read_text().splitlines() if line.strip().startswith("addresses:")) for p in (first, second)]
+    assert ["127.0.0.1" in line for line in addresses] == [False, True]
     done = run(perimeter, second, script)
     assert (done.returncode, done.stdout.split()) == (0, ["200", "200"]), done.stderr
-    assert [(seen.method, seen.path) for seen in web.seen] == [("GET", "/echo?q=1"), ("POST", "/public/0")]
+    assert [(seen.method, seen.path) for seen in web.seen] == [("GET", "/echo?q=1"), ("POST", "/echo/a")]
     web.seen.clear()
     assert run(perimeter, second, beside).stdout.split() == ["403"] * 3 and not web.seen
     # Nothing more is to be learned.
@@ -169,10 +177,16 @@ def test_a_policy_is_learned_from_a_running_worker(perimeter: Perimeter, web: We
     session = perimeter.session()
     perimeter.shell(session, curl(web, "/echo"))
     web.seen.clear()
-    follower = Follower(perimeter, "--learn", "--for", "20s", "--session", session)
-    # Until it follows, the CONNECT itself is refused, and curl has no status to show.
-    asked = f"curl --silent --noproxy '' --max-time 20 --output /dev/null --write-out '%{{http_code}}' https://{web.other_host}/deep/path"
-    assert perimeter.shell(session, f"for n in $(seq 100); do {asked} | grep -q 403 && echo read && break; sleep 0.1; done").text.strip() == "read"
+    follower = Follower(perimeter, "--learn", "--for", "60s", "--session", session)
+    # Until it follows, the CONNECT itself is refused.
+    statuses = "--silent --noproxy '' --max-time 20 --output /dev/null --write-out '%{http_connect}-%{http_code}'"
+    asked = f"curl {statuses} https://{web.other_host}/deep/path"
+
+    def until(answer: str) -> str:
+        """Asks until the statuses of CONNECT and request are these."""
+        return f"for n in $(seq 100); do {asked} | grep -q '^{answer}' && echo seen && break; sleep 0.1; done"
+
+    assert perimeter.shell(session, until("200-403")).text.startswith("seen")
     perimeter.shell(session, curl(web, "/echo", "--request", "PUT"))
     status, text, error = follower.stop()
     assert (status, error) == (0, "") and "/deep/path" in text and "PUT" in text and "add these rules to that one" in text
@@ -182,7 +196,7 @@ def test_a_policy_is_learned_from_a_running_worker(perimeter: Perimeter, web: We
     learned.write_text(text)
     perimeter.command("sandbox", "policy", "check", str(learned), with_state=False)
     # Nobody learns any more: the CONNECT is refused again.
-    assert perimeter.shell(session, f"for n in $(seq 100); do {asked} | grep -q 000 && echo closed && break; sleep 0.1; done").text.strip() == "closed"
+    assert perimeter.shell(session, until("403-")).text.startswith("seen")
 
 
 def test_what_the_operator_keeps_inside_does_not_go_out(perimeter: Perimeter, web: Web) -> None:
@@ -197,8 +211,9 @@ def test_what_the_operator_keeps_inside_does_not_go_out(perimeter: Perimeter, we
     web.seen.clear()
     # The words are made inside, so that the call does not hold them.
     name = "$(printf 'Umbre%s' 'lla Corp')"
-    blocked = perimeter.shell(session, f"{curl(web, '/echo', '--data', chr(34) + 'a ' + name + chr(34))}; printf '%s' {chr(34)}{name}{chr(34)} | "
-                              f"{curl(web, '/echo', '--request POST --header', chr(34) + 'Transfer-Encoding: chunked' + chr(34), '--data-binary @-')}")
+    whole = curl(web, "/echo", "--data", f'"a {name}"')
+    chunked = curl(web, "/echo", "--request POST --header 'Transfer-Encoding: chunked' --data-binary @-")
+    blocked = perimeter.shell(session, f"{whole}; printf '%s' \"{name}\" | {chunked}")
     assert blocked.text.split()[:2] == ["403", "403"] and not web.seen and "customers" in blocked.text
     masked = perimeter.shell(session, curl(web, "/echo", "--data", "PRJ-1234"))
     assert masked.text.startswith("200") and web.seen[-1].body == "[redacted: project]"
