@@ -23,4 +23,10 @@ enum ChangesFolder {
             if name == upper, let info = Posix.status(workspace) { fchmod(folder, info.st_mode & 0o777 | 0o700) }
         }
     }
+
+    /// What overlayfs is told. The paths are this program's own, without a comma or a colon, which would end them. `userxattr`: the marks of
+    /// the overlay are the session's own attributes, not root's, so that whoever owns the changes can read them.
+    static func overlayOptions(lower: String, upper: String, work: String) -> String {
+        "lowerdir=\(lower),upperdir=\(upper),workdir=\(work),userxattr,index=off"
+    }
 }
