@@ -164,7 +164,7 @@ let testTargets: [Target] = [
             "PosternSandboxWire",
             "PosternJSON", .logging,
         ]),
-    tests("PosternCommandsTests", ["PosternCommands", "PosternJSON"]),
+    tests("PosternCommandsTests", ["PosternCommands", "PosternSandboxWire", "PosternJSON"]),
 ]
 
 let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets)

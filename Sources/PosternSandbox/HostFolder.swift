@@ -4,12 +4,10 @@ import PosternSandboxWire
 
 /// Folders of the host, as the spawner is given them: by descriptor.
 enum HostFolder {
-    /// Opens the folder `path` itself, which may not be a link. The caller closes it.
+    /// Opens the folder `path` itself, which may not be a link; see `HostPath` for those on the way. The caller closes it.
     static func open(_ path: String, _ what: String) throws(SandboxError) -> Int32 {
         guard path.hasPrefix("/"), !path.utf8.contains(0) else { throw SandboxError(.refused, "the \(what) '\(path)' must be an absolute path") }
-        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SandboxError(.refused, "the \(what) '\(path)' cannot be opened: \(SystemError.reason(errno))") }
-        return descriptor
+        return try HostPath.open(path, what, O_RDONLY | O_DIRECTORY)
     }
 
     /// Opens the folder that `path` is or will be in, making it if need be and `make` is set, and gives the last part of `path` beside it.
@@ -33,13 +31,12 @@ enum HostFolder {
     /// O_PATH: names a file without opening it.
     static let pathOnly = psb_open_path
 
-    /// Opens the file or folder `path` itself, which may not be a link, without reading it. The caller closes it.
+    /// Opens the file or folder `path` itself, which may not be a link (nor, with `HostPath`, what leads to it), without reading it. The caller closes it.
     static func openAny(_ path: String, _ what: String) throws(SandboxError) -> Int32 {
         guard path.hasPrefix("/"), !path.utf8.contains(0), !path.split(separator: "/").contains("..") else {
             throw SandboxError(.refused, "the \(what) '\(path)' must be an absolute path without '..'")
         }
-        let descriptor = Glibc.open(path, pathOnly | O_NOFOLLOW | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SandboxError(.refused, "the \(what) '\(path)' cannot be opened: \(SystemError.reason(errno))") }
+        let descriptor = try HostPath.open(path, what, pathOnly)
         var info = stat()
         guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFDIR || info.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)

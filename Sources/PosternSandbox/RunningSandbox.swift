@@ -128,8 +128,7 @@ package final class RunningSandbox: ListeningSandbox {
         defer { timer.cancel() }
         if await inbox.ready.get() { return }
         await spawner.kill(id)
-        let exit = await spawner.exit(of: id)
-        let said = exit.errors.split(separator: "\n").joined(separator: "; ")
+        let said = await started.exit.get().errors.split(separator: "\n").joined(separator: "; ")
         throw SandboxError(.startFailed, "the sandbox did not start: \(said.isEmpty ? "no reason was given" : said)\(SandboxProbe.remedy(for: said))")
     }
 

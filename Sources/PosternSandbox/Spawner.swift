@@ -106,7 +106,8 @@ package final class Spawner: Sendable {
     func start(_ request: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> StartedSandbox {
         var request = request
         request["type"] = "start"
-        return StartedSandbox(try await connection.request(request, descriptors: descriptors))
+        let exit = OneValue<SpawnerConnection.Exit>()
+        return StartedSandbox(try await connection.request(request, descriptors: descriptors, exit: exit), exit: exit)
     }
 
     /// Starts an egress proxy, as a user of its own if the spawner is root. The answer is this end of its control socket, which the caller

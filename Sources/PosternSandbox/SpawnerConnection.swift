@@ -25,13 +25,16 @@ final class SpawnerConnection: Sendable {
     let greeting = OneValue<Result<JSON, SandboxError>>()
     private let state = Mutex(State())
 
-    func request(_ body: JSONObject, descriptors: [Int32]) async throws(SandboxError) -> ControlMessage {
+    /// - Parameter exit: of a start: where the end of the sandbox will be told.
+    func request(
+        _ body: JSONObject, descriptors: [Int32], exit: OneValue<Exit>? = nil
+    ) async throws(SandboxError) -> ControlMessage {
         let reply = OneValue<Result<ControlMessage, SandboxError>>()
         var body = body
         let id = state.withLock { state -> Int in
             defer { state.nextID += 1 }
             state.replies[state.nextID] = reply
-            state.exits[state.nextID] = body["type"] == "start" ? OneValue() : nil
+            state.exits[state.nextID] = exit
             if let end = state.end { reply.set(.failure(SandboxError(.lost, end))) }
             return state.nextID
         }

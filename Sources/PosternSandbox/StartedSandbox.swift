@@ -10,8 +10,11 @@ struct StartedSandbox: Sendable {
     /// Who enforces which limit.
     var limits: LimitReport
     var counters: LimitCounters
+    /// How it ended, which may be before anybody asks.
+    var exit: OneValue<SpawnerConnection.Exit>
 
-    init(_ reply: ControlMessage) {
+    init(_ reply: ControlMessage, exit: OneValue<SpawnerConnection.Exit>) {
+        self.exit = exit
         id = reply.body["id"]?.int ?? 0
         user = reply.body["uid"]?.int ?? -1
         limits = LimitReport(json: reply.body["limits"])

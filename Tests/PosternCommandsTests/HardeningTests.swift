@@ -1,4 +1,5 @@
 import Foundation
+import PosternSandboxWire
 import Testing
 
 @testable import PosternCommands

@@ -66,7 +66,8 @@ extension ConfigurationKey {
         "workspace_source", .worker, .path, "Folder that is copied into each new session's workspace. Left out: workspaces start empty.")
     package static let sharedWorkspace = ConfigurationKey(
         "shared_workspace", .worker, .path,
-        "One folder that every session works in, as the official worker does. Sessions then see each other's files.")
+        "One folder that every session works in, as the official worker does. Sessions then see each other's files, and one that swaps files while "
+            + "another starts makes that start fail.")
     package static let maxSessions = ConfigurationKey(
         "max_sessions", .worker, .integer(1...10_000), default: "64", "Sessions served at once. A worker that is full does not poll.")
     package static let maxIdle = ConfigurationKey(

@@ -3,6 +3,7 @@ import Glibc
 #else
 import Darwin
 #endif
+import PosternSandboxWire
 
 /// The hardening checklist held against this machine and the worker's settings, as far as both can be seen from here. Nothing in it keeps a
 /// worker from starting. What the sandbox itself needs is in `SandboxChecks`.

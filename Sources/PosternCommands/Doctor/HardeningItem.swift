@@ -83,7 +83,8 @@ struct HardeningItem: Sendable, Equatable {
         reason: "`none` runs tools with the worker's own rights, and is for machines that are a sandbox themselves")
     static let workspaces = HardeningItem(
         group: .policy, subjects: ["workspaces"], remedy: "give each session a workspace of its own: leave `shared_workspace` unset",
-        reason: "Sessions that share a folder read and change each other's files, whatever else stands between them")
+        reason:
+            "Sessions that share a folder read and change each other's files, what a policy hides of it too, and can keep each other from starting")
     static let launcher = HardeningItem(
         group: .policy, subjects: ["launcher"], remedy: "leave `on_work_compat` off",
         reason: "With it a launcher's script gets the environment key, which opens the whole queue, and not only its own item's secret")

@@ -3,6 +3,7 @@ import Glibc
 #else
 import Darwin
 #endif
+import PosternSandboxWire
 
 /// Checks of the machine beside those of the sandbox: limits, disk, the hardening checklist.
 enum MachineChecks {

@@ -37,6 +37,7 @@ extension Supervisor {
         guard !layers.contains(.namespaces) || getpid() == 1 else { return fail("is to be process 1 of a sandbox") }
         do {
             try harden(layers)
+            if layers.contains(.mounts) { try MountCheck.run() }
             let listener = layers.contains(.network) ? try listen() : nil
             let children = try watchChildren()
             var places = try Places(areMounted: layers.contains(.mounts))
@@ -71,9 +72,9 @@ extension Supervisor {
 
     private static func harden(_ layers: Set<SandboxLayer>) throws(SystemFailure) {
         umask(0o022)
-        // Whatever started this process may have left some of its own open: only the control socket is this one's, and without mounts
-        // the two folders.
-        try check("close_range", psb_close_from(SandboxPaths.controlDescriptor + (layers.contains(.mounts) ? 1 : 3)))
+        // Whatever started this process may have left some of its own open: only the control socket is this one's, with mounts the list of
+        // them, and without mounts the two folders.
+        try check("close_range", psb_close_from(SandboxPaths.controlDescriptor + (layers.contains(.mounts) ? 2 : 3)))
         try check("PR_SET_DUMPABLE", psb_make_undumpable())
         try check("PR_SET_NO_NEW_PRIVS", psb_set_no_new_privs())
         try check("join session keyring", psb_join_fresh_keyring())

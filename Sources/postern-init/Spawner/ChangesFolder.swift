@@ -33,4 +33,10 @@ enum ChangesFolder {
                 ? "a command (postern sandbox workspace) is at work on the session's changes: wait for its end"
                 : "the folder for changes cannot be locked: \(SystemError.reason(errno))")
     }
+
+    /// What overlayfs is told. The paths are this program's own, without a comma or a colon, which would end them. `userxattr`: the marks of
+    /// the overlay are the session's own attributes, not root's, so that whoever owns the changes can read them.
+    static func overlayOptions(lower: String, upper: String, work: String) -> String {
+        "lowerdir=\(lower),upperdir=\(upper),workdir=\(work),userxattr,index=off"
+    }
 }

@@ -28,8 +28,8 @@ struct RunFolder {
     /// Where an ordinary user's copy-on-write workspace is put together, in a mount namespace per sandbox.
     var merged: String { "\(path)/merged" }
     /// What lies over hidden files and folders: nothing, and nobody may open it.
-    var closedFile: String { "\(path)/closed-file" }
-    var closedFolder: String { "\(path)/closed-folder" }
+    var closedFile: String { "\(path)/\(MountProof.closedFile)" }
+    var closedFolder: String { "\(path)/\(MountProof.closedFolder)" }
 
     private static let rootPath = "/run/postern"
 

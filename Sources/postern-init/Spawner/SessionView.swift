@@ -8,6 +8,8 @@ struct SessionView {
     /// Detached mounts and where they are put, in the new process's mount namespace.
     private(set) var mounts: [(tree: Int32, point: String)] = []
     private(set) var overlay: (point: String, options: String)?
+    /// An ordinary user's copy-on-write workspace is put together by OverlayRole.
+    private(set) var isMergedByUser = false
     private(set) var workspace = ""
     private(set) var outputs = ""
     var workspaceMasks: [TreeMasks.Found] = []
@@ -40,11 +42,8 @@ struct SessionView {
     /// - Throws: with `cannotMap` set when the file system of the workspace cannot map its owner to `user`.
     mutating func placeWorkspace(_ folder: SessionFolders.Folder, changes: SessionFolders.Folder?) throws(SpawnerFailure) {
         guard let points = run.mountPoints else {
-            workspace = try Self.path(of: folder.descriptor)
-            guard let changes else { return }
-            let kept = try Self.path(of: changes.descriptor)
-            overlay = (run.merged, Self.options(lower: workspace, changes: kept))
-            workspace = run.merged
+            isMergedByUser = changes != nil
+            workspace = isMergedByUser ? run.merged : try Self.path(of: folder.descriptor)
             return
         }
         guard let changes else {
@@ -54,7 +53,11 @@ struct SessionView {
         }
         mounts.append((try SessionFolders.mount(folder, as: user, outer: run.outerMounts), points.lower))
         mounts.append((try SessionFolders.mount(changes, as: user, outer: run.outerMounts), points.changes))
-        overlay = (points.workspace, Self.options(lower: points.lower, changes: points.changes))
+        overlay = (
+            points.workspace,
+            ChangesFolder.overlayOptions(
+                lower: points.lower, upper: "\(points.changes)/\(ChangesFolder.upper)", work: "\(points.changes)/\(ChangesFolder.work)")
+        )
         workspace = points.workspace
     }
 
@@ -123,23 +126,8 @@ struct SessionView {
 
     // MARK: Paths
 
-    /// `userxattr`: the marks of the overlay are the session's own attributes, not root's, so that whoever owns the changes can read them.
-    private static func options(lower: String, changes: String) -> String {
-        "lowerdir=\(escaped(lower)),upperdir=\(escaped(changes + "/" + ChangesFolder.upper)),workdir=\(escaped(changes + "/" + ChangesFolder.work)),"
-            + "userxattr,index=off"
-    }
-
-    /// A comma ends an option and a colon a layer, unless a backslash stands before it.
-    private static func escaped(_ path: String) -> String {
-        var text = ""
-        for character in path {
-            if character == "," || character == ":" || character == "\\" { text.append("\\") }
-            text.append(character)
-        }
-        return text
-    }
-
-    /// Where an ordinary user's file or folder is now; the descriptor was opened by the worker, which is the same user.
+    /// Where an ordinary user's file or folder is now; the descriptor was opened by the worker, which is the same user. Whether it still
+    /// was there when it was mounted is for MountProof.
     static func path(of descriptor: Int32) throws(SpawnerFailure) -> String {
         guard let path = Posix.link(AT_FDCWD, Array("/proc/self/fd/\(descriptor)".utf8)), path.first == 0x2F,
             let text = String(validating: path, as: UTF8.self)

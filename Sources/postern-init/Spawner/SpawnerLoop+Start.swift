@@ -34,7 +34,10 @@ extension SpawnerLoop {
         }
         let disk = order.workspaceName == nil ? nil : DiskLimit.set(folders.workspace, user: isRoot ? heldUser : nil, order.limits)
         var (launch, user) = order.isConfined ? try confined(order, folders, heldUser) : try unconfined(order, folders, heldUser)
-        defer { for mount in launch.mounts { close(mount.tree) } }
+        defer {
+            for mount in launch.mounts { close(mount.tree) }
+            if let manifest = launch.manifest { close(manifest) }
+        }
         if isRoot {
             guard user != 0 else { throw SpawnerFailure(text: "no sandbox is ever started as user 0") }
             launch.user = user
@@ -127,8 +130,13 @@ extension SpawnerLoop {
             return (withoutMounts(order, folders, arguments), held)
         }
         var (view, user) = try view(order, folders, held)
+        var manifest: Int32?
         do throws(SpawnerFailure) {
             try placeMasks(&view, order, folders.workspace, changes: folders.changes)
+            if options.layers.contains(.mounts) {
+                manifest = try self.manifest(
+                    of: view, workspace: folders.workspace, outputs: folders.outputs, isMerged: folders.changes != nil)
+            }
         } catch {
             view.closeMounts()
             throw error
@@ -139,15 +147,15 @@ extension SpawnerLoop {
         plan.hasOwnNetwork = order.hasLowPorts && options.layers.contains(.network)
         var launch = ProcessStart(
             path: bubblewrap, arguments: plan.arguments,
-            descriptors: options.layers.contains(.mounts)
-                ? [order.control] : [order.control, folders.workspace.descriptor, folders.outputs.descriptor], newSession: false, dieWithParent: true,
-            mounts: view.mounts)
-        if isRoot {
-            launch.overlay = view.overlay
-        } else if let overlay = view.overlay {
+            descriptors: [order.control] + (manifest.map { [$0] } ?? [folders.workspace.descriptor, folders.outputs.descriptor]),
+            newSession: false, dieWithParent: true, mounts: view.mounts)
+        launch.manifest = manifest
+        launch.overlay = view.overlay
+        if view.isMergedByUser, manifest != nil, let changes = folders.changes {
             // An ordinary user mounts in a user namespace, which takes a program of its own: see OverlayRole.
+            launch.descriptors += [folders.workspace.descriptor, changes.descriptor]
             launch.path = run.executable
-            launch.arguments = ["postern-init", "overlay", overlay.point, overlay.options] + plan.arguments
+            launch.arguments = ["postern-init", "overlay", run.merged] + plan.arguments
         }
         if plan.hasOwnNetwork {
             launch.arguments = ["postern-init", "network", launch.path] + launch.arguments.dropFirst()

@@ -12,6 +12,8 @@ struct TreeMasks {
         case hiddenFolder, hiddenFile, protected
         /// An ancestor of one: bound on itself, so that it cannot be renamed away with what is below it.
         case pin
+
+        var isHidden: Bool { self == .hiddenFolder || self == .hiddenFile }
     }
 
     /// Something that a mount goes over.

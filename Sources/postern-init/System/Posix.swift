@@ -78,6 +78,21 @@ enum Posix {
 
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool { bytes.withUnsafeBytes { write(descriptor, $0) } }
 
+    /// A whole file of at most `most` bytes; `nil` with errno set when it cannot be read or is longer.
+    static func contents(_ descriptor: Int32, most: Int) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            guard let count = buffer.withUnsafeMutableBytes({ read(descriptor, into: $0) }) else { return nil }
+            bytes += buffer[..<count]
+            guard bytes.count <= most else {
+                errno = EFBIG
+                return nil
+            }
+            if count < buffer.count { return bytes }
+        }
+    }
+
     static func names(of directory: Int32) -> [[UInt8]]? {
         let own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard own >= 0 else { return nil }
@@ -95,4 +110,12 @@ enum Posix {
     }
 
     static func isKind(_ info: stat, _ kind: mode_t) -> Bool { info.st_mode & S_IFMT == kind }
+}
+
+extension FileIdentity {
+    /// Of an open file.
+    init?(of descriptor: Int32) {
+        guard let info = Posix.status(descriptor) else { return nil }
+        self.init(device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
+    }
 }

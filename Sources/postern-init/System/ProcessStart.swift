@@ -21,6 +21,8 @@ struct ProcessStart {
     var mounts: [(tree: Int32, point: String)] = []
     /// Where an overlay goes after `mounts`, and its options.
     var overlay: (point: String, options: String)?
+    /// Of a sandbox with mounts: the one of `descriptors` that is made for this process, to be closed once it has started.
+    var manifest: Int32?
     /// Control groups to be in from the first instruction on.
     var groups = JoinedGroups()
     /// RLIMIT_DATA in bytes.
