@@ -75,6 +75,9 @@ package actor LiveSessions {
 
     package func remove(_ id: Int) { live[id] = nil }
 
+    /// How many of the sessions that are served now an order to freeze covers.
+    var frozenCount: Int { live.values.count { orders.order(session: $0.session, agent: $0.agent) != nil } }
+
     /// Does what is asked and answers when it is so.
     package func handle(_ request: LocalControlRequest) async -> LocalControlReply {
         let clock = ContinuousClock()
