@@ -102,7 +102,7 @@ let sources: [Target] = [
         [
             "ManagedAgentsClient", "ManagedAgentsAPI", "PosternSandbox", "PosternSandboxWire", "CPosternSandbox", "PosternPolicy", "PosternEgress",
             "PosternGate",
-            "PosternAudit", "PosternJSON", .lifecycle,
+            "PosternAudit", "PosternTelemetry", "PosternJSON", .lifecycle,
             .logging,
         ]),
 
@@ -113,8 +113,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .httpClient, .nio("NIOCore"),
-            .nio("NIOPosix"),
+            "PosternAudit", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
+            .nio("NIOCore"), .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
     .executableTarget(

@@ -40,7 +40,7 @@ package final class Worker: Service {
     private let driver: any SandboxDriver
     private let mode: Mode
     private let logger: Logger
-    private let box = StatisticsBox()
+    package let metrics: WorkerMetrics
     private let drain = Signal()
     /// Questions that wait for somebody inside the perimeter.
     package let desk = ApprovalDesk()
@@ -48,19 +48,21 @@ package final class Worker: Service {
 
     /// Nothing happens before `run()`.
     package init(
-        configuration: WorkerConfiguration, transport: any ClientTransport, driver: any SandboxDriver, mode: Mode = .poll, logger: Logger
+        configuration: WorkerConfiguration, transport: any ClientTransport, driver: any SandboxDriver, mode: Mode = .poll,
+        metrics: WorkerMetrics = WorkerMetrics(), logger: Logger
     ) {
         self.configuration = configuration
         var options = ManagedAgentsClient.Options()
         options.pacing = configuration.pacing
         options.helper = "environments-worker"
         client = ManagedAgentsClient(transport: transport, credential: configuration.environmentKey ?? Secret(""), options: options)
-        self.driver = driver
+        self.driver = MeasuredDriver(driver, metrics, configuration.pacing)
+        self.metrics = metrics
         self.mode = mode
         self.logger = logger
     }
 
-    package var statistics: WorkerStatistics { box.current }
+    package var statistics: WorkerStatistics { metrics.statistics }
 
     /// Stops claiming, cancels running calls, posts their error results, releases all items.
     package func shutDown() { drain.fire() }
@@ -87,17 +89,21 @@ package final class Worker: Service {
         let audit: AuditLog
         let live: LiveSessions
         let gate: ResultGate
+        let books: (ByteBook, ByteBook)
         if let script = configuration.launcher?.script {
             let refusal = try? await Blocking.run { () throws(FileError) in ScriptLauncher.refusal(script) }
             if let reason = refusal ?? nil { throw Failure.item(reason) }
         }
         do {
             let configuration = configuration
+            var settings = configuration.audit
+            settings.observe = { [counts = metrics.auditObserver] in counts.observe($0, $1) }
+            let auditSettings = settings
             let opened = try await Blocking.run { () throws(FileError) in
                 if !configuration.sharedWorkspace { try SmallFile.makeFolder(configuration.workdir) }
                 let state = try StateFolder(path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName)
                 let audit = try AuditLog(
-                    path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"), settings: configuration.audit)
+                    path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"), settings: auditSettings)
                 return (state, audit, try ByteBook(path: "\(state.path)/bytes.json"), try ByteBook(path: "\(state.path)/egress-bytes.json"))
             }
             audit = opened.1
@@ -118,15 +124,17 @@ package final class Worker: Service {
             }
             gate = ResultGate(
                 audit: audit, limits: configuration.gateLimits, book: opened.2, timestamp: { Timestamp.now().description })
+            books = (opened.2, opened.3)
             server = ItemServer(
                 configuration: configuration, client: client, driver: driver, state: opened.0, gate: gate, audit: audit, desk: desk, live: live,
                 egressBook: opened.3, decisions: decisions,
-                sharedEgress: configuration.egress.map { SharedEgress(launcher: $0) }, statistics: box, drain: drain, logger: logger,
+                sharedEgress: configuration.egress.map { SharedEgress(launcher: $0) }, metrics: metrics, drain: drain, logger: logger,
                 launcher: configuration.launcher.map { ScriptLauncher($0) },
                 unrecordable: unrecordable)
         } catch {
             throw Failure.file(error)
         }
+        watch(live, results: books.0, egress: books.1)
         let control = Task { [configuration, decisions, logger] in
             try await LocalControlServer(stateFolder: configuration.stateDirectory, sessions: live, decisions: decisions, logger: logger).run()
         }
@@ -155,6 +163,16 @@ package final class Worker: Service {
         await audit.finish()
         try result.get()
         if let reason = unrecordable.reason { throw Failure.item("what happens cannot be recorded: \(reason)") }
+    }
+
+    /// What is not counted as it happens, for whoever reads the metrics.
+    private func watch(_ live: LiveSessions, results: ByteBook, egress: ByteBook) {
+        metrics.onRead { [metrics, desk] in
+            let today = String(Timestamp.now().description.prefix(10))
+            metrics.set(
+                approvalsOpen: await desk.waiting.count, frozen: await live.frozenCount, resultDayBytes: results.bytes(day: today),
+                egressDayBytes: egress.bytes(day: today))
+        }
     }
 
     /// One signed record says that all stand still, or that they go on.

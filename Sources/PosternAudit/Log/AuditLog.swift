@@ -66,11 +66,22 @@ package final class AuditLog: Sendable {
     /// Returns when the record is on the disk (`durable`), or when the kernel has it; a freeze or a self-test once it is signed as well.
     /// An equal denial within the fold window is only counted.
     package func append(_ record: AuditRecord, durable: Bool) async throws(FileError) {
+        do throws(FileError) {
+            let fate = try await take(record, durable: durable)
+            settings.observe?(record, fate)
+        } catch {
+            settings.observe?(record, .failed)
+            throw error
+        }
+    }
+
+    private func take(_ record: AuditRecord, durable: Bool) async throws(FileError) -> AuditFate {
         if record.kind.opensWork, inside.isFull.withLock({ $0 }) {
             throw FileError(action: "append to", path: path, reason: "the disk is full; make room and start the worker again")
         }
+        let fate: AuditFate
         switch inside.flood.withLock({ $0.admit(record, now: clock.elapsed()) }) {
-        case .folded: break
+        case .folded: fate = .folded
         case .write(let records):
             let prepared = prepare(records)
             if let large = prepared.first(where: { $0.bytes > PreparedRecord.maximumBytes }) {
@@ -81,6 +92,7 @@ package final class AuditLog: Sendable {
                 throw error
             }
             try await commits.append(prepared, durable: durable)
+            fate = .written
         case .refuse(let notice):
             if !notice.isEmpty { try await commits.append(prepare(notice), durable: true) }
             var error = FileError(
@@ -91,6 +103,7 @@ package final class AuditLog: Sendable {
             throw error
         }
         setTimer()
+        return fate
     }
 
     /// Writes what is pending, closes what is open, signs the end and flushes everything to the disk. Later appends are refused.

@@ -11,8 +11,20 @@ package struct AuditSettings: Sendable {
     /// Folder, best on another machine's file system, that gets a copy of each checkpoint. It must exist.
     package var mirrorFolder: String?
     package var flood = FloodLimits()
+    /// Told of each record that was given to the log and what became of it, on the task that gave it: it must not wait. What the log says
+    /// of itself (checkpoints, files, counts of folded denials) is not among it.
+    package var observe: (@Sendable (AuditRecord, AuditFate) -> Void)?
 
     package init() {}
+}
+
+/// What became of a record.
+package enum AuditFate: Sendable, Hashable {
+    case written
+    /// An equal denial, only counted.
+    case folded
+    /// Not taken: what it was to announce must not happen.
+    case failed
 }
 
 /// What one session may write.

@@ -103,8 +103,14 @@ struct WorkerProcess {
         do {
             var configuration = Self.configuration(settings, spawner, policies)
             let driver = try await driver(settings, policies, spawner, &configuration, logger)
-            let worker = Worker(configuration: configuration, transport: transport, driver: driver, mode: mode, logger: logger)
-            try await Services.run([worker], logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)
+            let metrics = WorkerMetrics()
+            ProcessMetrics.register(metrics.registry)
+            let worker = Worker(
+                configuration: configuration, transport: transport, driver: driver, mode: mode, metrics: metrics, logger: logger)
+            let server = settings.metricsListen.map { MetricsServer(address: $0, metrics: metrics, logger: logger) }
+            try server?.prepare()
+            let services: [(any Service)?] = [server, worker]
+            try await Services.run(services.compactMap(\.self), logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)
             let sums = worker.statistics
             logger.info("stopped", metadata: ["sessions": "\(sums.sessions)", "calls": "\(sums.calls)", LoggingKeys.bytes: "\(sums.bytesPosted)"])
         } catch {

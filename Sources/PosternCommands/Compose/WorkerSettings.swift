@@ -27,6 +27,8 @@ struct WorkerSettings: Sendable {
     var requiresAllLayers: Bool
     var approvalPatience: Duration
     var auditMirror: String?
+    /// Where metrics are served; nil for nowhere.
+    var metricsListen: MetricsAddress?
     /// A script that starts workers elsewhere, and how it is run.
     var launcher: LauncherConfiguration?
     /// The environment as it was, secrets included, for policies that name variables.
@@ -65,9 +67,11 @@ struct WorkerSettings: Sendable {
         requiresAllLayers = configuration.text(.requireAllLayers) == "true"
         approvalPatience = .seconds(try configuration.integer(.approvalTimeout))
         auditMirror = try configuration.text(.auditMirror).map { try Self.folder($0, .auditMirror) }
+        metricsListen = try configuration.text(.metricsListen).map { text throws(ConfigurationError) in try MetricsAddress(text) }
         launcher = try Self.launcher(configuration, baseURL.description)
         let named: [ConfigurationKey] = [.environmentKeyFile, .caFile, .policy, .auditMirror, .onWork]
         ownFiles = [stateFolder] + named.compactMap { configuration.text($0) }.map(TextFile.absolute)
+        if case .socket(let path) = metricsListen { ownFiles.append(path) }
         logs = try LogWriter(configuration, format: .workerLogFormat, level: .workerLogLevel)
     }
 

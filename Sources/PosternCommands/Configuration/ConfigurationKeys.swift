@@ -89,6 +89,10 @@ extension ConfigurationKey {
     package static let auditMirror = ConfigurationKey(
         "audit_mirror", .worker, .path,
         "Folder, best on another machine's file system, that gets a copy of each checkpoint of the audit log, so that rewriting it shows.")
+    package static let metricsListen = ConfigurationKey(
+        "metrics_listen", .worker, .text,
+        "`worker poll` only: where the worker answers `GET /metrics` in Prometheus's format. An address and port of loopback, such as "
+            + "127.0.0.1:9464, or the absolute path of a unix socket. Left out: nowhere. See docs/metrics.md.")
     package static let onWork = ConfigurationKey(
         "on_work", .worker, .path,
         "`worker poll` only: a script that starts a worker somewhere else for each claimed item, instead of a sandbox here. It gets the work as JSON on "
@@ -147,7 +151,7 @@ extension ConfigurationKey {
         .sharedWorkspace,
         .maxSessions,
         .maxIdle,
-        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace,
+        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .metricsListen, .offloadThreshold, .onWork, .onWorkCompat, .onWorkTimeout, .onWorkGrace,
         .proxy,
         .caFile, .sessionID, .workID, .workSecret, .workPolicy, .workerLogFormat, .workerLogLevel,
         .clientBaseURL, .clientAPIKey, .clientAPIKeyFile, .clientCAFile, .clientProxy,

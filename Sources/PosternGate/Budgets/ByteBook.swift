@@ -61,6 +61,9 @@ package final class ByteBook: Sendable {
         if !isCovered { try await save(ahead: true) }
     }
 
+    /// Bytes of all sessions on that day (`YYYY-MM-DD`), if it is the last that anything was charged on.
+    package func bytes(day: String) -> Int { state.withLock { $0.ledger.day == day ? $0.ledger.dayBytes : 0 } }
+
     /// Bytes of a session so far.
     package func bytes(session id: String) -> Int { state.withLock { $0.ledger.sessions[id]?.bytes ?? 0 } }
 

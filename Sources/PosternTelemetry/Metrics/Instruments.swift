@@ -9,6 +9,9 @@ package final class Counter: Sendable {
         guard amount >= 0 else { return }
         series.update(labels) { $0 += amount }
     }
+
+    /// What has been counted in all, whatever the labels.
+    package var total: Double { series.all().reduce(0) { $0 + $1.value } }
 }
 
 /// A value that rises and falls.
@@ -20,6 +23,9 @@ package final class Gauge: Sendable {
     package func set(_ value: Double, labels: [String] = []) { series.update(labels) { $0 = value } }
     package func increment(by amount: Double = 1, labels: [String] = []) { series.update(labels) { $0 += amount } }
     package func decrement(by amount: Double = 1, labels: [String] = []) { series.update(labels) { $0 -= amount } }
+
+    /// The sum over all labels.
+    package var total: Double { series.all().reduce(0) { $0 + $1.value } }
 }
 
 /// Counts of values by size.
@@ -51,6 +57,9 @@ package final class Histogram: Sendable {
     }
 
     package func observe(_ duration: Duration, labels: [String] = []) { observe(duration / .seconds(1), labels: labels) }
+
+    /// Observations in all, whatever the labels.
+    package var count: Int { series.all().reduce(0) { $0 + $1.value.counts.reduce(0, +) } }
 
     func samples(_ name: String) -> [MetricSample] {
         series.all().flatMap { labels, state -> [MetricSample] in

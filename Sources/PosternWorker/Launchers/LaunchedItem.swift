@@ -26,19 +26,17 @@ struct LaunchedItem: Sendable {
     static let probe = "postern-who-holds-this"
 
     /// Serves the item, counted as a session of this worker for as long as its script runs.
-    func serve(_ statistics: StatisticsBox) async -> SessionRunner.End {
-        statistics.update { statistics in
-            statistics.sessions += 1
-            statistics.active += 1
-        }
-        defer { statistics.update { $0.active -= 1 } }
-        return switch await run() {
+    func serve(_ metrics: WorkerMetrics) async -> SessionRunner.End {
+        metrics.began()
+        let end: SessionRunner.End = switch await run() {
         case .handedOver: .idle
         case .finished: .stopped
         case .superseded: .leaseLost
         case .released(nil), .lapsing(nil): .drained
         case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
         }
+        metrics.ended(end)
+        return end
     }
 
     /// Serves the item to its end, also while the task is cancelled: then the script is killed first.

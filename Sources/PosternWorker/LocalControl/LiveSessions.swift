@@ -76,6 +76,9 @@ package actor LiveSessions {
 
     package func remove(_ id: Int) { live[id] = nil }
 
+    /// How many of the sessions that are served now an order to freeze covers.
+    var frozenCount: Int { live.values.count { orders.order(session: $0.session, agent: $0.agent) != nil } }
+
     /// Does what is asked and answers when it is so.
     /// - Parameter peer: who asks; this worker's user or root, which the socket has seen to.
     package func handle(_ request: LocalControlRequest, by peer: LocalControlPeer) async -> LocalControlReply {

@@ -8,6 +8,7 @@ import PosternSandbox
 /// Runs one call from intent to accepted result.
 struct CallRunner: Sendable {
     static let unknownText = "The worker was stopped while this call ran; its outcome is unknown and it was not repeated."
+    private static let drainedReason = "worker shutting down"
     static let drainedText = "The call was cancelled because the worker is shutting down; it may have taken effect in part."
 
     let item: WorkItem
@@ -20,7 +21,7 @@ struct CallRunner: Sendable {
     let lease: Lease
     let toolTimeout: Duration
     let pacing: Pacing
-    let statistics: StatisticsBox
+    let metrics: WorkerMetrics
     let logger: Logger
 
     /// The result of a call, ready to be sent; `nil` when it was dropped. Throws when nothing can be recorded: then nothing may go on.
@@ -30,11 +31,12 @@ struct CallRunner: Sendable {
         switch journal.known.disposition(of: call.id) {
         case .send(let event): return try await gate.readmit(event: event, of: gateCall)
         case .unknown:
-            statistics.update { $0.unknownCalls += 1 }
+            metrics.called(call.name, .unknown)
             passed = try await gate.pass(.failure(Self.unknownText, reason: "outcome unknown after a restart"), of: gateCall)
         case .run:
             if let refusal = try await refusal(of: call, control) {
                 if control.isAbandoned || control.isDropped { return nil }
+                metrics.called(call.name, .refused)
                 return try await gate.pass(.failure("\(call.name): not run: \(refusal)", reason: "denied by policy"), of: gateCall)
             }
             if control.isAbandoned || control.isDropped { return nil }
@@ -43,15 +45,13 @@ struct CallRunner: Sendable {
             async let audited: Void = gate.intend(gateCall, input: call.input)
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
             _ = try await (audited, journalled)
+            let began = pacing.now()
             let result = await run(call, control)
+            metrics.called(call.name, Self.outcome(result, control), duration: pacing.now() - began)
             if control.isAbandoned { return nil }
             if control.isDropped {
                 try await journal.append(.settled(callID: call.id))
                 return nil
-            }
-            statistics.update { statistics in
-                statistics.calls += 1
-                if result.isError { statistics.failedCalls += 1 }
             }
             passed = try await gate.pass(result, of: gateCall)
         }
@@ -107,10 +107,7 @@ struct CallRunner: Sendable {
         while !lease.isLost, !Task.isCancelled {
             do throws(ClientError) {
                 _ = try await client.request(.post, "/v1/sessions/\(item.sessionID)/events", bytes: result.body)
-                statistics.update { statistics in
-                    statistics.results += 1
-                    statistics.bytesPosted += result.event.count
-                }
+                metrics.posted(bytes: result.event.count)
                 return true
             } catch {
                 if error.isCancellation || Task.isCancelled { return false }
@@ -122,6 +119,12 @@ struct CallRunner: Sendable {
             }
         }
         return false
+    }
+
+    private static func outcome(_ result: OutgoingResult, _ control: RunningCall) -> WorkerMetrics.CallOutcome {
+        if control.isAbandoned || control.isDropped || result.reason == drainedReason { return .cancelled }
+        if result.timedOut { return .timedOut }
+        return result.isError ? .failed : .succeeded
     }
 
     private func gateCall(_ call: ToolCall) -> GateCall {
@@ -163,7 +166,7 @@ struct CallRunner: Sendable {
         } catch let error as SandboxError where error.code != .cancelled {
             return .failure("\(call.name): the sandbox failed: \(error.message)", reason: "sandbox", duration: pacing.now() - began)
         } catch {
-            return .failure(Self.drainedText, reason: "worker shutting down", duration: pacing.now() - began)
+            return .failure(Self.drainedText, reason: Self.drainedReason, duration: pacing.now() - began)
         }
     }
 

@@ -31,7 +31,7 @@ struct ItemServer: Sendable {
     let decisions: DecisionFeed
     /// The process of the sessions that share one; `nil` where this worker has no proxies.
     let sharedEgress: SharedEgress?
-    let statistics: StatisticsBox
+    let metrics: WorkerMetrics
     let drain: Signal
     let logger: Logger
     /// Set: its script does the work elsewhere, and no sandbox is started here.
@@ -64,7 +64,7 @@ struct ItemServer: Sendable {
             let launched = LaunchedItem(
                 item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, pacing: configuration.pacing,
                 drain: drain, superseded: superseded, logger: logger)
-            return await launched.serve(statistics)
+            return await launched.serve(metrics)
         }
 
         let rules = LiveRules()
@@ -98,11 +98,7 @@ struct ItemServer: Sendable {
             if !item.isResumed { await stop(item, itemClient) }
             return .failed("\(error)")
         }
-        statistics.update { statistics in
-            statistics.sessions += 1
-            statistics.active += 1
-        }
-        defer { statistics.update { $0.active -= 1 } }
+        metrics.began()
         logger.info("serving")
         let lease = Lease(item: item, client: itemClient, journal: journal, pacing: configuration.pacing, logger: logger)
         let agent = Mutex<String?>(nil)
@@ -118,7 +114,7 @@ struct ItemServer: Sendable {
             patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)
         let calls = CallRunner(
             item: item, client: itemClient, sandbox: sandbox, tools: tools, egress: egress, journal: journal, gate: gate, lease: lease,
-            toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, statistics: statistics, logger: logger)
+            toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, metrics: metrics, logger: logger)
         let end = await SessionRunner(
             item: item, client: itemClient, lease: lease, journal: journal, sandbox: sandbox, calls: calls, setup: setup, broken: broken,
             unrecordable: unrecordable, backoff: backoff, maxIdle: configuration.maxIdle, pacing: configuration.pacing, drain: drain,
@@ -127,6 +123,7 @@ struct ItemServer: Sendable {
         await egress?.stop()
         await live.remove(registration)
         await cleanUp(item, journal, end, logger)
+        metrics.ended(end)
         return end
     }
 

@@ -1,4 +1,5 @@
 import Logging
+import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternJSON
 import Synchronization
@@ -22,17 +23,22 @@ struct Poller: Sendable {
     }
 
     private var pacing: Pacing { server.configuration.pacing }
+    private var metrics: WorkerMetrics { server.metrics }
 
     /// Until the task is cancelled or the queue is drained; otherwise the error that ended it.
     func run() async -> ClientError? {
+        defer { metrics.set(.stopped) }
         while !Task.isCancelled {
+            if await registry.isFull { metrics.set(.full) }
             await registry.slot()
             if Task.isCancelled { return nil }
             let pause = machine.state.withLock { $0.notBefore } - pacing.now()
             if pause > .zero {
+                metrics.set(.waiting)
                 do { try await pacing.sleep(pause) } catch { return nil }
                 continue
             }
+            metrics.set(.polling)
             let answer: PollMachine.Answer
             var failure: ClientError?
             do throws(ClientError) {
@@ -40,16 +46,19 @@ struct Poller: Sendable {
                     environment: server.configuration.environmentID, workerID: server.state.workerID,
                     holdSeconds: server.configuration.drain ? nil : server.configuration.pollHoldSeconds, retry: RetryPolicy.none)
                 answer = poll.item == nil ? .empty(held: poll.isHeld) : .item
+                metrics.polled(poll.item == nil ? .empty : .item, at: Timestamp.now())
                 if let object = poll.item { await take(object, poll) }
             } catch {
                 if error.isCancellation || Task.isCancelled { return nil }
                 server.logger.warning("poll failed: \(error)")
+                metrics.polled(.failed, at: Timestamp.now())
                 answer = error.isFatal ? .fatal : .transient(retryAfter: error.retryAfter)
                 failure = error
             }
             switch machine.state.withLock({ $0.machine.polled(answer, random: pacing.random()) }) {
             case .poll: continue
             case .wait(let duration):
+                metrics.set(.waiting)
                 do { try await pacing.sleep(duration) } catch { return nil }
             case .finished: return nil
             case .failed: return failure

@@ -36,6 +36,8 @@ actor SessionRegistry {
         slotWaiters = []
     }
 
+    var isFull: Bool { entries.count >= limit }
+
     /// Returns when there is room for another session, or when woken.
     func slot() async {
         while entries.count >= limit, !Task.isCancelled {

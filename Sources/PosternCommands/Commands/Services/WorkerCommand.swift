@@ -5,7 +5,7 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Run the agent's hands: claim sessions and run their tools in a sandbox.",
         discussion: """
-            A worker dials out and listens on nothing. It serves this control plane and, unchanged, Anthropic's hosted service. The environment's key
+            A worker dials out and listens on nothing but loopback, and there only where --metrics-listen says so. It serves this control plane and, unchanged, Anthropic's hosted service. The environment's key
             comes from --environment-key-file or ANTHROPIC_ENVIRONMENT_KEY, never as an argument.
 
             Example: postern worker poll --environment-id env_… --environment-key-file env.key --base-url https://postern.example.com

@@ -14,6 +14,7 @@ struct WorkerPollCommand: AsyncParsableCommand {
     @OptionGroup var file: ConfigFileOption
     @OptionGroup var flags: WorkerFlags
     @Option(.maxSessions) var maxSessions: String?
+    @Option(.metricsListen) var metricsListen: String?
     @Option(.onWork) var onWork: String?
     @Option(.onWorkCompat) var onWorkCompat: String?
     @Option(.onWorkTimeout) var onWorkTimeout: String?
@@ -22,7 +23,7 @@ struct WorkerPollCommand: AsyncParsableCommand {
     func run() async throws {
         var given = flags.flags
         for (key, value) in [
-            (ConfigurationKey.maxSessions, maxSessions), (.onWork, onWork), (.onWorkCompat, onWorkCompat), (.onWorkTimeout, onWorkTimeout),
+            (ConfigurationKey.maxSessions, maxSessions), (.metricsListen, metricsListen), (.onWork, onWork), (.onWorkCompat, onWorkCompat), (.onWorkTimeout, onWorkTimeout),
             (.onWorkGrace, onWorkGrace),
         ] { given[key.name] = value }
         try await WorkerProcess(flags: given, file: file).poll()
