@@ -214,7 +214,7 @@ def test_what_the_operator_keeps_inside_does_not_go_out(perimeter: Perimeter, we
     whole = curl(web, "/echo", "--data", f'"a {name}"')
     chunked = curl(web, "/echo", "--request POST --header 'Transfer-Encoding: chunked' --data-binary @-")
     blocked = perimeter.shell(session, f"{whole}; printf '%s' \"{name}\" | {chunked}")
-    assert blocked.text.split()[:2] == ["403", "403"] and not web.seen and "customers" in blocked.text
+    assert blocked.text.startswith("403\n403") and not web.seen and "customers" in blocked.text
     masked = perimeter.shell(session, curl(web, "/echo", "--data", "PRJ-1234"))
     assert masked.text.startswith("200") and web.seen[-1].body == "[redacted: project]"
     counts = [(r["body"]["action"], r["body"]["counts"]) for r in perimeter.audit("redaction", session) if r["body"]["door"] == "request"]

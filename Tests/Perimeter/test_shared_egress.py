@@ -60,8 +60,13 @@ def test_what_is_one_sessions_is_of_no_use_in_another(perimeter: Perimeter, web:
         budgets={"egress": {"session": "20KiB"}})
     perimeter.start("--max-idle", "0", REAL_TOKEN=TOKEN)
     one, two = perimeter.session(), perimeter.session()
-    show = "echo $https_proxy; echo $SERVICE_TOKEN; cp $SSL_CERT_FILE authority.pem"
-    (proxy_one, placeholder_one), (proxy_two, placeholder_two) = (perimeter.shell(s, show).text.split() for s in (one, two))
+
+    def shown(session: str) -> list[str]:
+        """The session's proxy, with its token, and its placeholder: in a file, since the gate would mask them."""
+        perimeter.shell(session, "(echo $https_proxy; echo $SERVICE_TOKEN) >shown; cp $SSL_CERT_FILE authority.pem; chmod 644 shown authority.pem")
+        return (perimeter.workspace(session) / "shown").read_text().split()
+
+    (proxy_one, placeholder_one), (proxy_two, placeholder_two) = shown(one), shown(two)
     assert len(until_proxies(perimeter, 1)) == 1
     assert proxy_one != proxy_two and placeholder_one != placeholder_two
     echo = f"{web.url}/echo"
@@ -83,8 +88,8 @@ def test_what_is_one_sessions_is_of_no_use_in_another(perimeter: Perimeter, web:
     assert perimeter.shell(two, curl(echo, STATUS, "--cacert other.pem") + "; echo exit $?").text.split()[-2:] == ["exit", "60"]
     # The budget: one has used its own up.
     big = curl(echo, STATUS, "--data", "x" * 15_000)
-    assert [perimeter.shell(one, big).text.split()[0] for _ in range(2)] == ["200", "403"]
-    assert perimeter.shell(two, big).text.split()[0] == "200"
+    assert [perimeter.shell(one, big).text[:3] for _ in range(2)] == ["200", "403"]
+    assert perimeter.shell(two, big).text[:3] == "200"
     # Each has its own records.
     for session in (one, two):
         assert {r["session"] for r in perimeter.audit("egress_intent", session)} == {session}

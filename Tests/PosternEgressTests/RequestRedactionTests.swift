@@ -102,7 +102,7 @@ struct RequestRedactionTests {
             let answer = try await proxy.https(host, name: "out.test", Self.chunked(host, [filler, filler, "PRJ-", "1234", filler]))
             #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.contains("[redacted: project]") && !answer.contains("PRJ-"))
             let before = server.received.count
-            _ = try await proxy.https(host, name: "out.test", Self.chunked(host, [filler, filler, "Umbrella C", "orp", filler]))
+            _ = try await proxy.https(host, name: "out.test", Self.chunked(host, [filler, filler, "Umbrella C", "orp ", filler]))
             await proxy.wait { $0.refusals.contains { $0.kind == .redaction } }
             #expect(server.received.count == before)
         }

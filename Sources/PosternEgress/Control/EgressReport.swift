@@ -34,7 +34,7 @@ extension EgressReport {
     package var session: String {
         switch self {
         case .ready(let session, _), .intent(_, let session, _), .outcome(_, let session, _), .refusal(_, let session, _),
-            .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .redacted(let session, _, _),
+            .spent(let session, _, _), .secretUsed(_, let session, _, _, _), .masked(let session, _, _), .redacted(let session, _, _),
             .ask(_, let session, _), .forward(_, let session, _),
             .paused(let session, _), .failure(let session, _):
             session

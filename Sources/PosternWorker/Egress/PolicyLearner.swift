@@ -38,7 +38,7 @@ package struct PolicyLearner: Sendable {
         switch decision.kind {
         case .policy: takeRequest(decision)
         case .address:
-            guard let address = decision.address, AddressPolicy(allowed: [AddressRange(address)]).refusal(of: address) == nil,
+            guard let address = decision.address, Self.canBeNamed(address),
                 decision.rule != nil
             else { return note(decision) }
             if !addresses.contains(address) { addresses.append(address) }
@@ -48,6 +48,12 @@ package struct PolicyLearner: Sendable {
 
     /// Lines of the feed that were lost.
     package mutating func missed(_ lines: Int) { note("\(lines) decisions were lost, because this end was slow: learn again") }
+
+    /// Metadata services of clouds cannot: no block lifts them.
+    private static func canBeNamed(_ address: IPAddress) -> Bool {
+        let everything = ["0.0.0.0/0", "::/0"].compactMap { try? AddressRange($0) }
+        return AddressPolicy(allowed: everything).refusal(of: address) == nil
+    }
 
     private mutating func takeRequest(_ decision: EgressDecision) {
         guard let destination = decision.destination, let method = decision.method, let path = decision.path else {
