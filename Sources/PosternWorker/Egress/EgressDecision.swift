@@ -108,7 +108,7 @@ extension EgressDecision {
         case .forward(_, _, let report):
             guard let decision = Self.forward(report, session: session, time: time) else { return nil }
             self = decision
-        case .ready, .secretUsed, .masked, .redacted, .ask, .paused, .failure: return nil
+        case .ready, .spent, .secretUsed, .masked, .redacted, .ask, .paused, .failure: return nil
         }
     }
 

@@ -2,6 +2,7 @@ import Logging
 import ManagedAgentsClient
 import PosternAudit
 import PosternEgress
+import PosternGate
 import PosternJSON
 import PosternPolicy
 import PosternSandbox

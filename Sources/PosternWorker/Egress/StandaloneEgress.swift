@@ -32,7 +32,8 @@ package struct StandaloneEgress: Sendable {
         egress = SessionEgress(
             item: item, open: { _ in try await OwnEgress(session: Self.session, launcher: launcher) }, find: find,
             records: EgressRecords(audit: audit, sessionID: Self.session, workID: "", timestamp: timestamp), desk: ApprovalDesk(),
-            patience: .milliseconds(1), pacing: .live, day: { String(timestamp().prefix(10)) }, book: ByteBook(),
+            patience: .milliseconds(1), pacing: .live,
+            usage: EgressUsage(book: ByteBook(), session: Self.session, day: { String(timestamp().prefix(10)) }),
             decisions: DecisionFeed(tap: decided), failed: { logger.error("\($0)") }, logger: logger)
         self.audit = audit
         self.policy = policy
