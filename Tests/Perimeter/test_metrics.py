@@ -66,7 +66,7 @@ def test_it_counts_what_was_done(served: tuple[Perimeter, str, str]) -> None:
     assert value(text, "process_resident_memory_bytes") > 1 << 20
     # Every layer of the self-test says whether it is there.
     layers = dict(re.findall(r'^postern_worker_layer_missing\{layer="([^"]+)"\} (\d)$', text, re.MULTILINE))
-    assert len(layers) > 5 and layers.values() <= {"0", "1"}
+    assert len(layers) > 5 and set(layers.values()) <= {"0", "1"}
     missing = {record["body"]["layer"] for record in served[0].audit("layer_off")}
     assert {layer for layer, is_missing in layers.items() if is_missing == "1"} == missing
 

@@ -33,7 +33,8 @@ struct AuditMetrics: Sendable {
             "postern_worker_egress_refusals_total", help: "What egress proxies refused, by kind of reason.", labels: ["reason"])
         statements = registry.counter("postern_worker_statements_total", help: "Statements that left through PostgreSQL forwards.")
         secretUses = registry.counter("postern_worker_secret_uses_total", help: "Secrets that were put into requests.")
-        budgets = registry.counter("postern_worker_budgets_exhausted_total", help: "Results kept inside by a byte budget, by scope.", labels: ["scope"])
+        budgets = registry.counter(
+            "postern_worker_budgets_exhausted_total", help: "Results kept inside by a byte budget, by scope.", labels: ["scope"])
         redactions = registry.counter(
             "postern_worker_redactions_total", help: "Findings of redaction, by door, rule and action.", labels: ["door", "rule", "action"])
         approvals = registry.counter(
