@@ -51,7 +51,7 @@ extension RedactionRules {
     /// The rules of a policy. A detector that this gate does not have is refused, so that no policy says more than happens.
     ///
     /// - Parameter words: Reads a dictionary's file, one word a line.
-    init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
+    init(_ settings: RedactionSettings, words: @Sendable (String) async throws -> [String]) async throws {
         self.init()
         for (name, action) in settings.detectors {
             guard let detector = RedactionDetector(rawValue: name) else {
@@ -62,7 +62,8 @@ extension RedactionRules {
         }
         patterns = settings.patterns.map { NamedPattern(name: $0.name, pattern: $0.pattern, action: RedactionAction($0.action)) }
         for dictionary in settings.dictionaries {
-            dictionaries.append(Dictionary(name: dictionary.name, words: try words(dictionary.file), action: RedactionAction(dictionary.action)))
+            dictionaries.append(
+                Dictionary(name: dictionary.name, words: try await words(dictionary.file), action: RedactionAction(dictionary.action)))
         }
     }
 }

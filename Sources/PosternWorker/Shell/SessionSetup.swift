@@ -17,7 +17,7 @@ struct SessionSetup: Sendable {
     let audit: AuditLog
     let sandbox: SandboxHolder
     /// Reads the words of a redaction dictionary, one a line.
-    let words: @Sendable (String) throws -> [String]
+    let words: @Sendable (String) async throws -> [String]
     let timestamp: @Sendable () -> String
     /// Told the id of the session's agent.
     let foundAgent: @Sendable (String?) async -> Void
@@ -92,7 +92,7 @@ struct SessionSetup: Sendable {
     }
 
     private func apply(_ policy: SessionPolicy) async throws {
-        let redaction = try RedactionRules(policy.policy.redaction, words: words)
+        let redaction = try await RedactionRules(policy.policy.redaction, words: words)
         try gate.prepare(session: item.sessionID, limits: policy.policy.gateLimits, redaction: redaction, secrets: await egress?.secrets.known ?? [])
         try await record(
             .policyLoaded(
