@@ -51,7 +51,7 @@ struct HardeningItem: Sendable, Equatable {
     static let userRange = HardeningItem(
         group: .users, subjects: ["range of users"],
         remedy:
-            "keep the numbers 210000 to 230000 free of accounts and of ranges in /etc/subuid: sessions, their proxies and the worker get theirs from it",
+            "keep the numbers 210000 to 229999 and 230000 free of accounts and of ranges in /etc/subuid: sessions and their proxies get theirs from the one, the worker is the other",
         reason: "A session that has the number of somebody's account has that account's rights to files")
     static let workerProcess = HardeningItem(
         group: .users, subjects: ["worker's process"],
