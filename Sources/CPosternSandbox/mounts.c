@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,6 +77,35 @@ int psb_clone_mount(int directory, int outer) {
     if (setns(own, CLONE_NEWNS) < 0) abort();
     close(own);
     return tree < 0 ? -error : tree;
+}
+
+static int open_below(const char *path, const char *below, int flags) {
+    if (below == NULL) {
+        int descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
+        return descriptor < 0 ? -errno : descriptor;
+    }
+    int folder = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return -errno;
+    struct open_how how = {.flags = (uint64_t)(flags | O_NOFOLLOW | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    int descriptor = (int)syscall(SYS_openat2, folder, below, &how, sizeof how);
+    int error = errno;
+    close(folder);
+    return descriptor < 0 ? -error : descriptor;
+}
+
+int psb_open_outside(int outer, const char *path, const char *below, int flags) {
+    int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (own < 0) return -errno;
+    if (setns(outer, CLONE_NEWNS) < 0) {
+        int error = errno;
+        close(own);
+        return -error;
+    }
+    int descriptor = open_below(path, below, flags);
+    // To go on in the wrong namespace is worse than to end.
+    if (setns(own, CLONE_NEWNS) < 0) abort();
+    close(own);
+    return descriptor;
 }
 
 static int write_map(pid_t pid, const char *file, unsigned inside, unsigned outside) {

@@ -56,6 +56,8 @@ struct SandboxStart {
             let parent = try HostFolder.openParent(of: directory, "workspace")
             order.request["workspace"] = .string(parent.name)
             order.descriptors.append(parent.descriptor)
+        case .folder(let directory) where spawner.served != nil:
+            order.request["workspace_tree"] = try tree(directory, isWritten: spec.workspaceMode == .readWrite, "workspace")
         case .folder(let directory):
             order.descriptors.append(try HostFolder.open(directory, "workspace"))
             try denied.check(order.descriptors[0], "the workspace '\(directory)'")
@@ -68,13 +70,27 @@ struct SandboxStart {
             order.request["changes"] = .string(parent.name)
             order.descriptors.append(parent.descriptor)
         }
-        for bind in spec.binds {
+        for bind in spec.binds where spawner.served == nil {
             order.descriptors.append(try HostFolder.openAny(bind.hostPath, "bind"))
             try denied.check(order.descriptors[order.descriptors.count - 1], "the bind '\(bind.hostPath)'")
         }
-        order.request["binds"] = .array(spec.binds.map(\.json))
+        var binds: [JSON] = []
+        for bind in spec.binds {
+            var json = bind.json.object ?? [:]
+            if spawner.served != nil { json["tree"] = try tree(bind.hostPath, isWritten: bind.isWritable, "bind") }
+            binds.append(.object(json))
+        }
+        order.request["binds"] = .array(binds)
         order.request["hidden"] = .array(spec.hidden.map(JSON.string))
         order.request["protected"] = .array(spec.protected.map(JSON.string))
+    }
+
+    /// How a worker that is not root names a place of the host to its spawner, which opens it and looks whether it is denied.
+    private func tree(_ path: String, isWritten: Bool, _ what: String) throws(SandboxError) -> JSON {
+        guard let tree = ServedTree.reference(to: path, isWritten: isWritten, in: spawner.served?.trees ?? []) else {
+            throw SandboxError(.refused, "the \(what) '\(path)' is none of the files and folders that this worker was started for")
+        }
+        return tree
     }
 }
 

@@ -13,9 +13,12 @@ extension Spawner {
     }
 
     /// Looks at what a session has left in its workspace, for whoever reads it outside of a sandbox. Bounded in time and size.
-    package func scanWorkspace(_ path: String) async throws(SandboxError) -> WorkspaceScanReport {
+    /// - Parameter below: looks at the folder of that name in it.
+    package func scanWorkspace(_ path: String, below: String? = nil) async throws(SandboxError) -> WorkspaceScanReport {
         let (parent, name) = try HostFolder.openParent(of: path, "workspace", make: false)
-        let reply = try await connection.request(["type": "scan", "name": .string(name)], descriptors: [parent])
+        var request: JSONObject = ["type": "scan", "name": .string(name)]
+        request["below"] = below.map(JSON.string)
+        let reply = try await connection.request(request, descriptors: [parent])
         return WorkspaceScanReport(json: try Self.report(reply, "'\(path)' cannot be looked at"))
     }
 
@@ -34,6 +37,18 @@ extension Spawner {
         let reply = try await connection.request(
             ["type": "changes", "action": .string(action.rawValue), "name": .string(parent.name)], descriptors: [parent.descriptor, target])
         return ChangesReport(json: try Self.report(reply, "the changes in '\(changes)' cannot be read"))
+    }
+
+    /// Opens a file that the spawner serves to a worker that is not root; `nil` where it serves no such file.
+    package func openFile(_ path: String) async throws(SandboxError) -> Int32? {
+        guard let index = served?.files.firstIndex(of: path) else { return nil }
+        let reply: ControlMessage
+        do throws(SandboxError) {
+            reply = try await connection.request(["type": "open", "file": JSON(index)], descriptors: [])
+        } catch {
+            throw SandboxError(error.code, "'\(path)' cannot be opened: \(error.message)")
+        }
+        return reply.descriptors.first
     }
 
     private static func report(_ reply: ControlMessage, _ what: String) throws(SandboxError) -> JSON {

@@ -7,13 +7,16 @@ import Synchronization
 /// The worker's connection to its spawner process, which starts, kills and cleans up sandboxes. Made once, before anything else; ends
 /// with `close` or with this process, and every sandbox with it.
 ///
-/// If this process is root the spawner stays root and runs each sandbox as a user of its own; otherwise everything is one ordinary user.
+/// A spawner that root starts runs each sandbox as a user of its own, also where the worker then goes on as an ordinary user (`start`,
+/// `connect`); otherwise everything is one ordinary user.
 package final class Spawner: Sendable {
     package struct Configuration: Sendable {
         /// bubblewrap's path; `nil` looks in the usual places.
         package var bubblewrap: String?
         /// Users for sessions, if the spawner is root. At least 1000.
         package var users: ClosedRange<UInt32> = 210_000...219_999
+        /// Whom a worker that is started as root goes on as, and what of the host the spawner then serves it; `nil` where it stays who it is.
+        package var served: ServedPlaces?
         /// The program that is started as an egress proxy with the argument `egress`; `nil` where there is none.
         package var proxyProgram: String?
         /// Put before the spawner's command, for example `/usr/bin/setpriv …` to run it as somebody else.
@@ -34,14 +37,33 @@ package final class Spawner: Sendable {
         package var bubblewrap: String?
     }
 
+    /// A spawner that runs and that nobody talks to yet: what a process that executes itself again takes along.
+    package struct Started: Sendable {
+        package var processID: Int32
+        /// This end of its control socket.
+        package var socket: Int32
+
+        package init(processID: Int32, socket: Int32) {
+            self.processID = processID
+            self.socket = socket
+        }
+    }
+
     /// Of the spawner process.
     package let processID: Int32
+    /// What it serves to this worker, which is not root.
+    let served: ServedPlaces?
     package let greeting: Greeting
     let reactor: ControlReactor
     let connection: SpawnerConnection
 
     /// Starts the spawner and waits until it answers.
     package static func launch(_ configuration: Configuration = Configuration()) async throws(SandboxError) -> Spawner {
+        try await connect(start(configuration))
+    }
+
+    /// Starts the spawner, whose answer `connect` waits for.
+    package static func start(_ configuration: Configuration) throws(SandboxError) -> Started {
         let program = try InitProgram.path()
         var arguments = configuration.prefix + [program, "spawner", "--uids", "\(configuration.users.lowerBound)-\(configuration.users.upperBound)"]
         if let bubblewrap = configuration.bubblewrap { arguments += ["--bwrap", bubblewrap] }
@@ -49,20 +71,34 @@ package final class Spawner: Sendable {
         if let layers = configuration.unsafeLayers {
             arguments += ["--unsafe-layers", SandboxLayer.text(layers) + (configuration.unsafeLandlockABI.map { "/\($0)" } ?? "")]
         }
-        let reactor = try ControlReactor()
+        arguments += configuration.served?.arguments ?? []
         var pair: [Int32] = [-1, -1]
         guard psb_socket_pair(&pair) == 0 else { throw SandboxError(.unavailable, "no descriptors are left for the spawner") }
-        let connection = SpawnerConnection()
-        let channel = ControlChannel(
-            pair[0], reactor, onMessage: { connection.received($0) }, onEnd: { connection.ended("the spawner has ended: \($0)") })
-        connection.channel.set(channel)
         let pid = spawn(arguments, control: pair[1])
         Glibc.close(pair[1])
         guard pid > 0 else {
-            channel.close("not started")
-            reactor.stop()
+            Glibc.close(pair[0])
             throw SandboxError(.unavailable, "the spawner could not be started (\(arguments[0])): \(SystemError.reason(-pid))")
         }
+        return Started(processID: pid, socket: pair[0])
+    }
+
+    /// Talks to a spawner of this process's and waits until it answers. Takes its socket over.
+    /// - Parameter served: what it was started with.
+    package static func connect(_ started: Started, served: ServedPlaces? = nil) async throws(SandboxError) -> Spawner {
+        let pid = started.processID
+        let reactor: ControlReactor
+        do throws(SandboxError) {
+            reactor = try ControlReactor()
+        } catch {
+            // The spawner ends with its socket.
+            Glibc.close(started.socket)
+            throw error
+        }
+        let connection = SpawnerConnection()
+        let channel = ControlChannel(
+            started.socket, reactor, onMessage: { connection.received($0) }, onEnd: { connection.ended("the spawner has ended: \($0)") })
+        connection.channel.set(channel)
         channel.open()
         let hello = await connection.greeting.get()
         do throws(SandboxError) {
@@ -72,7 +108,7 @@ package final class Spawner: Sendable {
             }
             let greeting = Greeting(
                 isRoot: message["root"]?.bool ?? false, user: message["uid"]?.int ?? -1, bubblewrap: message["bubblewrap"]?.string)
-            return Spawner(pid, greeting, reactor, connection)
+            return Spawner(pid, greeting, served, reactor, connection)
         } catch {
             channel.close("refused")
             reactor.stop()
@@ -81,8 +117,11 @@ package final class Spawner: Sendable {
         }
     }
 
-    private init(_ processID: Int32, _ greeting: Greeting, _ reactor: ControlReactor, _ connection: SpawnerConnection) {
+    private init(
+        _ processID: Int32, _ greeting: Greeting, _ served: ServedPlaces?, _ reactor: ControlReactor, _ connection: SpawnerConnection
+    ) {
         self.processID = processID
+        self.served = served
         self.greeting = greeting
         self.reactor = reactor
         self.connection = connection

@@ -50,7 +50,8 @@ package struct WorkerConfiguration: Sendable {
     /// What no policy can open: the worker's own files among it.
     package var denials = MandatoryDenials()
     /// Looks at a workspace that a session leaves and counts, by kind, what nobody outside should trust; `nil` does not look.
-    package var scanWorkspace: (@Sendable (String) async -> [String: Int])?
+    /// With `below`, at the folder of that name in it: what is in a session's folder only the spawner can reach.
+    package var scanWorkspace: (@Sendable (_ path: String, _ below: String?) async -> [String: Int])?
     /// What the audit is told at the start: the layers in force, the check of the boundary.
     package var startRecords: [AuditRecord.Kind] = []
     /// Layers of the sandbox that are not in force here; a policy that requires all of them is not served then.
@@ -60,8 +61,8 @@ package struct WorkerConfiguration: Sendable {
     package var audit = AuditSettings()
     /// Longest wait of a call for somebody inside the perimeter to approve it.
     package var approvalPatience: Duration = .seconds(600)
-    /// Reads the words of a redaction dictionary, one a line. Blocks.
-    package var dictionaryWords: @Sendable (String) throws -> [String] = { path in
+    /// Reads the words of a redaction dictionary, one a line.
+    package var dictionaryWords: @Sendable (String) async throws -> [String] = { path in
         throw RedactionError(name: path, reason: "dictionaries are not read here")
     }
     /// End when the queue is empty instead of waiting.

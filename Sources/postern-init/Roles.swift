@@ -7,7 +7,7 @@ enum Roles {
 
     static let usage = """
         postern-init is part of Postern and is started by it:
-          postern-init spawner [--bwrap PATH] [--uids FIRST-LAST]   starts sandboxes for a worker
+          postern-init spawner [--bwrap PATH] [--uids FIRST-LAST] [--worker UID …]   starts sandboxes for a worker
           postern-init overlay POINT PROGRAM …                      puts a copy-on-write workspace together first
           postern-init network PROGRAM …                            makes a network with ports below 1024 first
           postern-init sandbox                                      process 1 of a sandbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ def script(perimeter: Perimeter, text: str = SCRIPT) -> tuple[Path, Path]:
 
 def start(perimeter: Perimeter, path: Path, folder: Path, *arguments: str) -> None:
     perimeter.policy()
-    perimeter.start("--on-work", str(path), *arguments, LAUNCH_FOLDER=str(folder), LAUNCH_POSTERN=str(perimeter.postern.binary))
+    # A script runs as the poller's user; these write to a folder of root's, and what they start is to be started as root.
+    user = ("--user", "root") if os.geteuid() == 0 and not perimeter.as_user else ()
+    perimeter.start("--on-work", str(path), *user, *arguments, LAUNCH_FOLDER=str(folder), LAUNCH_POSTERN=str(perimeter.postern.binary))
 
 
 def test_a_session_is_served_by_what_the_script_starts(perimeter: Perimeter) -> None:

@@ -79,7 +79,7 @@ import Testing
         let wide = try findings(
             [
                 "POSTERN_REQUIRE_ALL_LAYERS": "true", "POSTERN_SANDBOX": "none", "POSTERN_SHARED_WORKSPACE": "/tmp", "POSTERN_ON_WORK_COMPAT": "true",
-                "POSTERN_AUDIT_MIRROR": "/tmp",
+                "POSTERN_AUDIT_MIRROR": "/tmp", "POSTERN_USER": "root",
             ], folder: "/tmp", isRoot: true)
         #expect(wide["require_all_layers"]?.verdict == .good)
         for subject in ["sandbox driver", "workspaces", "launcher", "worker's process"] { #expect(wide[subject]?.verdict == .limited, "\(subject)") }

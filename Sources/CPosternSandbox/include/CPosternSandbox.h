@@ -56,6 +56,13 @@ enum {
 /// Sets soft and hard limit `which` (PSB_LIMIT_*) of this process; never above the present hard limit.
 int psb_set_limit(int which, uint64_t value);
 
+// ---- privileges.c: from root to an ordinary user, for good
+
+/// Makes the calling thread, and what it executes next, user `uid` with group `gid` and `groups`, none of them 0: without capabilities, now
+/// or by a later execve, without core files, without root's session keyring. To be followed by execve at once, since other threads keep
+/// what they were.
+int psb_give_up_privileges(uid_t uid, gid_t gid, const gid_t *groups, size_t count);
+
 // ---- landlock.c: what files, sockets and signals may be used for, whatever the mounts show
 
 /// The kernel's Landlock ABI version, 0 where there is none.
@@ -236,6 +243,10 @@ int psb_enter_user_namespace(void);
 /// A detached copy of the mount at `directory` (not recursive). The kernel copies mounts of one's own namespace only, and `directory`
 /// was opened by a process of namespace `outer` (psb_private_mounts), which is entered for that one call.
 int psb_clone_mount(int directory, int outer);
+
+/// Opens the file or folder `path`, itself no link, in the mount namespace `outer` (psb_private_mounts), which is entered for that. With
+/// `below`, what has that path beneath it: no link is followed there, and nothing leads out.
+int psb_open_outside(int outer, const char *path, const char *below, int flags);
 
 /// Maps owner `disk_uid`:`disk_gid` of the detached mount to `shown_uid`:`shown_gid` (idmapped mount): files of the one appear as,
 /// and are written as, those of the other. -EINVAL where the file system cannot.

@@ -9,9 +9,11 @@ enum TextFile {
     /// Bytes; a configuration, a resource or a key is never near it.
     static let maximumSize = 8 << 20
 
-    /// - Parameter path: `-` is standard input.
-    static func read(_ path: String) throws(CommandError) -> String {
-        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+    /// - Parameters:
+    ///   - path: `-` is standard input.
+    ///   - opened: the file, where somebody has opened it for this process; it is closed here.
+    static func read(_ path: String, opened: Int32? = nil) throws(CommandError) -> String {
+        let descriptor = opened ?? (path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC))
         guard descriptor >= 0 else { throw failure("read", path) }
         defer { if path != "-" { close(descriptor) } }
         var bytes: [UInt8] = []

@@ -44,16 +44,22 @@ enum SecretHandover {
 
     private static func received(_ descriptor: Int32) throws(CommandError) -> [String: String] {
         defer { close(descriptor) }
+        guard let object = (try? JSON(parsing: contents(descriptor)))?.object else {
+            throw CommandError(.configuration, "the handed over secrets cannot be read")
+        }
+        return Dictionary(object.compactMap { pair in pair.value.string.map { (pair.key, $0) } }) { $1 }
+    }
+
+    /// What was handed over through `descriptor`.
+    static func contents(_ descriptor: Int32) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
         while true {
             let count = read(descriptor, &chunk, chunk.count)
             if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
+            guard count > 0 else { return bytes }
             bytes.append(contentsOf: chunk[..<count])
         }
-        guard let object = (try? JSON(parsing: bytes))?.object else { throw CommandError(.configuration, "the handed over secrets cannot be read") }
-        return Dictionary(object.compactMap { pair in pair.value.string.map { (pair.key, $0) } }) { $1 }
     }
 
     /// A pipe holds at least this much without a reader (PIPE_BUF is smaller, the capacity of a pipe is 65536).
@@ -72,9 +78,14 @@ enum SecretHandover {
         guard written == bytes.count else { throw CommandError(.failure, "the secrets cannot be handed over: the pipe is too small") }
         var clean = environment
         clean[mark] = String(ends[0])
+        throw execute(clean, arguments, what: "without its secrets")
+    }
+
+    /// Executes this program from its beginning with the given environment; returns only where that fails.
+    static func execute(_ environment: [String: String], _ arguments: [String], what: String) -> CommandError {
         var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        var envp: [UnsafeMutablePointer<CChar>?] = clean.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        var envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         execve("/proc/self/exe", &argv, &envp)
-        throw CommandError(.failure, "the program cannot execute itself without its secrets: \(String(cString: strerror(errno)))")
+        return CommandError(.failure, "the program cannot execute itself \(what): \(String(cString: strerror(errno)))")
     }
 }

@@ -1,4 +1,5 @@
 import ManagedAgentsClient
+import PosternPolicy
 import PosternTelemetry
 import PosternWorker
 
@@ -33,14 +34,18 @@ struct WorkerSettings: Sendable {
     var launcher: LauncherConfiguration?
     /// The environment as it was, secrets included, for policies that name variables.
     var secretVariables: [String: String] = [:]
+    /// What this worker read while it was root; `nil` in one that was not, or that stays root.
+    var handed: WorkerHandover?
     /// Files of this worker that no policy can open.
     var ownFiles: [String]
     var logs: LogWriter
 
-    init(_ configuration: Configuration) throws {
+    /// - Parameter handed: what this worker read while it was root; it cannot read or look at all of it any more.
+    init(_ configuration: Configuration, handed: WorkerHandover? = nil) throws {
+        func folder(_ path: String, _ key: ConfigurationKey) throws -> String { try handed?.folders[key.name] ?? Self.folder(path, key) }
         environmentID = try configuration.required(.environmentID)
         environmentName = configuration.text(.environmentName)
-        environmentKey = try Self.key(configuration)
+        environmentKey = if let handed { handed.environmentKey.map { Secret($0) } } else { try Self.key(configuration) }
         do {
             baseURL = try BaseURL(configuration.required(.baseURL))
             proxy = try configuration.text(.proxy).map { try Proxy($0) }
@@ -53,8 +58,8 @@ struct WorkerSettings: Sendable {
         workerID = configuration.text(.workerID)
         workdir = TextFile.absolute(try configuration.required(.workdir))
         stateFolder = configuration.text(.stateDirectory).map(TextFile.absolute) ?? workdir + "/.postern"
-        workspaceSource = try configuration.text(.workspaceSource).map { try Self.folder($0, .workspaceSource) }
-        sharedWorkspace = try configuration.text(.sharedWorkspace).map { try Self.folder($0, .sharedWorkspace) }
+        workspaceSource = try configuration.text(.workspaceSource).map { try folder($0, .workspaceSource) }
+        sharedWorkspace = try configuration.text(.sharedWorkspace).map { try folder($0, .sharedWorkspace) }
         guard workspaceSource == nil || sharedWorkspace == nil else {
             throw ConfigurationError("workspace_source and shared_workspace exclude each other: sessions get copies, or they share one folder")
         }
@@ -66,13 +71,20 @@ struct WorkerSettings: Sendable {
         policy = configuration.text(.policy).map(TextFile.absolute)
         requiresAllLayers = configuration.text(.requireAllLayers) == "true"
         approvalPatience = .seconds(try configuration.integer(.approvalTimeout))
-        auditMirror = try configuration.text(.auditMirror).map { try Self.folder($0, .auditMirror) }
+        auditMirror = try configuration.text(.auditMirror).map { try folder($0, .auditMirror) }
         metricsListen = try configuration.text(.metricsListen).map { text throws(ConfigurationError) in try MetricsAddress(text) }
         launcher = try Self.launcher(configuration, baseURL.description)
         let named: [ConfigurationKey] = [.environmentKeyFile, .caFile, .policy, .auditMirror, .onWork]
         ownFiles = [stateFolder] + named.compactMap { configuration.text($0) }.map(TextFile.absolute)
         if case .socket(let path) = metricsListen { ownFiles.append(path) }
+        self.handed = handed
+        if let handed { ownFiles = handed.ownFiles }
         logs = try LogWriter(configuration, format: .workerLogFormat, level: .workerLogLevel)
+    }
+
+    /// What policies name of the perimeter's own files: masked in what they bind, and no sandbox starts with one of them bound.
+    static func perimeterFiles(_ policies: PolicySet) -> [String] {
+        policies.policies.flatMap(\.policy.perimeterFiles).flatMap { [TextFile.absolute($0), TextFile.resolved($0)] }
     }
 
     private static func launcher(_ configuration: Configuration, _ baseURL: String) throws -> LauncherConfiguration? {

@@ -58,6 +58,8 @@ package struct Configuration: Sendable {
     package enum ReservedVariable: String, CaseIterable {
         /// The descriptor from which a re-executed worker reads its secrets.
         case secretDescriptor = "POSTERN_SECRET_FD"
+        /// The descriptor from which a worker that was started as root reads what it handed to itself.
+        case handoverDescriptor = "POSTERN_HANDOVER_FD"
         /// `scripts/demo` and `scripts/bench`: debug or release.
         case buildConfiguration = "POSTERN_BUILD_CONFIGURATION"
         /// Package.swift: the test targets to compile.

@@ -80,6 +80,10 @@ extension ConfigurationKey {
         "policy", .worker, .path,
         "A policy (YAML or JSON), or a folder of them: what sessions may do at most. The first that matches a session holds; without one, the profile "
             + "`strict` does. See docs/policy.md; `postern sandbox policy check` reads them as the worker does.")
+    package static let workerUser = ConfigurationKey(
+        "user", .worker, .text,
+        "Whom a worker that is started as root goes on as, once its spawner runs: an account or a number. `root` keeps it root, which is a layer less. "
+            + "Default: the account `postern` if there is one, else number 230000.")
     package static let requireAllLayers = ConfigurationKey(
         "require_all_layers", .worker, .boolean, default: "false",
         "Refuse to start where a layer of the sandbox is missing, instead of saying so and going on with the others.")
@@ -151,7 +155,7 @@ extension ConfigurationKey {
         .sharedWorkspace,
         .maxSessions,
         .maxIdle,
-        .sandbox, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .metricsListen, .offloadThreshold, .onWork, .onWorkCompat,
+        .sandbox, .workerUser, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .metricsListen, .offloadThreshold, .onWork, .onWorkCompat,
         .onWorkTimeout, .onWorkGrace,
         .proxy,
         .caFile, .sessionID, .workID, .workSecret, .workPolicy, .workerLogFormat, .workerLogLevel,

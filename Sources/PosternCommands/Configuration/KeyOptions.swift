@@ -1,4 +1,5 @@
 import ArgumentParser
+import PosternPolicy
 
 extension Option where Value == String? {
     /// The flag of a setting: its name and help come from the key, so that they are written once.
@@ -35,5 +36,10 @@ struct ConfigFileOption: ParsableArguments {
     func file(_ section: ConfigurationKey.Section, environment: [String: String]) throws -> ConfigurationFile? {
         guard let path = path(environment: environment) else { return nil }
         return try ConfigurationFile(TextFile.read(path), name: path, section: section)
+    }
+
+    /// The file that was read already by a process that could.
+    func file(_ section: ConfigurationKey.Section, handed: PolicySet.File?) throws -> ConfigurationFile? {
+        try handed.map { try ConfigurationFile($0.text, name: $0.name, section: section) }
     }
 }

@@ -107,14 +107,23 @@ struct HardeningChecks {
     // MARK: Users
 
     private var workerProcess: Finding {
-        isRoot ? limited(.workerProcess, "a worker started like this runs as root") : good(.workerProcess, "an ordinary user")
+        guard isRoot else { return good(.workerProcess, "an ordinary user") }
+        do throws(ConfigurationError) {
+            guard let user = try WorkerUser.chosen(configuration.text(.workerUser), own: 0) else {
+                return limited(.workerProcess, "a worker started like this stays root")
+            }
+            return good(
+                .workerProcess, "a worker started like this goes on as \(user.account.map { "\($0.name) (\(user.number))" } ?? "\(user.number)")")
+        } catch {
+            return limited(.workerProcess, "\(error)")
+        }
     }
 
     private var userRange: Finding? {
         guard isRoot else { return nil }
-        let taken = UserRange.sessions.conflicts(passwd: Self.text("/etc/passwd"), subordinate: Self.text("/etc/subuid"))
+        let taken = UserRange.reserved.conflicts(passwd: Self.text("/etc/passwd"), subordinate: Self.text("/etc/subuid"))
         return taken.isEmpty
-            ? good(.userRange, "\(UserRange.sessions.text) are free") : limited(.userRange, "taken by \(taken.joined(separator: ", "))")
+            ? good(.userRange, "\(UserRange.reserved.text) are free") : limited(.userRange, "taken by \(taken.joined(separator: ", "))")
     }
 
     private static func text(_ path: String) -> String {

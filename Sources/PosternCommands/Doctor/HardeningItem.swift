@@ -50,14 +50,15 @@ struct HardeningItem: Sendable, Equatable {
     )
     static let userRange = HardeningItem(
         group: .users, subjects: ["range of users"],
-        remedy: "keep the numbers 210000 to 229999 free of accounts and of ranges in /etc/subuid: sessions and their proxies get theirs from it",
+        remedy:
+            "keep the numbers 210000 to 229999 and 230000 free of accounts and of ranges in /etc/subuid: sessions and their proxies get theirs from the one, the worker is the other",
         reason: "A session that has the number of somebody's account has that account's rights to files")
     static let workerProcess = HardeningItem(
         group: .users, subjects: ["worker's process"],
-        remedy: "give a worker that is started as root a machine or a container of its own",
+        remedy: "leave `user` unset or name an account that owns nothing else: a worker that is started as root then goes on as that user",
         reason:
-            "Its sandboxes never are root, and its own process stays root: a fault in the part that reads answers of the control plane would be a fault of root. "
-            + "Where that weighs more than users of their own, start it as an ordinary user")
+            "Only its spawner is root then, which takes no answer of the control plane. With `user: root` a fault in the part that reads them would be a fault "
+            + "of root. Workers that share a user can read each other's state: give each its own where several share a machine")
 
     // MARK: Limits
 

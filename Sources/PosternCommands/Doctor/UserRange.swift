@@ -10,6 +10,9 @@ struct UserRange: Sendable, Equatable {
         return UserRange(numbers: users.lowerBound...(users.upperBound + 10_000))
     }
 
+    /// With the one behind them, which a worker that was started as root goes on as.
+    static var reserved: UserRange { UserRange(numbers: sessions.numbers.lowerBound...WorkerUser.usualNumber) }
+
     var text: String { "\(numbers.lowerBound) to \(numbers.upperBound)" }
 
     /// Who else has numbers of the range: accounts of passwd(5), and ranges of subuid(5).

@@ -16,8 +16,9 @@ enum SecretFile {
 
     /// The first line of `path`, without its end. The file is opened once and everything is checked on the descriptor: it is a regular
     /// file and no link, belongs to this process's user or root, and nobody else may read or write it.
-    static func firstLine(_ path: String) throws(SecretSourceError) -> SecretValue {
-        let bytes = try contents(path, isSecret: true)
+    /// - Parameter opened: the file, where somebody has opened it for this process; it is closed here.
+    static func firstLine(_ path: String, opened: Int32? = nil) throws(SecretSourceError) -> SecretValue {
+        let bytes = try contents(path, isSecret: true, opened: opened)
         let line = bytes.prefix { $0 != 0x0A }
         let value = line.last == 0x0D ? line.dropLast() : line
         guard !value.isEmpty else { throw SecretSourceError("file \(path)", "its first line is empty", remedy: "write the value on the first line") }
@@ -25,11 +26,11 @@ enum SecretFile {
     }
 
     /// The whole file. `isSecret` asks for the owner and the mode of a secret; without it anybody may read the file.
-    static func contents(_ path: String, isSecret: Bool) throws(SecretSourceError) -> [UInt8] {
+    static func contents(_ path: String, isSecret: Bool, opened: Int32? = nil) throws(SecretSourceError) -> [UInt8] {
         let source = "file \(path)"
         guard path.hasPrefix("/") else { throw SecretSourceError(source, "the path is not absolute", remedy: "write it from the root on") }
         // Not blocking: a FIFO must not hold this thread.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (isSecret ? O_NOFOLLOW : 0))
+        let descriptor = opened ?? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (isSecret ? O_NOFOLLOW : 0))
         guard descriptor >= 0 else {
             let code = errno
             if code == ELOOP { throw SecretSourceError(source, "it is a symbolic link", remedy: "name the file that it leads to") }

@@ -14,11 +14,19 @@ package actor SecretResolver {
     private let variables: [String: SecretValue]
     private var credentials: [String: SecretValue] = [:]
     private var vaults: [VaultAccount: VaultClient] = [:]
+    /// Opens a file of root's that the worker itself cannot; `nil` where there is no such help for it.
+    package typealias Opener = @Sendable (_ path: String) async throws(SecretSourceError) -> Int32?
+
+    private let opener: Opener
     private let threads: NIOThreadPool
     private let group: any EventLoopGroup
 
     /// - Parameter variables: what the worker took out of its environment at its start. They are read once; a change is not seen.
-    package init(variables: [String: SecretValue], threads: NIOThreadPool = .singleton, group: any EventLoopGroup) {
+    package init(
+        variables: [String: SecretValue], threads: NIOThreadPool = .singleton, group: any EventLoopGroup,
+        opener: @escaping Opener = { (_) async throws(SecretSourceError) in nil }
+    ) {
+        self.opener = opener
         self.variables = variables
         self.threads = threads
         self.group = group
@@ -72,7 +80,8 @@ package actor SecretResolver {
     }
 
     private func read(_ path: String) async throws(SecretSourceError) -> SecretValue {
-        try await onThread { () throws(SecretSourceError) in try SecretFile.firstLine(path) }
+        let opened = try await opener(path)
+        return try await onThread { () throws(SecretSourceError) in try SecretFile.firstLine(path, opened: opened) }
     }
 
     private func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws(SecretSourceError) -> Value) async throws(SecretSourceError) -> Value

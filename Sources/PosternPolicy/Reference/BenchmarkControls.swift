@@ -67,7 +67,7 @@ enum BenchmarkControls {
                 "Sharing of the host's process ID, IPC and network namespaces", [], [.namespaces, .network], "Each is the sandbox's own", "As above"),
             row(
                 "Root containers", [], [.user, .namespaces], "User 1000 inside, never user 0 outside",
-                "The process of a worker that was started as root stays root"),
+                "Of a worker that was started as root, the spawner stays root"),
             row(
                 "HostPath volumes", [values.read, values.write], [.mounts, .policy],
                 "Absolute paths that this policy names, opened once by descriptor",

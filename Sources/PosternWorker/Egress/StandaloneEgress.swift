@@ -47,7 +47,7 @@ package struct StandaloneEgress: Sendable {
     package func start() async throws {
         guard learns || policy.hasNetwork else { return }
         try await egress.start(
-            SessionPolicy(ceiling: policy), redaction: try RedactionRules(policy.redaction, at: .egress, words: words), learns: learns)
+            SessionPolicy(ceiling: policy), redaction: try await RedactionRules(policy.redaction, at: .egress, words: words), learns: learns)
     }
 
     /// Gives a sandbox that is to be started what it needs to find the proxy.

@@ -73,13 +73,13 @@ extension RedactionRules {
     /// The rules of a policy. A detector that this gate does not have is refused, so that no policy says more than happens.
     ///
     /// - Returns: `nil` where nothing is looked for at that door.
-    init?(_ settings: RedactionSettings, at door: RedactionSettings.Door, words: (String) throws -> [String]) throws {
+    init?(_ settings: RedactionSettings, at door: RedactionSettings.Door, words: @Sendable (String) async throws -> [String]) async throws {
         guard settings.doors.contains(door) else { return nil }
-        try self.init(settings, words: words)
+        try await self.init(settings, words: words)
     }
 
     /// - Parameter words: Reads a dictionary's file, one word a line.
-    private init(_ settings: RedactionSettings, words: (String) throws -> [String]) throws {
+    private init(_ settings: RedactionSettings, words: @Sendable (String) async throws -> [String]) async throws {
         self.init()
         for (name, action) in settings.detectors {
             guard let detector = RedactionDetector(rawValue: name) else {
@@ -90,7 +90,8 @@ extension RedactionRules {
         }
         patterns = settings.patterns.map { NamedPattern(name: $0.name, pattern: $0.pattern, action: RedactionAction($0.action)) }
         for dictionary in settings.dictionaries {
-            dictionaries.append(Dictionary(name: dictionary.name, words: try words(dictionary.file), action: RedactionAction(dictionary.action)))
+            dictionaries.append(
+                Dictionary(name: dictionary.name, words: try await words(dictionary.file), action: RedactionAction(dictionary.action)))
         }
     }
 }

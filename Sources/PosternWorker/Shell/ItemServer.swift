@@ -205,11 +205,10 @@ struct ItemServer: Sendable {
     private func scan(_ item: WorkItem, _ logger: Logger) async {
         guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
         // What a copy-on-write workspace changed lies beside it, and whoever applies the changes reads it.
-        let changes = "\(state.changes(item.sessionID))/upper"
+        let changes = state.changes(item.sessionID)
         let hasChanges = (try? await Blocking.run { () throws(FileError) in access(changes, F_OK) == 0 }) ?? false
-        let folders = ["\(configuration.workdir)/\(item.sessionID)"] + (hasChanges ? [changes] : [])
-        var counts: [String: Int] = [:]
-        for folder in folders { counts.merge(await scan(folder)) { $0 + $1 } }
+        var counts = await scan("\(configuration.workdir)/\(item.sessionID)", nil)
+        if hasChanges { counts.merge(await scan(changes, "upper")) { $0 + $1 } }
         guard !counts.isEmpty else { return }
         logger.warning(
             "the workspace holds what nobody should trust",

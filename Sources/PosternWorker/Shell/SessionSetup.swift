@@ -17,7 +17,7 @@ struct SessionSetup: Sendable {
     let audit: AuditLog
     let sandbox: SandboxHolder
     /// Reads the words of a redaction dictionary, one a line.
-    let words: @Sendable (String) throws -> [String]
+    let words: @Sendable (String) async throws -> [String]
     let timestamp: @Sendable () -> String
     /// Told the id of the session's agent.
     let foundAgent: @Sendable (String?) async -> Void
@@ -65,7 +65,7 @@ struct SessionSetup: Sendable {
             guard let fragment = try PolicyChooser.fragment(of: session), let (before, after) = rules.narrow(by: fragment) else { return nil }
             try hold(after)
             try await apply(after)
-            await egress?.narrow(after, redaction: try RedactionRules(after.policy.redaction, at: .egress, words: words))
+            await egress?.narrow(after, redaction: try await RedactionRules(after.policy.redaction, at: .egress, words: words))
             logger.info("the session's policy is narrower now", metadata: ["policy": "\(after.digest)"])
             if !after.policy.hasSameSandbox(as: before) { await sandbox.renew(because: "the session's policy became narrower") }
             return nil
@@ -107,11 +107,11 @@ struct SessionSetup: Sendable {
         guard let egress else {
             throw SessionEgress.Failure(description: "the policy \(policy.policy.name) lets requests out, and this worker has no egress proxy")
         }
-        try await egress.start(policy, redaction: try RedactionRules(policy.policy.redaction, at: .egress, words: words))
+        try await egress.start(policy, redaction: try await RedactionRules(policy.policy.redaction, at: .egress, words: words))
     }
 
     private func apply(_ policy: SessionPolicy) async throws {
-        let redaction = try RedactionRules(policy.policy.redaction, at: .results, words: words) ?? RedactionRules.none
+        let redaction = try await RedactionRules(policy.policy.redaction, at: .results, words: words) ?? RedactionRules.none
         try gate.prepare(session: item.sessionID, limits: policy.policy.gateLimits, redaction: redaction, secrets: await egress?.secrets.known ?? [])
         try await record(
             .policyLoaded(

@@ -39,7 +39,11 @@ extension SpawnerLoop {
         switch verb {
         case "remove": return TreeRemoval.remove(parent, name)
         case "scan":
-            let folder = Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            var folder = Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            if folder >= 0, let below = message.body["below"]?.string {
+                guard SessionFolders.isName(below) else { return EINVAL }
+                folder = Posix.open(folder, Array(below.utf8), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            }
             guard folder >= 0 else { return errno }
             return write(WorkspaceScan.run(folder).json, report)
         default:

@@ -56,6 +56,7 @@ final class SpawnerLoop {
             // Before anything is made: what a killed spawner has left goes first.
             let groups = CgroupTree()
             let users = geteuid() == 0 ? try SessionUsers(range: options.users) : nil
+            guard options.rights == nil || geteuid() == 0 else { throw SystemFailure("--worker is for root", EPERM) }
             let proxyUsers = geteuid() == 0 && options.proxyProgram != nil ? try SessionUsers(range: options.proxyUsers) : nil
             let run = try RunFolder(isRoot: geteuid() == 0, proxyProgram: options.proxyProgram)
             let loop = SpawnerLoop(options: options, run: run, groups: groups, users: users, proxyUsers: proxyUsers, children: children)
@@ -106,12 +107,15 @@ final class SpawnerLoop {
         let id = message.body["id"]?.int ?? 0
         do throws(SpawnerFailure) {
             switch message.body["type"]?.string {
-            case "start": try start(message)
+            case "start": try startAdmitted(message)
             case "kill": killSandbox(id)
             case "proxy": try startProxy(message)
             case "freeze", "thaw": setFrozen(id, message.body)
             case "count": countProcesses(id, message.body)
-            case "remove", "scan", "changes": try startFolderJob(id, message)
+            case "remove", "scan", "changes":
+                try checkFolderJob(message)
+                try startFolderJob(id, message)
+            case "open": try openFile(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
             }
         } catch {

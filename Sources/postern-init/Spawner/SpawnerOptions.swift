@@ -12,6 +12,9 @@ struct SpawnerOptions {
     /// Users that proxies run as, if the spawner is root: none of them is ever a session's.
     var proxyUsers: ClosedRange<uid_t> { (users.upperBound + 1)...(users.upperBound + 10_000) }
 
+    /// Of a worker that is not root itself; `nil` where it is whoever the spawner is.
+    var rights: WorkerRights?
+
     /// Only in tests.
     var unsafe: UnsafeLayers?
     /// The layers of every sandbox: all, but in tests.
@@ -29,6 +32,18 @@ struct SpawnerOptions {
                 guard bounds.count == 2, bounds[0] >= 1000, bounds[0] <= bounds[1], bounds[1] < uid_t.max - 10_001 else { return nil }
                 users = bounds[0]...bounds[1]
             case "--proxy-program": proxyProgram = value
+            case "--worker":
+                guard rights == nil, let user = uid_t(value), user != 0 else { return nil }
+                rights = WorkerRights(user: user)
+            case "--tree":
+                guard rights != nil, let tree = ServedTree(value) else { return nil }
+                rights?.trees.append(tree)
+            case "--file", "--deny":
+                guard rights != nil, value.hasPrefix("/") else { return nil }
+                if name == "--file" { rights?.files.append(value) } else { rights?.denied.append(value) }
+            case "--driver":
+                guard rights != nil, value == "none" else { return nil }
+                rights?.mayBeUnconfined = true
             case UnsafeLayers.option:
                 guard let layers = UnsafeLayers(value) else { return nil }
                 unsafe = layers

@@ -44,6 +44,8 @@ class Postern:
 
     def __init__(self, name: str = "postern") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        # A worker that root starts goes on as a user of its own, who walks to its folders in here.
+        self.folder.chmod(0o711)
         self._cleanup = contextlib.ExitStack()
         if os.environ.get("POSTERN_KEEP"):
             self._cleanup.callback(print, f"kept {self.folder}")

@@ -31,8 +31,11 @@ enum PolicyFiles {
     /// - Parameter own: absolute paths of the worker that no policy can open: configuration, credentials, state folder, sockets.
     static func load(_ path: String?, own: [String] = []) throws -> PolicySet {
         guard let path else { return PolicySet() }
-        return try PolicySet(try files(path), reader: reader(own: own + [TextFile.resolved(path)]))
+        return try PolicySet(try files(path), reader: reader(own: denials(path, own: own)))
     }
+
+    /// Where `load` reads from, with the paths that its policies may not open.
+    static func denials(_ path: String?, own: [String]) -> [String] { own + (path.map { [TextFile.resolved($0)] } ?? []) }
 
     /// One policy: a file, or the name of a profile.
     static func policy(_ name: String) throws -> LoadedPolicy {

@@ -29,6 +29,7 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
     @Option(.sharedWorkspace) var sharedWorkspace: String?
     @Option(.maxIdle) var maxIdle: String?
     @Option(.sandbox) var sandbox: String?
+    @Option(.workerUser) var user: String?
     @Option(.policy) var policy: String?
     @Option(.requireAllLayers) var requireAllLayers: String?
     @Option(.approvalTimeout) var approvalTimeout: String?
@@ -54,7 +55,7 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
             (.workerID, workerID),
             (.workdir, workdir), (.stateDirectory, stateDirectory), (.policy, policy), (.requireAllLayers, requireAllLayers),
             (.approvalTimeout, approvalTimeout), (.auditMirror, auditMirror),
-            (.workspaceSource, workspaceSource), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
+            (.workspaceSource, workspaceSource), (.workerUser, user), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
             (.offloadThreshold, offloadThreshold), (.proxy, proxy), (.caFile, caFile), (.workerLogFormat, logFormat), (.workerLogLevel, logLevel),
         ]
     }
