@@ -123,9 +123,9 @@ import Testing
             let refusal = try await perimeter.refusal { _, _ in }
             #expect(refusal.contains("others can write"))
             chmod(perimeter.own, 0o755)
-            let changes = await #expect(throws: SandboxError.self) {
-                _ = try await perimeter.spawner.changes(.apply, in: perimeter.own + "/c", of: perimeter.own)
-            }
+            mkdir(perimeter.own + "/c", 0o755)
+            let lock = try ChangesLock(perimeter.own + "/c")
+            let changes = await #expect(throws: SandboxError.self) { _ = try await perimeter.spawner.changes(.apply, in: lock, of: perimeter.own) }
             #expect(changes?.message.contains("does not take changes over") == true)
         }
     }

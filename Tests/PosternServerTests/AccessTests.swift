@@ -43,7 +43,7 @@ import Testing
         "GET /v1/models": readers, "GET /v1/models/{model_id}": readers,
         "POST /postern/v1/environments/{environment_id}/keys": admins, "GET /postern/v1/environments/{environment_id}/keys": admins,
         "DELETE /postern/v1/environments/{environment_id}/keys/{key_id}": admins, "POST /postern/v1/keys": admins, "GET /postern/v1/keys": admins,
-        "DELETE /postern/v1/keys/{key_id}": admins, "GET /postern/v1/workspaces": admins,
+        "GET /postern/v1/keys/{key_id}": admins, "DELETE /postern/v1/keys/{key_id}": admins, "GET /postern/v1/workspaces": admins,
         // Making workspaces is for the first workspace's admins.
         "POST /postern/v1/workspaces": [.admin],
         "GET /healthz": all, "GET /readyz": all, "GET /metrics": all, "GET /openapi.json": all,

@@ -140,15 +140,17 @@ extension SpawnerLoop {
         }
         // Without mounts a session may have left files of its user anywhere: that one is kept.
         if sandbox.isConfined { users?.giveBack(sandbox.heldUser, isSwept: isClean) }
+        if sandbox.changes >= 0 {
+            // Before it is said that the sandbox has ended: who hears that may lock them. A folder job that was forked meanwhile may still
+            // have the file open.
+            flock(sandbox.changes, LOCK_UN)
+            close(sandbox.changes)
+        }
         control.send([
             "type": "exited", "id": JSON(sandbox.id), "status": JSON(Int(sandbox.status ?? -1)), "errors": .string(text(of: sandbox.errors)),
             "clean": .bool(isClean),
         ])
         close(sandbox.errors)
-        guard sandbox.changes >= 0 else { return }
-        // A folder job that was forked meanwhile may still have the file open.
-        flock(sandbox.changes, LOCK_UN)
-        close(sandbox.changes)
     }
 
     /// What bubblewrap and `postern-init` said before they failed.
