@@ -47,6 +47,9 @@ import Darwin
         variables["LAUNCH_CONTROL_CIDR"] = "203.0.113.7/32"
         variables["LAUNCH_WORKER_URL"] = "https://launch.example"
         variables["LAUNCH_TOKEN_FILE"] = "\(fixture.folder)/work/token"
+        variables["LAUNCH_NETWORK"] = "control"
+        variables["LAUNCH_DOMAINS"] = "cp.example"
+        variables["LAUNCH_OPEN_NETWORK"] = "1"
         variables.merge(changes) { $1 }
         let all =
             variables.map { "\($0.key)=\($0.value)" } + [
