@@ -172,6 +172,12 @@ package struct SchemaReader {
         var object = JSONObject()
         for member in members where problems.count < Self.maximumProblems {
             guard let field = fields.first(where: { $0.name == member.key }) else {
+                if let refused = RefusedKey.find(member.key, below: path) {
+                    add(
+                        PolicyProblem(
+                            at: member.keyPlace, path: path.key(member.key).description, rule: refused.rule, remedy: refused.remedy))
+                    continue
+                }
                 let names = fields.map(\.name)
                 let near = EditDistance.suggestion(for: member.key, among: names)
                 add(
