@@ -17,7 +17,8 @@ enum MetricsAddress: Sendable, Equatable, CustomStringConvertible {
             address = try ListenAddress(text)
         } catch {
             throw ConfigurationError(
-                "metrics_listen: \"\(text)\" is no address: write HOST:PORT of loopback, such as 127.0.0.1:9464, or the absolute path of a unix socket")
+                "metrics_listen: \"\(text)\" is no address: write HOST:PORT of loopback, such as 127.0.0.1:9464, or the absolute path of a unix socket"
+            )
         }
         guard address.isLoopback else {
             throw ConfigurationError(

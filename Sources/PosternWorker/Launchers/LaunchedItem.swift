@@ -28,13 +28,14 @@ struct LaunchedItem: Sendable {
     /// Serves the item, counted as a session of this worker for as long as its script runs.
     func serve(_ metrics: WorkerMetrics) async -> SessionRunner.End {
         metrics.began()
-        let end: SessionRunner.End = switch await run() {
-        case .handedOver: .idle
-        case .finished: .stopped
-        case .superseded: .leaseLost
-        case .released(nil), .lapsing(nil): .drained
-        case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
-        }
+        let end: SessionRunner.End =
+            switch await run() {
+            case .handedOver: .idle
+            case .finished: .stopped
+            case .superseded: .leaseLost
+            case .released(nil), .lapsing(nil): .drained
+            case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
+            }
         metrics.ended(end)
         return end
     }

@@ -23,7 +23,8 @@ struct WorkerPollCommand: AsyncParsableCommand {
     func run() async throws {
         var given = flags.flags
         for (key, value) in [
-            (ConfigurationKey.maxSessions, maxSessions), (.metricsListen, metricsListen), (.onWork, onWork), (.onWorkCompat, onWorkCompat), (.onWorkTimeout, onWorkTimeout),
+            (ConfigurationKey.maxSessions, maxSessions), (.metricsListen, metricsListen), (.onWork, onWork), (.onWorkCompat, onWorkCompat),
+            (.onWorkTimeout, onWorkTimeout),
             (.onWorkGrace, onWorkGrace),
         ] { given[key.name] = value }
         try await WorkerProcess(flags: given, file: file).poll()
