@@ -7,10 +7,6 @@ import Synchronization
 final class SessionContext: Sendable {
     let session: String
     let token: ProxyToken
-    /// Of every secret that the session ever had: what was sent once can come back later.
-    let maskRules: AnswerMask.Rules
-    /// Likewise: a placeholder stays one.
-    let guardRules: BodyGuard.Rules
     let authority: SessionAuthority
     let upstreamTLS: UpstreamTLS
     let dialer: Dialer
@@ -26,7 +22,7 @@ final class SessionContext: Sendable {
         var policy: NetworkPolicy
         var digest: String
         var ledger: BudgetLedger
-        var secrets: [BoundSecret]
+        var secrets: SecretBook
     }
     private let state: Mutex<State>
 
@@ -35,8 +31,6 @@ final class SessionContext: Sendable {
     ) throws {
         session = configuration.session
         token = configuration.token
-        maskRules = AnswerMask.Rules(configuration.secrets)
-        guardRules = BodyGuard.Rules(configuration.secrets)
         authority = try SessionAuthority()
         upstreamTLS = try UpstreamTLS(extraRoots: configuration.extraRoots)
         limits = configuration.limits
@@ -48,7 +42,7 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: configuration.secrets))
+                ledger: BudgetLedger(configuration.policy.budgets, dayUsed: configuration.dayUsed), secrets: SecretBook(configuration.secrets)))
     }
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
@@ -56,7 +50,11 @@ final class SessionContext: Sendable {
 
     var policy: NetworkPolicy { state.withLock { $0.policy } }
     /// All secrets of the session, withdrawn ones among them, each with where it may go now.
-    var secrets: [BoundSecret] { state.withLock { $0.secrets } }
+    var secrets: [BoundSecret] { state.withLock { $0.secrets.secrets } }
+    /// Of every secret that the session ever had: what was sent once can come back later.
+    var maskRules: AnswerMask.Rules { state.withLock { $0.secrets.maskRules } }
+    /// Likewise: a placeholder stays one.
+    var guardRules: BodyGuard.Rules { state.withLock { $0.secrets.guardRules } }
     var policyDigest: String { state.withLock { $0.digest } }
 
     /// The answer of the policy in force; throws what refuses.
@@ -83,11 +81,28 @@ final class SessionContext: Sendable {
     /// secrets that may not go there any more are cut.
     func narrow(secrets bindings: [SecretBinding]) {
         let secrets = state.withLock { state in
-            state.secrets = state.secrets.map { $0.narrowed(to: bindings) }
-            return state.secrets
+            state.secrets.narrow(to: bindings)
+            return state.secrets.secrets
         }
         let cut = live.cut(by: secrets)
         logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
+    }
+
+    /// The next request carries the new value; those under way end with the one that they have. False where it could not be masked.
+    func rotate(_ secret: BoundSecret) -> Bool {
+        let isTaken = state.withLock { $0.secrets.rotate(secret) }
+        if isTaken { logger.info("a secret has a new value", metadata: ["session": "\(session)", "secret": "\(secret.binding.name)"]) }
+        return isTaken
+    }
+
+    /// Until it has a value again, the secret goes nowhere; requests under way that carry it are cut.
+    func suspend(secret name: String) {
+        let secrets = state.withLock { state in
+            state.secrets.suspend(name)
+            return state.secrets.secrets
+        }
+        let cut = live.cut(by: secrets)
+        logger.info("a secret has no value", metadata: ["session": "\(session)", "secret": "\(name)", "cut": "\(cut)"])
     }
 
     func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }

@@ -26,10 +26,10 @@ actor SessionEgress {
         var plan: EgressPlan
     }
 
-    private let item: WorkItem
+    let item: WorkItem
     private let launcher: any EgressLauncher
-    private let find: SecretFinder
-    private let records: EgressRecords
+    let find: SecretFinder
+    let records: EgressRecords
     private let desk: ApprovalDesk
     private let patience: Duration
     private let pacing: Pacing
@@ -37,20 +37,21 @@ actor SessionEgress {
     private let book: ByteBook
     /// Something that cannot be recorded, or a proxy that is gone: the session must not go on with a door nobody watches.
     private let failed: @Sendable (String) -> Void
-    private let logger: Logger
+    let logger: Logger
 
-    private var link: EgressLink?
+    var link: EgressLink?
     private var reading: Task<Void, Never>?
     private var confirming: [CheckedContinuation<Void, Never>] = []
     private var turning: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
-    private var plan: EgressPlan?
+    var plan: EgressPlan?
     /// The policy in force, once it has become narrower than the plan's.
     private var narrowed: Policy?
-    private(set) var secrets = SessionSecrets()
+    var secrets = SessionSecrets()
+    var refreshing: Task<Void, Never>?
     private var certificate: CheckedContinuation<String?, Never>?
     private var ready: String?
-    private var hasEnded = false
+    private(set) var hasEnded = false
     /// Nobody reads the proxy's reports any more, so nothing is confirmed.
     private var isUnread = false
     private var notices: [String] = []
@@ -84,11 +85,7 @@ actor SessionEgress {
     func start(_ policy: SessionPolicy) async throws {
         let plan = EgressPlan(policy: policy.policy)
         self.plan = plan
-        secrets = await SessionSecrets(plan.secretsInUse, find: find)
-        for (name, reason) in secrets.missing {
-            logger.error("a secret of the session's policy has no value", metadata: ["secret": "\(name)", "reason": "\(reason)"])
-            note("the secret \(name) is not available: \(reason)")
-        }
+        await findSecrets(plan)
         let begun = day()
         let configuration = try configuration(policy, plan)
         let link = EgressLink(descriptor: try await launcher.launch(session: item.sessionID))
@@ -98,10 +95,16 @@ actor SessionEgress {
         link.send(.configure(configuration))
         guard let certificate = await waitUntilReady() else { throw Failure(description: "the egress proxy did not start") }
         ready = certificate
+        try await records.write(
+            .keyUsed(name: "session authority \(records.audit.key.fingerprint(certificate))", purpose: "certificates of inspected hosts"),
+            policy: policy.digest, durable: false)
         turning = Task { await self.turnDays(after: begun, link) }
     }
 
     private var token: ProxyToken?
+
+    /// The policy in force; `nil` before there is one.
+    var policy: Policy? { narrowed ?? plan?.policy }
 
     /// What the sandbox is to be given; `nil` while nothing may leave it.
     var view: View? {
@@ -160,6 +163,7 @@ actor SessionEgress {
         certificate?.resume(returning: nil)
         certificate = nil
         turning?.cancel()
+        refreshing?.cancel()
         for (_, task) in asking { task.cancel() }
         await reading?.value
         link = nil
@@ -228,10 +232,11 @@ actor SessionEgress {
         if !hasEnded { fail("the egress proxy has ended") }
     }
 
-    private func fail(_ reason: String) {
+    func fail(_ reason: String) {
         guard !hasEnded else { return }
         hasEnded = true
         turning?.cancel()
+        refreshing?.cancel()
         link?.close()
         failed(reason)
     }
@@ -319,7 +324,7 @@ actor SessionEgress {
 
     // MARK: For the model
 
-    private func note(_ line: String) {
+    func note(_ line: String) {
         guard notices.count < Self.mostNotices, !notices.contains(line) else { return omitted += notices.contains(line) ? 0 : 1 }
         notices.append(line)
     }
