@@ -113,6 +113,14 @@ package final class Worker: Service {
             for kind in configuration.startRecords {
                 try await audit.append(AuditRecord(time: Timestamp.now().description, kind: kind), durable: true)
             }
+            if let key = configuration.environmentKey {
+                try await audit.append(
+                    AuditRecord(
+                        time: Timestamp.now().description,
+                        kind: .keyUsed(
+                            name: "environment key \(audit.key.fingerprint(key.value))", purpose: "the queue of \(configuration.environmentID)")),
+                    durable: true)
+            }
             live = try await Blocking.run { [desk] () throws(FileError) in
                 do throws(LocalControlError) {
                     return try LiveSessions(stateFolder: opened.0.path, desk: desk) { [audit] request, reply, peer in
@@ -167,7 +175,9 @@ package final class Worker: Service {
 
     /// What is not counted as it happens, for whoever reads the metrics.
     private func watch(_ live: LiveSessions, results: ByteBook, egress: ByteBook) {
-        metrics.onRead { [metrics, desk] in
+        // Held by the metrics, which outlive the work: what holds the state folder must not be kept by them.
+        metrics.onRead { [weak metrics, weak live, weak results, weak egress, desk] in
+            guard let metrics, let live, let results, let egress else { return }
             let today = String(Timestamp.now().description.prefix(10))
             metrics.set(
                 approvalsOpen: await desk.waiting.count, frozen: await live.frozenCount, resultDayBytes: results.bytes(day: today),

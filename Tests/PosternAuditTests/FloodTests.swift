@@ -1,5 +1,6 @@
 import PosternAudit
 import PosternJSON
+import Synchronization
 import Testing
 
 @Suite struct FloodTests {
@@ -15,6 +16,30 @@ import Testing
         #expect(repeated.first?["session"] == "sesn_1" && repeated.first?["body"]?["kind"] == "egress_refused")
         #expect(repeated.first?["body"]?["what"]?.string?.contains("evil.example:443") == true)
         #expect(fixture.report().isGood)
+    }
+
+    @Test func equalUsesOfAKeyAreCountedOnce() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        for _ in 0..<500 { try await log.append(fixture.record(.keyUsed(name: "Vault login", purpose: "db")), durable: false) }
+        try await log.append(fixture.record(.keyUsed(name: "Vault login", purpose: "api")), durable: false)
+        #expect(fixture.kinds.filter { $0 == "key_use" }.count == 2)
+        await log.finish()
+        let repeated = fixture.lines.filter { $0["kind"] == "repeated" }
+        #expect(repeated.map { $0["body"]?["count"]?.int } == [499] && repeated.first?["body"]?["kind"] == "key_use")
+    }
+
+    @Test func whatBecameOfARecordIsTold() async throws {
+        var fixture = LogFixture()
+        let told = Mutex<[(String, AuditFate)]>([])
+        fixture.settings.observe = { record, fate in told.withLock { $0.append((record.kind.name, fate)) } }
+        let log = try fixture.open()
+        try await log.append(fixture.refusal("evil.example"), durable: false)
+        try await log.append(fixture.refusal("evil.example"), durable: false)
+        await log.finish()
+        await #expect(throws: FileError.self) { try await log.append(fixture.intent("sevt_1"), durable: true) }
+        let seen = told.withLock { $0.map { "\($0.0) \($0.1)" } }
+        #expect(seen == ["egress_refused written", "egress_refused folded", "intent failed"])
     }
 
     @Test func aCountIsWrittenWhenItsTimeIsOver() async throws {

@@ -9,7 +9,8 @@ import Testing
         let request = AuditRecord.EgressRequest(
             id: "r1", host: "api.example.com", port: 443, method: "POST", path: digest, address: "192.0.2.7", rule: "api", decision: "allow")
         return [
-            .intent(input: digest), .offloaded(path: "/mnt/\u{1F600}\"\\", bytes: 9),
+            .intent(input: digest), .offloaded(.init(path: "/mnt/\u{1F600}\"\\", bytes: 9, digest: "ab")),
+            .secretChanged(.init(name: "token", state: .kept, reason: "cannot be reached")),
             .redacted(.init(door: "result", action: "mask", counts: ["email": 2, "aws_key": 1])),
             .fileDecision(.init(operation: "read", path: "/etc/shadow", isAllowed: false, rule: nil)),
             .workspaceScanned(counts: ["setid": 0, "links_out": 3]), .egressIntent(request), .egressRefused(request),

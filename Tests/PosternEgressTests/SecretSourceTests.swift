@@ -79,15 +79,6 @@ import Testing
         }
     }
 
-    @Test func credentialsComeAndGo() async throws {
-        let resolver = Self.resolver()
-        await #expect(throws: SecretSourceError.self) { try await resolver.find(.credential(id: "cred_1")) }
-        await resolver.setCredential("cred_1", SecretValue("c"))
-        #expect(try await resolver.find(.credential(id: "cred_1")).value.text == "c")
-        await resolver.setCredential("cred_1", nil)
-        await #expect(throws: SecretSourceError.self) { try await resolver.find(.credential(id: "cred_1")) }
-    }
-
     @Test func aSecretNeverPrints() {
         let secret = SecretValue("hunter2")
         struct Holder { var secret: SecretValue }
@@ -107,6 +98,7 @@ import Testing
     private final class Stage: Sendable {
         let time = Mutex(0.0)
         let answers = Mutex<[Result<SecretResolver.Found, SecretSourceError>]>([])
+        let troubles = Mutex<[SecretSourceError]>([])
         let changes = Mutex<[(Double, SecretSupply.Change)]>([])
 
         func run(_ script: [Result<SecretResolver.Found, SecretSourceError>]) async {
@@ -121,7 +113,9 @@ import Testing
                     if self.answers.withLock({ $0.isEmpty }) { throw CancellationError() }
                     self.time.withLock { $0 += seconds }
                 }, chance: { 0 })
-            await supply.run { _, change in self.changes.withLock { $0.append((self.time.withLock { $0 }, change)) } }
+            await supply.run(troubled: { _, error in self.troubles.withLock { $0.append(error) } }) { _, change in
+                self.changes.withLock { $0.append((self.time.withLock { $0 }, change)) }
+            }
         }
         var told: [SecretSupply.Change] { changes.withLock { $0.map(\.1) } }
     }
@@ -152,6 +146,23 @@ import Testing
         await stage.run([Self.found("a", lease: 3_600), .failure(Self.gone), Self.found("b")])
         #expect(stage.told == [.value(SecretValue("a")), .withdrawn(Self.gone), .value(SecretValue("b"))])
         #expect(stage.changes.withLock { $0.map(\.0) }.prefix(2) == [0, 60])
+    }
+
+    @Test func aTroubleThatIsSurvivedIsToldOnce() async {
+        let stage = Stage()
+        let cold = SecretSourceError("vault", "answered 503", remedy: "wait", isTemporary: true)
+        await stage.run([
+            Self.found("a"), .failure(Self.away), .failure(Self.away), .failure(cold), Self.found("a"), .failure(Self.away), Self.found("b"),
+        ])
+        #expect(stage.told == [.value(SecretValue("a")), .value(SecretValue("b"))])
+        #expect(stage.troubles.withLock { $0 } == [Self.away, cold, Self.away])
+    }
+
+    @Test func filesAreLookedAtMoreOften() {
+        #expect(SecretSchedule(now: 0, lease: nil, chance: 0, usual: SecretSchedule.ofFiles).next == 5)
+        var schedule = SecretSchedule(now: 0, lease: nil, chance: 1, usual: SecretSchedule.ofFiles)
+        for _ in 0..<20 { schedule.failed(now: 0, chance: 1) }
+        #expect(schedule.next == 5)
     }
 
     @Test func aFirstFailureIsTold() async {

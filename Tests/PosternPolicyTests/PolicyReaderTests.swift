@@ -98,6 +98,10 @@ func readPolicy(_ text: String, reader: PolicyReader = PolicyReader()) throws ->
         ("version: 1\nnetwork: {rules: [{hosts: [\"*\"]}]}\n", #"2:28: network.rules[0].hosts[0]: "*" a pattern must name a host"#),
         ("version: 1\nnetwork: {rules: [{hosts: a.example, methods: get}]}\n", #"methods[0]: "get" must be a method in upper-case letters"#),
         ("version: 1\nnetwork: {rules: [{hosts: a.example, credential: nobody}]}\n", #"credential: "nobody" is no secret of this policy; define it"#),
+        (
+            "version: 1\nsecrets: {key: {from: {credential: cred_1}, hosts: a.example}}\n",
+            "2:24: secrets.key.from.credential: names a vault credential of the control plane, and no API gives its value out"
+        ),
         ("version: 1\nnetwork: {rules: [{id: a, hosts: a.example}, {id: a, hosts: b.example}]}\n", #"rules[1].id: "a" is the id of two rules"#),
         ("version: 1\nnetwork: {rules: [{hosts: a.example, opaque: true}]}\n", "rules[0].max_sent: an opaque host needs a bound"),
         ("version: 1\nnetwork: {addresses: 169.254.169.254}\n", "and no policy can open it"),

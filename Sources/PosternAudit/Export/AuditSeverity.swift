@@ -8,6 +8,7 @@ enum AuditSeverity: Sendable {
         self =
             switch line.kind {
             case "egress_refused", "repeated", "unknown", "torn_tail", "layer_off", "session_suspended", "gap": .warning
+            case "secret_change": line.body["state"]?.string == "replaced" ? .notice : .warning
             case "file_decision": line.body["allowed"]?.bool == true ? .info : .warning
             case "self_test": line.body["passed"]?.bool == true ? .notice : .alert
             case "freeze": line.body["survivors"]?.int == 0 ? .notice : .alert

@@ -1,6 +1,6 @@
 import PosternJSON
 
-/// Keeps one session's flood from the others: equal denials are folded into counts, and a session that writes more than its share is
+/// Keeps one session's flood from the others: equal denials and equal uses of a key are folded into counts, and a session that writes more than its share is
 /// stopped, it alone. A value without I/O and of bounded size; times come in.
 struct FloodGuard: Sendable {
     enum Verdict: Sendable, Equatable {
@@ -85,11 +85,12 @@ struct FloodGuard: Sendable {
 
     // MARK: Equal denials
 
-    /// What makes two denials equal; `nil` for a record that is none.
+    /// What makes two denials, or two uses of a key, equal; `nil` for a record that is neither.
     private static func denial(_ record: AuditRecord) -> String? {
         switch record.kind {
         case .egressRefused(let request):
             "\(request.method) \(request.host):\(request.port) \(request.rule ?? "no rule"): \(request.decision)"
+        case .keyUsed(let name, let purpose): "\(name): \(purpose)"
         case .fileDecision(let decision) where !decision.isAllowed: "\(decision.operation) \(decision.path): \(decision.rule ?? "no rule")"
         default: nil
         }

@@ -54,6 +54,21 @@ extension AuditRecord {
         }
     }
 
+    package struct Offload: Sendable, Equatable {
+        /// Inside the sandbox.
+        package var path: String
+        /// What the tool produced.
+        package var bytes: Int
+        /// Lower-case hex of `AuditKey.digest` over the file as the worker found it; `nil` where it could not be read.
+        package var digest: String?
+
+        package init(path: String, bytes: Int, digest: String?) {
+            self.path = path
+            self.bytes = bytes
+            self.digest = digest
+        }
+    }
+
     package struct FileDecision: Sendable, Equatable {
         /// `read`, `write`, `hide`, …
         package var operation: String

@@ -31,10 +31,25 @@ package struct AuditKey: Sendable {
     /// HMAC-SHA256 over the purpose, a zero byte and the canonical JSON; lower-case hex.
     package func digest(_ purpose: Purpose, of value: JSON) -> String { digest(purpose, canonical: value.canonical) }
 
+    /// What a key is called where it must not be shown: the same for the same key, and of no use to guess it by.
+    package func fingerprint(_ secret: String) -> String { String(digest(.input, canonical: Array(secret.utf8)).prefix(16)) }
+
+    /// The digest of what `next` gives until it gives nothing.
+    package func digest(_ purpose: Purpose, pieces next: () -> [UInt8]?) -> String {
+        var code = HMAC<SHA256>(key: key)
+        code.update(data: Array(purpose.rawValue.utf8) + [0])
+        while let piece = next() { code.update(data: piece) }
+        return Self.hex(code)
+    }
+
     package func digest(_ purpose: Purpose, canonical bytes: [UInt8]) -> String {
         var code = HMAC<SHA256>(key: key)
         code.update(data: Array(purpose.rawValue.utf8) + [0])
         code.update(data: bytes)
+        return Self.hex(code)
+    }
+
+    private static func hex(_ code: HMAC<SHA256>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: code.finalize().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }

@@ -6,7 +6,10 @@ extension AuditRecord.Kind {
         switch self {
         case .intent(let input): return ["input": input.json]
         case .outcome(let outcome): return outcome.body
-        case .offloaded(let path, let bytes): return ["path": .string(path), "bytes": JSON(bytes)]
+        case .offloaded(let offload):
+            var body: JSONObject = ["path": .string(offload.path), "bytes": JSON(offload.bytes)]
+            body["hmac_sha256"] = offload.digest.map(JSON.string)
+            return body
         case .redacted(let redactions):
             return ["door": .string(redactions.door), "action": .string(redactions.action), "counts": .counts(redactions.counts)]
         case .fileDecision(let decision):
@@ -25,6 +28,10 @@ extension AuditRecord.Kind {
             ]
         case .secretUsed(let use):
             return ["name": .string(use.name), "host": .string(use.host), "place": .string(use.place), "request": .string(use.request)]
+        case .secretChanged(let change):
+            var body: JSONObject = ["name": .string(change.name), "state": .string(change.state.rawValue)]
+            body["reason"] = change.reason.map(JSON.string)
+            return body
         case .budget(let state):
             return ["scope": .string(state.scope), "limit": JSON(state.limit), "used": JSON(state.used), "state": .string(state.state)]
         case .workerStarted(let start):

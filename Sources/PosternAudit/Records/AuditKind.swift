@@ -7,7 +7,7 @@ extension AuditRecord {
         /// What came of a call.
         case outcome(Outcome)
         /// An output that was too large was written to a file in the sandbox.
-        case offloaded(path: String, bytes: Int)
+        case offloaded(Offload)
         /// What a gate masked or blocked.
         case redacted(Redactions)
         /// A file decision of worker, init or gate.
@@ -24,6 +24,8 @@ extension AuditRecord {
         case statement(Statement)
         /// A secret was put into a request. Its name, never its value.
         case secretUsed(SecretUse)
+        /// The value of a secret became another one, or could not be had.
+        case secretChanged(SecretChange)
         /// A byte budget was warned about, used up or raised.
         case budget(BudgetState)
 
@@ -77,6 +79,7 @@ extension AuditRecord.Kind {
         case egressRefused = "egress_refused"
         case statement
         case secretUse = "secret_use"
+        case secretChange = "secret_change"
         case budget
         case workerStart = "worker_start"
         case workerStop = "worker_stop"
@@ -115,6 +118,7 @@ extension AuditRecord.Kind {
         case .egressRefused: .egressRefused
         case .statement: .statement
         case .secretUsed: .secretUse
+        case .secretChanged: .secretChange
         case .budget: .budget
         case .workerStarted: .workerStart
         case .workerStopped: .workerStop

@@ -91,6 +91,29 @@ extension AuditRecord {
         }
     }
 
+    package struct SecretChange: Sendable, Equatable {
+        package enum State: String, Sendable, CaseIterable {
+            /// A new value is in use.
+            case replaced
+            /// No new one could be had, and the last one is used on.
+            case kept
+            /// There is none any more: what needs it fails.
+            case withdrawn
+        }
+
+        /// The name that the policy gives it.
+        package var name: String
+        package var state: State
+        /// What speaks against a new value. Holds nothing secret.
+        package var reason: String?
+
+        package init(name: String, state: State, reason: String? = nil) {
+            self.name = name
+            self.state = state
+            self.reason = reason
+        }
+    }
+
     package struct BudgetState: Sendable, Equatable {
         /// `event`, `call`, `session`, `day` or `host NAME`.
         package var scope: String

@@ -8,10 +8,6 @@ import Synchronization
 final class SessionContext: Sendable {
     let session: String
     let token: ProxyToken
-    /// Of every secret that the session ever had: what was sent once can come back later.
-    let maskRules: AnswerMask.Rules
-    /// Likewise: a placeholder stays one.
-    let guardRules: BodyGuard.Rules
     let authority: SessionAuthority
     let upstreamTLS: UpstreamTLS
     let dialer: Dialer
@@ -27,7 +23,7 @@ final class SessionContext: Sendable {
         var policy: NetworkPolicy
         var digest: String
         var ledger: BudgetLedger
-        var secrets: [BoundSecret]
+        var secrets: SecretBook
         var learns: Bool
         var redaction: RequestRedaction?
     }
@@ -39,8 +35,6 @@ final class SessionContext: Sendable {
     ) throws {
         session = configuration.session
         token = configuration.token
-        maskRules = AnswerMask.Rules(configuration.secrets)
-        guardRules = BodyGuard.Rules(configuration.secrets)
         authority = try SessionAuthority()
         upstreamTLS = try UpstreamTLS(extraRoots: configuration.extraRoots)
         limits = configuration.limits
@@ -52,7 +46,7 @@ final class SessionContext: Sendable {
         state = Mutex(
             State(
                 policy: configuration.policy, digest: configuration.policyDigest,
-                ledger: BudgetLedger(configuration.policy.budgets, used: configuration.used), secrets: configuration.secrets,
+                ledger: BudgetLedger(configuration.policy.budgets, used: configuration.used), secrets: SecretBook(configuration.secrets),
                 learns: configuration.learns,
                 redaction: try configuration.redaction.map { rules in try RequestRedaction(rules, key: configuration.redactionKey) }))
         redactionKey = configuration.redactionKey
@@ -63,7 +57,11 @@ final class SessionContext: Sendable {
 
     var policy: NetworkPolicy { state.withLock { $0.policy } }
     /// All secrets of the session, withdrawn ones among them, each with where it may go now.
-    var secrets: [BoundSecret] { state.withLock { $0.secrets } }
+    var secrets: [BoundSecret] { state.withLock { $0.secrets.secrets } }
+    /// Of every secret that the session ever had: what was sent once can come back later.
+    var maskRules: AnswerMask.Rules { state.withLock { $0.secrets.maskRules } }
+    /// Likewise: a placeholder stays one.
+    var guardRules: BodyGuard.Rules { state.withLock { $0.secrets.guardRules } }
     var policyDigest: String { state.withLock { $0.digest } }
 
     /// The answer of the policy in force; throws what refuses.
@@ -90,8 +88,8 @@ final class SessionContext: Sendable {
     /// secrets that may not go there any more are cut.
     func narrow(secrets bindings: [SecretBinding]) {
         let secrets = state.withLock { state in
-            state.secrets = state.secrets.map { $0.narrowed(to: bindings) }
-            return state.secrets
+            state.secrets.narrow(to: bindings)
+            return state.secrets.secrets
         }
         let cut = live.cut(by: secrets)
         logger.info("secrets narrowed", metadata: ["session": "\(session)", "cut": "\(cut)"])
@@ -122,6 +120,23 @@ final class SessionContext: Sendable {
         let refusal = CallRefusal(decision, destination)
         guard decision.rule == nil, state.withLock({ $0.learns }) else { throw refusal }
         return Admission(decision: decision, unread: UnreadRefusal(refusal))
+    }
+
+    /// The next request carries the new value; those under way end with the one that they have. False where it could not be masked.
+    func rotate(_ secret: BoundSecret) -> Bool {
+        let isTaken = state.withLock { $0.secrets.rotate(secret) }
+        if isTaken { logger.info("a secret has a new value", metadata: ["session": "\(session)", "secret": "\(secret.binding.name)"]) }
+        return isTaken
+    }
+
+    /// Until it has a value again, the secret goes nowhere; requests under way that carry it are cut.
+    func suspend(secret name: String) {
+        let secrets = state.withLock { state in
+            state.secrets.suspend(name)
+            return state.secrets.secrets
+        }
+        let cut = live.cut(by: secrets)
+        logger.info("a secret has no value", metadata: ["session": "\(session)", "secret": "\(name)", "cut": "\(cut)"])
     }
 
     func setDay(used: Int) { state.withLock { $0.ledger.setDay(used: used) } }

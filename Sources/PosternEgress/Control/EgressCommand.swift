@@ -18,6 +18,10 @@ package enum EgressCommand: Sendable {
     case day(session: String, used: Int)
     /// Where the session's secrets may go from now on; one that is not named is withdrawn. Sent before the `narrow` that it belongs to.
     case secrets(session: String, bindings: [SecretBinding])
+    /// The value of a secret from now on. It goes where the one before may go, never further; the one before stays masked.
+    case rotate(session: String, BoundSecret)
+    /// The secret has no value until `rotate` gives it one.
+    case suspend(session: String, secret: String)
     /// The forwards that the policy in force still has, with its bounds; others are cut.
     case forwards(session: String, keep: [Forward])
     /// The password of a forward from now on; `nil` withdraws it.
@@ -58,6 +62,8 @@ extension EgressCommand {
         case .day(let session, let used): (["type": "day", "session": .string(session), "used": JSON(used)], [])
         case .secrets(let session, let bindings):
             (["type": "secrets", "session": .string(session), "bindings": .array(bindings.map(\.json))], [])
+        case .rotate(let session, let secret): (["type": "rotate", "session": .string(session), "secret": secret.json], [])
+        case .suspend(let session, let name): (["type": "suspend", "session": .string(session), "secret": .string(name)], [])
         case .forwards(let session, let forwards):
             (["type": "forwards", "session": .string(session), "keep": .array(forwards.map(\.json))], [])
         case .password(let session, let forward, let value):
@@ -102,6 +108,14 @@ extension EgressCommand {
             self = .secrets(
                 session: try fields.required("session"),
                 bindings: try fields.list("bindings") { (json: JSON) throws(PolicyValueError) in try SecretBinding(json: json) })
+        case "rotate":
+            let session = try fields.required("session")
+            do throws(PolicyValueError) {
+                self = .rotate(session: session, try BoundSecret(json: fields.member("secret") ?? .null))
+            } catch {
+                throw error.below("secret")
+            }
+        case "suspend": self = .suspend(session: try fields.required("session"), secret: try fields.required("secret"))
         case "forwards":
             self = .forwards(
                 session: try fields.required("session"),

@@ -53,13 +53,7 @@ package struct EgressConfiguration: Sendable {
         var object: JSONObject = [
             "session": .string(session), "token": .string(token.text), "policy": policy.json, "policy_digest": .string(policyDigest),
             "used": used.json,
-            "secrets": .array(
-                secrets.map {
-                    [
-                        "binding": $0.binding.json, "value": .string(String(decoding: $0.value.bytes, as: UTF8.self)),
-                        "placeholder": .string($0.placeholder),
-                    ]
-                }),
+            "secrets": .array(secrets.map(\.json)),
             "limits": [
                 "connections": JSON(limits.connections), "handshake_ms": JSON(limits.handshakeMilliseconds), "idle_ms": JSON(limits.idleMilliseconds),
                 "approval_ms": JSON(limits.approvalMilliseconds),
@@ -94,7 +88,7 @@ package struct EgressConfiguration: Sendable {
         } catch {
             throw error.below("used")
         }
-        secrets = try fields.list("secrets") { (json: JSON) throws(PolicyValueError) in try Self.secret(json) }
+        secrets = try fields.list("secrets") { (json: JSON) throws(PolicyValueError) in try BoundSecret(json: json) }
         forwards = try fields.list("forwards") { (json: JSON) throws(PolicyValueError) in try ForwardConfiguration(json: json) }
         digestKey = try fields.string("digest_key").flatMap { Base64.decode($0.utf8) } ?? []
         guard !digestKey.isEmpty || !forwards.contains(where: \.isPostgres) else {
@@ -108,17 +102,6 @@ package struct EgressConfiguration: Sendable {
         redactionKey = try fields.string("redaction_key").flatMap { Base64.decode($0.utf8) } ?? []
         if let json = fields.member("limits") { limits = try Limits(json: json) }
         try checkSecrets()
-    }
-
-    private static func secret(_ json: JSON) throws(PolicyValueError) -> BoundSecret {
-        var fields = try FieldReader(json)
-        let binding = try SecretBinding(json: fields.member("binding") ?? .null)
-        let value = SecretValue(try fields.required("value"))
-        guard let secret = BoundSecret(binding: binding, value: value, placeholder: try fields.required("placeholder")) else {
-            throw PolicyValueError(
-                path: ["placeholder"], value: binding.name, rule: "the placeholder is not of the secret's shape, or the secret has no printable form")
-        }
-        return secret
     }
 
     /// A secret inside another one could not be masked without leaving the rest of the other.

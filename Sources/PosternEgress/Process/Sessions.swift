@@ -65,6 +65,12 @@ struct Sessions: Sendable {
                 case .narrow(let session, let policy, let digest): sessions[session]?.proxy.context.narrow(to: policy, digest: digest)
                 case .day(let session, let used): sessions[session]?.proxy.context.setDay(used: used)
                 case .secrets(let session, let bindings): sessions[session]?.proxy.context.narrow(secrets: bindings)
+                case .rotate(let session, let secret):
+                    // One that cannot be masked beside the others must not be sent.
+                    if sessions[session]?.proxy.context.rotate(secret) == false {
+                        reporter.post(.failure(session: "", reason: "the new value of \"\(secret.binding.name)\" is part of another secret's"))
+                    }
+                case .suspend(let session, let name): sessions[session]?.proxy.context.suspend(secret: name)
                 case .forwards(let session, let forwards): sessions[session]?.proxy.forwards.keep(only: forwards)
                 case .password(let session, let forward, let value): sessions[session]?.proxy.forwards.setPassword(forward, value)
                 case .pause(let session):

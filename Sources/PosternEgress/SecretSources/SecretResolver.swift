@@ -9,10 +9,14 @@ package actor SecretResolver {
         package var value: SecretValue
         /// Seconds.
         package var lease: Double?
+
+        package init(value: SecretValue, lease: Double?) {
+            self.value = value
+            self.lease = lease
+        }
     }
 
     private let variables: [String: SecretValue]
-    private var credentials: [String: SecretValue] = [:]
     private var vaults: [VaultAccount: VaultClient] = [:]
     /// Opens a file of root's that the worker itself cannot; `nil` where there is no such help for it.
     package typealias Opener = @Sendable (_ path: String) async throws(SecretSourceError) -> Int32?
@@ -32,11 +36,6 @@ package actor SecretResolver {
         self.group = group
     }
 
-    /// Vault credentials of type `environment_variable`, as the control plane handed them over: by id.
-    package func setCredential(_ id: String, _ value: SecretValue?) {
-        credentials[id] = value
-    }
-
     /// The value at this moment. Files are read each time; Vault is asked each time, over a login that is kept.
     package func find(_ source: SecretSource) async throws(SecretSourceError) -> Found {
         switch source {
@@ -45,13 +44,6 @@ package actor SecretResolver {
         case .variable(let name):
             guard let value = variables[name], !value.isEmpty else {
                 throw SecretSourceError("variable \(name)", "it was not set when the worker started", remedy: "set it and start the worker again")
-            }
-            return Found(value: value, lease: nil)
-        case .credential(let id):
-            guard let value = credentials[id], !value.isEmpty else {
-                throw SecretSourceError(
-                    "credential \(id)", "the control plane handed no such credential to this session",
-                    remedy: "attach the vault that holds it to the session")
             }
             return Found(value: value, lease: nil)
         case .vault(let vault):

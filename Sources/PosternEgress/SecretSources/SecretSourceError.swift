@@ -1,6 +1,6 @@
 /// Why a secret has no value now. What needs it fails; nothing is sent with an empty or an old value. Holds nothing secret.
 package struct SecretSourceError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Where the value was looked for: `file /etc/…`, `variable NAME`, `vault https://… path`, `credential id`.
+    /// Where the value was looked for: `file /etc/…`, `variable NAME`, `vault https://… path`.
     package var source: String
     package var reason: String
     package var remedy: String

@@ -30,17 +30,25 @@ package struct SecretSupply: Sendable {
     }
 
     /// Tells `changed` each secret's first value or why it has none, then every change, until the task is cancelled.
-    package func run(_ changed: @escaping @Sendable (String, Change) async -> Void) async {
+    /// - Parameter troubled: told once of each trouble through which the last value is kept.
+    package func run(
+        troubled: @escaping @Sendable (String, SecretSourceError) async -> Void = { _, _ in },
+        _ changed: @escaping @Sendable (String, Change) async -> Void
+    ) async {
         await withDiscardingTaskGroup { group in
             for (name, source) in sources {
-                group.addTask { await keep(source) { await changed(name, $0) } }
+                group.addTask { await keep(source, troubled: { await troubled(name, $0) }) { await changed(name, $0) } }
             }
         }
     }
 
-    private func keep(_ source: SecretSource, _ changed: @Sendable (Change) async -> Void) async {
+    private func keep(
+        _ source: SecretSource, troubled: @Sendable (SecretSourceError) async -> Void, _ changed: @Sendable (Change) async -> Void
+    ) async {
         var last: Change?
-        var schedule = SecretSchedule(now: now(), lease: nil, chance: chance())
+        var trouble: SecretSourceError?
+        let usual = if case .file = source { SecretSchedule.ofFiles } else { SecretSchedule.usual }
+        var schedule = SecretSchedule(now: now(), lease: nil, chance: chance(), usual: usual)
         func tell(_ change: Change) async {
             guard change != last else { return }
             last = change
@@ -49,12 +57,18 @@ package struct SecretSupply: Sendable {
         while !Task.isCancelled {
             do throws(SecretSourceError) {
                 let found = try await find(source)
-                schedule = SecretSchedule(now: now(), lease: found.lease, chance: chance())
+                schedule = SecretSchedule(now: now(), lease: found.lease, chance: chance(), usual: usual)
+                trouble = nil
                 await tell(.value(found.value))
             } catch {
                 schedule.failed(now: now(), chance: chance())
                 let isKept = if case .value? = last { error.isTemporary && schedule.isUsable(now: now()) } else { false }
-                if !isKept { await tell(.withdrawn(error)) }
+                if !isKept {
+                    await tell(.withdrawn(error))
+                } else if trouble != error {
+                    trouble = error
+                    await troubled(error)
+                }
             }
             // A value in use ends with its lease, whether or not the next question is due.
             let time = now()

@@ -35,6 +35,16 @@ package struct BoundSecret: Sendable, CustomStringConvertible {
         return narrowed
     }
 
+    /// The same secret where `binding` lets it go.
+    func bound(by binding: SecretBinding) -> BoundSecret {
+        var bound = self
+        bound.binding = binding
+        return bound
+    }
+
+    /// The secret that goes nowhere any more.
+    var withdrawn: BoundSecret { narrowed(to: []) }
+
     /// A pattern without a port means 443 for a secret; in an intersection of patterns it would mean every port.
     private static func withPorts(_ binding: SecretBinding) -> SecretBinding {
         var binding = binding

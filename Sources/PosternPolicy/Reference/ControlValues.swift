@@ -87,7 +87,6 @@ struct ControlValues {
                     case .file: "file"
                     case .variable: "variable"
                     case .vault: "vault"
-                    case .credential: "credential"
                     }
                 return "\(secret.name) (\(source))"
             })

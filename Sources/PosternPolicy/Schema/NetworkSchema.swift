@@ -74,12 +74,11 @@ enum NetworkSchema {
         SchemaField("file", .text(.absolutePath), "A file of the worker's user with mode 0600 or stricter; its first line is the value."),
         SchemaField("variable", .text(.line("variable name", most: 128)), "A variable of the worker's environment, read once at start."),
         SchemaField("vault", .object(vault), "A field of a secret in HashiCorp Vault's key-value engine."),
-        SchemaField("credential", .text(.line("id", most: 128)), "A vault credential of type `environment_variable` of the control plane."),
     ]
 
     static let secret: [SchemaField] = [
         SchemaField(
-            "from", .object(source), required: true, "Where the worker finds the value; one of the four. The value itself never stands in a policy."),
+            "from", .object(source), required: true, "Where the worker finds the value; one of the three. The value itself never stands in a policy."),
         SchemaField(
             "hosts", .oneOrList(.text(.hostPattern), most: 64), default: "none: for forwards only",
             "Where it may go. A pattern without a port means 443: no secret leaves unencrypted unless port 80 is named."),

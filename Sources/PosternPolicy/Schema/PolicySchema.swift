@@ -42,11 +42,6 @@ package enum PolicySchema {
             "Patterns over the id or the name, as the control plane says them."),
     ]
 
-    /// Keys that somebody may look for and that are not there, by path, with what to do instead.
-    static let absent: [String: (rule: String, remedy: String)] = [
-        "match.metadata": ("is not there: a session does not hold the metadata of its agent", "match the agent by id or name, with match.agents")
-    ]
-
     private static let files: [SchemaField] = [
         SchemaField(
             "read", .list(.text(.absolutePath), most: 256), default: "none", "Host paths that are in the sandbox at the same place, read-only."),

@@ -173,8 +173,8 @@ package struct SchemaReader {
         for member in members where problems.count < Self.maximumProblems {
             guard let field = fields.first(where: { $0.name == member.key }) else {
                 let whole = path.key(member.key).description
-                if let (rule, remedy) = PolicySchema.absent[whole] {
-                    add(PolicyProblem(at: member.keyPlace, path: whole, rule: rule, remedy: remedy))
+                if let refused = RefusedKey.find(member.key, below: path) {
+                    add(PolicyProblem(at: member.keyPlace, path: whole, rule: refused.rule, remedy: refused.remedy))
                     continue
                 }
                 let names = fields.map(\.name)

@@ -10,8 +10,6 @@ package enum SecretSource: Sendable, Hashable {
     case variable(name: String)
     /// HashiCorp Vault's key-value engine.
     case vault(VaultSource)
-    /// The id of a credential of type `environment_variable` in a vault of the control plane, which hands it to the worker.
-    case credential(id: String)
 }
 
 /// A field of a secret in HashiCorp Vault's key-value engine, version 1 or 2.
@@ -47,25 +45,22 @@ package struct VaultSource: Sendable, Hashable {
 }
 
 extension SecretSource {
-    /// `{"file": …}`, `{"variable": …}`, `{"vault": {…}}` or `{"credential": …}`.
+    /// `{"file": …}`, `{"variable": …}` or `{"vault": {…}}`.
     package init(json: JSON) throws(PolicyValueError) {
         var reader = try FieldReader(json)
         let file = try reader.string("file")
         let variable = try reader.string("variable")
-        let credential = try reader.string("credential")
         let vault = reader.member("vault")
         try reader.finish()
-        let given = [file != nil, variable != nil, credential != nil, vault != nil].filter { $0 }.count
+        let given = [file != nil, variable != nil, vault != nil].filter { $0 }.count
         guard given == 1 else {
             throw PolicyValueError(
-                value: json.text, rule: "names \(given) sources, and a secret has one", remedy: "write one of file, variable, vault, credential")
+                value: json.text, rule: "names \(given) sources, and a secret has one", remedy: "write one of file, variable, vault")
         }
         if let file {
             self = .file(path: file)
         } else if let variable {
             self = .variable(name: variable)
-        } else if let credential {
-            self = .credential(id: credential)
         } else {
             do throws(PolicyValueError) {
                 self = .vault(try VaultSource(json: vault ?? .null))
@@ -79,7 +74,6 @@ extension SecretSource {
         switch self {
         case .file(let path): ["file": .string(path)]
         case .variable(let name): ["variable": .string(name)]
-        case .credential(let id): ["credential": .string(id)]
         case .vault(let source): ["vault": source.json]
         }
     }
@@ -125,7 +119,7 @@ extension SecretSource {
     package var files: [String] {
         switch self {
         case .file(let path): [path]
-        case .variable, .credential: []
+        case .variable: []
         case .vault(let source):
             switch source.login {
             case .tokenFile(let file): [file]

@@ -32,10 +32,10 @@ actor SessionEgress {
         }
     }
 
-    private let item: WorkItem
+    let item: WorkItem
     private let open: @Sendable (EgressMode) async throws -> any EgressChannel
-    private let find: SecretFinder
-    private let records: EgressRecords
+    let find: SecretFinder
+    let records: EgressRecords
     private let desk: ApprovalDesk
     private let patience: Duration
     private let pacing: Pacing
@@ -43,20 +43,21 @@ actor SessionEgress {
     private let decisions: DecisionFeed
     /// Something that cannot be recorded, or a proxy that is gone: the session must not go on with a door nobody watches.
     private let failed: @Sendable (String) -> Void
-    private let logger: Logger
+    let logger: Logger
 
-    private var link: (any EgressChannel)?
+    var link: (any EgressChannel)?
     private var reading: Task<Void, Never>?
     private var confirming: [CheckedContinuation<Void, Never>] = []
     private var turning: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
-    private var plan: EgressPlan?
+    var plan: EgressPlan?
     /// The policy in force, once it has become narrower than the plan's.
     private var narrowed: Policy?
-    private(set) var secrets = SessionSecrets()
+    var secrets = SessionSecrets()
+    var refreshing: Task<Void, Never>?
     private var certificate: CheckedContinuation<String?, Never>?
     private var ready: String?
-    private var hasEnded = false
+    private(set) var hasEnded = false
     /// Nobody reads the proxy's reports any more, so nothing is confirmed.
     private var isUnread = false
     private var notices: [String] = []
@@ -94,11 +95,7 @@ actor SessionEgress {
     func start(_ policy: SessionPolicy, redaction: RedactionRules?, learns: Bool = false) async throws {
         let plan = EgressPlan(policy: policy.policy, learns: learns)
         self.plan = plan
-        secrets = await SessionSecrets(plan.secretsInUse, find: find)
-        for (name, reason) in secrets.missing {
-            logger.error("a secret of the session's policy has no value", metadata: ["secret": "\(name)", "reason": "\(reason)"])
-            note("the secret \(name) is not available: \(reason)")
-        }
+        await findSecrets(plan)
         let begun = usage.day()
         let link = try await open(policy.policy.egress)
         var configuration: EgressConfiguration
@@ -119,6 +116,9 @@ actor SessionEgress {
         }
         guard let certificate = await waitUntilReady() else { throw Failure(description: "the egress proxy did not start") }
         ready = certificate
+        try await records.write(
+            .keyUsed(name: "session authority \(records.audit.key.fingerprint(certificate))", purpose: "certificates of inspected hosts"),
+            policy: policy.digest, durable: false)
         turning = Task { await self.turnDays(after: begun, link) }
     }
 
@@ -130,6 +130,9 @@ actor SessionEgress {
         if let enrolled { decisions.withdraw(enrolled) }
         enrolled = nil
     }
+
+    /// The policy in force; `nil` before there is one.
+    var policy: Policy? { narrowed ?? plan?.policy }
 
     /// What the sandbox is to be given; `nil` while nothing may leave it.
     var view: View? {
@@ -195,6 +198,7 @@ actor SessionEgress {
         certificate?.resume(returning: nil)
         certificate = nil
         turning?.cancel()
+        refreshing?.cancel()
         for (_, task) in asking { task.cancel() }
         await reading?.value
         link = nil
@@ -264,11 +268,12 @@ actor SessionEgress {
         if !hasEnded { fail("the egress proxy has ended") }
     }
 
-    private func fail(_ reason: String) {
+    func fail(_ reason: String) {
         guard !hasEnded else { return }
         hasEnded = true
         withdraw()
         turning?.cancel()
+        refreshing?.cancel()
         link?.close()
         failed(reason)
     }
@@ -359,7 +364,7 @@ actor SessionEgress {
 
     // MARK: For the model
 
-    private func note(_ line: String) {
+    func note(_ line: String) {
         guard notices.count < Self.mostNotices, !notices.contains(line) else { return omitted += notices.contains(line) ? 0 : 1 }
         notices.append(line)
     }

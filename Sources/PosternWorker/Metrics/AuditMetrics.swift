@@ -16,6 +16,9 @@ struct AuditMetrics: Sendable {
     private let redactions: Counter
     private let approvals: Counter
     private let offloads: Counter
+    private let offloadedBytes: Counter
+    private let fileRefusals: Counter
+    private let secretChanges: Counter
     private let findings: Counter
 
     init(_ registry: MetricsRegistry) {
@@ -41,6 +44,13 @@ struct AuditMetrics: Sendable {
             "postern_worker_approvals_total", help: "Answers to what a policy asks, and calls that it denies, by subject.",
             labels: ["subject", "answer"])
         offloads = registry.counter("postern_worker_offloads_total", help: "Outputs that went to a file in the sandbox.")
+        offloadedBytes = registry.counter("postern_worker_offloaded_bytes_total", help: "Bytes of outputs that went to a file in the sandbox.")
+        fileRefusals = registry.counter(
+            "postern_worker_file_refusals_total", help: "Calls of file tools that a rule refused, by operation and kind of rule.",
+            labels: ["operation", "rule"])
+        secretChanges = registry.counter(
+            "postern_worker_secret_changes_total", help: "Secrets with a new value, or whose source failed, by what became of them.",
+            labels: ["state"])
         findings = registry.counter(
             "postern_worker_workspace_findings_total", help: "What exit scans found in workspaces, by kind.", labels: ["kind"])
     }
@@ -64,7 +74,13 @@ struct AuditMetrics: Sendable {
         case .redacted(let found):
             for (rule, count) in found.counts { redactions.increment(by: Double(count), labels: [found.door, rule, found.action]) }
         case .approval(let approval): approvals.increment(labels: [approval.subject, Self.answer(approval)])
-        case .outcome(let outcome): if outcome.offloadedTo != nil { offloads.increment() }
+        case .offloaded(let offload):
+            offloads.increment()
+            offloadedBytes.increment(by: Double(offload.bytes))
+        case .fileDecision(let decision):
+            // Of `files.hidden[3]` the list: which entry it was is in the audit.
+            if !decision.isAllowed { fileRefusals.increment(labels: [decision.operation, String((decision.rule ?? "").prefix { $0 != "[" })]) }
+        case .secretChanged(let change): secretChanges.increment(labels: [change.state.rawValue])
         case .workspaceScanned(let counts):
             for (kind, count) in counts { findings.increment(by: Double(count), labels: [kind]) }
         default: break

@@ -15,6 +15,7 @@ struct CallRunner: Sendable {
     let client: ManagedAgentsClient
     let sandbox: SandboxHolder
     let tools: ToolPolicy
+    let files: FileRecords
     let egress: SessionEgress?
     let journal: SessionJournal
     let gate: ResultGate
@@ -46,7 +47,7 @@ struct CallRunner: Sendable {
             async let journalled: Void = journal.append(.intent(callID: call.id, tool: call.name))
             _ = try await (audited, journalled)
             let began = pacing.now()
-            let result = await run(call, control)
+            let result = try await run(call, control)
             metrics.called(call.name, Self.outcome(result, control), duration: pacing.now() - began)
             if control.isAbandoned { return nil }
             if control.isDropped {
@@ -132,7 +133,7 @@ struct CallRunner: Sendable {
             sessionID: item.sessionID, workID: item.id, callID: call.id, tool: call.name, kind: call.kind == .tool ? .tool : .customTool)
     }
 
-    private func run(_ call: ToolCall, _ control: RunningCall) async -> OutgoingResult {
+    private func run(_ call: ToolCall, _ control: RunningCall) async throws -> OutgoingResult {
         guard call.input.object != nil else {
             return .failure("\(call.name): the input must be a JSON object, not \(call.input.kind)", reason: "invalid input")
         }
@@ -157,12 +158,15 @@ struct CallRunner: Sendable {
             } onCancel: {
                 control.abandon()
             }
+            try await files.record(call, outcome)
             for line in await egress?.takeNotices() ?? [] { outcome.content.append(ResultBlocks.text(line)) }
             return OutgoingResult(
                 content: outcome.content, isError: outcome.isError, producedBytes: outcome.outputBytes, offloadedTo: outcome.offloadedTo,
                 exitCode: outcome.exitCode, duration: outcome.duration, timedOut: outcome.timedOut)
         } catch is TimedOut {
             return .failure("tool '\(call.name)' timed out", reason: "time-out", timedOut: true, duration: pacing.now() - began)
+        } catch let error as FileError {
+            throw error
         } catch let error as SandboxError where error.code != .cancelled {
             return .failure("\(call.name): the sandbox failed: \(error.message)", reason: "sandbox", duration: pacing.now() - began)
         } catch {

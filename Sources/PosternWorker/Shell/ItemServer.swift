@@ -108,12 +108,15 @@ struct ItemServer: Sendable {
             foundAgent: { [live] id in
                 agent.withLock { $0 = id }
                 if let id { await live.setAgent(registration, id) }
-            }, egress: egress, layersOff: configuration.layersOff, selfTests: configuration.selfTests, logger: logger)
+            }, egress: egress, layersOff: configuration.layersOff, selfTests: configuration.selfTests, key: keyName(token), logger: logger)
         let tools = ToolPolicy(
             rules: rules, desk: desk, audit: audit, sessionID: item.sessionID, agentID: { agent.withLock { $0 } },
             patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)
+        let files = FileRecords(
+            rules: rules, denials: configuration.denials, audit: audit, sessionID: item.sessionID, workID: item.id,
+            outputs: state.outputs(item.sessionID), timestamp: timestamp)
         let calls = CallRunner(
-            item: item, client: itemClient, sandbox: sandbox, tools: tools, egress: egress, journal: journal, gate: gate, lease: lease,
+            item: item, client: itemClient, sandbox: sandbox, tools: tools, files: files, egress: egress, journal: journal, gate: gate, lease: lease,
             toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, metrics: metrics, logger: logger)
         let end = await SessionRunner(
             item: item, client: itemClient, lease: lease, journal: journal, sandbox: sandbox, calls: calls, setup: setup, broken: broken,
@@ -125,6 +128,12 @@ struct ItemServer: Sendable {
         await cleanUp(item, journal, end, logger)
         metrics.ended(end)
         return end
+    }
+
+    /// The key that a session is served with, as the audit may name it.
+    private func keyName(_ token: Secret?) -> String {
+        if let token { return "sessions token \(audit.key.fingerprint(token.value))" }
+        return "environment key \(audit.key.fingerprint(configuration.environmentKey?.value ?? ""))"
     }
 
     private var timestamp: @Sendable () -> String { { Timestamp.now().description } }

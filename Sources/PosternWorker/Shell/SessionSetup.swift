@@ -27,6 +27,8 @@ struct SessionSetup: Sendable {
     let layersOff: [String]
     /// By the digest of a ceiling.
     let selfTests: [String: PolicyTestResult]
+    /// The key that the session is served with, by name and fingerprint.
+    let key: String
     let logger: Logger
 
     /// Fetches the session, puts its rules in force and lets its sandbox start. What speaks against serving it; `nil` for nothing.
@@ -49,8 +51,10 @@ struct SessionSetup: Sendable {
                     AuditRecord.SessionStart(
                         agentID: session["agent"]?["id"]?.string, environmentID: item.environmentID, workspaceMode: policy.policy.workspace.rawValue,
                         isResumed: item.isResumed)))
+            try await record(.keyUsed(name: key, purpose: "the session's events and results"))
             if Task.isCancelled { return nil }
             rules.set(policy)
+            await keepSecretsCurrent()
         } catch {
             return .failed("the session's policy cannot be put in force: \(error)")
         }
@@ -111,13 +115,25 @@ struct SessionSetup: Sendable {
     }
 
     private func apply(_ policy: SessionPolicy) async throws {
-        let redaction = try await RedactionRules(policy.policy.redaction, at: .results, words: words) ?? RedactionRules.none
-        try gate.prepare(session: item.sessionID, limits: policy.policy.gateLimits, redaction: redaction, secrets: await egress?.secrets.known ?? [])
+        try await prepareGate(policy)
         try await record(
             .policyLoaded(
                 AuditRecord.PolicyLoad(
                     name: policy.policy.name, version: Policy.version, digest: policy.digest,
                     ceiling: policy.digest == policy.ceilingDigest ? nil : policy.ceilingDigest)))
+    }
+
+    private func prepareGate(_ policy: SessionPolicy) async throws {
+        let redaction = try await RedactionRules(policy.policy.redaction, at: .results, words: words) ?? RedactionRules.none
+        try gate.prepare(session: item.sessionID, limits: policy.policy.gateLimits, redaction: redaction, secrets: await egress?.secrets.known ?? [])
+    }
+
+    /// From now on a secret that changes at its source changes for the session.
+    private func keepSecretsCurrent() async {
+        let changes = SessionEgress.SecretChanges(
+            mask: { if let policy = rules.current { try await prepareGate(policy) } },
+            renewSandbox: { reason in await sandbox.renew(because: reason) })
+        await egress?.keepSecretsCurrent(changes)
     }
 
     private func record(_ kind: AuditRecord.Kind) async throws(FileError) {

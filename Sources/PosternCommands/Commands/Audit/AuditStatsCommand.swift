@@ -39,6 +39,7 @@ struct AuditStatsCommand: AsyncParsableCommand {
             show("TOOLS", statistics.tools, terminal)
             show("SESSIONS", statistics.sessions, terminal)
             show("DENIALS", statistics.denials, terminal)
+            show("FILE DENIALS", statistics.fileDenials, terminal)
             show("SECRET USES", statistics.secrets, terminal)
             terminal.print(
                 "\(statistics.failedCalls) calls failed; egress \(statistics.egressBytesSent) bytes out, \(statistics.egressBytesReceived) in")

@@ -1,0 +1,111 @@
+import PosternAudit
+import PosternJSON
+import PosternPolicy
+import PosternSandbox
+import PosternSandboxWire
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// What a tool call did with files that the audit must know: outputs that were offloaded, and accesses that were refused. The kernel refuses,
+/// by mounts and Landlock; here it is only said by which rule.
+struct FileRecords: Sendable {
+    let rules: LiveRules
+    let denials: MandatoryDenials
+    let audit: AuditLog
+    let sessionID: String
+    let workID: String
+    /// The host's folder of the session's offloaded outputs.
+    let outputs: String
+    let timestamp: @Sendable () -> String
+
+    /// Records what came of a call.
+    func record(_ call: ToolCall, _ outcome: ToolOutcome) async throws(FileError) {
+        if let path = outcome.offloadedTo { try await write(.offloaded(await offload(path, bytes: outcome.outputBytes)), call) }
+        guard outcome.isError, let decision = refusal(of: call, saying: outcome.content.first?["text"]?.string ?? "") else { return }
+        try await write(.fileDecision(decision), call)
+    }
+
+    private func write(_ kind: AuditRecord.Kind, _ call: ToolCall) async throws(FileError) {
+        try await audit.append(
+            AuditRecord(time: timestamp(), sessionID: sessionID, workID: workID, callID: call.id, tool: call.name, kind: kind), durable: false)
+    }
+
+    // MARK: Refused files
+
+    /// The decision behind a file tool's failure; `nil` where no rule of the perimeter's is the reason.
+    /// - Parameter text: the tool's own words.
+    func refusal(of call: ToolCall, saying text: String) -> AuditRecord.FileDecision? {
+        guard let operation = Self.operations[call.name],
+            let path = (call.input["file_path"] ?? call.input["path"])?.string, let policy = rules.current?.policy
+        else { return nil }
+        let shown = String(path.prefix(Self.longestPath))
+        let refused = { (rule: String) in
+            AuditRecord.FileDecision(operation: operation.name, path: shown, isAllowed: false, rule: rule)
+        }
+        if Self.toolRootWords.contains(where: { text.contains($0) }) { return refused("tool_roots") }
+        guard Self.kernelWords.contains(where: { text.contains($0) }), let target = Self.target(path) else { return nil }
+        let decision = policy.files.decide(target, workspace: policy.workspace, denials: denials)
+        guard decision.access < operation.access else { return nil }
+        return refused(decision.rule ?? "mandatory")
+    }
+
+    /// What each file tool wants to do with its path.
+    private static let operations: [String: (name: String, access: FileAccess)] = [
+        "read": ("read", .read), "glob": ("read", .read), "grep": ("read", .read), "write": ("write", .write), "edit": ("write", .write),
+    ]
+    private static let kernelWords = [EACCES, EROFS].map { SystemError.reason($0) }
+    /// A path beyond the folders of the file tools.
+    private static let toolRootWords = ["is outside the session's working directory", "is inside read-only directory"]
+    private static let longestPath = 1024
+
+    /// A path as the model wrote it: by text, so that a link in it is not followed.
+    static func target(_ path: String) -> FileTarget? {
+        let absolute = path.hasPrefix("/") ? path : SandboxPaths.workspace + "/" + path
+        var parts: [String] = []
+        for part in absolute.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(String(part)) }
+        }
+        let workspace = SandboxPaths.workspace.split(separator: "/").map(String.init)
+        if parts.starts(with: workspace) { return .workspace(Array(parts.dropFirst(workspace.count))) }
+        return (try? HostPath("/" + parts.joined(separator: "/"))).map { .host($0) }
+    }
+
+    // MARK: Offloaded outputs
+
+    private func offload(_ path: String, bytes: Int) async -> AuditRecord.Offload {
+        let (key, folder) = (audit.key, outputs)
+        let name = String(path.split(separator: "/").last ?? "")
+        let digest = try? await Blocking.run { () throws(FileError) in Self.digest(of: name, in: folder, key) }
+        return AuditRecord.Offload(path: path, bytes: bytes, digest: digest ?? nil)
+    }
+
+    /// The session can write to that folder: what is no plain file is not read, and no link is followed.
+    private static func digest(of name: String, in folder: String, _ key: AuditKey) -> String? {
+        guard !name.isEmpty, name != "..", name != "." else { return nil }
+        let file = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var info = stat()
+        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
+        // As long as it was at the start: it may grow meanwhile.
+        var (left, isWhole) = (Int(info.st_size), true)
+        let digest = key.digest(
+            .output,
+            pieces: {
+                guard left > 0 else { return nil }
+                var piece = [UInt8](repeating: 0, count: min(left, 256 << 10))
+                let count = piece.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
+                guard count > 0 else {
+                    isWhole = false
+                    return nil
+                }
+                left -= count
+                return Array(piece.prefix(count))
+            })
+        return isWhole ? digest : nil
+    }
+}
