@@ -26,7 +26,7 @@ extension ConfigurationKey {
         "admin_key", .serve, .secret,
         "The admin API key, at least 24 bytes. Without it the first start makes one and writes it to `admin.key` in the data folder.")
     package static let leaseSeconds = ConfigurationKey(
-        "lease_seconds", .serve, .seconds(5...3600), default: "300",
+        "lease_seconds", .serve, .integer(5...3600), default: "300",
         "How long a work item stays with a worker that no longer sends heartbeats, in seconds.")
     package static let maxEventsPerSession = ConfigurationKey(
         "max_events_per_session", .serve, .integer(100...10_000_000), default: "100000",
