@@ -55,9 +55,9 @@ def build(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def perimeter(perimeters: Callable[..., Perimeter], web: Web, tmp_path_factory: pytest.TempPathFactory) -> Perimeter:
+def perimeter(perimeters: Callable[..., Perimeter], web: Web) -> Perimeter:
     made = perimeters()
-    programs = tmp_path_factory.mktemp("programs")
+    programs = made.make("programs")
     build(programs)
     made.policy(
         network={
