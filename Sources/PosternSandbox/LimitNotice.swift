@@ -3,10 +3,6 @@ import PosternSandboxWire
 /// What the model is told when a call met a limit: which one, its value, and that the session goes on.
 enum LimitNotice {
     /// The lines to be put behind a call's text; empty when no limit was met.
-    ///
-    /// What the kernel counts is told of any call. The rest is known by what programs said: of a call that failed wherever its words stand, of
-    /// one that succeeded only where a line ends as the C library's error lines do (`NAME: No space left on device`), since such words may
-    /// also be what a call has read.
     /// - Parameters:
     ///   - text: what the call gave, in which a program may have repeated what the kernel told it.
     static func lines(_ events: LimitEvents, _ limits: SandboxLimits, countsProcesses: Bool, failed: Bool, text: String) -> [String] {
@@ -17,14 +13,13 @@ enum LimitNotice {
                 "[memory limit: the sandbox may use \(ByteText.of(bytes)) and was out of it, so the kernel ended \(processes). "
                     + "The session goes on: work on less at a time; files in /tmp, /dev/shm and the home folder count too.]")
         }
-        let says = { (words: String) in failed ? text.contains(words) : hasErrorLine(words, in: text) }
-        let saysRefused = !countsProcesses && says("Resource temporarily unavailable")
+        let saysRefused = !countsProcesses && failed && text.contains("Resource temporarily unavailable")
         if events.refusedProcesses > 0 || saysRefused {
             lines.append(
                 "[process limit: the sandbox may have \(limits.processes) processes and threads at one time; more were refused. "
                     + "The session goes on: start fewer at a time.]")
         }
-        if says("No space left on device") || says("Disk quota exceeded") {
+        if failed, text.contains("No space left on device") || text.contains("Disk quota exceeded") {
             let workspace = limits.diskBytes.map { "the workspace \(ByteText.of($0))" } ?? "the workspace has the space of its disk"
             let files = limits.inodes.map { " in at most \($0) files" } ?? ""
             let temporary = limits.temporaryFolderBytes
@@ -32,15 +27,9 @@ enum LimitNotice {
                 "[disk limit: a file system is full. /tmp and the home folder hold \(ByteText.of(temporary)) each, /dev/shm "
                     + "\(ByteText.of(max(65_536, temporary / 4))), \(workspace)\(files). The session goes on: remove what is not needed.]")
         }
-        if says("File size limit exceeded") || says("File too large") {
+        if failed, text.contains("File size limit exceeded") || text.contains("File too large") {
             lines.append("[file size limit: a file may have \(ByteText.of(limits.fileBytes)). The session goes on.]")
         }
         return lines
-    }
-
-    /// Whether a line ends with `: WORDS`.
-    private static func hasErrorLine(_ words: String, in text: String) -> Bool {
-        guard text.contains(words) else { return false }
-        return text.split(whereSeparator: \.isNewline).contains { $0.hasSuffix(": " + words) }
     }
 }
