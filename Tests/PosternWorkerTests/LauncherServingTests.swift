@@ -164,8 +164,8 @@ import Darwin
         let pids = fixture.contents("pids").split(separator: "\n").map(String.init)
         #expect(pids.count == 4 && pids.allSatisfy(isAlive))
         worker.shutDown()
-        await fixture.clock.asks { $0 == .seconds(35) }
-        fixture.clock.advance(by: .seconds(35))
+        await fixture.clock.asks { $0 == .seconds(28) }
+        fixture.clock.advance(by: .seconds(28))
         try await running.value
         #expect(pids.filter(isAlive).isEmpty)
         #expect(claims(fixture.service.current) == 1)

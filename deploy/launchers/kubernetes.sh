@@ -51,7 +51,7 @@ kubectl() { command kubectl --namespace "$namespace" "$@"; }
 
 # In the foreground: the Job is gone when its pod is. Only then may the NetworkPolicy go, or the pod's last seconds would have an open network.
 remove() {
-    kubectl delete job "$name" --cascade=foreground --ignore-not-found --wait=true --timeout=28s >/dev/null || return
+    kubectl delete job "$name" --cascade=foreground --ignore-not-found --wait=true --timeout=25s >/dev/null || return
     kubectl delete secret,networkpolicy "$name" --ignore-not-found --wait=true --timeout=5s >/dev/null
 }
 

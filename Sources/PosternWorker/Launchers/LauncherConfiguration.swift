@@ -15,7 +15,7 @@ package struct LauncherConfiguration: Sendable {
     /// How long after the script's end a worker that it started may take to send its first heartbeat.
     package var handoverGrace: Duration = .seconds(60)
     /// Between SIGTERM and SIGKILL: longer than the 25 s that the ready scripts give what they started, shorter than the shutdown of the worker itself.
-    package var stopGrace: Duration = .seconds(35)
+    package var stopGrace: Duration = .seconds(28)
 
     package init(script: String, baseURL: String) {
         self.script = script

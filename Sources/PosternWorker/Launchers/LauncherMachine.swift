@@ -90,7 +90,7 @@ package struct LauncherMachine: Sendable, Equatable {
     private let stopGrace: Duration
     private var state = State.idle
 
-    package init(timeLimit: Duration? = nil, handoverGrace: Duration = .seconds(60), stopGrace: Duration = .seconds(35)) {
+    package init(timeLimit: Duration? = nil, handoverGrace: Duration = .seconds(60), stopGrace: Duration = .seconds(28)) {
         self.timeLimit = timeLimit
         self.handoverGrace = handoverGrace
         self.stopGrace = stopGrace
