@@ -78,6 +78,8 @@ struct ProxyCallTests {
         try await withServer { proxy, server, host in
             let stream = try await proxy.secure(host, name: "api.test")
             var reader = MessageReader(stream)
+            let clock = ContinuousClock()
+            var (answered, longest) = (clock.now, Duration.zero)
             for index in 0..<20 {
                 let body = String(repeating: "x", count: index * 1000)
                 try await stream.write(
@@ -88,9 +90,13 @@ struct ProxyCallTests {
                 var answer = ""
                 while let part = try await reader.part(of: &framing, within: .seconds(20)) { answer += String(buffer: part) }
                 #expect(head.status == 200 && answer.hasPrefix("POST /\(index)\n") && answer.hasSuffix(body))
+                longest = max(longest, clock.now - answered)
+                answered = clock.now
             }
             stream.close()
-            #expect(server.connections == 1 && server.received.count == 20)
+            // A request that must not be sent twice takes no connection that was idle for two seconds, which a busy machine may make of it.
+            #expect(server.connections == 1 || longest >= .seconds(2))
+            #expect(server.received.count == 20)
         }
     }
 
