@@ -63,7 +63,14 @@ int psb_enter_user_namespace(void) {
     return error;
 }
 
-int psb_clone_mount(int directory, int outer) {
+struct step {
+    int directory;
+    const char *path, *below;
+    int flags;
+};
+
+// Does `act` in the mount namespace `outer` and comes back; what `act` returned.
+static int do_outside(int outer, int (*act)(const struct step *), const struct step *step) {
     int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (own < 0) return -errno;
     if (setns(outer, CLONE_NEWNS) < 0) {
@@ -71,15 +78,26 @@ int psb_clone_mount(int directory, int outer) {
         close(own);
         return -error;
     }
-    int tree = (int)syscall(SYS_open_tree, directory, "", AT_EMPTY_PATH | clone_tree | O_CLOEXEC);
-    int error = errno;
+    int result = act(step);
     // To go on in the wrong namespace is worse than to end.
     if (setns(own, CLONE_NEWNS) < 0) abort();
     close(own);
-    return tree < 0 ? -error : tree;
+    return result;
 }
 
-static int open_below(const char *path, const char *below, int flags) {
+static int clone_tree_of(const struct step *step) {
+    int tree = (int)syscall(SYS_open_tree, step->directory, "", AT_EMPTY_PATH | clone_tree | O_CLOEXEC);
+    return tree < 0 ? -errno : tree;
+}
+
+int psb_clone_mount(int directory, int outer) {
+    struct step step = {.directory = directory};
+    return do_outside(outer, clone_tree_of, &step);
+}
+
+static int open_below(const struct step *step) {
+    const char *path = step->path, *below = step->below;
+    int flags = step->flags;
     if (below == NULL) {
         int descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
         return descriptor < 0 ? -errno : descriptor;
@@ -94,18 +112,8 @@ static int open_below(const char *path, const char *below, int flags) {
 }
 
 int psb_open_outside(int outer, const char *path, const char *below, int flags) {
-    int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (own < 0) return -errno;
-    if (setns(outer, CLONE_NEWNS) < 0) {
-        int error = errno;
-        close(own);
-        return -error;
-    }
-    int descriptor = open_below(path, below, flags);
-    // To go on in the wrong namespace is worse than to end.
-    if (setns(own, CLONE_NEWNS) < 0) abort();
-    close(own);
-    return descriptor;
+    struct step step = {.path = path, .below = below, .flags = flags};
+    return do_outside(outer, open_below, &step);
 }
 
 static int write_map(pid_t pid, const char *file, unsigned inside, unsigned outside) {

@@ -24,13 +24,19 @@ package final class Worker: Service {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case api(ClientError)
         case file(FileError)
+        /// The script of `on_work` is not one to run.
+        case launcher(String)
+        /// The one item of `Mode.item` failed.
         case item(String)
+        /// The audit cannot be written, without which nothing may run.
+        case unrecordable(String)
 
         package var description: String {
             switch self {
             case .api(let error): error.description
             case .file(let error): error.description
-            case .item(let reason): reason
+            case .launcher(let reason), .item(let reason): reason
+            case .unrecordable(let reason): "what happens cannot be recorded: \(reason)"
             }
         }
     }
@@ -91,8 +97,13 @@ package final class Worker: Service {
         let gate: ResultGate
         let books: (ByteBook, ByteBook)
         if let script = configuration.launcher?.script {
-            let refusal = try? await Blocking.run { () throws(FileError) in ScriptLauncher.refusal(script) }
-            if let reason = refusal ?? nil { throw Failure.item(reason) }
+            let refusal: String?
+            do {
+                refusal = try await Blocking.run { () throws(FileError) in ScriptLauncher.refusal(script) }
+            } catch {
+                throw Failure.file(error)
+            }
+            if let refusal { throw Failure.launcher(refusal) }
         }
         do {
             let configuration = configuration
@@ -170,7 +181,7 @@ package final class Worker: Service {
         try? await audit.append(AuditRecord(time: Timestamp.now().description, kind: .workerStopped(reason: reason)), durable: true)
         await audit.finish()
         try result.get()
-        if let reason = unrecordable.reason { throw Failure.item("what happens cannot be recorded: \(reason)") }
+        if let reason = unrecordable.reason { throw Failure.unrecordable(reason) }
     }
 
     /// What is not counted as it happens, for whoever reads the metrics.

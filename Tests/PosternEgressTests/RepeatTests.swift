@@ -88,9 +88,11 @@ struct RepeatTests {
         var connection = UpstreamConnection(
             destination: try Authority("kept.test:80"), encrypted: false, address: nil, reader: MessageReader(try await .attach(to: channel)))
         let now = NIODeadline.now()
-        #expect(connection.isFresh(at: now + .hours(1)) && !connection.isUsed)
+        let time = TimeAmount.milliseconds(Int64(EgressConfiguration.Limits().freshMilliseconds))
+        #expect(connection.isFresh(within: time, at: now + .hours(1)) && !connection.isUsed)
         connection.answered = now
-        #expect(connection.isFresh(at: now + .seconds(1)) && !connection.isFresh(at: now + .seconds(2)) && connection.isUsed)
+        #expect(
+            connection.isFresh(within: time, at: now + .seconds(1)) && !connection.isFresh(within: time, at: now + .seconds(2)) && connection.isUsed)
         connection.stream.close()
         await server.stop()
     }

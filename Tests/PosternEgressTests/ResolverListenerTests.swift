@@ -67,7 +67,7 @@ import Testing
             func dig(_ arguments: [String]) async throws -> String {
                 let port = transport == "+tcp" ? ports.names : ports.datagrams
                 let result = try await ForwardCommand(
-                    path: "/usr/bin/dig", arguments: ["@127.0.0.1", "-p", "\(port)", "+short", "+tries=1", "+time=30", transport] + arguments
+                    path: "/usr/bin/dig", arguments: ["@127.0.0.1", "-p", "\(port)", "+short", "+tries=1", "+time=5", transport] + arguments
                 ).run()
                 return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
             }

@@ -121,8 +121,7 @@ import Testing
         let survivors = Processes.all().filter { Processes.command(of: $0) == ["sleep", marker] }
         print("kill: \(mode): survivors: \(survivors.count)")
         #expect(survivors.isEmpty)
-        // Freezing within a second is a promise of the product. How fast many are killed is not: the bound finds what is stuck.
-        #expect(frozen.last < .seconds(1) && killed.last < .seconds(10))
+        #expect(frozen.last < .seconds(1) && killed.last < .seconds(count > 100 ? 2 : 1))
         await scratch.remove(spawner)
     }
 

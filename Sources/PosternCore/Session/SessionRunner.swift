@@ -21,6 +21,9 @@ actor SessionRunner {
     private var retry: Task<Void, Never>?
     /// The wait for a store that cannot be written.
     private var pause: Task<Void, Never>?
+    /// Waits, each for the next try of a step that the store refused.
+    private var refused: [Int: Task<Void, Never>] = [:]
+    private var refusals = 0
     private var isEnding = false
     private let inboxLimit = 256
 
@@ -61,6 +64,7 @@ actor SessionRunner {
     func shutDown() async {
         isEnding = true
         pause?.cancel()
+        for wait in refused.values { wait.cancel() }
         request?.task.cancel()
         retry?.cancel()
         await request?.task.value
@@ -124,8 +128,10 @@ actor SessionRunner {
                 let failure = ModelError(.requestFailed, "The model's answer could not be stored.")
                 inbox.append(SessionTask(kind: .input(.modelFinished(span: span, .failure(failure), previewIDs: [:])), reply: nil))
             } else if !isEnding {
-                Task { [delay = engine.limits.refusalRetry] in
+                refusals += 1
+                refused[refusals] = Task { [delay = engine.limits.refusalRetry, number = refusals] in
                     guard (try? await Task.sleep(for: delay)) != nil else { return }
+                    self.refused[number] = nil
                     self.post(task.kind)
                 }
             }

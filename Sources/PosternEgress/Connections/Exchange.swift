@@ -33,7 +33,7 @@ struct Exchange: Sendable {
     /// The client's reader at its next request, `nil` when its connection is over.
     mutating func run(client: MessageReader, route: Dialer.Route, kept: inout UpstreamConnection?) async throws -> MessageReader? {
         var connection: UpstreamConnection
-        if let ready = kept, ready.fits(request, route), isRepeatable || ready.isFresh() {
+        if let ready = kept, ready.fits(request, route), isRepeatable || ready.isFresh(within: context.freshTime) {
             connection = ready
         } else {
             kept?.stream.close()

@@ -54,6 +54,7 @@ final class SessionContext: Sendable {
 
     var handshakeTime: TimeAmount { .milliseconds(Int64(limits.handshakeMilliseconds)) }
     var idleTime: TimeAmount { .milliseconds(Int64(limits.idleMilliseconds)) }
+    var freshTime: TimeAmount { .milliseconds(Int64(limits.freshMilliseconds)) }
 
     var policy: NetworkPolicy { state.withLock { $0.policy } }
     /// All secrets of the session, withdrawn ones among them, each with where it may go now.

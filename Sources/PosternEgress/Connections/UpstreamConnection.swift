@@ -13,9 +13,9 @@ struct UpstreamConnection: Sendable {
 
     var isUsed: Bool { answered != nil }
 
-    /// Whether it is unlikely that the server has closed it: no server in use waits less for the next request. For requests that cannot be
-    /// repeated where it has.
-    func isFresh(at now: NIODeadline = .now()) -> Bool { answered.map { now - $0 < .seconds(2) } ?? true }
+    /// Whether it is unlikely that the server has closed it: it has been idle for less than `time`. For requests that cannot be repeated where
+    /// it has.
+    func isFresh(within time: TimeAmount, at now: NIODeadline = .now()) -> Bool { answered.map { now - $0 < time } ?? true }
 
     var stream: ByteStream { reader.stream }
 

@@ -39,6 +39,9 @@ package struct EgressConfiguration: Sendable {
         package var idleMilliseconds = 300_000
         /// Milliseconds that a call waits for an approval.
         package var approvalMilliseconds = 600_000
+        /// Milliseconds for which a kept connection to a server serves a request that must not be sent a second time: no server in use closes
+        /// one sooner.
+        package var freshMilliseconds = 2_000
 
         package init() {}
     }
@@ -56,7 +59,7 @@ package struct EgressConfiguration: Sendable {
             "secrets": .array(secrets.map(\.json)),
             "limits": [
                 "connections": JSON(limits.connections), "handshake_ms": JSON(limits.handshakeMilliseconds), "idle_ms": JSON(limits.idleMilliseconds),
-                "approval_ms": JSON(limits.approvalMilliseconds),
+                "approval_ms": JSON(limits.approvalMilliseconds), "fresh_ms": JSON(limits.freshMilliseconds),
             ],
         ]
         if !forwards.isEmpty { object["forwards"] = .array(forwards.map(\.json)) }
@@ -126,6 +129,7 @@ extension EgressConfiguration.Limits {
         handshakeMilliseconds = try fields.int("handshake_ms", in: 1...600_000) ?? handshakeMilliseconds
         idleMilliseconds = try fields.int("idle_ms", in: 1...86_400_000) ?? idleMilliseconds
         approvalMilliseconds = try fields.int("approval_ms", in: 1...86_400_000) ?? approvalMilliseconds
+        freshMilliseconds = try fields.int("fresh_ms", in: 0...600_000) ?? freshMilliseconds
         try fields.finish()
     }
 }
