@@ -103,9 +103,9 @@ struct ForwardPostgresTrafficTests {
     }
 
     @Test func anUnreachableDatabaseIsNamed() async throws {
-        let descriptor = try ForwardSockets.listen()
+        let descriptor = try ForwardSockets.refusing()
+        defer { close(descriptor) }
         let port = try ForwardSockets.port(of: descriptor)
-        close(descriptor)
         try await withForward(port: port) { running, _ in
             let result = try await running.psql("SELECT 1")
             #expect(result.status != 0 && result.errors.contains("db.internal:5432 cannot be reached"), "\(result.errors)")

@@ -13,9 +13,12 @@ enum ForwardSockets {
         try bound(SOCK_STREAM, address)
     }
 
+    /// A TCP descriptor that does not listen: while it is open its port refuses, and no other test is given it.
+    static func refusing() throws -> Int32 { try bound(SOCK_STREAM, listens: false) }
+
     static func datagrams() throws -> Int32 { try bound(SOCK_DGRAM) }
 
-    private static func bound(_ kind: __socket_type, _ host: UInt32 = 0x7F00_0001) throws -> Int32 {
+    private static func bound(_ kind: __socket_type, _ host: UInt32 = 0x7F00_0001, listens: Bool = true) throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -23,7 +26,7 @@ enum ForwardSockets {
         let result = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
         }
-        guard result == 0, kind == SOCK_DGRAM || Foundation.listen(descriptor, 128) == 0 else {
+        guard result == 0, kind == SOCK_DGRAM || !listens || Foundation.listen(descriptor, 128) == 0 else {
             throw NSError(domain: "listen", code: Int(errno))
         }
         return descriptor

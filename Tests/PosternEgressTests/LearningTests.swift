@@ -38,7 +38,8 @@ struct LearningTests {
     func readsAndRefuses() async throws {
         try await withProxy { proxy, server in
             let target = "new.test:\(server.port)"
-            let answer = try await proxy.https(target, name: "new.test", "PUT /a/b?q=1 HTTP/1.1\r\nHost: \(target)\r\nContent-Length: 0\r\n\r\n")
+            let answer = try await proxy.https(
+                target, name: "new.test", "PUT /a/b?q=1 HTTP/1.1\r\nHost: \(target)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             #expect(answer.hasPrefix("HTTP/1.1 403 "))
             let refusal = try #require(proxy.refusals.first)
             #expect(proxy.refusals.count == 1 && refusal.kind == .policy && refusal.rule == nil)

@@ -201,6 +201,17 @@ struct ProxySecretTests {
         }
     }
 
+    /// A proxy that lets `host`, at `ws.test`, switch protocols, with a secret that is meant for another host.
+    private static func upgrading(_ host: String) throws -> (ProxyFixture.Setup, placeholder: String) {
+        var random = SystemRandomNumberGenerator()
+        let placeholder = try #require(Placeholder.make(for: SecretValue(value), using: &random))
+        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)"],"upgrades":["websocket"]}]"#)
+        let binding = SecretBinding(name: "key", hosts: [try HostPattern("api.test")])
+        setup.secrets = [try #require(BoundSecret(binding: binding, value: SecretValue(value), placeholder: placeholder))]
+        setup.names = ["ws.test": ["127.0.0.1"]]
+        return (setup, placeholder)
+    }
+
     @Test("after a switch of protocols a placeholder does not leave, and nothing may compress what comes back")
     func switchedOut() async throws {
         let seen = TextLog()
@@ -217,12 +228,7 @@ struct ProxySecretTests {
             }
         }
         let host = "ws.test:\(server.port)"
-        var random = SystemRandomNumberGenerator()
-        let placeholder = try #require(Placeholder.make(for: SecretValue(Self.value), using: &random))
-        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)"],"upgrades":["websocket"]}]"#)
-        let binding = SecretBinding(name: "key", hosts: [try HostPattern("api.test")])
-        setup.secrets = [try #require(BoundSecret(binding: binding, value: SecretValue(Self.value), placeholder: placeholder))]
-        setup.names = ["ws.test": ["127.0.0.1"]]
+        let (setup, placeholder) = try Self.upgrading(host)
         try await ProxyFixture.run(setup) { proxy in
             let fields =
                 "Host: \(host)\r\n\(proxy.authorization)Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -259,12 +265,7 @@ struct ProxySecretTests {
             try await stream.write(Array((Self.value.dropFirst(9) + " last").utf8))
         }
         let host = "ws.test:\(server.port)"
-        var random = SystemRandomNumberGenerator()
-        let placeholder = try #require(Placeholder.make(for: SecretValue(Self.value), using: &random))
-        var setup = try ProxyFixture.Setup(#"[{"hosts":["\#(host)"],"upgrades":["websocket"]}]"#)
-        let binding = SecretBinding(name: "key", hosts: [try HostPattern("api.test")])
-        setup.secrets = [try #require(BoundSecret(binding: binding, value: SecretValue(Self.value), placeholder: placeholder))]
-        setup.names = ["ws.test": ["127.0.0.1"]]
+        let (setup, placeholder) = try Self.upgrading(host)
         try await ProxyFixture.run(setup) { proxy in
             let stream = try await proxy.connect()
             let fields = "Host: \(host)\r\n\(proxy.authorization)Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
