@@ -55,10 +55,12 @@ extension SpawnerLoop {
 
     /// Looks at what the kernel does not report: whether frozen processes stand still, and whether the last process is gone.
     func observe() {
+        // Once for all that settle: a look at every child for each of them would make the end of many take as long as their number squared.
+        if sandboxes.contains(where: { $0.status != nil && $0.sweep == nil }) { killStrays() }
         for index in sandboxes.indices.reversed() {
             let sandbox = sandboxes[index]
             if sandbox.status == nil {
-                if sandbox.isKilled { killAgain(index) }
+                if sandbox.isKilled, isKillDue(index) { killAgain(index) }
                 if sandbox.freeze.isWaiting { perform(sandboxes[index].freeze.handle(.observed(isFrozen: isFrozen(index))), index) }
             } else if sandbox.sweep == nil {
                 settle(index)
@@ -85,7 +87,15 @@ extension SpawnerLoop {
         killAgain(index)
     }
 
-    /// Kills all there is. Repeated until all is gone: what forks at that moment may slip through where the kernel cannot kill a group.
+    /// What the kernel kills as a whole, a group or a namespace, dies of one kill: repeating it each millisecond for hundreds would only hold up
+    /// their deaths, so it is done at looks 1, 2, 4, … and every 64th. Without either, what forks at that moment may slip through at each look.
+    private func isKillDue(_ index: Int) -> Bool {
+        sandboxes[index].looksSinceKill += 1
+        let looks = sandboxes[index].looksSinceKill
+        return !sandboxes[index].isConfined || looks % 64 == 0 || looks & (looks - 1) == 0
+    }
+
+    /// Kills all there is. Repeated until all is gone.
     private func killAgain(_ index: Int) {
         let sandbox = sandboxes[index]
         if sandbox.group.killAll() { return }
@@ -106,7 +116,6 @@ extension SpawnerLoop {
     /// The process that was started has ended: makes sure that nothing else is left, in the group or of the user, and says so then.
     private func settle(_ index: Int) {
         let sandbox = sandboxes[index]
-        killStrays()
         if sandbox.group.isPopulated {
             if !sandbox.group.killAll() { sandbox.group.killEach() }
             return

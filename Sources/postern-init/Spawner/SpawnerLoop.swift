@@ -20,6 +20,7 @@ final class SpawnerLoop {
         var changes: Int32
         var freeze = FreezeMachine()
         var isKilled = false
+        var looksSinceKill = 0
         /// The status of the process that was started, once it has ended. Others may be left for a moment.
         var status: Int32?
         /// Looks for what is left of its user.
