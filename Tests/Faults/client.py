@@ -21,11 +21,11 @@ class FaultyTimes(Exception):
 class SessionClient(threading.Thread):
     """Runs rounds until told that the kills are over; then finishes the round that it is in."""
 
-    def __init__(self, control: Control, session: str, name: str, seed: int, finish: threading.Event, *, patience: float) -> None:
+    def __init__(self, control: Control, session: str, name: str, seed: int, finish: threading.Event, *, stream_url: str, patience: float) -> None:
         super().__init__(name=f"client of {session}", daemon=True)
         self.session = session
         self.rounds: list[Round] = []
-        self.reader = ResumingReader(control.url, control.key, session)
+        self.reader = ResumingReader(stream_url, control.key, session)
         self.problem: str | None = None
         #: Ids of messages that the server has confirmed.
         self.confirmed: list[str] = []

@@ -1,4 +1,4 @@
-"""One scenario: sessions at work, a killer, and the audit afterwards."""
+"""One scenario: sessions at work, faults, and the audit afterwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from audit import Findings, audit
@@ -17,25 +19,40 @@ from effects import count_marks, mark_of
 from postern_fixture import Postern
 from processes import ChildProcess
 from records import check_records
+from relay import Relay
+
+LEASE_SECONDS = 5
+
+
+class Fault(Enum):
+    """What is done to the processes: a killed worker comes back on its own folder, or another one takes over when its lease has run out, or nobody
+    is killed and the network between them is cut."""
+    WORKER_RETURNS = "worker returns"
+    WORKER_REPLACED = "worker replaced"
+    NETWORK_CUT = "network cut"
+
+    @property
+    def kills(self) -> bool:
+        return self is not Fault.NETWORK_CUT
 
 
 @dataclass(frozen=True)
 class Scenario:
     #: Whether a call runs at most once (Postern's rule) or at least once (the reference's).
     at_most_once: bool
-    #: Whether a killed worker comes back on its own folder, or another one takes over when the lease has run out.
-    comes_back: bool
+    fault: Fault
 
     @property
     def name(self) -> str:
-        return ("at most once" if self.at_most_once else "at least once") + ", " + ("worker returns" if self.comes_back else "worker replaced")
+        return ("at most once" if self.at_most_once else "at least once") + ", " + self.fault.value
 
 
 @dataclass
 class Outcome:
     scenario: Scenario
     seed: int
-    kills: Counter[str]
+    #: Kills of `server` and `worker`, and each `cut`.
+    faults: Counter[str]
     findings: Findings
     seconds: float
 
@@ -43,42 +60,48 @@ class Outcome:
 class Workers:
     """The one worker that is alive; a killed one returns, or is followed by another in another folder."""
 
-    def __init__(self, postern: Postern, place: Place, scenario: Scenario, sessions: int) -> None:
-        self._postern, self._place, self._scenario, self._sessions = postern, place, scenario, sessions
+    def __init__(self, postern: Postern, url: str, place: Place, scenario: Scenario, sessions: int) -> None:
+        self._postern, self._url, self._place, self._scenario, self._sessions = postern, url, place, scenario, sessions
         self._generation = 0
         self.root = postern.folder / "workers"
         self.process = self._start()
 
     def _start(self) -> ChildProcess:
-        folder = self.root / f"folder-{0 if self._scenario.comes_back else self._generation}"
+        folder = self.root / f"folder-{self._generation if self._scenario.fault is Fault.WORKER_REPLACED else 0}"
         self._generation += 1
         return self._postern.worker(
-            self._place.environment, self._place.key, "--max-sessions", str(self._sessions), name=f"worker-{self._generation}", workdir=folder)
+            self._place.environment, self._place.key, "--max-sessions", str(self._sessions), name=f"worker-{self._generation}", workdir=folder,
+            url=self._url)
 
     def kill(self) -> None:
         self.process.kill_alone()
         self.process = self._start()
 
 
-def run(scenario: Scenario, *, kills: int, sessions: int, seed: int, say: Callable[[str], None], patience: float = 90) -> Outcome:
+def run(scenario: Scenario, *, faults: int, sessions: int, seed: int, say: Callable[[str], None], patience: float = 90) -> Outcome:
     source = random.Random(seed)
     findings = Findings()
     done: Counter[str] = Counter()
     began = time.monotonic()
-    with Postern("postern-faults") as postern:
-        postern.serve("--lease-seconds", "5")
+    with Postern("postern-faults") as postern, ExitStack() as relays:
+        postern.serve("--lease-seconds", str(LEASE_SECONDS))
+        relay = None if scenario.fault.kills else relays.enter_context(Relay(int(postern.url.rsplit(":", 1)[1])))
+        url = relay.url if relay else postern.url
         control = Control(postern.url, postern.admin_key)
         metadata = {} if scenario.at_most_once else {"postern.redelivery": "at_least_once"}
         place = control.place(environment={"metadata": metadata})
-        workers = Workers(postern, place, scenario, sessions)
+        workers = Workers(postern, url, place, scenario, sessions)
         finish = threading.Event()
         clients = [
-            SessionClient(control, control.session(place), f"s{number}", source.randrange(1 << 30), finish, patience=patience)
+            SessionClient(control, control.session(place), f"s{number}", source.randrange(1 << 30), finish, stream_url=url, patience=patience)
             for number in range(sessions)
         ]
         for client in clients:
             client.start()
-        _kill(postern, workers, clients, source, kills, done, say)
+        if relay:
+            _cut(relay, clients, source, faults, done, say)
+        else:
+            _kill(postern, workers, clients, source, faults, done, say)
         finish.set()
         for client in clients:
             client.join(patience * 3)
@@ -117,6 +140,39 @@ def _kill(
             done[name] += 1
         if (number + 1) % 10 == 0:
             say(f"  {number + 1} of {kills} kills, {sum(len(c.rounds) for c in clients)} messages so far")
+
+
+def _cut(
+    relay: Relay, clients: list[SessionClient], source: random.Random, cuts: int, done: Counter[str], say: Callable[[str], None],
+) -> None:
+    for number in range(cuts):
+        _wait_for_progress(clients)
+        # The moment of a cut, and how long a silence lasts, are random by intent.
+        time.sleep(source.uniform(0.05, 1.2))
+        if all(c.problem for c in clients):
+            return
+        match source.choice(("reset", "in a message", "pause", "silence")):
+            case "reset":
+                relay.reset()
+            case "in a message":
+                relay.reset_after(source.randrange(1, 4000))
+            case "pause":
+                # Shorter than a lease: nothing is lost, everything is late.
+                _hold(relay, source.uniform(0.2, LEASE_SECONDS / 2))
+            case _:
+                # Longer than a lease, and then forgotten, as a firewall forgets: nobody hears an end before.
+                _hold(relay, source.uniform(LEASE_SECONDS + 1, LEASE_SECONDS + 4), and_then=relay.reset)
+        done["cut"] += 1
+        if (number + 1) % 10 == 0:
+            say(f"  {number + 1} of {cuts} cuts, {sum(len(c.rounds) for c in clients)} messages so far")
+
+
+def _hold(relay: Relay, seconds: float, *, and_then: Callable[[], None] | None = None) -> None:
+    relay.hold()
+    time.sleep(seconds)
+    if and_then:
+        and_then()
+    relay.release()
 
 
 def _wait_for_progress(clients: list[SessionClient], *, seconds: float = 20) -> None:

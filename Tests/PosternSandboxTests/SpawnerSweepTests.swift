@@ -95,6 +95,40 @@ import Testing
         await spawner.close()
     }
 
+    /// Two workers of one machine: a session that rests keeps its user from the other's sessions, also when only its folder is left to tell, and
+    /// until that folder is gone.
+    @Test(.enabled(if: geteuid() == 0)) func keepsTheUserOfASessionThatRests() async throws {
+        let configuration = configuration(231_020...231_021)
+        let scratch = try Scratch(.root)
+        func spec(_ worker: String, _ name: String) -> SandboxSpec {
+            let folder = "\(scratch.path)/\(worker)"
+            return SandboxSpec(sessionID: name, workspace: .managed(directory: "\(folder)/w/\(name)"), toolOutputs: "\(folder)/o/\(name)")
+        }
+        func user(_ spawner: Spawner, _ worker: String, _ name: String) async throws -> Int? {
+            let sandbox = try await BubblewrapDriver(spawner: spawner).start(spec(worker, name))
+            await sandbox.stop()
+            return (sandbox as? RunningSandbox)?.user
+        }
+        let first = try await Spawner.launch(configuration)
+        let second = try await Spawner.launch(configuration)
+        #expect(try await user(first, "a", "rests") == 231_020)
+        // The other begins at the same number.
+        #expect(try await user(second, "b", "new") == 231_021)
+        #expect(try await user(first, "a", "rests") == 231_020)
+        await #expect(throws: SandboxError.self) { try await user(second, "b", "third") }
+        // The machine was started anew: /run is empty, and the first start of a worker finds its folders.
+        await first.close()
+        unlink("/run/postern-users/231020")
+        let restarted = try await Spawner.launch(configuration)
+        await #expect(throws: SandboxError.self) { try await user(restarted, "a", "another") }
+        await #expect(throws: SandboxError.self) { try await user(second, "b", "third") }
+        try await second.removeFolder("\(scratch.path)/a")
+        #expect(try await user(second, "b", "third") == 231_020)
+        await restarted.close()
+        await scratch.remove(second)
+        await second.close()
+    }
+
     /// A session that comes back at once gets its user, whatever else the spawner is doing: its helpers inherit locks, which must not count.
     @Test(.enabled(if: geteuid() == 0)) func givesASessionItsUserBackAtOnce() async throws {
         let spawner = try await Spawners.of(.root)

@@ -47,12 +47,16 @@ enum SessionFolders {
         return try existing(descriptor, what)
     }
 
-    /// Owners of what lies beside `name` in `parent`: their users are taken by sessions that may come back.
-    static func owners(in parent: Int32) -> Set<uid_t> {
+    /// Owners of what lies in `parent`, with the name of something that is theirs: their users are taken by sessions that may come back.
+    static func owners(in parent: Int32) -> [uid_t: String] {
         let own = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard own >= 0 else { return [] }
+        guard own >= 0 else { return [:] }
         defer { close(own) }
-        return Set((Posix.names(of: own) ?? []).compactMap { Posix.status(own, $0, follow: false)?.st_uid })
+        var found: [uid_t: String] = [:]
+        for name in Posix.names(of: own) ?? [] {
+            if let info = Posix.status(own, name, follow: false) { found[info.st_uid] = String(decoding: name, as: UTF8.self) }
+        }
+        return found
     }
 
     /// A detached mount of `folder` in which its owner is `user`; `outer` is the worker's mount namespace.

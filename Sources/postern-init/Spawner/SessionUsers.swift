@@ -2,7 +2,8 @@ import CPosternSandbox
 import Glibc
 
 /// The users of a range that sandboxes run as, one each. A user is held by a locked file, so that two spawners of one machine never give
-/// out the same, and is given back only after the kernel counts no process of it any more. What a killed spawner held is swept at start.
+/// out the same, and is given back only after the kernel counts no process of it any more. It stays the user of the folder that it was held
+/// for, whose session may come back, as long as that folder is there. What a killed spawner held is swept at start.
 final class SessionUsers {
     enum Refusal: Error {
         /// Another sandbox, of this spawner or another, runs as that user.
@@ -36,9 +37,8 @@ final class SessionUsers {
             guard let user = uid_t(String(decoding: name, as: UTF8.self)), range.contains(user) else { continue }
             let file = Posix.open(folder, name, O_RDWR | O_NOFOLLOW)
             guard file >= 0 else { continue }
-            // In use, unless the file says that it was given back.
-            if flock(file, LOCK_EX | LOCK_NB) == 0, let info = Posix.status(file), info.st_size > 0, Self.isGone(user, killing: true) {
-                ftruncate(file, 0)
+            if flock(file, LOCK_EX | LOCK_NB) == 0, let use = UserUse(file), use.isHeld ? Self.isGone(user, killing: true) : !use.isKept(by: user) {
+                use.end(user, file)
             }
             Self.release(file)
         }
@@ -70,20 +70,25 @@ final class SessionUsers {
         return true
     }
 
-    /// Holds `user`, if nothing of it is there. `killing`: what is there is of the session that comes back, and is killed.
-    func take(_ user: uid_t, killing: Bool = false) throws(Refusal) {
+    /// Holds `user` for `folder`, if nothing of it is there. `isReturning`: the folder is the user's own, and what runs as it is of the session that
+    /// comes back, and is killed; else a user that is kept for another folder is refused.
+    func take(_ user: uid_t, for folder: String?, isReturning: Bool = false) throws(Refusal) {
         guard held[user] == nil else { throw .held }
-        let file = Posix.open(folder, Array("\(user)".utf8), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+        let file = Posix.open(self.folder, Array("\(user)".utf8), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw .failed(SystemFailure("open \(Self.path)/\(user)").text) }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             close(file)
             throw .held
         }
-        guard Self.isGone(user, killing: killing) else {
+        guard isReturning || UserUse(file)?.isKept(by: user) != true else {
+            Self.release(file)
+            throw .held
+        }
+        guard Self.isGone(user, killing: isReturning) else {
             Self.release(file)
             throw .busy
         }
-        guard Posix.write(file, [UInt8(ascii: "1")]) else {
+        guard UserUse(isHeld: true, folder: folder).write(file) else {
             let failure = SystemFailure("write \(Self.path)/\(user)")
             Self.release(file)
             throw .failed(failure.text)
@@ -91,20 +96,33 @@ final class SessionUsers {
         held[user] = file
     }
 
-    /// Holds a user that nobody has; none of `taken`. `nil` when there is none.
-    func takeAny(except taken: Set<uid_t>) throws(Refusal) -> uid_t? {
+    /// Holds a user for `folder` that nobody has; none of `taken`. `nil` when there is none.
+    func takeAny(for folder: String? = nil, except taken: Set<uid_t>) throws(Refusal) -> uid_t? {
         for _ in range {
             let candidate = next
             next = next == range.upperBound ? range.lowerBound : next + 1
             guard !taken.contains(candidate) else { continue }
             do throws(Refusal) {
-                try take(candidate)
+                try take(candidate, for: folder)
                 return candidate
             } catch {
                 if case .failed = error { throw error }
             }
         }
         return nil
+    }
+
+    /// Keeps `user` for `folder`, which is its own, if nobody has it and it is kept for nothing else.
+    func keep(_ user: uid_t, for folder: String) {
+        guard range.contains(user), held[user] == nil else { return }
+        let file = Posix.open(self.folder, Array("\(user)".utf8), O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else { return }
+        let use = UserUse(file)
+        // What a killed spawner held is swept first, by whoever takes it.
+        if use == nil || use?.isHeld == false && use?.isKept(by: user) == false { _ = UserUse(isHeld: false, folder: folder).write(file) }
+        flock(file, LOCK_UN)
     }
 
     /// Kills what is left of `user` in a process of its own, whose exit status 0 says that nothing is. The pid, or `nil` when none is needed.
@@ -117,7 +135,7 @@ final class SessionUsers {
     /// Gives `user` back. One of whom something may be left is kept for as long as this process lives.
     func giveBack(_ user: uid_t, isSwept: Bool) {
         guard isSwept || Self.hasOnlyZombies(user), let file = held.removeValue(forKey: user) else { return }
-        ftruncate(file, 0)
+        UserUse(file)?.end(user, file)
         Self.release(file)
     }
 

@@ -6,11 +6,17 @@ extension SpawnerLoop {
     /// ordinary user's spawner knows only that user.
     func takeUser(_ order: StartOrder) throws(SpawnerFailure) -> uid_t {
         guard let users else { return geteuid() }
+        let place = try SessionView.path(of: order.outputsParent)
+        // After a start of the machine nobody knows any more whose users they are but the folders themselves.
+        if knownPlaces.insert(place).inserted {
+            for (user, name) in SessionFolders.owners(in: order.outputsParent) { users.keep(user, for: "\(place)/\(name)") }
+        }
+        let folderPath = "\(place)/\(order.outputsName)"
         if let folder = try SessionFolders.open(order.outputsName, in: order.outputsParent, make: false, owner: nil, "tool outputs folder") {
             close(folder.descriptor)
             if users.range.contains(folder.user) {
                 do throws(SessionUsers.Refusal) {
-                    try users.take(folder.user, killing: true)
+                    try users.take(folder.user, for: folderPath, isReturning: true)
                     return folder.user
                 } catch {
                     throw SpawnerFailure(
@@ -19,10 +25,10 @@ extension SpawnerLoop {
             }
         }
         // Users of what lies beside are taken by sessions that may come back.
-        var taken = SessionFolders.owners(in: order.outputsParent)
-        if order.workspaceName != nil { taken.formUnion(SessionFolders.owners(in: order.workspace)) }
+        var taken = Set(SessionFolders.owners(in: order.outputsParent).keys)
+        if order.workspaceName != nil { taken.formUnion(SessionFolders.owners(in: order.workspace).keys) }
         do throws(SessionUsers.Refusal) {
-            if let user = try users.takeAny(except: taken) { return user }
+            if let user = try users.takeAny(for: folderPath, except: taken) { return user }
         } catch {
             throw SpawnerFailure(text: "no user can be held for the session\(Self.reason(error))")
         }

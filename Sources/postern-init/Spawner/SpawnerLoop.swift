@@ -38,6 +38,8 @@ final class SpawnerLoop {
     let groups: CgroupTree
     /// Of a root spawner.
     let users: SessionUsers?
+    /// Folders whose owners' users are kept.
+    var knownPlaces: Set<String> = []
     /// Users of proxies, of a root spawner.
     let proxyUsers: SessionUsers?
     /// Proxies that run, and processes that look for what one left: by pid, with its user.

@@ -116,13 +116,15 @@ class Postern:
                     raise ProcessFailed(f"/readyz still answers {answer.status_code} after {seconds:g} s: {answer.text}")
                 time.sleep(0.02)
 
-    def worker(self, environment_id: str, key: str, *arguments: str, name: str = "worker", workdir: Path | None = None) -> ChildProcess:
-        """Starts `postern worker poll`; `workdir` defaults to `workspaces` in the temporary folder."""
+    def worker(
+        self, environment_id: str, key: str, *arguments: str, name: str = "worker", workdir: Path | None = None, url: str | None = None,
+    ) -> ChildProcess:
+        """Starts `postern worker poll`; `workdir` defaults to `workspaces` in the temporary folder, `url` to the control plane's own."""
         workdir = workdir or self.folder / "workspaces"
         workdir.mkdir(parents=True, exist_ok=True)
         if "--sandbox" not in arguments:
             arguments = (*arguments, "--sandbox", os.environ.get("POSTERN_TEST_SANDBOX", "bubblewrap"))
         return self.start(
             name, ["worker", "poll", "--workdir", str(workdir), *arguments], ANTHROPIC_ENVIRONMENT_ID=environment_id,
-            ANTHROPIC_ENVIRONMENT_KEY=key, ANTHROPIC_BASE_URL=self.url,
+            ANTHROPIC_ENVIRONMENT_KEY=key, ANTHROPIC_BASE_URL=url or self.url,
         )
