@@ -56,6 +56,7 @@ def _calls(
             findings.demand(event["tool_use_id"] in calls, f"{here}: a result for no call: {event['id']}")
             results.setdefault(event["tool_use_id"], []).append(event)
     asked = Counter(calls.values())
+    calm = client.calm.marks if client.calm else ()
     for one in client.rounds:
         for mark in one.marks:
             findings.counts["calls"] += 1
@@ -74,6 +75,7 @@ def _calls(
         else:
             findings.counts["unknown outcomes"] += 1
             findings.demand(may_give_up, f"{here}: call {mark} was given up although it may be repeated: {text_of(answer)!r}")
+            findings.demand(mark not in calm, f"{here}: call {mark} was given up although nothing had disturbed it: {text_of(answer)!r}")
             findings.demand("unknown" in text_of(answer).lower(), f"{here}: call {mark} failed with {text_of(answer)!r}")
         if times > 1:
             findings.counts["effects repeated"] += 1

@@ -19,12 +19,14 @@ class FaultyTimes(Exception):
 
 
 class SessionClient(threading.Thread):
-    """Runs rounds until told that the kills are over; then finishes the round that it is in."""
+    """Runs rounds until told that the faults are over; then finishes the round that it is in, and runs one that nothing disturbs."""
 
     def __init__(self, control: Control, session: str, name: str, seed: int, finish: threading.Event, *, stream_url: str, patience: float) -> None:
         super().__init__(name=f"client of {session}", daemon=True)
         self.session = session
         self.rounds: list[Round] = []
+        #: The round that was begun after the last fault.
+        self.calm: Round | None = None
         self.reader = ResumingReader(stream_url, control.key, session)
         self.problem: str | None = None
         #: Ids of messages that the server has confirmed.
@@ -39,13 +41,16 @@ class SessionClient(threading.Thread):
         self.reader.start()
         try:
             while True:
+                is_calm = self._finish.is_set()
                 one = make_round(f"{self._name}.{len(self.rounds)}", self._random)
                 self.rounds.append(one)
+                if is_calm:
+                    self.calm = one
                 identifier = self._send(one)
                 self.confirmed.append(identifier)
                 if not self.reader.wait_for(lambda frames: has_ended(frames, identifier), seconds=self._patience):
                     raise FaultyTimes(self.reader.problem or f"round {one.name} did not end within {self._patience:g} s")
-                if self._finish.is_set():
+                if is_calm:
                     break
         except Exception as error:  # noqa: BLE001 - a client's failure is a finding, not a crash of the suite
             self.problem = f"{self.session}: {error}"

@@ -37,9 +37,10 @@ def frames_of(events: list[dict[str, Any]]) -> list[Frame]:
 
 def violations(
     events: list[dict[str, Any]], *, marks: int = 1, frames: list[Frame] | None = None, at_most_once: bool = True, may_give_up: bool = True,
+    calm: Round | None = None,
 ) -> list[str]:
     reader = SimpleNamespace(frames=frames_of(events) if frames is None else frames, reconnects=0)
-    client: Any = SimpleNamespace(session="s", rounds=[ROUND], confirmed=["1"], reader=reader)
+    client: Any = SimpleNamespace(session="s", rounds=[ROUND], confirmed=["1"], reader=reader, calm=calm)
     findings = Findings()
     audit(client, events, Counter({"m": marks}), at_most_once=at_most_once, may_give_up=may_give_up, findings=findings)
     return findings.violations
@@ -47,6 +48,7 @@ def violations(
 
 def test_a_healthy_session_passes() -> None:
     assert violations(healthy()) == []
+    assert violations(healthy(), calm=ROUND) == []
 
 
 def unknown() -> dict[str, Any]:
@@ -60,6 +62,8 @@ def test_an_unknown_outcome_passes(marks: int) -> None:
     events[2] = unknown()
     assert violations(events, marks=marks) == []
     assert violations(events, marks=marks, at_most_once=False, may_give_up=False)
+    # Not where nothing was killed or cut.
+    assert violations(events, marks=marks, calm=ROUND)
 
 
 def test_effects() -> None:

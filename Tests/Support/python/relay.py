@@ -88,10 +88,10 @@ class Relay:
 
     async def _end(self) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._reset()
+        self._flowing.set()
+        while self._tasks:
+            await self._reset()
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
