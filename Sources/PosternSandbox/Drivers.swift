@@ -24,8 +24,8 @@ package struct BubblewrapDriver: SandboxDriver {
     }
 }
 
-/// No boundary: the same tools as the same user as the worker (never root), who sees the whole machine. For comparison, and for
-/// machines that are themselves thrown away. Must be asked for by name.
+/// No boundary: the same tools, which see the whole machine, as the user of the worker, or of a worker that was started as root as a user of
+/// each session. For comparison, and for machines that are themselves thrown away. Must be asked for by name.
 package struct NoneDriver: SandboxDriver {
     package let spawner: Spawner
     package var name: String { "none" }

@@ -112,7 +112,9 @@ package final class Worker: Service {
             let auditSettings = settings
             let opened = try await Blocking.run { () throws(FileError) in
                 if !configuration.sharedWorkspace { try SmallFile.makeFolder(configuration.workdir) }
-                let state = try StateFolder(path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName)
+                let state = try StateFolder(
+                    path: configuration.stateDirectory, workerID: configuration.workerID, hostName: configuration.hostName,
+                    walked: configuration.sessionsWalk && !configuration.sharedWorkspace ? configuration.workdir : nil)
                 let audit = try AuditLog(
                     path: "\(state.path)/audit.jsonl", key: try AuditKey.load(path: "\(state.path)/audit.key"), settings: auditSettings)
                 return (state, audit, try ByteBook(path: "\(state.path)/bytes.json"), try ByteBook(path: "\(state.path)/egress-bytes.json"))

@@ -27,6 +27,8 @@ package struct WorkerConfiguration: Sendable {
     package var maxIdle: Duration? = .seconds(60)
     /// All sessions share `workdir` itself, as with the official worker.
     package var sharedWorkspace = false
+    /// Sessions run without a sandbox as users that are not the worker's, and walk to their folders by themselves.
+    package var sessionsWalk = false
     /// Folder that is copied into each new session workspace; `nil` for empty ones.
     package var workspaceSource: String?
     /// Characters above which a result is offloaded, 1 to 400,000.

@@ -137,6 +137,39 @@ def test_the_state_of_a_worker_that_was_root_is_taken_over(perimeter: Perimeter)
     assert perimeter.json("audit", "verify")["good"]
 
 
+@pytest.mark.parametrize("more", [(), ("--user", "root")], ids=["own user", "root"])
+def test_every_tool_works_without_a_sandbox(perimeter: Perimeter, more: tuple[str, ...]) -> None:
+    """Sessions are users of their own there, and walk to their files through folders that they cannot list; the worker's own stay shut."""
+    perimeter.policy()
+    process = perimeter.start("--sandbox", "none", "--offload-threshold", "1000", *more)
+    session = perimeter.session()
+    results = perimeter.run(session, "\n\n".join([
+        "$ echo one > a.txt; id -u", '@read {"file_path":"a.txt"}', '@write {"file_path":"b/c.txt","content":"two"}',
+        '@edit {"file_path":"b/c.txt","old_string":"two","new_string":"three"}', '@glob {"pattern":"**/*.txt"}', '@grep {"pattern":"thr"}',
+        "$ seq 1 2000"]))
+    assert not [one for one in results if one.failed], results
+    assert 210_000 <= int(results[0].text) < 220_000
+    assert "one" in results[1].text and "b/c.txt" in results[4].text and "three" in results[5].text
+    path = re.search(r"(/\S+/\S+\.txt)", results[6].text)
+    assert path, results[6].text
+    offloaded = perimeter.run(session, f"$ tail -1 {path[1]}\n\n" + '@read {"file_path":"' + path[1] + '","view_range":[1999,2000]}')
+    assert offloaded[0].text.strip() == "2000" and "2000" in offloaded[1].text and not offloaded[1].failed, offloaded
+    refused = perimeter.shell(session, f"ls {perimeter.work}; ls {perimeter.state}; cat {perimeter.state}/audit.jsonl")
+    assert refused.text.count("ermission denied") == 3, refused
+    process.stop(seconds=20)
+    # Sessions walk in before as well as after a restart.
+    perimeter.start("--sandbox", "none", *more)
+    assert perimeter.run(session, '@read {"file_path":"b/c.txt"}')[0].text.count("three") == 1
+
+
+def test_without_a_sandbox_a_place_that_nobody_can_walk_to_is_refused(perimeter: Perimeter) -> None:
+    closed = perimeter.make("closed")
+    closed.chmod(0o700)
+    os.chown(closed, USUAL, USUAL)
+    said = refused(perimeter, "--sandbox", "none", "--workdir", str(closed / "work"))
+    assert f"cannot walk through {closed}" in said and "chmod o+x" in said, said
+
+
 def test_all_layers_is_not_with_root(perimeter: Perimeter) -> None:
     assert "stays root" in refused(perimeter, "--user", "root", "--require-all-layers", "true")
 

@@ -84,4 +84,17 @@ enum WorkerReach {
         }
         guard problems.isEmpty else { throw ConfigurationError(problems) }
     }
+
+    /// That sessions which run without a sandbox, as users of their own, can walk to `workdir`.
+    static func checkWalk(_ workdir: String) throws(ConfigurationError) {
+        var parent = workdir
+        while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
+            parent = String(parent[..<slash])
+            var info = stat()
+            guard stat(parent, &info) == 0, info.st_mode & S_IXOTH == 0 else { continue }
+            throw ConfigurationError(
+                "workdir: with sandbox none, a worker that was started as root runs each session as a user of its own, who cannot walk through "
+                    + "\(parent): chmod o+x '\(parent)', name another place, or start the worker as an ordinary user")
+        }
+    }
 }

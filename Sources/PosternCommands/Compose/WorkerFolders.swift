@@ -44,7 +44,7 @@ struct WorkerFolders {
     /// Workspaces of an earlier worker stay whose they are.
     private func checkWorkdir(_ folder: Int32, _ path: String, _ state: String) throws(CommandError) {
         let made = Self.names("\(state)/workspaces")
-        for name in try Self.names(of: folder, path) where name != ".postern" && "\(path)/\(name)" != state {
+        for name in try Self.names(of: folder, path) where !name.hasPrefix(".postern") && "\(path)/\(name)" != state {
             guard made.contains(name) || name.hasSuffix(".seed") && made.contains(String(name.dropLast(5))) else {
                 throw foreign(path, name, "--workdir")
             }

@@ -166,6 +166,10 @@ struct WorkerProcess {
             if isRefused { throw ConfigurationError("require_all_layers: with sandbox none there is no layer at all") }
             driver = NoneDriver(spawner: spawner)
             if settings.launcher == nil {
+                if spawner.greeting.isRoot {
+                    configuration.sessionsWalk = true
+                    try WorkerReach.checkWalk(settings.workdir)
+                }
                 configuration.layersOff.append("sandbox")
                 configuration.startRecords.append(.layerOff(layer: "sandbox", reason: "sandbox none: there is no layer at all"))
             }

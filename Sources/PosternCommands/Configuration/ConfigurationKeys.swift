@@ -75,7 +75,8 @@ extension ConfigurationKey {
         "Seconds after the end of a turn until a session is given back to the queue; 0 keeps it.")
     package static let sandbox = ConfigurationKey(
         "sandbox", .worker, .choice(["bubblewrap", "none"]), default: "bubblewrap",
-        "What confines the tools. `none` runs them with the worker's own rights: for machines that are a sandbox themselves.")
+        "What confines the tools. `none` lets them see the whole machine, as the worker's user or, where root started it, as a user of each session: for machines that are a sandbox themselves."
+    )
     package static let policy = ConfigurationKey(
         "policy", .worker, .path,
         "A policy (YAML or JSON), or a folder of them: what sessions may do at most. The first that matches a session holds; without one, the profile "

@@ -51,7 +51,7 @@ struct HardeningChecks {
     }
 
     private var sandbox: Finding? {
-        configuration.text(.sandbox) == "none" ? limited(.sandbox, "none: tools run with the worker's own rights") : nil
+        configuration.text(.sandbox) == "none" ? limited(.sandbox, "none: tools see the whole machine") : nil
     }
 
     private var workspaces: Finding? {

@@ -81,7 +81,7 @@ struct HardeningItem: Sendable, Equatable {
             "Without one every session gets the profile `strict`: no network, small limits. Whoever can write the file decides what sessions may do")
     static let sandbox = HardeningItem(
         group: .policy, subjects: ["sandbox driver"], remedy: "leave `sandbox` at `bubblewrap`",
-        reason: "`none` runs tools with the worker's own rights, and is for machines that are a sandbox themselves")
+        reason: "`none` lets tools see the whole machine, and is for machines that are a sandbox themselves")
     static let workspaces = HardeningItem(
         group: .policy, subjects: ["workspaces"], remedy: "give each session a workspace of its own: leave `shared_workspace` unset",
         reason:

@@ -9,15 +9,28 @@ import Darwin
 
 /// The worker's own folder: id, audit, journals. Held by one worker at a time.
 final class StateFolder: Sendable {
+    /// Of tool outputs in a work folder that sessions walk through.
+    static let walkedOutputs = ".postern-outputs"
+
     let path: String
     let workerID: String
+    private let outputs: String
     private let lock: Int32
 
     /// Makes the folder (0700) if missing, takes its lock and reads or makes the worker's id. Blocks; for start-up. A folder that is a link, is
     /// somebody else's or is open to others is refused: what is in it decides what is run again and what is removed.
-    init(path: String, workerID given: String?, hostName: String) throws(FileError) {
+    ///
+    /// - Parameter walked: a folder of the worker's that sessions walk through; tool outputs are kept there, and everything else where nobody walks.
+    init(path: String, workerID given: String?, hostName: String, walked: String? = nil) throws(FileError) {
         try SmallFile.makePrivateFolder(path)
         for folder in ["sessions", "outputs", "workspaces", "changes"] { try SmallFile.makePrivateFolder("\(path)/\(folder)") }
+        if let walked {
+            try SmallFile.makeFolder(walked)
+            try SmallFile.makeFolder("\(walked)/\(Self.walkedOutputs)")
+            for folder in [walked, "\(walked)/\(Self.walkedOutputs)"] {
+                guard chmod(folder, 0o711) == 0 else { throw FileError("let sessions walk through", folder) }
+            }
+        }
         let lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw FileError("open", "\(path)/lock") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
@@ -27,6 +40,7 @@ final class StateFolder: Sendable {
         }
         self.lock = lock
         self.path = path
+        outputs = walked.map { "\($0)/\(Self.walkedOutputs)" } ?? "\(path)/outputs"
         let file = "\(path)/worker-id"
         let stored: String?
         do {
@@ -49,7 +63,7 @@ final class StateFolder: Sendable {
     deinit { close(lock) }
 
     func journal(_ sessionID: String) -> String { "\(path)/sessions/\(sessionID).journal" }
-    func outputs(_ sessionID: String) -> String { "\(path)/outputs/\(sessionID)" }
+    func outputs(_ sessionID: String) -> String { "\(outputs)/\(sessionID)" }
     /// What a session changed in a copy-on-write workspace.
     func changes(_ sessionID: String) -> String { "\(path)/changes/\(sessionID)" }
     /// Says that the workspace of that name was made by this worker and may be removed by it.
