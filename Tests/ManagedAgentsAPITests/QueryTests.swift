@@ -16,6 +16,11 @@ import Testing
         #expect(try Query("limit=").limit(default: 20, maximum: 100) == 20)
     }
 
+    @Test func onlyWhatIsNamedIsSeen() {
+        let query = Query("a=1&b[]=2&b=3&c=4&d[]=5&a[]=6").only(["a", "b[]", "d"])
+        #expect(query.string("a") == "1" && query.list("b") == ["2", "3"] && query.string("c") == nil && query.list("d").isEmpty)
+    }
+
     @Test func cursorsAreBoundToListAndOrder() throws {
         let cursor = PageCursor(major: 1_700_000_000_000_000, minor: "sesn_x", isBackward: false, isDescending: true)
         let text = cursor.encoded(for: "sessions:w")

@@ -11,6 +11,13 @@ package struct Query: Sendable, Equatable {
         }
     }
 
+    private init(pairs: [(key: String, value: String)]) { self.pairs = pairs }
+
+    /// What is named: `x[]` for a list, which may come as plain `x` too.
+    package func only(_ names: [String]) -> Query {
+        Query(pairs: pairs.filter { pair in names.contains { $0 == pair.key || $0.dropLast(2) == pair.key && $0.hasSuffix("[]") } })
+    }
+
     package static func == (left: Query, right: Query) -> Bool { left.pairs.elementsEqual(right.pairs, by: ==) }
 
     package func string(_ key: String) -> String? { pairs.last { $0.key == key }?.value }

@@ -72,8 +72,8 @@ struct APIResponder: HTTPResponder {
             caller = found
         }
         let call = Call(
-            id: id, request: request, parameters: parameters, query: Query(request.uri.query ?? ""), principal: principal, channel: context.channel,
-            logger: context.logger, maximumBodySize: configuration.maximumBodySize
+            id: id, request: request, parameters: parameters, query: Query(request.uri.query ?? "").only(route.query), principal: principal,
+            channel: context.channel, logger: context.logger, maximumBodySize: configuration.maximumBodySize
         ) { [authenticator, isOpen = principal == nil] () async throws(APIError) in
             if isOpen { return }
             let found = try await authenticator.principal(request.headers)

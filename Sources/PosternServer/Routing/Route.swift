@@ -13,7 +13,7 @@ struct Route: Sendable {
     var pattern: String
     var access: Access
     var summary: String
-    /// Names of query parameters; `x[]` for lists.
+    /// Names of query parameters; `x[]` for lists. A handler sees no other, so that none is left out of the OpenAPI document.
     var query: [String]
     var takesBody: Bool
     var produces: Produces
