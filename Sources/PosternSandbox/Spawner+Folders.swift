@@ -23,8 +23,8 @@ extension Spawner {
     }
 
     /// What a session has changed in its copy-on-write workspace `folder`; `apply` makes the changes in `folder` itself, `discard` forgets
-    /// them.
-    package func changes(_ action: ChangesAction, in lock: ChangesLock, of folder: String) async throws(SandboxError) -> ChangesReport {
+    /// them. One job of the spawner looks for dangers, checks the room and makes the changes: all of it under one lock.
+    package func changes(_ order: ChangesOrder, in lock: ChangesLock, of folder: String) async throws(SandboxError) -> ChangesReport {
         let changes = lock.folder
         let target = try HostFolder.open(folder, "workspace")
         let parent: (descriptor: Int32, name: String)
@@ -35,7 +35,7 @@ extension Spawner {
             throw error
         }
         let reply = try await connection.request(
-            ["type": "changes", "action": .string(action.rawValue), "name": .string(parent.name)], descriptors: [parent.descriptor, target])
+            ["type": "changes", "order": order.json, "name": .string(parent.name)], descriptors: [parent.descriptor, target])
         return ChangesReport(json: try Self.report(reply, "the changes in '\(changes)' cannot be read"))
     }
 

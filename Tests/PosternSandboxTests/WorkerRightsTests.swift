@@ -125,7 +125,9 @@ import Testing
             chmod(perimeter.own, 0o755)
             mkdir(perimeter.own + "/c", 0o755)
             let lock = try ChangesLock(perimeter.own + "/c")
-            let changes = await #expect(throws: SandboxError.self) { _ = try await perimeter.spawner.changes(.apply, in: lock, of: perimeter.own) }
+            let changes = await #expect(throws: SandboxError.self) {
+                _ = try await perimeter.spawner.changes(ChangesOrder(.apply), in: lock, of: perimeter.own)
+            }
             #expect(changes?.message.contains("does not take changes over") == true)
         }
     }
