@@ -51,6 +51,19 @@ extension Spawner {
         return reply.descriptors.first
     }
 
+    /// Opens an offloaded output for reading, whoever's it is: a plain file of the session's own in its folder `folder`. The caller closes it.
+    package func openOutput(_ name: String, in folder: String) async throws(SandboxError) -> Int32 {
+        let (parent, folderName) = try HostFolder.openParent(of: folder, "outputs folder", make: false)
+        let reply: ControlMessage
+        do throws(SandboxError) {
+            reply = try await connection.request(["type": "output", "folder": .string(folderName), "name": .string(name)], descriptors: [parent])
+        } catch {
+            throw SandboxError(error.code, "the output '\(name)' in '\(folder)' cannot be opened: \(error.message)")
+        }
+        guard let file = reply.descriptors.first else { throw SandboxError(.lost, "the output '\(name)' in '\(folder)': no file came") }
+        return file
+    }
+
     private static func report(_ reply: ControlMessage, _ what: String) throws(SandboxError) -> JSON {
         defer { for descriptor in reply.descriptors { Glibc.close(descriptor) } }
         if let error = reply.body["error"]?.string { throw SandboxError(.refused, "\(what): \(error)") }
