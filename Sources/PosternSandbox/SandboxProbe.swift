@@ -35,7 +35,8 @@ package struct SandboxProbe: Sendable {
     /// With the path of bubblewrap, `nil` for none.
     package init(bubblewrap: String?) {
         findings = [
-            Self.kernel(), Self.userNamespaces(), Self.appArmor(), Self.bubblewrap(bubblewrap), Self.seccomp(), Self.landlock(), Self.cgroups(),
+            Self.kernel(), Self.userNamespaces(), Self.appArmor(bubblewrap), Self.bubblewrap(bubblewrap), Self.seccomp(), Self.landlock(),
+            Self.cgroups(),
         ]
     }
 
@@ -66,22 +67,13 @@ package struct SandboxProbe: Sendable {
         return Finding(name: name, verdict: .good, detail: "at most \(most)")
     }
 
-    private static let appArmorRemedy =
-        "Ubuntu 23.10 and later let only named programs make user namespaces: install a profile for bubblewrap (/etc/apparmor.d/bwrap with "
-        + "'abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }', then apparmor_parser -r "
-        + "/etc/apparmor.d/bwrap), or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
-
-    private static func appArmor() -> Finding {
-        let name = "AppArmor restriction of user namespaces"
-        guard contents("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" else {
-            return Finding(name: name, verdict: .good, detail: "none")
-        }
-        if access("/etc/apparmor.d/bwrap", F_OK) == 0 || access("/etc/apparmor.d/bwrap-userns-restrict", F_OK) == 0 {
-            return Finding(name: name, verdict: .good, detail: "on, and a profile for bubblewrap is there")
-        }
-        return Finding(
-            name: name, verdict: .missing, detail: "kernel.apparmor_restrict_unprivileged_userns is 1 and bubblewrap has no profile",
-            remedy: appArmorRemedy)
+    private static func appArmor(_ bubblewrap: String?) -> Finding {
+        let list = "/sys/kernel/security/apparmor/profiles"
+        let loaded = contents(list).map(AppArmorRestriction.Loaded.list) ?? .unseen("\(list): \(SystemError.reason(errno))")
+        return AppArmorRestriction(
+            setting: contents("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), loaded: loaded,
+            files: AppArmorRestriction.profileFiles.filter { access($0, F_OK) == 0 }, bubblewrap: bubblewrap
+        ).finding
     }
 
     private static func bubblewrap(_ path: String?) -> Finding {
@@ -143,7 +135,8 @@ package struct SandboxProbe: Sendable {
     /// A remedy for what bubblewrap said when it failed, to be put behind it; empty when none is known.
     static func remedy(for said: String) -> String {
         guard said.contains("Permission denied") || said.contains("Operation not permitted") || said.contains("No space left") else { return "" }
-        let blocking = [userNamespaces(), appArmor()].filter { $0.verdict == .missing }
+        // Also what could not be seen: it failed for some reason.
+        let blocking = [userNamespaces(), appArmor(nil)].filter { $0.verdict != .good }
         return blocking.isEmpty ? "" : ". Remedy: " + blocking.map(\.remedy).joined(separator: "; ")
     }
 

@@ -23,8 +23,8 @@ extension Spawner {
     }
 
     /// What a session has changed in its copy-on-write workspace `folder`; `apply` makes the changes in `folder` itself, `discard` forgets
-    /// them.
-    package func changes(_ action: ChangesAction, in lock: ChangesLock, of folder: String) async throws(SandboxError) -> ChangesReport {
+    /// them. One job of the spawner looks for dangers, checks the room and makes the changes: all of it under one lock.
+    package func changes(_ order: ChangesOrder, in lock: ChangesLock, of folder: String) async throws(SandboxError) -> ChangesReport {
         let changes = lock.folder
         let target = try HostFolder.open(folder, "workspace")
         let parent: (descriptor: Int32, name: String)
@@ -35,7 +35,7 @@ extension Spawner {
             throw error
         }
         let reply = try await connection.request(
-            ["type": "changes", "action": .string(action.rawValue), "name": .string(parent.name)], descriptors: [parent.descriptor, target])
+            ["type": "changes", "order": order.json, "name": .string(parent.name)], descriptors: [parent.descriptor, target])
         return ChangesReport(json: try Self.report(reply, "the changes in '\(changes)' cannot be read"))
     }
 
@@ -49,6 +49,19 @@ extension Spawner {
             throw SandboxError(error.code, "'\(path)' cannot be opened: \(error.message)")
         }
         return reply.descriptors.first
+    }
+
+    /// Opens an offloaded output for reading, whoever's it is: a plain file of the session's own in its folder `folder`. The caller closes it.
+    package func openOutput(_ name: String, in folder: String) async throws(SandboxError) -> Int32 {
+        let (parent, folderName) = try HostFolder.openParent(of: folder, "outputs folder", make: false)
+        let reply: ControlMessage
+        do throws(SandboxError) {
+            reply = try await connection.request(["type": "output", "folder": .string(folderName), "name": .string(name)], descriptors: [parent])
+        } catch {
+            throw SandboxError(error.code, "the output '\(name)' in '\(folder)' cannot be opened: \(error.message)")
+        }
+        guard let file = reply.descriptors.first else { throw SandboxError(.lost, "the output '\(name)' in '\(folder)': no file came") }
+        return file
     }
 
     private static func report(_ reply: ControlMessage, _ what: String) throws(SandboxError) -> JSON {

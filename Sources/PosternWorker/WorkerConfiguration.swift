@@ -76,6 +76,8 @@ package struct WorkerConfiguration: Sendable {
     package var pacing: Pacing = .live
     /// Removes a folder whoever owns what is in it; `nil`: as this process's user. Gives the reason of a failure.
     package var removeFolder: (@Sendable (String) async -> String?)?
+    /// Opens an offloaded output, which belongs to its session's user, for reading; `nil`: as this process's user. The caller closes it.
+    package var openOutput: (@Sendable (_ folder: String, _ name: String) async -> Int32?)?
 
     package init(environmentID: String, environmentKey: Secret?, workdir: String, stateDirectory: String? = nil) {
         self.environmentID = environmentID

@@ -179,6 +179,21 @@ def test_dangerous_changes_are_not_applied_unseen(perimeter: Perimeter) -> None:
     assert (where / "plain.txt").read_text() == "harmless\n" and (where / "out").is_symlink() and not (where / "pipe").exists()
 
 
+def test_changes_above_the_bound_are_not_applied(perimeter: Perimeter) -> None:
+    start(perimeter, "managed")
+    session = perimeter.session()
+    perimeter.shell(session, "head -c 2000000 /dev/zero >large")
+    perimeter.rest(session)
+    where = perimeter.workspace(session)
+    command = ["sandbox", "workspace", "apply", "--changes", str(perimeter.state / "changes" / session), str(where)]
+    told = perimeter.command(*command, "--max-disk", "1MiB", status=None, with_state=False)
+    assert told.returncode != 0 and "the bound is 1 MiB: give a larger --max-disk" in told.stderr
+    assert contents(where) == BEFORE
+    assert perimeter.command(*command, "--max-disk", "1", status=None, with_state=False).returncode == 64
+    perimeter.command(*command, with_state=False)
+    assert (where / "large").stat().st_size == 2000000
+
+
 def test_read_only(perimeter: Perimeter) -> None:
     perimeter.policy(workspace={"mode": "ro"})
     perimeter.start("--workspace-source", fill(perimeter, "source"))

@@ -78,7 +78,7 @@ struct ProxySecretTests {
                 binding: SecretBinding(name: "x", hosts: []), value: SecretValue(value),
                 placeholder: String(value.map { $0.isLetter ? "q" : $0.isNumber ? "7" : $0 }))
             var text = ""
-            if let secret { for needle in SecretForms.needles(for: [secret]) { text += String(decoding: needle.bytes, as: UTF8.self) + "\n" } }
+            if let secret { for needle in PlaceholderNeedles.secrets(of: [secret]) { text += String(decoding: needle.bytes, as: UTF8.self) + "\n" } }
             for prefix in ["", "a", "ab", "abc"] {
                 text += String(decoding: Base64.encode(Array((prefix + value + "zz").utf8)), as: UTF8.self) + "\n"
             }
@@ -87,7 +87,7 @@ struct ProxySecretTests {
             let fields = "Authorization: Bearer \(scene.placeholder)\r\n"
             let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
             #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.utf8.count > 500)
-            for needle in SecretForms.needles(for: scene.proxy.secrets) { #expect(!Bytes.contains(Array(answer.utf8), needle.bytes)) }
+            for needle in PlaceholderNeedles.secrets(of: scene.proxy.secrets) { #expect(!Bytes.contains(Array(answer.utf8), needle.bytes)) }
             #expect(answer.contains("x-echo: \(scene.placeholder)\r\n"))
         }
     }

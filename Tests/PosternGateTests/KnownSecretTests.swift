@@ -26,6 +26,17 @@ import Testing
         }
     }
 
+    /// What libraries write of it in HTML, in JSON that is kept harmless within HTML, and in URLs by JavaScript.
+    @Test(arguments: [
+        "a&lt;b&gt;c&amp;d&quot;e&#39;f/g+h", "a&lt;b&gt;c&amp;d&#34;e&#x27;f&#x2F;g+h", #"a\u003cb\u003ec\u0026d\"e\u0027f/g+h"#,
+        #"a\u003cb\u003ec\u0026d\"e'f/g+h"#, #"a\u003Cb\u003Ec\u0026d\u0022e\u0027f/g\u002Bh"#, #"a<b>c&d\"e'f\/g+h"#, #"a<b>c&d\\\"e'f/g+h"#,
+        "a%3Cb%3Ec%26d%22e'f%2Fg%2Bh", "a%3Cb%3Ec&d%22e'f/g+h",
+    ])
+    func formsOfLibraries(_ form: String) throws {
+        let program = try program(Array("a<b>c&d\"e'f/g+h".utf8))
+        #expect(redacted("<<\(form)>>", program) == "<<[redacted: secret KEY]>>")
+    }
+
     /// At each alignment, of what depends on the secret alone at most one character stays at either end (up to four bits of a byte).
     @Test(arguments: values)
     func base64AtEveryAlignment(_ value: String) throws {

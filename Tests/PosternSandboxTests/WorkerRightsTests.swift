@@ -125,8 +125,51 @@ import Testing
             chmod(perimeter.own, 0o755)
             mkdir(perimeter.own + "/c", 0o755)
             let lock = try ChangesLock(perimeter.own + "/c")
-            let changes = await #expect(throws: SandboxError.self) { _ = try await perimeter.spawner.changes(.apply, in: lock, of: perimeter.own) }
+            let changes = await #expect(throws: SandboxError.self) {
+                _ = try await perimeter.spawner.changes(ChangesOrder(.apply), in: lock, of: perimeter.own)
+            }
             #expect(changes?.message.contains("does not take changes over") == true)
+        }
+    }
+
+    /// Outputs are a session's own files in a folder of the worker's; through them nobody else's are read.
+    @Test func outputsAreOpenedAndNothingElse() async throws {
+        try await Perimeter.with { perimeter in
+            let (outputs, owner) = (perimeter.own + "/outputs", UInt32(210_007))
+            func make(_ folder: String, _ owner: UInt32) throws {
+                for path in [outputs, folder] { mkdir(path, 0o700) }
+                chown(outputs, Mode.userID, Mode.userID)
+                try Files.write("said\n", to: folder + "/out.txt")
+                for path in [folder, folder + "/out.txt"] { chown(path, owner, owner) }
+            }
+            let session = outputs + "/sesn_1"
+            try make(session, owner)
+            let file = try await perimeter.spawner.openOutput("out.txt", in: session)
+            defer { close(file) }
+            var bytes = [UInt8](repeating: 0, count: 64)
+            #expect(String(decoding: bytes[..<max(0, read(file, &bytes, 64))], as: UTF8.self) == "said\n")
+            #expect(fcntl(file, F_GETFL) & O_ACCMODE == O_RDONLY)
+
+            let secret = perimeter.scratch.path + "/closed/secret"
+            symlink(secret, session + "/link")
+            try #require(link(secret, session + "/hard") == 0)
+            try #require(link(session + "/out.txt", session + "/two") == 0)
+            mkfifo(session + "/fifo", 0o600)
+            chown(session + "/fifo", owner, owner)
+            mkdir(session + "/folder", 0o755)
+            try Files.write("root's\n", to: session + "/foreign")
+            symlink(perimeter.scratch.path + "/closed", outputs + "/away")
+            for (name, folder) in [
+                ("link", session), ("hard", session), ("two", session), ("fifo", session), ("folder", session), ("foreign", session),
+                ("missing", session), ("..", session), ("../closed/secret", session), ("", session), ("secret", outputs + "/away"),
+                ("secret", perimeter.scratch.path + "/closed"), ("text", perimeter.scratch.path + "/read"),
+            ] {
+                await #expect(throws: SandboxError.self, "\(folder)/\(name)") { _ = try await perimeter.spawner.openOutput(name, in: folder) }
+            }
+            // Nor where the folder is of somebody who is no session.
+            try make(outputs + "/sesn_2", 4_321)
+            let other = await #expect(throws: SandboxError.self) { try await perimeter.spawner.openOutput("out.txt", in: outputs + "/sesn_2") }
+            #expect(other?.message.contains("user 4321, which is no session's") == true)
         }
     }
 

@@ -41,10 +41,10 @@ import Testing
             #expect(try await box.sh(Self.work) == "old\nnew")
             // The folder itself is as it was.
             #expect(Files.read(folder + "/file") == "old\n" && Files.read(folder + "/gone/b") == "old\n" && access(folder + "/deep", F_OK) != 0)
-            await #expect(throws: SandboxError.self) { try await spawner.changes(.diff, in: ChangesLock(changes), of: folder) }
+            await #expect(throws: SandboxError.self) { try await spawner.changes(ChangesOrder(.diff), in: ChangesLock(changes), of: folder) }
             await box.sandbox.stop()
 
-            let diff = try await spawner.changes(.diff, in: ChangesLock(changes), of: folder)
+            let diff = try await spawner.changes(ChangesOrder(.diff), in: ChangesLock(changes), of: folder)
             let lines = Set(diff.entries.map { "\($0.change.rawValue) \($0.path)" })
             #expect(
                 lines == [
@@ -54,7 +54,7 @@ import Testing
                 ], "\(lines.sorted())")
             #expect(Files.read(folder + "/file") == "old\n")
 
-            let applied = try await spawner.changes(.apply, in: ChangesLock(changes), of: folder)
+            let applied = try await spawner.changes(ChangesOrder(.apply, acceptsFindings: true), in: ChangesLock(changes), of: folder)
             #expect(applied.isComplete && applied.entries.count == diff.entries.count)
             #expect(
                 Files.read(folder + "/file") == "old\nnew\n" && Files.read(folder + "/again/d") == "fresh\n" && access(folder + "/again/c", F_OK) != 0
@@ -67,7 +67,7 @@ import Testing
                 #expect(lstat(folder + path, &info) == 0 && info.st_uid == (mode == .root ? 4321 : Mode.userID), "\(path)")
             }
             // Taken over is forgotten.
-            #expect(try await spawner.changes(.diff, in: ChangesLock(changes), of: folder).entries.isEmpty)
+            #expect(try await spawner.changes(ChangesOrder(.diff), in: ChangesLock(changes), of: folder).entries.isEmpty)
         }
     }
 
@@ -88,7 +88,7 @@ import Testing
                 let driver = try BubblewrapDriver(spawner: other)
                 let early = await #expect(throws: SandboxError.self) { try await driver.start(spec) }
                 #expect(early?.message.contains("is at work on the session's changes") == true)
-                #expect(try await spawner.changes(.diff, in: lock, of: folder).entries.isEmpty)
+                #expect(try await spawner.changes(ChangesOrder(.diff), in: lock, of: folder).entries.isEmpty)
             }
             // Killed, a spawner leaves no lock.
             _ = try await BubblewrapDriver(spawner: other).start(spec)
@@ -103,8 +103,8 @@ import Testing
         try await Self.withCopy(mode) { box, spawner, folder, changes in
             _ = try await box.sh(Self.work)
             await box.sandbox.stop()
-            #expect(try await spawner.changes(.discard, in: ChangesLock(changes), of: folder).isComplete)
-            #expect(try await spawner.changes(.diff, in: ChangesLock(changes), of: folder).entries.isEmpty)
+            #expect(try await spawner.changes(ChangesOrder(.discard), in: ChangesLock(changes), of: folder).isComplete)
+            #expect(try await spawner.changes(ChangesOrder(.diff), in: ChangesLock(changes), of: folder).entries.isEmpty)
             #expect(Files.read(folder + "/file") == "old\n")
         }
     }
@@ -133,10 +133,96 @@ import Testing
             // What were folders and files when the session looked lead out of the workspace now.
             #expect(rename(folder + "/keep", folder + "/kept") == 0 && symlink(host.folder, folder + "/keep") == 0)
             #expect(unlink(folder + "/file") == 0 && symlink(host.folder + "/canary", folder + "/file") == 0)
-            _ = try await spawner.changes(.apply, in: ChangesLock(changes), of: folder)
+            _ = try await spawner.changes(ChangesOrder(.apply, acceptsFindings: true), in: ChangesLock(changes), of: folder)
             #expect(host.isUntouched)
             #expect(access(host.folder + "/sub", F_OK) != 0)
             #expect(Files.read(folder + "/file") == "evil\n")
+        }
+    }
+
+    @Test(arguments: Mode.possible) func appliesHolesAsHoles(mode: Mode) async throws {
+        try await Self.withCopy(mode) { box, spawner, folder, changes in
+            _ = try await box.sh("truncate -s 1G sparse; printf mark | dd of=sparse bs=1 seek=5000000 conv=notrunc 2>/dev/null; truncate -s 2G empty")
+            await box.sandbox.stop()
+            // Two holes of 3 GiB are within a bound of 1 MiB.
+            let report = try await spawner.changes(ChangesOrder(.apply, mostBytes: 1 << 20), in: ChangesLock(changes), of: folder)
+            #expect(report.isComplete && report.refusal == nil, "\(report)")
+            var info = stat()
+            #expect(lstat(folder + "/sparse", &info) == 0 && info.st_size == 1 << 30 && info.st_blocks * 512 < 1 << 20, "\(info.st_blocks)")
+            #expect(lstat(folder + "/empty", &info) == 0 && info.st_size == 2 << 30 && info.st_blocks * 512 < 1 << 20, "\(info.st_blocks)")
+            let file = open(folder + "/sparse", O_RDONLY | O_CLOEXEC)
+            defer { close(file) }
+            var mark = [UInt8](repeating: 0xFF, count: 6)
+            #expect(pread(file, &mark, 6, 4_999_999) == 6 && mark == [0] + Array("mark".utf8) + [0])
+        }
+    }
+
+    @Test(arguments: Mode.possible) func takesOverAllOrNothing(mode: Mode) async throws {
+        try await Self.withCopy(mode) { box, spawner, folder, changes in
+            _ = try await box.sh("rm deleted; echo new > file; head -c 300000 /dev/zero > large")
+            await box.sandbox.stop()
+            let before = Files.all(folder).sorted()
+            func refusal(_ order: ChangesOrder) async throws -> ChangesReport.Refusal? {
+                let report = try await spawner.changes(order, in: ChangesLock(changes), of: folder)
+                #expect(Files.all(folder).sorted() == before && Files.read(folder + "/file") == "old\n" && report.counts[.deleted] == nil)
+                return report.refusal
+            }
+            let bound = try await refusal(ChangesOrder(.apply, mostBytes: 300_000))
+            #expect(bound?.kind == .bound && bound?.detail.contains("the bound is 293 KiB") == true, "\(String(describing: bound))")
+            if mode == .user {
+                chmod(folder, 0o555)
+                let shut = try await refusal(ChangesOrder(.apply))
+                #expect(shut?.kind == .failed, "\(String(describing: shut))")
+                chmod(folder, 0o755)
+            }
+            let report = try await spawner.changes(ChangesOrder(.apply, mostBytes: 400_000), in: ChangesLock(changes), of: folder)
+            #expect(report.isComplete && report.refusal == nil && Files.read(folder + "/file") == "new\n", "\(report)")
+            #expect(Files.all(folder).count == before.count)
+        }
+    }
+
+    /// What the scan has not seen may be anything.
+    @Test(arguments: Mode.possible) func doesNotApplyWhatWasNotLookedAt(mode: Mode) async throws {
+        try await Self.withCopy(mode) { box, spawner, folder, changes in
+            _ = try await box.sh("rm deleted; mkdir -p \(String(repeating: "d/", count: 201)) shut; echo new > shut/file")
+            await box.sandbox.stop()
+            let report = try await spawner.changes(ChangesOrder(.apply), in: ChangesLock(changes), of: folder)
+            #expect(report.refusal?.kind == .findings && report.scan?.counts == [.unseen: 1], "\(report)")
+            // Told to go on, it does not take half of it over either.
+            let forced = try await spawner.changes(ChangesOrder(.apply, acceptsFindings: true), in: ChangesLock(changes), of: folder)
+            #expect(forced.refusal?.kind == .failed && forced.entries.map(\.change) == [.failed], "\(forced)")
+            #expect(Files.read(folder + "/deleted") == "old\n" && access(folder + "/shut", F_OK) != 0)
+            #expect(try await spawner.changes(ChangesOrder(.diff), in: ChangesLock(changes), of: folder).counts[.deleted] == 1)
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0), arguments: ["size=512k", "nr_inodes=40"]) func leavesAFullDiskAlone(options: String) async throws {
+        try await Self.withCopy(.root) { box, spawner, folder, changes in
+            _ = try await box.sh("rm deleted; head -c 600000 /dev/zero > large; mkdir many; for n in $(seq 60); do echo $n > many/$n; done")
+            await box.sandbox.stop()
+            // The workspace as it was, on a small disk.
+            let small = box.scratch.path + "/small"
+            mkdir(small, 0o755)
+            try #require(mount("none", small, "tmpfs", 0, options) == 0, "errno \(errno)")
+            defer { umount2(small, Int32(MNT_DETACH)) }
+            try Files.write("old\n", to: small + "/deleted")
+            let report = try await spawner.changes(ChangesOrder(.apply), in: ChangesLock(changes), of: small)
+            #expect(report.refusal?.kind == .room && report.entries.isEmpty, "\(report)")
+            #expect(Files.all(small).count == 2 && Files.read(small + "/deleted") == "old\n")
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0)) func leavesMountsInTheWorkspaceAlone() async throws {
+        try await Self.withCopy(.root) { box, spawner, folder, changes in
+            _ = try await box.sh("rm deleted; echo new > keep/a")
+            await box.sandbox.stop()
+            try #require(mount("none", folder + "/keep", "tmpfs", 0, "size=64k") == 0, "errno \(errno)")
+            let report = try await spawner.changes(ChangesOrder(.apply), in: ChangesLock(changes), of: folder)
+            #expect(report.refusal?.kind == .failed && report.entries.map(\.path) == ["keep"], "\(report)")
+            #expect(Files.all(folder + "/keep").count == 1 && Files.read(folder + "/deleted") == "old\n")
+            umount2(folder + "/keep", Int32(MNT_DETACH))
+            #expect(try await spawner.changes(ChangesOrder(.apply), in: ChangesLock(changes), of: folder).refusal == nil)
+            #expect(Files.read(folder + "/keep/a") == "new\n" && access(folder + "/deleted", F_OK) != 0)
         }
     }
 

@@ -197,6 +197,10 @@ int psb_pipe(int pair[2]);
 /// O_PATH, which Swift does not see.
 static const int psb_open_path = 010000000;
 
+/// SEEK_DATA and SEEK_HOLE, which Swift does not import either.
+static const int psb_seek_data = 3;
+static const int psb_seek_hole = 4;
+
 /// A listening, non-blocking TCP socket on 127.0.0.1:`port` of this process's network namespace.
 int psb_listen_loopback(uint16_t port);
 

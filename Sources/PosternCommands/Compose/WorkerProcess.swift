@@ -241,6 +241,7 @@ struct WorkerProcess {
                 return error.message
             }
         }
+        configuration.openOutput = { folder, name in try? await spawner.openOutput(name, in: folder) }
         configuration.scanWorkspace = { path, below in
             guard let report = try? await spawner.scanWorkspace(path, below: below) else { return ["unseen": 1] }
             return Dictionary(report.counts.map { ($0.key.rawValue, $0.value) }) { $0 + $1 }

@@ -12,6 +12,7 @@ struct HardeningChecks {
     let workdir: String
     let stateFolder: String
     let isRoot: Bool
+    private let environment: [String: String]
 
     /// - Parameter folder: the worker's, if one was named; the default of `workdir` leaves it to the worker's settings.
     /// - Throws: when the settings are none that a worker would start with.
@@ -25,12 +26,24 @@ struct HardeningChecks {
         // As `WorkerSettings` has it.
         stateFolder = configuration.text(.stateDirectory).map(TextFile.absolute) ?? workdir + "/.postern"
         self.isRoot = isRoot
+        self.environment = environment
     }
 
     var findings: [Finding] {
         [
-            allLayers, userRange, workerProcess, quota, policy, sandbox, workspaces, launcher, state, stateDisk, keyFile, auditMirror,
+            container, allLayers, userRange, workerProcess, quota, policy, sandbox, workspaces, launcher, state, stateDisk, keyFile, auditMirror,
         ].compactMap { $0 }
+    }
+
+    // MARK: Machine
+
+    private var container: Finding {
+        let signs = ContainerSigns(
+            .init(
+                present: Set(ContainerSigns.Sources.files.filter(TextFile.exists)), managerNote: Self.text("/run/systemd/container"),
+                groups: Self.text("/proc/1/cgroup") + "\n" + Self.text("/proc/self/cgroup"), mounts: .current,
+                userMap: Self.text("/proc/self/uid_map"), environment: environment))
+        return signs.signs.isEmpty ? good(.container, signs.detail) : limited(.container, signs.detail)
     }
 
     // MARK: Settings

@@ -18,7 +18,7 @@ struct HardeningItem: Sendable, Equatable {
     let reason: String
 
     static let all: [HardeningItem] = [
-        layers, namespaces, allLayers,
+        layers, namespaces, container, allLayers,
         sessionUsers, userRange, workerProcess,
         controlGroups, quota,
         policy, sandbox, workspaces, launcher,
@@ -36,6 +36,15 @@ struct HardeningItem: Sendable, Equatable {
         remedy:
             "let bubblewrap make user namespaces: a profile of its own under AppArmor's restriction, rather than the restriction off for everybody",
         reason: "Without user namespaces there is no sandbox, and the worker claims no work")
+    static let container = HardeningItem(
+        group: .layers, subjects: ["container"],
+        remedy:
+            "give the worker a machine of its own rather than a container. In one, either let it make namespaces and control groups (Docker: `--security-opt seccomp=unconfined "
+            + "--security-opt apparmor=unconfined --security-opt systempaths=unconfined` and control groups that it may write), or give each session a container of its own "
+            + "by a launcher, as the boundary in place of the sandbox",
+        reason:
+            "Engines refuse by default what bubblewrap needs, so that no sandbox starts, and keep control groups read-only, so that memory and processors are not bounded for a "
+            + "session as a whole. A container that is opened for it is a weaker boundary towards its host")
     static let allLayers = HardeningItem(
         group: .layers, subjects: ["require_all_layers"],
         remedy: "set `require_all_layers: true` for the worker once its self-test shows every layer and every limit",

@@ -9,7 +9,7 @@ struct AnswerMask: Sendable {
         fileprivate let names: [String]
 
         init(_ secrets: [BoundSecret]) {
-            automaton = NeedleScanner.Automaton(SecretForms.needles(for: secrets))
+            automaton = NeedleScanner.Automaton(PlaceholderNeedles.secrets(of: secrets))
             names = secrets.map(\.binding.name)
         }
 

@@ -17,7 +17,7 @@ struct BodyGuard: Sendable {
         fileprivate let names: [String]
 
         init(_ secrets: [BoundSecret]) {
-            automaton = NeedleScanner.Automaton(SecretForms.placeholderNeedles(for: secrets))
+            automaton = NeedleScanner.Automaton(PlaceholderNeedles.placeholders(of: secrets))
             names = secrets.map(\.binding.name)
         }
     }

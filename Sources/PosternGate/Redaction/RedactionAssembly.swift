@@ -23,10 +23,8 @@ struct RedactionAssembly {
         }
         rules.append(.init(name: "secret \(secret.name)", action: .mask))
         let plain = addNeedle(.init(rule: rules.count - 1))
-        for form in SecretForms.all(of: secret.value) {
-            for piece in SecretForms.pieces(of: form) {
-                _ = builder.add(literal: piece, ignoresCase: false, notAfter: ByteSet(), needle: plain)
-            }
+        for literal in SecretNeedles.of(secret.value) {
+            _ = builder.add(literal: literal, ignoresCase: false, notAfter: ByteSet(), needle: plain)
         }
     }
 

@@ -1,39 +1,55 @@
-/// The forms in which a known secret is looked for: as it is, escaped for JSON, in base64 at each of the three alignments (both alphabets),
-/// in hex (both cases) and escaped for URLs. Long secrets are looked for piece by piece, so that a part of one is found too.
-enum SecretForms {
-    /// Length of a piece in bytes.
-    static let piece = 512
+/// The forms in which a known secret may come by, wherever it is looked for: in results, in requests, in answers from outside. As it is, in
+/// base64 at each of the three alignments (both alphabets), in hex (both cases), escaped for URLs, JSON and HTML.
+///
+/// All but base64 go byte by byte: two values that differ in letters and digits only, as a secret and its placeholder do, have forms of one
+/// length. Base64 has one length for values of one length.
+package enum SecretForms {
+    /// Makes one form of a value.
+    package typealias Form = @Sendable (_ value: [UInt8]) -> [UInt8]
 
-    /// Each form once, none shorter than `KnownSecret.leastBytes`.
-    static func all(of value: [UInt8]) -> [[UInt8]] {
-        var forms = [value, jsonEscaped(value, slashes: false), jsonEscaped(value, slashes: true)]
-        // Escaped twice: JSON in a string of JSON.
-        forms.append(jsonEscaped(forms[1], slashes: false))
-        for isURLSafe in [false, true] {
-            for alignment in 0..<3 { forms.append(base64(value, alignment: alignment, isURLSafe: isURLSafe)) }
-        }
-        for isUpper in [false, true] {
-            forms.append(hex(value, isUpper: isUpper))
-            forms.append(percentEncoded(value, isUpper: isUpper, spaceAsPlus: false, unreserved: rfc3986))
-            forms.append(percentEncoded(value, isUpper: isUpper, spaceAsPlus: true, unreserved: form))
+    /// Every form; several may give the same bytes for a value.
+    package static let all: [Form] = [{ $0 }] + base64Forms + hexForms + urlForms + jsonForms + htmlForms
+
+    private static let base64Forms: [Form] = [false, true].flatMap { (isURLSafe: Bool) -> [Form] in
+        (0..<3).map { alignment -> Form in { base64($0, alignment: alignment, isURLSafe: isURLSafe) } }
+    }
+
+    private static let hexForms: [Form] = [{ hex($0, isUpper: false) }, { hex($0, isUpper: true) }]
+
+    private static let urlForms: [Form] = [false, true].flatMap { (isUpper: Bool) -> [Form] in
+        [
+            { percentEncoded($0, isUpper: isUpper, spaceAsPlus: false, unreserved: rfc3986) },
+            { percentEncoded($0, isUpper: isUpper, spaceAsPlus: true, unreserved: form) },
             // JavaScript's encodeURIComponent and encodeURI leave more as it is.
-            forms.append(percentEncoded(value, isUpper: isUpper, spaceAsPlus: false, unreserved: component))
-            forms.append(percentEncoded(value, isUpper: isUpper, spaceAsPlus: false, unreserved: wholeURI))
-            forms.append(percentEncoded(value, isUpper: isUpper, spaceAsPlus: false, unreserved: ByteSet()))
-        }
-        var seen = Set<[UInt8]>()
-        return forms.filter { $0.count >= KnownSecret.leastBytes && seen.insert($0).inserted }
+            { percentEncoded($0, isUpper: isUpper, spaceAsPlus: false, unreserved: component) },
+            { percentEncoded($0, isUpper: isUpper, spaceAsPlus: false, unreserved: wholeURI) },
+            { percentEncoded($0, isUpper: isUpper, spaceAsPlus: false, unreserved: ByteSet()) },
+        ]
     }
 
-    /// The form itself, or its pieces; the last piece reaches to the end.
-    static func pieces(of form: [UInt8]) -> [[UInt8]] {
-        guard form.count > piece else { return [form] }
-        var starts = Array(stride(from: 0, to: form.count - piece, by: piece))
-        starts.append(form.count - piece)
-        return starts.map { Array(form[$0..<$0 + piece]) }
-    }
+    private static let jsonForms: [Form] = [
+        { jsonEscaped($0, [:]) }, { jsonEscaped($0, [slash: "\\/"]) },
+        // Escaped twice: JSON in a string of JSON.
+        { jsonEscaped(jsonEscaped($0, [:]), [:]) },
+        // As libraries write it that keep JSON harmless within HTML: of Python and Ruby, of Go, of .NET.
+        { jsonEscaped($0, [less: "\\u003c", greater: "\\u003e", ampersand: "\\u0026", apostrophe: "\\u0027"]) },
+        { jsonEscaped($0, [less: "\\u003c", greater: "\\u003e", ampersand: "\\u0026"]) },
+        {
+            jsonEscaped(
+                $0,
+                [less: "\\u003C", greater: "\\u003E", ampersand: "\\u0026", quote: "\\u0022", apostrophe: "\\u0027", UInt8(ascii: "+"): "\\u002B"])
+        },
+    ]
 
-    /// The characters that depend on the secret alone when `alignment` bytes stand before it in a group of three.
+    private static let htmlForms: [Form] = [
+        { replaced($0, [ampersand: "&amp;", less: "&lt;", greater: "&gt;", quote: "&quot;", apostrophe: "&#39;"]) },
+        { replaced($0, [ampersand: "&amp;", less: "&lt;", greater: "&gt;", quote: "&#34;", apostrophe: "&#x27;", slash: "&#x2F;"]) },
+    ]
+
+    // MARK: Encodings
+
+    /// The characters that depend on the value alone when `alignment` bytes stand before it in a group of three. Up to two characters at each
+    /// end mix in bits of the neighbours and cannot be known; they give at most four bits of the value away.
     static func base64(_ value: [UInt8], alignment: Int, isURLSafe: Bool) -> [UInt8] {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8) + Array((isURLSafe ? "-_" : "+/").utf8)
         let bytes = [UInt8](repeating: 0, count: alignment) + value
@@ -61,12 +77,12 @@ enum SecretForms {
         }
     }
 
-    /// RFC 8259, section 7, with the short escapes; what is not ASCII stays.
-    static func jsonEscaped(_ value: [UInt8], slashes: Bool) -> [UInt8] {
+    /// RFC 8259, section 7, with the short escapes and those of `more`; what is not ASCII stays.
+    static func jsonEscaped(_ value: [UInt8], _ more: [UInt8: String]) -> [UInt8] {
         value.flatMap { byte -> [UInt8] in
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): [UInt8(ascii: "\\"), byte]
-            case UInt8(ascii: "/") where slashes: [UInt8(ascii: "\\"), byte]
+            if let escape = more[byte] { return Array(escape.utf8) }
+            return switch byte {
+            case quote, UInt8(ascii: "\\"): [UInt8(ascii: "\\"), byte]
             case 0x0A: Array(#"\n"#.utf8)
             case 0x0D: Array(#"\r"#.utf8)
             case 0x09: Array(#"\t"#.utf8)
@@ -77,6 +93,13 @@ enum SecretForms {
             }
         }
     }
+
+    static func replaced(_ value: [UInt8], _ escapes: [UInt8: String]) -> [UInt8] {
+        value.flatMap { byte in escapes[byte].map { Array($0.utf8) } ?? [byte] }
+    }
+
+    private static let (quote, apostrophe, slash) = (UInt8(ascii: "\""), UInt8(ascii: "'"), UInt8(ascii: "/"))
+    private static let (less, greater, ampersand) = (UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"))
 
     private static let rfc3986 = ByteSet.alphanumeric.union(ByteSet(of: "-._~"))
     private static let form = ByteSet.alphanumeric.union(ByteSet(of: "*-._"))

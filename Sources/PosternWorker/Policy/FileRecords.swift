@@ -20,6 +20,8 @@ struct FileRecords: Sendable {
     let workID: String
     /// The host's folder of the session's offloaded outputs.
     let outputs: String
+    /// See `WorkerConfiguration`.
+    var openOutput: (@Sendable (_ folder: String, _ name: String) async -> Int32?)?
     let timestamp: @Sendable () -> String
 
     /// Records what came of a call.
@@ -77,18 +79,28 @@ struct FileRecords: Sendable {
     // MARK: Offloaded outputs
 
     private func offload(_ path: String, bytes: Int) async -> AuditRecord.Offload {
-        let (key, folder) = (audit.key, outputs)
-        let name = String(path.split(separator: "/").last ?? "")
-        let digest = try? await Blocking.run { () throws(FileError) in Self.digest(of: name, in: folder, key) }
+        let key = audit.key
+        guard let file = await opened(String(path.split(separator: "/").last ?? "")) else {
+            return AuditRecord.Offload(path: path, bytes: bytes, digest: nil)
+        }
+        let digest = try? await Blocking.run { () throws(FileError) in
+            defer { close(file) }
+            return Self.digest(of: file, key)
+        }
         return AuditRecord.Offload(path: path, bytes: bytes, digest: digest ?? nil)
     }
 
-    /// The session can write to that folder: what is no plain file is not read, and no link is followed.
-    private static func digest(of name: String, in folder: String, _ key: AuditKey) -> String? {
+    /// The session can write to that folder: no link is followed, and a FIFO holds nobody.
+    private func opened(_ name: String) async -> Int32? {
         guard !name.isEmpty, name != "..", name != "." else { return nil }
-        let file = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
+        if let openOutput { return await openOutput(outputs, name) }
+        let path = "\(outputs)/\(name)"
+        let file = try? await Blocking.run { () throws(FileError) in open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) }
+        return file.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    /// What is no plain file is not read.
+    private static func digest(of file: Int32, _ key: AuditKey) -> String? {
         var info = stat()
         guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
         // As long as it was at the start: it may grow meanwhile.

@@ -114,7 +114,7 @@ struct ItemServer: Sendable {
             patience: configuration.approvalPatience, pacing: configuration.pacing, timestamp: timestamp)
         let files = FileRecords(
             rules: rules, denials: configuration.denials, audit: audit, sessionID: item.sessionID, workID: item.id,
-            outputs: state.outputs(item.sessionID), timestamp: timestamp)
+            outputs: state.outputs(item.sessionID), openOutput: configuration.openOutput, timestamp: timestamp)
         let calls = CallRunner(
             item: item, client: itemClient, sandbox: sandbox, tools: tools, files: files, egress: egress, journal: journal, gate: gate, lease: lease,
             toolTimeout: configuration.toolTimeout, pacing: configuration.pacing, metrics: metrics, logger: logger)

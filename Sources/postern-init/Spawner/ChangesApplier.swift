@@ -4,34 +4,45 @@ import PosternSandboxWire
 
 /// Reads what overlayfs has kept of a session's changes, and makes the same changes in the folder itself. Neither side's links are
 /// followed: every step is one name in a folder that is held open. What is made belongs to the owner of the folder, and has no set-id bits.
+///
+/// Nothing of the folder is touched before all that is new lies beside it: first everything is looked at and its size added up, then files and
+/// links are made in a folder of their own, and at last they are moved to where they belong.
 struct ChangesApplier {
-    private let isApplying: Bool
     private let owner: stat
+    /// Where what is new waits; -1 while nothing is made.
+    private var staging: Int32 = -1
+    /// The files and links that are not as in the workspace, by their paths, and their names in `staging`.
+    private var changed: [[UInt8]: Int] = [:]
+    private var need: DiskNeed
     private var report = ChangesReport()
     private var entries = 0
 
     private static let mostEntries = 1_000_000
     private static let deepest = 200
 
+    private var isApplying: Bool { staging >= 0 }
+
     /// - Parameters:
     ///   - changes: the folder of `ChangesFolder`.
     ///   - target: the workspace itself.
-    static func run(_ action: ChangesAction, changes: Int32, target: Int32) -> ChangesReport {
+    static func run(_ order: ChangesOrder, changes: Int32, target: Int32) -> ChangesReport {
         var report = ChangesReport()
         let upper = Posix.open(changes, Array(ChangesFolder.upper.utf8), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         // A session that never started has changed nothing.
         if upper < 0, errno == ENOENT { return report }
-        guard upper >= 0, let owner = Posix.status(target), Posix.isKind(owner, S_IFDIR) else {
+        guard upper >= 0, let owner = Posix.status(target), Posix.isKind(owner, S_IFDIR), let need = DiskNeed(on: target) else {
             report.add(.init(.failed, "", detail: SystemError.reason(errno)))
             return report
         }
         defer { close(upper) }
-        if action != .discard {
-            var applier = ChangesApplier(isApplying: action == .apply, owner: owner)
+        if order.action == .apply, !order.acceptsFindings, let refused = refusedByScan(upper) { return refused }
+        if order.action != .discard {
+            var applier = ChangesApplier(owner, need)
             applier.merge(upper, target, [])
+            if order.action == .apply { applier.apply(upper, target, order) }
             report = applier.report
         }
-        if action == .discard || action == .apply && report.isComplete {
+        if order.action == .discard || order.action == .apply && report.isComplete && report.refusal == nil {
             for name in [ChangesFolder.upper, ChangesFolder.work] {
                 let code = TreeRemoval.remove(changes, Array(name.utf8))
                 if code != 0 { report.add(.init(.failed, name, detail: SystemError.reason(code))) }
@@ -40,10 +51,93 @@ struct ChangesApplier {
         return report
     }
 
-    private init(isApplying: Bool, owner: stat) {
-        self.isApplying = isApplying
-        self.owner = owner
+    private static func refusedByScan(_ upper: Int32) -> ChangesReport? {
+        let scan = WorkspaceScan.run(openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        // Devices are left out anyway.
+        let dangers = scan.counts.reduce(0) { $1.key == .device || $1.key == .unseen ? $0 : $0 + $1.value }
+        guard dangers > 0 || !scan.isComplete else { return nil }
+        var report = ChangesReport()
+        report.scan = scan
+        report.refusal = .init(
+            .findings, dangers > 0 ? "the changes hold what is dangerous outside of a sandbox" : "not all of the changes could be looked at")
+        return report
     }
+
+    private init(_ owner: stat, _ need: DiskNeed) {
+        (self.owner, self.need) = (owner, need)
+    }
+
+    /// Everything has been looked at.
+    private mutating func apply(_ upper: Int32, _ target: Int32, _ order: ChangesOrder) {
+        guard report.isComplete else { return refuse(.init(.failed, "not all of the changes can be read")) }
+        if let refusal = need.refusal(most: order.mostBytes, of: target) { return refuse(refusal) }
+        let name = Array(".postern-apply-\(getpid())".utf8)
+        guard Posix.withPath(name, { mkdirat(target, $0, 0o700) }) == 0 else {
+            fail([name], SystemError.reason(errno))
+            return refuse(.init(.failed, "no folder can be made in the workspace"))
+        }
+        defer { _ = TreeRemoval.remove(target, name) }
+        staging = Posix.open(target, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        guard staging >= 0 else {
+            fail([name], SystemError.reason(errno))
+            return refuse(.init(.failed, "the folder for copies cannot be opened"))
+        }
+        defer { close(staging) }
+        report = ChangesReport()
+        stage(upper, [])
+        guard report.isComplete else { return refuse(.init(.failed, "not all of the changes can be copied")) }
+        entries = 0
+        merge(upper, target, [])
+    }
+
+    private mutating func refuse(_ refusal: ChangesReport.Refusal) {
+        report = report.failures
+        report.refusal = refusal
+    }
+
+    // MARK: Staging
+
+    private mutating func stage(_ upper: Int32, _ path: [[UInt8]]) {
+        guard let names = Posix.names(of: upper) else { return fail(path, SystemError.reason(errno)) }
+        for name in names where report.isComplete {
+            guard let info = Posix.status(upper, name, follow: false) else { continue }
+            let inner = path + [name]
+            if Posix.isKind(info, S_IFDIR) {
+                let folder = Posix.open(upper, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                guard folder >= 0 else { return fail(inner, SystemError.reason(errno)) }
+                defer { close(folder) }
+                stage(folder, inner)
+            } else if let number = changed[Self.key(inner)] {
+                let code = stage(upper, name, info, as: Self.stagedName(number))
+                guard code == 0 else { return fail(inner, SystemError.reason(code)) }
+            }
+        }
+    }
+
+    /// 0 or the errno.
+    private func stage(_ upper: Int32, _ name: [UInt8], _ info: stat, as copyName: [UInt8]) -> Int32 {
+        if Posix.isKind(info, S_IFLNK) {
+            guard let text = Posix.link(upper, name) else { return errno }
+            let made = Posix.withPath(text) { text in Posix.withPath(copyName) { symlinkat(text, staging, $0) } }
+            return made == 0 && give(staging, copyName) ? 0 : errno
+        }
+        let source = Posix.open(upper, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        guard source >= 0 else { return errno }
+        defer { close(source) }
+        let copy = Posix.open(staging, copyName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        guard copy >= 0 else { return errno }
+        defer { close(copy) }
+        guard SparseFile.copy(source, copy), give(staging, copyName), fchmod(copy, info.st_mode & 0o777) == 0, fdatasync(copy) == 0 else {
+            return errno
+        }
+        return 0
+    }
+
+    private static func stagedName(_ number: Int) -> [UInt8] { Array(String(number).utf8) }
+
+    private static func key(_ path: [[UInt8]]) -> [UInt8] { Array(path.joined(separator: [UInt8(ascii: "/")])) }
+
+    // MARK: Looking and moving
 
     /// `target` is -1 where there is no such folder yet, which is only while looking.
     private mutating func merge(_ upper: Int32, _ target: Int32, _ path: [[UInt8]]) {
@@ -87,6 +181,8 @@ struct ChangesApplier {
         if !isKept {
             if isApplying {
                 guard makeFolder(target, name, path, old) else { return }
+            } else {
+                need.addEntry()
             }
             report.add(.init(old == nil ? .added : .replaced, NameText.of(path)))
         } else if let old, old.st_mode & 0o777 != info.st_mode & 0o777 {
@@ -96,6 +192,11 @@ struct ChangesApplier {
         if isApplying || isKept {
             below = Posix.open(target, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             guard below >= 0 else { return fail(path, SystemError.reason(errno)) }
+            // Nothing can be moved there, and the session has seen what lies under it.
+            guard let old = Posix.status(below), old.st_dev == owner.st_dev else {
+                close(below)
+                return fail(path, "a file system of its own is mounted there: unmount it, or make these changes by hand")
+            }
         }
         defer { if below >= 0 { close(below) } }
         merge(inner, below, path)
@@ -124,46 +225,43 @@ struct ChangesApplier {
     }
 
     private mutating func file(_ upper: Int32, _ target: Int32, _ name: [UInt8], _ path: [[UInt8]], _ info: stat, _ old: stat?) {
-        let source = Posix.open(upper, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-        guard source >= 0 else { return fail(path, SystemError.reason(errno)) }
-        defer { close(source) }
         let wasFile = old.map { Posix.isKind($0, S_IFREG) } ?? false
-        // Opened for writing and left as it was: overlayfs has a copy all the same.
-        if wasFile, let old, old.st_size == info.st_size, old.st_mode & 0o777 == info.st_mode & 0o777, isEqual(source, target, name) { return }
         if isApplying {
-            let code = replace(target, name, old) { (temporary: [UInt8]) -> Int32 in
-                let copy = Posix.open(target, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
-                guard copy >= 0 else { return errno }
-                defer { close(copy) }
-                guard Self.copy(source, copy), fchmod(copy, info.st_mode & 0o777) == 0, fdatasync(copy) == 0 else { return errno }
-                return 0
-            }
-            guard code == 0 else { return fail(path, SystemError.reason(code)) }
+            guard move(target, name, path, old) else { return }
+        } else {
+            let source = Posix.open(upper, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            guard source >= 0 else { return fail(path, SystemError.reason(errno)) }
+            defer { close(source) }
+            // Opened for writing and left as it was: overlayfs has a copy all the same.
+            if wasFile, let old, old.st_size == info.st_size, old.st_mode & 0o777 == info.st_mode & 0o777, isEqual(source, target, name) { return }
+            guard need.addFile(source) else { return fail(path, SystemError.reason(errno)) }
+            changed[Self.key(path)] = changed.count
         }
         report.add(.init(old == nil ? .added : wasFile ? .modified : .replaced, NameText.of(path), bytes: Int(info.st_size)))
     }
 
     private mutating func link(_ upper: Int32, _ target: Int32, _ name: [UInt8], _ path: [[UInt8]], _ old: stat?) {
         guard let text = Posix.link(upper, name) else { return fail(path, SystemError.reason(errno)) }
-        if let old, Posix.isKind(old, S_IFLNK), Posix.link(target, name) == text { return }
         if isApplying {
-            let code = replace(target, name, old) { (temporary: [UInt8]) -> Int32 in
-                Posix.withPath(text) { text in Posix.withPath(temporary) { symlinkat(text, target, $0) } } == 0 ? 0 : errno
-            }
-            guard code == 0 else { return fail(path, SystemError.reason(code)) }
+            guard move(target, name, path, old) else { return }
+        } else {
+            if let old, Posix.isKind(old, S_IFLNK), Posix.link(target, name) == text { return }
+            need.addEntry()
+            changed[Self.key(path)] = changed.count
         }
         report.add(.init(old == nil ? .added : .replaced, NameText.of(path), detail: "link to \(NameText.of(text))"))
     }
 
-    /// Makes something beside `name` and moves it there: whoever reads sees the old or the new. 0 or the errno.
-    private func replace(_ target: Int32, _ name: [UInt8], _ old: stat?, _ make: ([UInt8]) -> Int32) -> Int32 {
-        let temporary = Array(".postern-apply-\(getpid())-\(entries)".utf8)
-        var code = make(temporary)
-        if code == 0, !give(target, temporary) { code = errno }
-        if code == 0, let old, Posix.isKind(old, S_IFDIR) { code = TreeRemoval.remove(target, name) }
-        if code == 0, Posix.withPath(temporary, { from in Posix.withPath(name) { renameat(target, from, target, $0) } }) < 0 { code = errno }
-        if code != 0 { _ = Posix.withPath(temporary) { unlinkat(target, $0, 0) } }
-        return code
+    /// Moves what was made for `path` to its place: whoever reads sees the old or the new. `false` where nothing was to be done, or it failed.
+    private mutating func move(_ target: Int32, _ name: [UInt8], _ path: [[UInt8]], _ old: stat?) -> Bool {
+        guard let number = changed[Self.key(path)] else { return false }
+        var code: Int32 = 0
+        if let old, Posix.isKind(old, S_IFDIR) { code = TreeRemoval.remove(target, name) }
+        if code == 0, Posix.withPath(Self.stagedName(number), { from in Posix.withPath(name) { renameat(staging, from, target, $0) } }) < 0 {
+            code = errno
+        }
+        if code != 0 { fail(path, SystemError.reason(code)) }
+        return code == 0
     }
 
     private func give(_ target: Int32, _ name: [UInt8]) -> Bool {
@@ -172,25 +270,10 @@ struct ChangesApplier {
 
     // MARK: Content
 
-    private static func copy(_ source: Int32, _ target: Int32) -> Bool {
-        var isDone = false
-        return withUnsafeTemporaryAllocation(byteCount: 1 << 18, alignment: 16) { buffer in
-            while !isDone {
-                guard let count = Posix.read(source, into: buffer) else { return false }
-                isDone = count < buffer.count
-                guard Posix.write(target, UnsafeRawBufferPointer(rebasing: buffer[..<count])) else { return false }
-            }
-            return true
-        }
-    }
-
     private func isEqual(_ source: Int32, _ target: Int32, _ name: [UInt8]) -> Bool {
         let other = Posix.open(target, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         guard other >= 0 else { return false }
-        defer {
-            close(other)
-            lseek(source, 0, SEEK_SET)
-        }
+        defer { close(other) }
         return withUnsafeTemporaryAllocation(byteCount: 1 << 17, alignment: 16) { buffer in
             let half = buffer.count / 2
             let (one, two) = (UnsafeMutableRawBufferPointer(rebasing: buffer[..<half]), UnsafeMutableRawBufferPointer(rebasing: buffer[half...]))

@@ -47,10 +47,10 @@ extension SpawnerLoop {
             guard folder >= 0 else { return errno }
             return write(WorkspaceScan.run(folder).json, report)
         default:
-            guard message.descriptors.count == 2, let action = ChangesAction(rawValue: message.body["action"]?.string ?? "") else { return EINVAL }
+            guard message.descriptors.count == 2, let order = ChangesOrder(json: message.body["order"]) else { return EINVAL }
             let changes = Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             guard changes >= 0 else { return errno }
-            return write(ChangesApplier.run(action, changes: changes, target: message.descriptors[1]).json, report)
+            return write(ChangesApplier.run(order, changes: changes, target: message.descriptors[1]).json, report)
         }
     }
 

@@ -119,6 +119,7 @@ final class SpawnerLoop {
                 try checkFolderJob(message)
                 try startFolderJob(id, message)
             case "open": try openFile(id, message)
+            case "output": try openOutput(id, message)
             default: throw SpawnerFailure(text: "unknown verb")
             }
         } catch {

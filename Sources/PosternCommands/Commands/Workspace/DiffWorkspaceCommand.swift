@@ -14,7 +14,7 @@ struct DiffWorkspaceCommand: AsyncParsableCommand {
     @OptionGroup var changes: WorkspaceChanges
 
     func run() async throws {
-        let report = try await changes.perform(.diff, changes.lock())
+        let report = try await changes.perform(ChangesOrder(.diff), changes.lock())
         changes.show(report, empty: "Nothing is changed.")
         if !report.isComplete { throw CommandStatus.failure.code }
     }

@@ -14,7 +14,7 @@ struct DiscardWorkspaceCommand: AsyncParsableCommand {
     @OptionGroup var changes: WorkspaceChanges
 
     func run() async throws {
-        let report = try await changes.perform(.discard, changes.lock())
+        let report = try await changes.perform(ChangesOrder(.discard), changes.lock())
         changes.show(report, empty: "The changes are gone.")
         if !report.isComplete { throw CommandStatus.failure.code }
     }

@@ -29,9 +29,9 @@ struct WorkspaceChanges: ParsableArguments {
         }
     }
 
-    func perform(_ action: ChangesAction, _ lock: ChangesLock) async throws -> ChangesReport {
+    func perform(_ order: ChangesOrder, _ lock: ChangesLock) async throws -> ChangesReport {
         let folder = TextFile.resolved(folder)
-        return try await WorkspaceCommand.withSpawner { spawner in try await spawner.changes(action, in: lock, of: folder) }
+        return try await WorkspaceCommand.withSpawner { spawner in try await spawner.changes(order, in: lock, of: folder) }
     }
 
     func show(_ report: ChangesReport, empty: String) {
