@@ -46,7 +46,7 @@ def _():
     # Nothing stops it in here: plain files that are a repository. Whether it is found is seen by the test, outside, which says what became of it.
     planted = WORKSPACE + "planted"
     for folder in ("", "/objects", "/refs", "/hooks"): os.mkdir(planted + folder)
-    for name, text in (("HEAD", "ref: refs/heads/x\n"), ("config", "[core]\n\tbare = false\n\tworktree = .\n\tfsmonitor = false\n"),
-                       ("hooks/post-checkout", "#!/bin/sh\n")):
+    settings = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = false\n"
+    for name, text in (("HEAD", "ref: refs/heads/x\n"), ("config", settings), ("hooks/post-checkout", "#!/bin/sh\n")):
         with open(planted + "/" + name, "w") as file: file.write(text)
     return True
