@@ -1,6 +1,7 @@
 # The frame of the attack suite: attacks are functions that give something true when they have got what they were after. Each runs in
 # a process and a folder of its own. The files of this folder are joined, harness first, and given to one Python inside a sandbox:
 #   cat harness.py files.py privilege.py kernel.py network.py resources.py run.py | postern sandbox run -- python3 - '{…aims…}'
+# Those of proxy.py are run by Tests/Perimeter/test_attacks.py, under a worker and its proxy.
 import ctypes, errno, json, os, resource, select, shutil, signal, socket, stat, struct, subprocess, sys, tempfile, time
 
 AIMS = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
@@ -12,11 +13,17 @@ class Absent(Exception):
     """The attack cannot be tried here: the kernel or a program that it needs is not there."""
 
 
-def attack(name, kind, layers, only_all=False):
+class Broken(Exception):
+    """The row says nothing: what has to work for it to be an attack does not."""
+
+
+def attack(name, kind, layers, only_all=False, only_named=False):
     """A row of the threat table. `kind`: B boundary, h hardening. `layers`: each of them alone is to stop it, of M mounts, N namespaces,
-    T network namespace, S seccomp, L Landlock, U another user; E means the init itself, always. `only_all`: not run where layers are off."""
+    T network namespace, S seccomp, L Landlock, U another user; E means the init itself, always; C control groups, quotas and the like,
+    P the proxy, W what the worker does outside. `only_all`: not run where layers are off. `only_named`: run when the aims name it, since
+    it ends by everything around it being killed."""
     def add(function):
-        ROWS.append((name, kind, layers, only_all, function))
+        ROWS.append((name, kind, layers, only_all, only_named, function))
         return function
     return add
 
@@ -70,13 +77,15 @@ def in_child(function):
     if pid == 0:
         os.close(reader)
         os.setsid()
-        signal.alarm(8)
+        signal.alarm(AIMS.get("seconds", 8))
         os.chdir(folder)
         try:
             got = function()
             answer = ("passed" if got else "stopped", repr(got)[:200])
         except Absent as reason:
             answer = ("absent", str(reason))
+        except Broken as reason:
+            answer = ("broken", str(reason))
         except BaseException as error:
             answer = ("stopped", "%s: %s" % (type(error).__name__, error))
         try:

@@ -84,6 +84,28 @@ def _():
     return got
 
 
+def beyond(limit_met):
+    """Whether a limit that is measured, not refused, is left alone: who goes beyond it is killed, with all around it."""
+    if not limit_met: return False
+    signal.alarm(0)
+    time.sleep(AIMS["patience"])
+    return True
+
+
+@attack("RES_DISK", "B", "C", only_all=True, only_named=True)
+def _(): return beyond(sum(fill_kept("fill-%d" % number, 16 << 20) for number in range(6)) >= 96 << 20)
+
+
+@attack("RES_INODES", "h", "C", only_all=True, only_named=True)
+def _():
+    for number in range(5000):
+        try: open("file-%d" % number, "w").close()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT): return False
+            raise
+    return beyond(True)
+
+
 @attack("RES_MEMORY", "B", "C", only_all=True)
 def _():
     taken = []

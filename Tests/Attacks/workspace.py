@@ -1,5 +1,5 @@
 # FS_GIT_* and FS_AGENT_CONFIG: what somebody else's program would run or believe, where the policy protects it. The test has put these
-# there: a repository, one far below, configuration of agents and editors.
+# there: a repository, one far below, configuration of agents and editors. What nothing forbids is found when the session ends.
 WORKSPACE = "/workspace/"
 AGENT_FILES = (".claude/settings.json", ".mcp.json", ".vscode/tasks.json", ".gitmodules", "CLAUDE.md")
 
@@ -39,3 +39,14 @@ def _(): return changes(*[lambda name=name: open(WORKSPACE + name, "a") for name
 def _():
     # Not an attack but its opposite: what is not protected stays the agent's, so that a pass above is not an empty one.
     return fails(lambda: open(WORKSPACE + ".git/index", "w")) or fails(lambda: os.mkdir(WORKSPACE + ".git/objects/ab"))
+
+
+@attack("FS_GIT_PLANT_BARE", "h", "W", only_all=True)
+def _():
+    # Nothing stops it in here: plain files that are a repository. Whether it is found is seen by the test, outside, which says what became of it.
+    planted = WORKSPACE + "planted"
+    for folder in ("", "/objects", "/refs", "/hooks"): os.mkdir(planted + folder)
+    settings = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = false\n"
+    for name, text in (("HEAD", "ref: refs/heads/x\n"), ("config", settings), ("hooks/post-checkout", "#!/bin/sh\n")):
+        with open(planted + "/" + name, "w") as file: file.write(text)
+    return True

@@ -18,6 +18,7 @@ from perimeter import Perimeter  # noqa: E402
 from postern_fixture import Postern  # noqa: E402
 from time_limit import time_limit  # noqa: E402
 from web import Web  # noqa: E402
+from world import World  # noqa: E402
 
 #: The longest that a test, its fixtures included, may take.
 TEST_SECONDS = 180
@@ -46,14 +47,26 @@ def control(postern: Postern) -> Iterator[Control]:
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    folder = tmp_path_factory.mktemp("tls")
-    # The worker reads the CA, as an ordinary user too.
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)
-    web = Web(folder)
-    web.ca_file.chmod(0o644)
+    web = Web(open_folder(tmp_path_factory, "tls"))
     yield web
     web.close()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for a resolver and ports of the test's own")
+    world = World(open_folder(tmp_path_factory, "world"))
+    yield world
+    world.close()
+
+
+def open_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder in which the worker can read a CA, as an ordinary user too."""
+    folder = tmp_path_factory.mktemp(name)
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o711)
+    return folder
 
 
 def modes() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from control import Control, Place, unique
 from postern_fixture import Postern, clean_environment
 from processes import ChildProcess
+from world import World
 
 #: An ordinary user that owns nothing here; the worker runs as it where a test says so.
 ORDINARY_USER = 54_322
@@ -31,11 +32,14 @@ class Perimeter:
 
     def __init__(
         self, postern: Postern, control: Control, place: Place | None = None, *, as_user: bool = False, log_level: str = "debug",
+        world: World | None = None,
     ) -> None:
         self.postern, self.control = postern, control
         self.place = place or control.place()
         self.as_user = as_user
         self._log_level = log_level
+        #: The network that the worker is to see.
+        self._world = world
         # Not below the suite's own folder, which is closed to the ordinary user.
         self.folder = Path(tempfile.mkdtemp(prefix="postern-perimeter-"))
         self.folder.chmod(0o711)
@@ -89,8 +93,8 @@ class Perimeter:
         log = self.postern.folder / f"{unique('worker')}.log"
         process = ChildProcess(
             "worker", [
-                *self.prefix, str(self.postern.binary), "worker", "poll", "--workdir", str(self.work), "--state-dir", str(self.state),
-                "--policy", str(self.policies), "--log-level", self._log_level, *arguments,
+                *(self._world.prefix if self._world else []), *self.prefix, str(self.postern.binary), "worker", "poll",
+                "--workdir", str(self.work), "--state-dir", str(self.state), "--policy", str(self.policies), "--log-level", self._log_level, *arguments,
             ], log=log, folder=self.work, environment=clean_environment(
                 ANTHROPIC_ENVIRONMENT_ID=self.place.environment, ANTHROPIC_ENVIRONMENT_KEY=self.place.key, ANTHROPIC_BASE_URL=self.postern.url,
                 HOME=str(self.work), **environment))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from conftest import BOTH_USERS
 from perimeter import Perimeter
+from postern_fixture import clean_environment
 from processes import descendants
 
 pytestmark = BOTH_USERS
@@ -163,6 +165,33 @@ def test_what_an_archived_session_leaves_is_scanned(perimeter: Perimeter) -> Non
     assert perimeter.worker is not None
     perimeter.worker.wait_for(f"released.*{session}")
     assert scan(perimeter, session)["link_out"] == 1
+
+
+@pytest.mark.parametrize("mode", ["rw", "cow"])
+def test_a_planted_repository_is_found_and_nothing_of_postern_listens_to_it(perimeter: Perimeter, mode: str) -> None:
+    """FS_GIT_PLANT_BARE: plain files in the workspace itself, which git takes for a repository and whose settings it obeys."""
+    obeyed = perimeter.make("canary") / "obeyed"
+    settings = f"[core]\\n repositoryformatversion = 0\\n bare = false\\n worktree = .\\n fsmonitor = touch {obeyed}\\n"
+    perimeter.policy(workspace={"mode": mode})
+    perimeter.start("--max-idle", "1")
+    session = perimeter.session()
+    told = perimeter.shell(session, f"mkdir objects refs; echo ref: refs/heads/x >HEAD; printf '{settings}' >config; ls")
+    assert not told.failed, told.text
+    perimeter.rest(session)
+    # The folder itself, and two of its settings.
+    assert scan(perimeter, session) == {"git_configuration": 3}
+    where = perimeter.workspace(session)
+    if mode == "cow":
+        command = ["sandbox", "workspace", "apply", "--changes", str(perimeter.state / "changes" / session), str(where)]
+        refused = perimeter.command(*command, status=None, with_state=False)
+        assert refused.returncode != 0 and "core.fsmonitor" in refused.stderr
+        perimeter.command(*command, "--accept-findings", with_state=False)
+    assert not obeyed.exists()
+    # Somebody else's git does listen.
+    subprocess.run(
+        [*perimeter.prefix, "git", "-c", "safe.directory=*", "-C", str(where), "status"], capture_output=True, timeout=30,
+        env=clean_environment(HOME=str(perimeter.work)))
+    assert obeyed.exists()
 
 
 def test_dangerous_changes_are_not_applied_unseen(perimeter: Perimeter) -> None:

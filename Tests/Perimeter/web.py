@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import ssl
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -15,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from certificates import Certificates
 
 FORMS: dict[str, Callable[[str], bytes]] = {
     "raw": lambda v: v.encode(),
@@ -59,7 +59,8 @@ class Web:
     """Serves `https://localhost:PORT`, with a certificate of a CA of its own, for `localhost` and `127.0.0.1`."""
 
     def __init__(self, folder: Path) -> None:
-        self.ca_file, certificate, key = _certificates(folder)
+        certificates = Certificates.make(folder, "DNS:localhost", "IP:127.0.0.1")
+        self.ca_file = certificates.ca
         self.seen: list[Seen] = []
         #: Requests that broke off.
         self.cut: list[Seen] = []
@@ -67,10 +68,8 @@ class Web:
         self.streams: dict[str, Stream] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
         # The handshake belongs to the connection's thread: one that never comes must hold nobody up.
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.socket = certificates.context().wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = int(self._server.server_address[1])
         self.host = f"localhost:{self.port}"
         self.other_host = f"127.0.0.1:{self.port}"
@@ -193,19 +192,3 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
-
-
-def _certificates(folder: Path) -> tuple[Path, Path, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    ca, ca_key, leaf, key = (folder / name for name in ("ca.pem", "ca.key", "leaf.pem", "leaf.key"))
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    _openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=perimeter test", "-addext", "keyUsage=critical,keyCertSign")
-    _openssl(
-        "req", "-x509", *curve, "-CA", ca, "-CAkey", ca_key, "-keyout", key, "-out", leaf, "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
-        "-addext", "extendedKeyUsage=serverAuth")
-    return ca, leaf, key
-
-
-def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=30)

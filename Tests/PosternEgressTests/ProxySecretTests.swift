@@ -187,7 +187,7 @@ struct ProxySecretTests {
 
     @Test("a rule that pins the credential lets no other through")
     func pinned() async throws {
-        try await withSecret(rule: #","credential":"key""#) { scene in
+        try await withSecret(rule: #","credential":"key""#, schemes: [.bearer]) { scene in
             for fields in [
                 "", "Authorization: Bearer sk-of-the-attacker\r\n", "Authorization: Bearer \(scene.placeholder)\r\nX-Api-Key: sk-of-the-attacker\r\n",
             ] {
@@ -198,6 +198,36 @@ struct ProxySecretTests {
             let fields = "Authorization: Bearer \(scene.placeholder)\r\n"
             let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, "/", fields))
             #expect(answer.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    @Test("where Basic may carry the pinned credential, a request without any is asked for it, and no other")
+    func asked() async throws {
+        try await withSecret(rule: #","credential":"key","paths":["/git/**"]"#, schemes: [.basic]) { scene in
+            func answered(_ path: String, _ fields: String = "", body: String = "") async throws -> String {
+                let answer = try await scene.proxy.https(scene.apiHost, name: "api.test", request(scene.apiHost, path, fields, body: body))
+                #expect(answer.contains("\r\nWWW-Authenticate: Basic realm=\"postern\"\r\n") == answer.hasPrefix("HTTP/1.1 401 "))
+                return String(answer.dropFirst(9).prefix(3))
+            }
+            func basic(_ password: String) -> String {
+                "Authorization: Basic \(String(decoding: Base64.encode(Array("git:\(password)".utf8)), as: UTF8.self))\r\n"
+            }
+            for body in ["", "x"] {
+                let status = try await answered("/git/refs", body: body)
+                #expect(status == "401")
+            }
+            #expect(scene.proxy.refusals.map(\.kind) == [.authentication, .authentication])
+            // What the credential would not make right, and what has brought another, is refused for good.
+            for (path, fields) in [
+                ("/other", ""), ("/git/refs", basic("somebody-elses")), ("/git/refs", "Authorization: Bearer x\r\n"),
+                ("/git/refs", "X-Api-Key: x\r\n"),
+            ] {
+                let status = try await answered(path, fields)
+                #expect(status == "403", "\(path) \(fields)")
+            }
+            #expect(scene.api.received.isEmpty)
+            let allowed = try await answered("/git/refs", basic(scene.placeholder))
+            #expect(allowed == "200" && scene.api.received.count == 1)
         }
     }
 

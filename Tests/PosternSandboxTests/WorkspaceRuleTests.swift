@@ -94,6 +94,26 @@ import Testing
         #expect(!WorkspaceRules.isGitConfiguration(path("config")) && WorkspaceRules.isGitConfiguration(path(".git/modules/x/config")))
     }
 
+    /// FS_GIT_PLANT_BARE: git takes a folder for a repository by what is in it.
+    @Test func findsRepositoriesByWhatIsInThem() {
+        func found(_ folder: String, _ entries: String) -> String? {
+            WorkspaceRules.bareRepository(path(folder), entries: entries.split(separator: " ").map { Array($0.utf8) })?.path
+        }
+        #expect(found("", "HEAD objects refs config a b") == "." && found("a/b", "HEAD objects refs") == "a/b")
+        // A repository whose objects are elsewhere, and one for file systems without case.
+        #expect(found("a", "HEAD commondir") == "a" && found("a", "head Objects REFS") == "a")
+        for entries in ["", "HEAD", "objects refs config", "HEAD objects config", "HEAD refs"] { #expect(found("a", entries) == nil, "\(entries)") }
+        // Those are found by their names.
+        for folder in [".git", "a/.git", "bare.git", ".git/modules/sub", ".git/worktrees/x"] {
+            #expect(found(folder, "HEAD objects refs commondir") == nil, "\(folder)")
+        }
+        let hook = WorkspaceRules.findings(path("a/hooks/update"), .file, mode: 0o755, target: nil, belowRepository: 2)
+        #expect(hook.map(\.kind) == [.gitHook])
+        #expect(WorkspaceRules.findings(path("a/hooks/x/update"), .file, mode: 0o755, target: nil).isEmpty)
+        #expect(WorkspaceRules.isGitConfiguration(path("a/config"), belowRepository: 1))
+        #expect(!WorkspaceRules.isGitConfiguration(path("a/config"), belowRepository: 2))
+    }
+
     @Test func reportsAreBounded() {
         var report = WorkspaceScanReport()
         for number in 0..<1000 { report.add(.init(.fifo, "f\(number)")) }

@@ -332,13 +332,15 @@ import Testing
                 git init -q . 2>/dev/null || mkdir -p .git/hooks; printf '[core]\\n\\tfsmonitor = /tmp/x\\n' >> .git/config
                 printf '#!/bin/sh\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; mkdir -p .claude a; echo '{}' > .claude/settings.json
                 ln -s /etc/passwd out; ln -s ../a a/in; mkfifo a/pipe; touch "$(printf 'evil\\033[31m')"
+                mkdir -p b/objects b/refs b/hooks/x; cp .git/config b; echo x > b/HEAD; cp .git/hooks/pre-commit b/hooks; echo x > b/hooks/x/plain
                 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'; mkdir shut; chmod 0 shut; chmod u+s a 2>/dev/null
                 """)
             await box.sandbox.stop()
             let report = try await Spawners.of(mode).scanWorkspace(box.scratch.workspace)
             let found = Dictionary(grouping: report.findings, by: \.kind).mapValues { $0.map(\.path).sorted() }
             #expect(found[.linkOut] == ["out"] && found[.fifo] == ["a/pipe"] && found[.socket] == ["sock"] && found[.setID] == nil, "\(report)")
-            #expect(found[.gitHook] == [".git/hooks/pre-commit"] && found[.gitConfiguration] == [".git/config"])
+            #expect(found[.gitHook] == [".git/hooks/pre-commit", "b/hooks/pre-commit"])
+            #expect(found[.gitConfiguration] == [".git/config", "b", "b/config"])
             #expect(found[.agentConfiguration] == [".claude"] && found[.unsafeName] == ["evil\\x1b[31m"])
             // Root sees everything; an ordinary user says what it could not see.
             #expect(report.isComplete == (mode == .root) && (found[.unseen] ?? []) == (mode == .root ? [] : ["shut"]))

@@ -65,6 +65,13 @@ struct CallRefusal: Error, Sendable, Hashable {
                 remedy: "an operator can raise budgets.egress.\(overrun.kind.rawValue) or approve more"))
     }
 
+    /// The same, as a question for the credential that is missing (401).
+    var asking: CallRefusal {
+        var refusal = self
+        (refusal.status, refusal.report.kind) = (401, .authentication)
+        return refusal
+    }
+
     /// The same, with what the request was.
     func of(_ request: ForwardedRequest) -> CallRefusal {
         var refusal = self
@@ -88,6 +95,7 @@ struct CallRefusal: Error, Sendable, Hashable {
         fields.append("Postern-Egress-Rule", report.rule ?? "none")
         fields.append("Cache-Control", "no-store")
         if status == 407 { fields.append("Proxy-Authenticate", "Basic realm=\"postern\"") }
+        if status == 401 { fields.append("WWW-Authenticate", "Basic realm=\"postern\"") }
         fields.append("Connection", keepAlive ? "keep-alive" : "close")
         let reason = status == 403 ? "Forbidden by egress policy: \(report.reason)" : status == 407 ? "Proxy Authentication Required" : report.reason
         let phrase = reason.utf8.map { $0 >= 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "?") }.prefix(200)

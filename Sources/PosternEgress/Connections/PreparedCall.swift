@@ -44,7 +44,7 @@ struct PreparedCall: Sendable {
         do throws(CallRefusal) {
             decision = try context.allow(question)
         } catch {
-            var refusal = error
+            var refusal = Self.isAnsweredByCredential(question, request.head, context) ? error.asking : error
             refusal.report.credentials = secrets.used
             throw refusal
         }
@@ -88,6 +88,21 @@ struct PreparedCall: Sendable {
         head = secrets.head
         self.request = request
         masks = !context.maskRules.isEmpty
+    }
+
+    /// Whether nothing but a credential of the session is missing, and one that goes as `Basic`: git and others send such a one only where they
+    /// were asked for it.
+    private static func isAnsweredByCredential(_ question: NetworkRequest, _ head: RequestHead, _ context: SessionContext) -> Bool {
+        guard question.content?.credentials.isEmpty == true, head.fields.named("authorization").isEmpty else { return false }
+        return context.secrets.contains { secret in
+            let binding = secret.binding
+            guard binding.header == "authorization", binding.schemes.contains(.basic), binding.covers(question.host, port: question.port) else {
+                return false
+            }
+            var answered = question
+            answered.content?.credentials = [binding.name]
+            return context.policy.decide(answered).verdict == .allow
+        }
     }
 
     /// Whether `secrets`, as they are bound now, would fill the request as it was filled.

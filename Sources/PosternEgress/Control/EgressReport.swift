@@ -88,6 +88,7 @@ package struct EgressRefusal: Sendable, Hashable {
         case budget
         /// A body that a redaction rule keeps inside.
         case redaction
+        /// The proxy's token, or a credential of the session, is missing or wrong; the client is told to bring it.
         case authentication
     }
     package var kind: Kind

@@ -6,7 +6,11 @@ package enum WorkspaceRules {
 
     /// Findings of one entry, which lies in real folders (no link on the way). Names are compared without regard to case: some who read the
     /// workspace do so too.
-    package static func findings(_ path: [[UInt8]], _ kind: EntryKind, mode: UInt32, target: [UInt8]?) -> [WorkspaceScanReport.Finding] {
+    ///
+    /// - Parameter belowRepository: how many folders down from a `bareRepository` the entry is; 0 where it is in none.
+    package static func findings(
+        _ path: [[UInt8]], _ kind: EntryKind, mode: UInt32, target: [UInt8]?, belowRepository: Int = 0
+    ) -> [WorkspaceScanReport.Finding] {
         let text = NameText.of(path)
         var found: [WorkspaceScanReport.Finding] = []
         if let name = path.last, NameText.isUnsafe(name) { found.append(.init(.unsafeName, text)) }
@@ -20,7 +24,7 @@ package enum WorkspaceRules {
             if mode & 0o6000 != 0 { found.append(.init(.setID, text, "mode 0\(String(mode & 0o7777, radix: 8))")) }
         }
         let names = path.map { String(decoding: $0, as: UTF8.self).lowercased() }
-        if let hook = gitHook(names, kind, mode) { found.append(.init(.gitHook, text, hook)) }
+        if let hook = gitHook(names, kind, mode, belowRepository) { found.append(.init(.gitHook, text, hook)) }
         if names.last == ".git", kind != .folder { found.append(.init(.gitConfiguration, text, "git's folder is elsewhere")) }
         if isAgentConfiguration(names) { found.append(.init(.agentConfiguration, text)) }
         return found
@@ -41,20 +45,31 @@ package enum WorkspaceRules {
         return up > depth
     }
 
-    private static func gitHook(_ names: [String], _ kind: EntryKind, _ mode: UInt32) -> String? {
+    private static func gitHook(_ names: [String], _ kind: EntryKind, _ mode: UInt32, _ belowRepository: Int) -> String? {
         guard kind == .file || kind == .link, let last = names.last, names.count >= 2, names[names.count - 2] == "hooks" else { return nil }
-        guard names.dropLast(2).contains(where: { $0 == ".git" || $0.hasSuffix(".git") }), !last.hasSuffix(".sample") else { return nil }
+        guard belowRepository == 2 || names.dropLast(2).contains(where: isGitFolder), !last.hasSuffix(".sample") else { return nil }
         return mode & 0o111 != 0 || kind == .link ? "executable" : "not executable"
+    }
+
+    private static func isGitFolder(_ name: String) -> Bool { name == ".git" || name.hasSuffix(".git") }
+
+    /// A finding where a folder is a repository that git takes for one by what is in it, not by its name: it looks for one in each folder
+    /// from the current one upwards, and then does what its configuration says.
+    package static func bareRepository(_ path: [[UInt8]], entries: [[UInt8]]) -> WorkspaceScanReport.Finding? {
+        guard !path.contains(where: { isGitFolder(String(decoding: $0, as: UTF8.self).lowercased()) }) else { return nil }
+        let names = Set(entries.map { String(decoding: $0, as: UTF8.self).lowercased() })
+        guard names.contains("head"), names.isSuperset(of: ["objects", "refs"]) || names.contains("commondir") else { return nil }
+        return .init(.gitConfiguration, path.isEmpty ? "." : NameText.of(path), "a repository whose folder is not named .git")
     }
 
     // MARK: Configuration of git
 
-    /// A file that is to be read for settings of git.
-    package static func isGitConfiguration(_ path: [[UInt8]]) -> Bool {
+    /// A file that is to be read for settings of git. `belowRepository` as for `findings`.
+    package static func isGitConfiguration(_ path: [[UInt8]], belowRepository: Int = 0) -> Bool {
         let names = path.map { String(decoding: $0, as: UTF8.self).lowercased() }
         guard let last = names.last else { return false }
         if last == ".gitmodules" || last == ".gitconfig" || last == ".lfsconfig" { return true }
-        return (last == "config" || last == "config.worktree") && names.dropLast().contains { $0 == ".git" || $0.hasSuffix(".git") }
+        return (last == "config" || last == "config.worktree") && (belowRepository == 1 || names.dropLast().contains(where: isGitFolder))
     }
 
     /// Variables of these names run a program or lead elsewhere, in whatever subsection.

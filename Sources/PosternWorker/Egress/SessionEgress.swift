@@ -62,6 +62,8 @@ actor SessionEgress {
     private var isUnread = false
     private var notices: [String] = []
     private var omitted = 0
+    /// Requests that were told to bring a credential, by destination; `nil` where it was the proxy's own.
+    private var challenges: [Authority?: String] = [:]
     private static let mostNotices = 8
 
     init(
@@ -285,6 +287,7 @@ actor SessionEgress {
             try await records.intent(id, intent)
             link.send(.recorded(id: id))
             hosts[id] = intent.destination
+            (challenges[intent.destination], challenges[.none]) = (nil, nil)
             publish(report)
         case .spent(_, let host, let bytes): try await usage.add(bytes, host)
         case .outcome(let id, _, let outcome):
@@ -295,7 +298,10 @@ actor SessionEgress {
             publish(report)
             link.send(.recorded(id: id))
             let place = refusal.destination.map { " to \($0)" } ?? ""
-            note("the network request\(place) was refused: \(refusal.reason)\(refusal.remedy.isEmpty ? "" : "; \(refusal.remedy)")")
+            let line = "the network request\(place) was refused: \(refusal.reason)\(refusal.remedy.isEmpty ? "" : "; \(refusal.remedy)")"
+            // Whose destination is known has proven itself to the proxy.
+            if refusal.destination != nil { challenges[.none] = nil }
+            if refusal.kind == .authentication { challenges[refusal.destination] = line } else { note(line) }
         case .secretUsed(let id, _, let call, let names, let destination):
             try await records.secrets(names, call: call, destination)
             link.send(.recorded(id: id))
@@ -369,8 +375,11 @@ actor SessionEgress {
         notices.append(line)
     }
 
-    /// Lines about the network for the next tool result, each told once.
+    /// Lines about the network for the next tool result, each told once. That a program was asked for a credential is none where it then got
+    /// through: many bring one only when they are told to.
     func takeNotices() -> [String] {
+        for line in challenges.values.sorted() { note(line) }
+        challenges = [:]
         defer { (notices, omitted) = ([], 0) }
         return notices.map { "[\($0)]" } + (omitted > 0 ? ["[\(omitted) more network requests were refused]"] : [])
     }

@@ -20,13 +20,17 @@ struct WorkspaceScan {
 
     private var isOver: Bool { report.entries >= Self.mostEntries || monotonicMicroseconds() > deadline }
 
-    private mutating func look(_ folder: Int32, _ path: [[UInt8]]) {
+    /// - Parameter belowRepository: how many folders down from a repository that is not named `.git`; 0 where it is in none.
+    private mutating func look(_ folder: Int32, _ path: [[UInt8]], belowRepository: Int = 0) {
         defer { close(folder) }
         guard path.count < Self.deepest, let names = Posix.names(of: folder) else {
             report.add(
                 .init(.unseen, NameText.of(path), path.count < Self.deepest ? SystemError.reason(errno) : "more than \(Self.deepest) folders deep"))
             return
         }
+        let repository = WorkspaceRules.bareRepository(path, entries: names)
+        if let repository { report.add(repository) }
+        let below = repository != nil ? 1 : belowRepository == 1 ? 2 : 0
         for name in names {
             guard !isOver else {
                 report.isComplete = false
@@ -36,22 +40,22 @@ struct WorkspaceScan {
             guard let info = Posix.status(folder, name, follow: false) else { continue }
             // A copy-on-write workspace's note that a file is gone: a character device of number 0, which opens to nothing.
             if info.st_mode & S_IFMT == S_IFCHR, info.st_rdev == 0 { continue }
-            visit(folder, path + [name], name, info)
+            visit(folder, path + [name], name, info, below)
         }
     }
 
-    private mutating func visit(_ folder: Int32, _ path: [[UInt8]], _ name: [UInt8], _ info: stat) {
+    private mutating func visit(_ folder: Int32, _ path: [[UInt8]], _ name: [UInt8], _ info: stat, _ below: Int) {
         let kind = Self.kind(info)
         let target = kind == .link ? Posix.link(folder, name) : nil
-        for finding in WorkspaceRules.findings(path, kind, mode: info.st_mode, target: target) { report.add(finding) }
-        if kind == .file, WorkspaceRules.isGitConfiguration(path) { readConfiguration(folder, name, path, info) }
+        for finding in WorkspaceRules.findings(path, kind, mode: info.st_mode, target: target, belowRepository: below) { report.add(finding) }
+        if kind == .file, WorkspaceRules.isGitConfiguration(path, belowRepository: below) { readConfiguration(folder, name, path, info) }
         guard kind == .folder else { return }
         let next = Posix.open(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         guard next >= 0 else {
             report.add(.init(.unseen, NameText.of(path), SystemError.reason(errno)))
             return
         }
-        look(next, path)
+        look(next, path, belowRepository: below)
     }
 
     private mutating func readConfiguration(_ folder: Int32, _ name: [UInt8], _ path: [[UInt8]], _ info: stat) {

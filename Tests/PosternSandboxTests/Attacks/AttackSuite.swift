@@ -54,6 +54,8 @@ import Testing
         spec.limits = limits
         if column.hasAllLayers {
             spec.limits.memoryBytes = 256 << 20
+            spec.limits.diskBytes = 48 << 20
+            spec.limits.inodes = 3000
             guardWorkspace(&spec, scratch, column)
         }
         let started = try await BubblewrapDriver(spawner: spawner).start(spec)
@@ -67,12 +69,19 @@ import Testing
         let status = try await sandbox.execute(
             ["/usr/bin/python3", "-I", "-", JSON.object(aims).text], stdin: input, stdout: output, stderr: errors)
         #expect(status == .exited(0), "\(AttackScripts.contents(errors))")
+        var rows = try AttackScripts.contents(output).split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+        if column.hasAllLayers {
+            for name in ["RES_DISK", "RES_INODES"] { rows.append(try await attackUntilKilled(name, in: sandbox, aims)) }
+        }
         await sandbox.stop()
+        if column.hasAllLayers {
+            let report = try await spawner.scanWorkspace(scratch.path + "/guarded")
+            rows = rows.map { $0["name"] == "FS_GIT_PLANT_BARE" ? judgePlanted($0, report) : $0 }
+        }
         await scratch.remove(spawner)
         await spawner.close()
         if column.hasAllLayers { #expect(victim.damage.isEmpty, "\(victim.damage)") }
-        return try AttackScripts.contents(output).split(separator: "\n").map { line in
-            let row = try JSON(parsing: Array(line.utf8))
+        return rows.map { row in
             let name = row["name"]?.string ?? ""
             let cell: AttackMatrix.Cell = row["state"] == "passed" ? .passed : row["state"] == "stopped" ? .stopped : .absent
             if let index = matrix.rows.firstIndex(where: { $0.name == name }) {
@@ -82,6 +91,46 @@ import Testing
             }
             return "\(column.letter) \(cell.rawValue) \(name): \(row["detail"]?.string ?? "")"
         }
+    }
+
+    /// A row that ends by everything around it being killed, as a command of the agent's: the session goes on.
+    private func attackUntilKilled(_ name: String, in sandbox: RunningSandbox, _ aims: JSONObject) async throws -> JSON {
+        func bash(_ command: String) async throws -> ToolOutcome {
+            try await sandbox.call(
+                ToolInvocation(id: "sevt_\(name)_\(command.count)", name: "bash", input: ["command": .string(command), "timeout_ms": 60_000]))
+        }
+        let program = AttackScripts.file(AttackScripts.program)
+        let output = AttackScripts.file()
+        defer { for file in [program, output] { close(file) } }
+        let written = try await sandbox.execute(["/bin/sh", "-c", "cat >attack.py"], stdin: program, stdout: output, stderr: output)
+        #expect(written == .exited(0), "\(AttackScripts.contents(output))")
+        var aims = aims
+        aims["only"] = .string(name)
+        // Without a hard limit the workspace is measured, now and then.
+        aims["patience"] = 30
+        let outcome = try await bash("/usr/bin/python3 -I attack.py '\(JSON.object(aims).text)'")
+        let states = try outcome.text.split(separator: "\n").filter { $0.hasPrefix("{") }.map { try JSON(parsing: Array($0.utf8)) }
+        guard var row = states.last?.object else { throw SandboxError(.lost, "\(name) did not begin: \(outcome.text)") }
+        if row["state"] == "begun" {
+            let isKilled = outcome.isError && !outcome.timedOut && outcome.text.contains("killed with everything it had started")
+            row["state"] = isKilled ? "stopped" : "passed"
+            row["detail"] = .string(outcome.text)
+        }
+        let after = try await bash("rm -r attack-*; ls")
+        #expect(!after.isError && !after.text.contains("attack-"), "\(after.text)")
+        return .object(row)
+    }
+
+    /// What was planted is stopped where the scan of what the session leaves names the repository and all in it that would run.
+    private func judgePlanted(_ row: JSON, _ report: WorkspaceScanReport) -> JSON {
+        guard var judged = row.object else { return row }
+        let found = report.findings.filter { $0.path.hasPrefix("planted") }.map { "\($0.kind.rawValue) \($0.path)" }
+        let expected: Set = ["git_configuration planted", "git_configuration planted/config", "git_hook planted/hooks/post-checkout"]
+        // Where nothing could be planted, the row says nothing of the scan.
+        let isFound = row["state"] == "passed" && expected.isSubset(of: found)
+        judged["state"] = isFound ? "stopped" : "passed"
+        judged["detail"] = .string("\(row["detail"]?.string ?? ""): \(found.joined(separator: ", "))")
+        return .object(judged)
     }
 
     /// A workspace with repositories and configuration in it that the policy protects; see Tests/Attacks/workspace.py.
