@@ -55,12 +55,14 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("redaction", native.measure_redaction),
     ("audit", native.measure_audit),
     ("memory of 200 sandboxes", density.measure_sandboxes),
+    ("memory of 200 sandboxes with network", density.measure_networked_sandboxes),
     ("memory of egress proxies", density.measure_proxies),
 ]
 
 GROUPS = {
     "sandbox": [
-        "sandbox", "session start under a policy", "egress", "redaction", "audit", "memory of 200 sandboxes", "memory of egress proxies"],
+        "sandbox", "session start under a policy", "egress", "redaction", "audit", "memory of 200 sandboxes",
+        "memory of 200 sandboxes with network", "memory of egress proxies"],
 }
 
 

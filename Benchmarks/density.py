@@ -50,6 +50,37 @@ def measure_sandboxes(scene: Scene) -> list[Row]:
     ]
 
 
+def measure_networked_sandboxes(scene: Scene) -> list[Row]:
+    """The same under a network policy, with one proxy process for all of them."""
+    count = scene.count(200, 20)
+    folder = scene.postern.folder
+    web = WebServer(folder / "web")
+    try:
+        policy = write_policy(folder, web, read=[], egress="shared")
+        place = scene.control.place()
+        worker = scene.own_worker(place, "--max-sessions", str(count), "--max-idle", "600", "--policy", str(policy))
+        # Each has been through the proxy once.
+        call = f"$ curl --silent --noproxy '' --output /dev/null --write-out '%{{http_code}}' {web.url('https')}/small"
+        for _ in range(count):
+            events = scene.control.turn(scene.control.session(place), call)
+            if not any("200" in str(event.get("content")) for event in events if event["type"] == "user.tool_result"):
+                raise RuntimeError("a session did not reach the server through its proxy")
+        found, proxies = sizes(worker)
+        if len(proxies) != 1:
+            return [Row(f"{count} warm sandboxes with network", note=f"{len(proxies)} proxy processes instead of one")]
+        total = sum(pss for _, pss in found)
+        rss, own = proxies[0]
+        _, working = resident_kilobytes(worker.pid)
+        return [
+            Row(f"{count} warm sandboxes with network, all their processes", "MiB PSS", [total / 1024], note=f"{total / count:,.0f} KiB each"),
+            Row(f"their one shared egress proxy, {count} sessions", "MiB PSS", [own / 1024],
+                note=f"{own / count:,.0f} KiB each; {rss / 1024:,.0f} MiB RSS"),
+            Row(f"their worker, with {count} sessions with network", "MiB PSS", [working / 1024]),
+        ]
+    finally:
+        web.stop()
+
+
 def measure_proxies(scene: Scene) -> list[Row]:
     count = scene.count(20, 4)
     folder = scene.postern.folder

@@ -58,7 +58,7 @@ class Inside:
         return dict(json.loads(text))
 
 
-def write_policy(folder: Path, web: WebServer, *, read: list[str]) -> Path:
+def write_policy(folder: Path, web: WebServer, *, read: list[str], egress: str = "per_session") -> Path:
     """A policy that allows the server and has a secret for it."""
     secret = folder / "token"
     secret.write_text("bench-token-0123456789abcdefghijklmnop\n", encoding="utf-8")
@@ -67,8 +67,8 @@ def write_policy(folder: Path, web: WebServer, *, read: list[str]) -> Path:
     path.write_text(json.dumps({
         "version": 1, "name": "bench", "files": {"read": read},
         "network": {
-            "rules": [{"id": "web", "hosts": list(web.hosts.values()), "methods": ["GET", "POST"]}], "addresses": ["127.0.0.0/8", "::1/128"],
-            "upstream": {"ca_file": str(web.ca)}},
+            "egress": egress, "rules": [{"id": "web", "hosts": list(web.hosts.values()), "methods": ["GET", "POST"]}],
+            "addresses": ["127.0.0.0/8", "::1/128"], "upstream": {"ca_file": str(web.ca)}},
         "secrets": {"bench": {"from": {"file": str(secret)}, "hosts": [web.hosts["https"]], "variable": "BENCH_TOKEN"}},
         "limits": {"call_time": "10m"}, "budgets": {"egress": dict.fromkeys(("call", "host", "session", "day"), "none")},
     }, indent=1), encoding="utf-8")

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python")]
 
+import measures  # noqa: E402
 from control import Control  # noqa: E402
 from perimeter import Perimeter  # noqa: E402
 from postern_fixture import Postern  # noqa: E402
@@ -29,6 +30,14 @@ def pytest_runtest_protocol() -> Any:
     """A test that hangs fails."""
     with time_limit(TEST_SECONDS):
         return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """`scripts/test --full` takes these lines into its report."""
+    if measures.lines:
+        terminalreporter.section("measured")
+        for line in measures.lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 from control import Control, Place, unique
 from postern_fixture import Postern, clean_environment
-from processes import ChildProcess
+from processes import ChildProcess, descendants
 from world import World
 
 #: An ordinary user that owns nothing here; the worker runs as it where a test says so.
@@ -136,6 +137,16 @@ class Perimeter:
         self.worker.wait_for(f"released.*reason=idle.*{session}", seconds=30)
 
     # MARK: From outside
+
+    def proxies(self) -> list[int]:
+        """The worker's egress proxy processes."""
+        assert self.worker is not None
+        found = []
+        for pid in descendants(self.worker.pid):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes() == b"postern\0egress\0":
+                    found.append(pid)
+        return found
 
     def command(self, *arguments: str, status: int | None = 0, with_state: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a `postern` command on this machine, as the worker's user; `status` is what its exit status must be."""

@@ -18,26 +18,6 @@ from web import Web
 pytestmark = BOTH_USERS
 
 
-def proxies(perimeter: Perimeter) -> list[int]:
-    """The ids of the proxy processes below this worker."""
-    assert perimeter.worker is not None
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-            name = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        parents[int(folder.name)] = (int(status.partition("PPid:")[2].split()[0]), name)
-
-    def is_below(process: int) -> bool:
-        while process in parents and process != perimeter.worker.pid:
-            process = parents[process][0]
-        return process == perimeter.worker.pid
-
-    return [process for process, (_, name) in parents.items() if name == b"postern\0egress\0" and is_below(process)]
-
-
 def post(web: Web, size: int) -> str:
     return f"head -c {size} /dev/zero | tr '\\0' x >body; {get(web, '/echo', '--data-binary', '@body')}"
 
@@ -46,7 +26,7 @@ def test_what_the_kernel_holds_it_to(perimeter: Perimeter, web: Web) -> None:
     perimeter.policy(network=network(web))
     perimeter.start()
     assert perimeter.shell(perimeter.session(), get(web)).text == "200"
-    [process] = proxies(perimeter)
+    [process] = perimeter.proxies()
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines() if ":\t" in line)
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2" and 0 not in map(int, status["Uid"].split())
     limits = Path(f"/proc/{process}/limits").read_text()
@@ -70,11 +50,11 @@ def test_a_session_that_was_idle_has_no_new_budget(perimeter: Perimeter, web: We
     perimeter.start("--max-idle", "1")
     session = perimeter.session()
     assert perimeter.shell(session, post(web, 60_000)).text == "200"
-    [first] = proxies(perimeter)
+    [first] = perimeter.proxies()
     perimeter.rest(session)
     refused = perimeter.shell(session, post(web, 60_000)).text
     assert refused.startswith("403") and "session" in refused and "budget" in refused
-    assert set(proxies(perimeter)) - {first}
+    assert set(perimeter.proxies()) - {first}
     # What is left of it can still be used, by this session; another one has its own.
     assert perimeter.shell(session, post(web, 10_000)).text.startswith("200")
     assert perimeter.shell(perimeter.session(), post(web, 60_000)).text == "200"
@@ -103,7 +83,7 @@ def test_killed_in_the_middle_of_a_call(perimeter: Perimeter, web: Web) -> None:
     with perimeter.control.watch(session) as events:
         perimeter.control.say(session, f"$ {upload}; {get(web, f'/ticks/{name}-after')}")
         assert stream.begun.wait(20)
-        [process] = proxies(perimeter)
+        [process] = perimeter.proxies()
         os.kill(process, signal.SIGKILL)
         worker.wait_for(f"the egress proxy has ended.*{session}", seconds=20)
         assert stream.broken.wait(20)
@@ -113,11 +93,11 @@ def test_killed_in_the_middle_of_a_call(perimeter: Perimeter, web: Web) -> None:
     result = perimeter.results(session)[-1]
     assert result.failed and result.text
     assert stream.pieces == pieces and f"/ticks/{name}-after" not in web.paths()
-    assert process not in proxies(perimeter)
+    assert process not in perimeter.proxies()
     assert "egress proxy has ended" in perimeter.audit("session_stop", session)[-1]["body"]["reason"]
     intents: list[Any] = perimeter.audit("egress_intent", session)
     assert len(intents) == 1 and not [one for one in perimeter.audit("egress_outcome", session) if one["body"]["id"] == intents[0]["body"]["id"]]
     assert perimeter.json("audit", "verify")["good"]
     # It goes on with a proxy of its own, and with what is left of its budget.
     assert perimeter.shell(session, get(web)).text == "200"
-    assert proxies(perimeter) not in ([], [process])
+    assert perimeter.proxies() not in ([], [process])

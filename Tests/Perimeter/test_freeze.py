@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from conftest import BOTH_USERS, modes, runs_as_user
 from control import Control, Place, at_rest
+from freezing import freeze, records
 from perimeter import ORDINARY_USER, Perimeter
 from postern_fixture import Postern
 from web import Web
@@ -50,24 +51,6 @@ def stand(perimeter: Perimeter, paths: list[Path]) -> None:
     for _ in range(2):
         perimeter.command("worker", "status")
         assert [value(path) for path in paths] == before
-
-
-def freeze(perimeter: Perimeter, *words: str) -> Any:
-    began = time.monotonic()
-    reply = perimeter.json("worker", "freeze", *words)
-    print(f"freeze {' '.join(words)}: {reply['milliseconds']} ms, with the command itself {(time.monotonic() - began) * 1000:.0f} ms")
-    assert reply["milliseconds"] < 1000
-    assert all(one["frozen"] and one["problem"] is None and not one["killed"] for one in reply["sessions"])
-    return reply
-
-
-def records(perimeter: Perimeter, kind: str, subject: str) -> list[dict[str, Any]]:
-    """The records of one order, each of which must be followed by a checkpoint: it is signed at once."""
-    log = perimeter.audit()
-    found = [(number, one) for number, one in enumerate(log) if one["kind"] == kind and one["body"]["subject"] == subject]
-    if kind == "freeze":
-        assert all(log[number + 1]["kind"] == "checkpoint" for number, _ in found)
-    return [one for _, one in found]
 
 
 @BOTH_USERS
@@ -168,3 +151,28 @@ def test_what_is_taken_up_later_starts_frozen(perimeter: Perimeter) -> None:
         perimeter.command("worker", "thaw", "agent", perimeter.place.agent)
         events.until(at_rest)
     assert perimeter.results(session)[0].text == "ran"
+
+
+@pytest.mark.parametrize("egress", ["shared", "per_session"])
+def test_a_proxy_that_does_not_hold_is_ended_with_its_sessions(perimeter: Perimeter, web: Web, egress: str) -> None:
+    """A freeze waits for no proxy: it comes back within its second, and says what it had to kill."""
+    perimeter.policy(network={
+        "egress": egress, "rules": [{"id": "echo", "hosts": web.host}], "addresses": "127.0.0.0/8", "upstream": {"ca_file": str(web.ca_file)}})
+    perimeter.start("--max-idle", "0")
+    sessions = [perimeter.session() for _ in range(2)]
+    paths = [path for session in sessions for path in counters(perimeter, session)]
+    stuck = perimeter.proxies()
+    assert len(stuck) == (1 if egress == "shared" else 2)
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        reply = perimeter.json("worker", "freeze", "all")
+        assert reply["milliseconds"] < 1000, reply
+        assert {one["session"] for one in reply["sessions"]} == set(sessions)
+        assert all(one["killed"] and one["problem"] is None for one in reply["sessions"]), reply
+        stand(perimeter, paths)
+        body = records(perimeter, "freeze", "all")[0]["body"]
+        assert body["survivors"] == 0 and body["processes_killed"] > 0 and body["processes_stopped"] == 0
+    finally:
+        for pid in stuck:
+            os.kill(pid, signal.SIGKILL)

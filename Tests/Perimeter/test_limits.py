@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from conftest import modes, runs_as_user
+from measures import measured
+from peaks import Peaks
 from perimeter import Perimeter
 
 
@@ -15,6 +18,7 @@ from perimeter import Perimeter
 class Limited:
     perimeter: Perimeter
     session: str
+    mode: str
 
     def meet(self, command: str) -> str:
         """What the model is told of a call that meets a limit; the call after it must work."""
@@ -29,7 +33,20 @@ def limited(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter]
     perimeter.policy(limits={
         "memory": "192MiB", "processes": 48, "call_time": "5s", "disk": "48MiB", "file_size": "24MiB", "open_files": 96, "temporary": "8MiB"})
     perimeter.start("--max-idle", "0")
-    return Limited(perimeter, perimeter.session())
+    return Limited(perimeter, perimeter.session(), request.param)
+
+
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest, limited: Limited) -> Iterator[None]:
+    """Every test's counts and peaks go into the report."""
+    assert limited.perimeter.worker is not None
+    # Nothing is counted before there is a sandbox.
+    limited.perimeter.shell(limited.session, "true")
+    began = time.monotonic()
+    with Peaks(limited.perimeter.worker.pid, limited.perimeter.workspace(limited.session)) as peaks:
+        yield
+    name = request.node.originalname.removeprefix("test_").replace("_", " ")
+    measured(f"limits: {limited.mode} worker, {name}: {time.monotonic() - began:.1f} s, {peaks}")
 
 
 def test_memory(limited: Limited) -> None:

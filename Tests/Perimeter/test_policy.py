@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from control import Control, Place, at_rest
+from measures import measured
 from perimeter import Perimeter
 from processes import ProcessFailed
 from web import Web
@@ -141,7 +142,7 @@ def test_the_network_is_cut_while_the_session_lives(perimeter: Perimeter, web: W
     inside = float((perimeter.workspace(session) / "cut").read_text()) - changed_wall
     assert up.broken.is_set()
     outside = up.broken_at - changed
-    print(f"cut after {inside * 1000:.0f} ms inside, {outside * 1000:.0f} ms outside")
+    measured(f"narrowing: cut after {inside * 1000:.0f} ms inside, {outside * 1000:.0f} ms outside")
     assert inside < 1 and outside < 1
     results = perimeter.results(session)[-2:]
     # The call itself goes on, and what is still allowed works.

@@ -11,29 +11,16 @@ from typing import Any
 import pytest
 
 from conftest import BOTH_USERS
-from haystack import descendants
+from measures import measured
 from perimeter import Perimeter
 from web import Web
 
 TOKEN = "tok_0123456789abcdef0123456789abcdef"
 
 
-def proxies(perimeter: Perimeter) -> list[int]:
-    """The worker's proxy processes."""
-    assert perimeter.worker is not None
-    found = []
-    for pid in descendants(perimeter.worker.pid):
-        try:
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"postern", b"egress"]:
-                found.append(pid)
-        except OSError:
-            continue
-    return found
-
-
 def until_proxies(perimeter: Perimeter, count: int) -> list[int]:
     deadline = time.monotonic() + 30
-    while len(found := proxies(perimeter)) != count:
+    while len(found := perimeter.proxies()) != count:
         assert time.monotonic() < deadline, f"{len(found)} proxies instead of {count}"
         time.sleep(0.05)
     return found
@@ -112,7 +99,7 @@ def test_the_end_of_one_session_leaves_the_others(perimeter: Perimeter, web: Web
         perimeter.worker.wait_for(f"the session is over.*{one}", seconds=30)
         assert not stream.broken.is_set()
         del events
-    assert proxies(perimeter) == [process]
+    assert perimeter.proxies() == [process]
 
 
 def test_a_broken_process_ends_its_sessions_and_the_next_has_another(perimeter: Perimeter, web: Web) -> None:
@@ -144,7 +131,7 @@ def test_memory_of_twenty_sessions(perimeter: Perimeter, web: Web) -> None:
         pids = until_proxies(perimeter, 1 if egress == "shared" else 20)
         lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
         totals[egress] = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        print(f"{egress}: {len(pids)} processes, {totals[egress] / 1024:.1f} MiB PSS")
+        measured(f"memory of 20 sessions' egress, {egress}: {len(pids)} processes, {totals[egress] / 1024:.1f} MiB PSS")
         assert perimeter.worker is not None
         perimeter.worker.stop(seconds=30)
         for session in sessions:

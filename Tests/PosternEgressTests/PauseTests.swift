@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import PosternJSON
 import PosternPolicy
 import Synchronization
@@ -88,6 +89,28 @@ struct PauseTests {
             proxy.link.send(.stop(session: "sesn_test"))
         }
         await server.stop()
+    }
+
+    @Test("a session whose event loop is busy keeps no other waiting, and is confirmed when that is through")
+    func busyLoop() throws {
+        // These run what they are asked for when the test says so.
+        let loops = [EmbeddedEventLoop(), EmbeddedEventLoop()]
+        let gates = [PauseGate(), PauseGate()]
+        let channels = loops.flatMap { loop in (0..<3).map { _ in EmbeddedChannel(loop: loop) } }
+        defer { for channel in channels { _ = try? channel.finish() } }
+        for (index, channel) in channels.enumerated() { try gates[index / 3].attach(to: channel) }
+        let confirmed = TextLog()
+        gates[0].pause { confirmed.append("busy") }
+        gates[1].pause { confirmed.append("idle") }
+        #expect(confirmed.all.isEmpty)
+        loops[1].run()
+        #expect(confirmed.all == ["idle"])
+        loops[0].run()
+        #expect(confirmed.all == ["idle", "busy"])
+        gates[0].resume { confirmed.append("goes on") }
+        #expect(confirmed.all.count == 2)
+        loops[0].run()
+        #expect(confirmed.all.last == "goes on")
     }
 
     @Test("a session that is not served is confirmed all the same, and the commands survive the wire")

@@ -188,6 +188,19 @@ import Testing
         return try LocalControlSocket.connect(in: folder)
     }
 
+    /// A proxy that does not hold its connections is ended, and the session cannot go on: it is not told that it waits for a thaw.
+    @Test func killsWhoseProxyDoesNotHold() async throws {
+        let folder = try Self.folder()
+        defer { Self.remove(folder) }
+        let live = try LiveSessions(stateFolder: folder, patience: Self.patience)
+        for (session, holds) in [("held", true), ("cut", false)] {
+            _ = await live.add(session: session, agent: nil, FreezableDriver(FakeDriver(), pauseNetwork: { _ in holds }))
+        }
+        let reply = await live.handle(.freeze(.all), by: Self.operator)
+        #expect(reply.sessions.map(\.session) == ["cut", "held"] && reply.sessions.map(\.wasKilled) == [true, false])
+        #expect(reply.isDone)
+    }
+
     /// A session's driver: what runs is frozen, and what starts while it is frozen as well.
     @Test func freezesWhatADriverStarts() async throws {
         let inner = FakeDriver()

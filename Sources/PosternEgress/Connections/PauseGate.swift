@@ -60,27 +60,36 @@ final class PauseGate: Sendable {
         }
     }
 
-    /// Returns once every connection stands still.
-    func pause() async {
+    /// Holds every connection from its event loop's next round on; `done` is called once all stand still. Returns at once: what one session
+    /// waits for is nothing that others should.
+    func pause(then done: @escaping @Sendable () -> Void) {
         let valves = state.withLock { state in
             state.isPaused = true
             return Array(state.valves.values)
         }
-        await each(of: valves) { $0.close() }
+        Self.each(of: valves, { $0.close() }, then: done)
     }
 
-    /// Lets everything go on that was held. Returns once it does.
-    func resume() async {
+    /// Lets everything go on that was held; `done` is called once it does.
+    func resume(then done: @escaping @Sendable () -> Void) {
         let (valves, waiting) = state.withLock { state in
             state.isPaused = false
             defer { state.waiting = [:] }
             return (Array(state.valves.values), Array(state.waiting.values))
         }
-        await each(of: valves) { $0.open() }
-        for continuation in waiting { continuation.resume() }
+        Self.each(of: valves, { $0.open() }) {
+            for continuation in waiting { continuation.resume() }
+            done()
+        }
     }
 
-    private func each(of valves: [NIOLoopBound<PauseValve>], _ act: @escaping @Sendable (PauseValve) -> Void) async {
-        for valve in valves { try? await valve.eventLoop.submit { act(valve.value) }.get() }
+    /// All are asked before any is waited for: an event loop answers when it is through with what its sockets have brought, which takes a while
+    /// where many sessions share it.
+    private static func each(
+        of valves: [NIOLoopBound<PauseValve>], _ act: @escaping @Sendable (PauseValve) -> Void, then done: @escaping @Sendable () -> Void
+    ) {
+        guard let loop = valves.first?.eventLoop else { return done() }
+        let futures = valves.map { valve in valve.eventLoop.submit { act(valve.value) } }
+        EventLoopFuture.andAllComplete(futures, on: loop).whenComplete { _ in done() }
     }
 }

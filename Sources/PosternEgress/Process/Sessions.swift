@@ -74,11 +74,9 @@ struct Sessions: Sendable {
                 case .forwards(let session, let forwards): sessions[session]?.proxy.forwards.keep(only: forwards)
                 case .password(let session, let forward, let value): sessions[session]?.proxy.forwards.setPassword(forward, value)
                 case .pause(let session):
-                    await sessions[session]?.proxy.context.gate.pause()
-                    reporter.post(.paused(session: session, true))
+                    hold(sessions[session], true) { reporter.post(.paused(session: session, true)) }
                 case .resume(let session):
-                    await sessions[session]?.proxy.context.gate.resume()
-                    reporter.post(.paused(session: session, false))
+                    hold(sessions[session], false) { reporter.post(.paused(session: session, false)) }
                 case .redaction(let session, let rules):
                     do {
                         try sessions[session]?.proxy.context.setRedaction(rules)
@@ -92,6 +90,12 @@ struct Sessions: Sendable {
             reporter.close()
             tasks.cancelAll()
         }
+    }
+
+    /// Commands to other sessions do not wait for this one's connections.
+    private func hold(_ running: Running?, _ isPaused: Bool, then done: @escaping @Sendable () -> Void) {
+        guard let gate = running?.proxy.context.gate else { return done() }
+        if isPaused { gate.pause(then: done) } else { gate.resume(then: done) }
     }
 
     private func start(

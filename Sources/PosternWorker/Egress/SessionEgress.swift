@@ -47,7 +47,7 @@ actor SessionEgress {
 
     var link: (any EgressChannel)?
     private var reading: Task<Void, Never>?
-    private var confirming: [CheckedContinuation<Void, Never>] = []
+    private var confirming: [CheckedContinuation<Bool, Never>] = []
     private var turning: Task<Void, Never>?
     private var asking: [Int: Task<Void, Never>] = [:]
     var plan: EgressPlan?
@@ -168,22 +168,23 @@ actor SessionEgress {
         for command in commands { link.send(command) }
     }
 
-    /// Stops the session's traffic until `resume`. Returns once every connection stands still, or the proxy is gone.
-    func pause() async { await setPaused(true) }
+    /// Stops the session's traffic until `resume`. Returns once every connection stands still; `false` if the proxy has gone instead.
+    func pause() async -> Bool { await setPaused(true) }
 
-    /// Lets the session's traffic go on. Returns once it does, or the proxy is gone.
-    func resume() async { await setPaused(false) }
+    /// Lets the session's traffic go on. Returns once it does; `false` if the proxy has gone instead.
+    func resume() async -> Bool { await setPaused(false) }
 
-    private func setPaused(_ isPaused: Bool) async {
-        guard let link, !hasEnded, !isUnread else { return }
+    private func setPaused(_ isPaused: Bool) async -> Bool {
+        // Where there is no proxy, or none any more, nothing passes.
+        guard let link, !hasEnded, !isUnread else { return true }
         link.send(isPaused ? .pause(session: link.session) : .resume(session: link.session))
         // Confirmations come in the order of the commands.
-        await withCheckedContinuation { confirming.append($0) }
+        return await withCheckedContinuation { confirming.append($0) }
     }
 
-    private func confirm() {
+    private func confirm(_ isSo: Bool) {
         guard !confirming.isEmpty else { return }
-        confirming.removeFirst().resume()
+        confirming.removeFirst().resume(returning: isSo)
     }
 
     /// Ends the process, whatever else it serves: it does not do what it is told, and nothing may pass it any more.
@@ -266,7 +267,7 @@ actor SessionEgress {
         }
         settle(nil)
         isUnread = true
-        while !confirming.isEmpty { confirm() }
+        while !confirming.isEmpty { confirm(false) }
         if !hasEnded { fail("the egress proxy has ended") }
     }
 
@@ -312,7 +313,7 @@ actor SessionEgress {
             try await records.forward(forward, role: role(of: forward.forward))
             publish(report)
             if id > 0 { link.send(.recorded(id: id)) }
-        case .paused: confirm()
+        case .paused: confirm(true)
         case .failure("", let reason):
             // The process itself, or an order that it did not understand: what was to be taken away may still be open.
             fail("the egress proxy has failed: \(reason)")

@@ -7,14 +7,14 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
     private var running: [Int: any Sandbox] = [:]
     private var next = 0
     private var isFrozen = false
-    private let pauseNetwork: @Sendable (Bool) async -> Void
+    private let pauseNetwork: @Sendable (Bool) async -> Bool
     private let killPatience: Duration
 
     /// - Parameters:
     ///   - killPatience: what is not dead by then is said to survive.
-    ///   - pauseNetwork: holds (`true`) or lets go what is on its way to and from the sandboxes.
+    ///   - pauseNetwork: holds (`true`) or lets go what is on its way to and from the sandboxes; `false` when that had to be cut instead.
     package init(
-        _ driver: any SandboxDriver, killPatience: Duration = .seconds(5), pauseNetwork: @escaping @Sendable (Bool) async -> Void = { _ in }
+        _ driver: any SandboxDriver, killPatience: Duration = .seconds(5), pauseNetwork: @escaping @Sendable (Bool) async -> Bool = { _ in true }
     ) {
         self.driver = driver
         self.killPatience = killPatience
@@ -48,15 +48,16 @@ package actor FreezableDriver: SandboxDriver, FreezableSession {
     package func freeze() async throws(SandboxError) -> Int {
         isFrozen = true
         // The network is held also where a process cannot be stopped.
-        async let isPaused: Void = pauseNetwork(true)
+        async let isHeld = pauseNetwork(true)
         let counts = await forEach { sandbox async throws(SandboxError) in try await sandbox.freeze() }
-        await isPaused
+        // Without its network the session cannot go on: it is said to be killed, not to wait for a thaw.
+        guard await isHeld else { throw SandboxError(.lost, "the egress proxy did not hold its connections in time and was ended") }
         return try counts.get().reduce(0, +)
     }
 
     package func thaw() async throws(SandboxError) {
         isFrozen = false
-        await pauseNetwork(false)
+        _ = await pauseNetwork(false)
         _ = try await forEach { sandbox async throws(SandboxError) in try await sandbox.thaw() }.get()
     }
 

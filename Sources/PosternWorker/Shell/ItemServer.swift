@@ -172,15 +172,15 @@ struct ItemServer: Sendable {
             failed: { broken.fire($0) }, logger: logger)
     }
 
-    /// Stops a session's traffic or lets it go on. A proxy that does not answer is ended: then nothing passes either.
-    private static func hold(_ egress: SessionEgress?, _ isPaused: Bool) async {
-        guard let egress else { return }
+    /// Stops a session's traffic or lets it go on. A proxy that does not answer is ended: then nothing passes either, and the answer is `false`.
+    private static func hold(_ egress: SessionEgress?, _ isPaused: Bool) async -> Bool {
+        guard let egress else { return true }
         let watch = Task {
             do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
             await egress.abort()
         }
-        await isPaused ? egress.pause() : egress.resume()
-        watch.cancel()
+        defer { watch.cancel() }
+        return await isPaused ? egress.pause() : egress.resume()
     }
 
     private func usage(of item: WorkItem) -> EgressUsage {

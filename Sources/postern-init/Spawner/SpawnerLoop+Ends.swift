@@ -10,7 +10,7 @@ extension SpawnerLoop {
 
     // MARK: Freeze
 
-    /// `request` is answered when it is so.
+    /// `request` is answered when it is so; the loop looks once for all that have come together.
     func setFrozen(_ request: Int, _ body: JSON) {
         guard let index = sandboxes.firstIndex(where: { $0.id == body["sandbox"]?.int }) else {
             // What has ended stands still.
@@ -18,7 +18,6 @@ extension SpawnerLoop {
             return
         }
         perform(sandboxes[index].freeze.handle(body["type"] == "freeze" ? .freeze(request: request) : .thaw(request: request)), index)
-        observe()
     }
 
     private func perform(_ actions: [FreezeMachine.Action], _ index: Int) {
