@@ -18,7 +18,8 @@ import Testing
     }
 
     private func serving(
-        _ router: Router<BasicRequestContext>, _ body: @escaping @Sendable (ManagedAgentsClient) async throws -> Void
+        _ router: Router<BasicRequestContext>, _ change: (inout AsyncHTTPTransport.Configuration) -> Void = { _ in },
+        _ body: @escaping @Sendable (ManagedAgentsClient) async throws -> Void
     ) async throws {
         let (ports, feed) = AsyncStream.makeStream(of: Int.self)
         let application = Application(
@@ -31,7 +32,9 @@ import Testing
             port = value
             break
         }
-        let transport = try AsyncHTTPTransport(.init(baseURL: try BaseURL("http://127.0.0.1:\(port)")))
+        var configuration = AsyncHTTPTransport.Configuration(baseURL: try BaseURL("http://127.0.0.1:\(port)"))
+        change(&configuration)
+        let transport = try AsyncHTTPTransport(configuration)
         var options = ManagedAgentsClient.Options()
         options.retry = RetryPolicy(baseDelay: .milliseconds(1))
         let client = ManagedAgentsClient(transport: transport, credential: Secret("key-1"), options: options)
@@ -156,6 +159,31 @@ import Testing
             for await _ in opened { break }
             reader.cancel()
             await #expect(throws: ClientError.transport(.cancelled)) { try await reader.value }
+        }
+    }
+
+    /// No request goes over a connection that was refused, and the next attempt is a new connection.
+    @Test func aConnectionThatIsRefusedCarriesNothing() async throws {
+        struct Refused: Error {}
+        let (requests, connections) = (Counter(), Counter())
+        let router = Router()
+        router.get("/v1/models") { _, _ in
+            _ = requests.next()
+            return Self.json(["data": [], "has_more": false])
+        }
+        try await serving(
+            router,
+            {
+                $0.checkConnection = { channel in
+                    guard connections.next() < 3 else { return channel.eventLoop.makeSucceededVoidFuture() }
+                    channel.eventLoop.execute { channel.close(promise: nil) }
+                    return channel.eventLoop.makeFailedFuture(Refused())
+                }
+            }
+        ) { client in
+            _ = try await client.models()
+            // Two attempts came to nothing and the third did; a warm connection may have been made beside it.
+            #expect(requests.next() == 2 && connections.next() > 3)
         }
     }
 

@@ -11,18 +11,24 @@ package struct AsyncHTTPTransport: ClientTransport {
         /// PEM file of further certificate authorities, trusted besides the system's.
         package var caFile: String?
         /// An HTTP proxy for `CONNECT`. Loopback is dialled directly.
-        package var proxy: Proxy?
+        package private(set) var proxy: Proxy?
         package var connectTimeout: Duration = .seconds(5)
         /// Longest silence inside a body: keep-alives of a stream come well inside it (contract, section 1.5).
         package var readTimeout: Duration = .seconds(600)
         /// Connections to the service at once: a session's stream takes one for as long as it is served.
         package var maximumConnections = 4096
+        /// Looks at each new connection, in its event loop, before a request is sent on it; one that fails is not used, and is to be closed.
+        package var checkConnection: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
 
         package init(baseURL: BaseURL, caFile: String? = nil, proxy: Proxy? = nil) {
             self.baseURL = baseURL
             self.caFile = caFile
-            self.proxy = proxy
+            // Loopback is dialled directly.
+            self.proxy = baseURL.isLoopback ? nil : proxy
         }
+
+        /// The host to which connections are made.
+        package var dialledHost: String { proxy?.host ?? baseURL.host }
     }
 
     private let client: HTTPClient
@@ -49,7 +55,8 @@ package struct AsyncHTTPTransport: ClientTransport {
             }
         }
         settings.tlsConfiguration = tls
-        if let proxy = configuration.proxy, !configuration.baseURL.isLoopback {
+        settings.http1_1ConnectionDebugInitializer = configuration.checkConnection
+        if let proxy = configuration.proxy {
             settings.proxy = .server(
                 host: proxy.host, port: proxy.port, authorization: proxy.credentials.map { .basic(username: $0.user, password: $0.password.value) })
         }

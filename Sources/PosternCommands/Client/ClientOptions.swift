@@ -42,7 +42,7 @@ struct ClientOptions: ParsableArguments, SettingFlags {
             let url = try BaseURL(base)
             // HTTPS_PROXY is set for other programs too: where no proxy is used, it may be written in any way.
             let proxy = try url.isLoopback ? nil : configuration.text(.clientProxy).map { try Proxy($0) }
-            transport = try AsyncHTTPTransport(.init(baseURL: url, caFile: configuration.text(.clientCAFile), proxy: proxy))
+            transport = try .toControlPlane(url, caFile: configuration.text(.clientCAFile), proxy: proxy)
         } catch {
             throw CommandError(.configuration, "\(error)")
         }

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import Logging
 import PosternCore
+import PosternEgress
 import PosternModels
 import PosternServer
 import PosternStore
@@ -28,7 +29,10 @@ struct ControlPlane {
         defer { lock.release() }
         let metrics = MetricsRegistry()
         let store = try await opened(Self.databasePath(settings.dataFolder), StoreObserver(metrics))
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: try settings.model.httpClientConfiguration())
+        var configuration = try settings.model.httpClientConfiguration()
+        let peer = ServicePeer(host: configuration.proxy?.host ?? settings.model.baseURL.host)
+        configuration.http1_1ConnectionDebugInitializer = { peer.check($0) }
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             try await serve(store, client, metrics, logger)
         } catch {

@@ -110,7 +110,7 @@ struct WorkerProcess {
 
     private func run(_ settings: WorkerSettings, _ mode: Worker.Mode) async throws {
         let logger = settings.logs.logger("worker")
-        let transport = try AsyncHTTPTransport(.init(baseURL: settings.baseURL, caFile: settings.caFile, proxy: settings.proxy))
+        let transport = try AsyncHTTPTransport.toControlPlane(settings.baseURL, caFile: settings.caFile, proxy: settings.proxy)
         do {
             try await serve(settings, mode, transport, logger)
         } catch {

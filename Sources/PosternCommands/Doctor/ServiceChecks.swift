@@ -7,7 +7,7 @@ enum ServiceChecks {
         let transport: AsyncHTTPTransport
         do {
             let url = try BaseURL(baseURL)
-            transport = try AsyncHTTPTransport(.init(baseURL: url, caFile: caFile, proxy: url.isLoopback ? nil : proxy.map { try Proxy($0) }))
+            transport = try .toControlPlane(url, caFile: caFile, proxy: url.isLoopback ? nil : proxy.map { try Proxy($0) })
         } catch {
             return [.missing("base URL", baseURL, "\(error)")]
         }

@@ -4,7 +4,8 @@ import ManagedAgentsAPI
 package struct ModelBaseURL: Sendable, Equatable, CustomStringConvertible {
     /// Without a slash at the end.
     private let text: String
-    let host: String
+    /// Without brackets.
+    package let host: String
     let path: String
     let isTLS: Bool
 

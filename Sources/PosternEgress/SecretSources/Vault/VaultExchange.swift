@@ -89,6 +89,7 @@ struct VaultExchange: Sendable {
         let timer = channel.channel.closing(after: Self.wholeTime)
         defer { timer.cancel() }
         return try await channel.executeThenClose { inbound, outbound in
+            try await ServicePeer(host: host.description).check(channel.channel).get()
             try await outbound.write(.head(head))
             if !body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
             try await outbound.write(.end(nil))
