@@ -13,15 +13,24 @@ from conftest import modes, runs_as_user
 from perimeter import Perimeter
 
 
+#: Of the worker's memory, while a call meets a limit.
+MOST_GROWTH = 32 << 20
+
+
 @dataclass
 class Limited:
     perimeter: Perimeter
     session: str
 
     def meet(self, command: str) -> str:
-        """What the model is told of a call that meets a limit; the call after it must work."""
+        """What the model is told of a call that meets a limit; the call after it must work, and the worker's memory must have stayed bounded."""
+        before = self.perimeter.memory("VmRSS")
+        self.perimeter.forget_peak()
         told, after = self.perimeter.run(self.session, f"$ {command}\n\n$ echo still here")
         assert not after.failed and "still here" in after.text, after.text
+        peak = self.perimeter.memory("VmHWM")
+        print(f"worker: {before >> 20} MiB before, peak {peak >> 20} MiB: {command[:60]}")
+        assert peak - before < MOST_GROWTH, (before, peak)
         return told.text
 
 
