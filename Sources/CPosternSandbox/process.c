@@ -115,6 +115,14 @@ static int limit(int resource, uint64_t value) {
     return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
+// What is allowed already is the most that there is to give.
+static int limit_open_files(uint64_t value) {
+    struct rlimit now;
+    if (value == 0) return 0;
+    if (getrlimit(RLIMIT_NOFILE, &now) < 0) return -errno;
+    return limit(RLIMIT_NOFILE, now.rlim_max < value ? now.rlim_max : value);
+}
+
 static void reset_signals(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int signal = 1; signal < _NSIG; signal++) sigaction(signal, &standard, NULL);
@@ -143,6 +151,7 @@ static int prepare(const struct psb_process *process, pid_t parent, enum birth b
         if (getppid() != parent) return -ESRCH;
     }
     if ((error = limit(RLIMIT_NPROC, process->process_limit)) < 0) return error;
+    if ((error = limit_open_files(process->open_files_limit)) < 0) return error;
     if ((error = limit(RLIMIT_AS, process->address_space_limit)) < 0) return error;
     if ((error = limit(RLIMIT_CPU, process->cpu_limit)) < 0) return error;
     if ((error = limit(RLIMIT_DATA, process->data_limit)) < 0) return error;

@@ -103,6 +103,18 @@ class Perimeter:
         process.wait_for("worker .* serves ", seconds=60)
         return process
 
+    def memory(self, field: str) -> int:
+        """A line of the worker's own /proc/PID/status in bytes: `VmRSS`, or `VmHWM`, the peak."""
+        assert self.worker is not None
+        status = Path(f"/proc/{self.worker.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition(f"{field}:")[2].split()[0]) << 10
+
+    def forget_peak(self) -> None:
+        """Begins `VmHWM` anew, where this user may; elsewhere it is the peak since the worker's start, which is more."""
+        assert self.worker is not None
+        with contextlib.suppress(PermissionError):
+            Path(f"/proc/{self.worker.pid}/clear_refs").write_text("5", encoding="ascii")
+
     # MARK: From inside
 
     def session(self, **fields: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from peaks import Peaks
 from perimeter import Perimeter
 
 
+#: Of the worker's memory, while a call meets a limit.
+MOST_GROWTH = 32 << 20
+
+
 @dataclass
 class Limited:
     perimeter: Perimeter
@@ -21,9 +26,14 @@ class Limited:
     mode: str
 
     def meet(self, command: str) -> str:
-        """What the model is told of a call that meets a limit; the call after it must work."""
+        """What the model is told of a call that meets a limit; the call after it must work, and the worker's memory must have stayed bounded."""
+        before = self.perimeter.memory("VmRSS")
+        self.perimeter.forget_peak()
         told, after = self.perimeter.run(self.session, f"$ {command}\n\n$ echo still here")
         assert not after.failed and "still here" in after.text, after.text
+        peak = self.perimeter.memory("VmHWM")
+        measured(f"limits: {self.mode} worker, its memory: {before >> 20} MiB before, peak {peak >> 20} MiB: {command[:60]}")
+        assert peak - before < MOST_GROWTH, (before, peak)
         return told.text
 
 
@@ -81,6 +91,44 @@ def test_disk(limited: Limited) -> None:
     told = limited.meet("for i in $(seq 20); do head -c 8M /dev/zero >fill-$i || break; done; sleep 4")
     assert "more than its limit of 48 MiB" in told or "[disk limit" in told, told
     limited.meet("rm -f fill-*")
+
+
+#: Programs that their call leaves behind: one waits before it writes, and one keeps files that have no name.
+LEFT_BEHIND = {
+    "a writer": """
+import time
+time.sleep(2)
+for i in range(20):
+    open(f"left-{i}", "wb").write(bytes(8 << 20))
+    time.sleep(0.1)
+time.sleep(613)
+""",
+    "deleted files": """
+import os, time
+kept = []
+for i in range(20):
+    kept.append(open(f"gone-{i}", "wb"))
+    os.unlink(f"gone-{i}")
+    kept[-1].write(bytes(8 << 20))
+    kept[-1].flush()
+time.sleep(613)
+""",
+}
+
+
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_disk_after_the_call(limited: Limited, name: str) -> None:
+    perimeter, session = limited.perimeter, limited.session
+    perimeter.run(session, "@write " + json.dumps({"file_path": "left.py", "content": LEFT_BEHIND[name]}))
+    started = perimeter.shell(session, "(setsid /usr/bin/python3 left.py 613 >/dev/null 2>&1 &); echo started")
+    assert started.text == "started", started.text
+    told, deadline = "", time.monotonic() + 60
+    while "[disk limit: the workspace holds" not in told and time.monotonic() < deadline:
+        told = perimeter.shell(session, "sleep 0.5").text
+    assert "more than its limit of 48 MiB" in told, told
+    assert ("in deleted files that are still open" in told) == (name == "deleted files"), told
+    assert "613" not in perimeter.shell(session, "ps -eo args | grep '[l]eft.py'").text
+    limited.meet("rm -f left*")
 
 
 def test_temporary_files(limited: Limited) -> None:

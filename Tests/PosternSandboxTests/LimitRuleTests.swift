@@ -120,43 +120,103 @@ import Testing
         #expect(ByteText.of(1536) == "1.5 KiB" && ByteText.of(4 << 30) == "4 GiB" && ByteText.of(7) == "7 bytes")
     }
 
-    @Test func measuresTheDiskWhenItIsWorthIt() {
+    private static func diskLimits() -> SandboxLimits {
         var limits = SandboxLimits()
-        func begins(_ watch: inout DiskWatch, _ now: Int) -> Bool { watch.begin(at: now) }
-        func said(_ watch: inout DiskWatch, _ usage: DiskWatch.Usage?, _ now: Int, running: Bool = false) -> String {
-            watch.measured(usage, at: now, isCallRunning: running) ?? "nothing"
-        }
-        func usage(_ bytes: Int, _ inodes: Int, _ isComplete: Bool = true) -> DiskWatch.Usage {
-            .init(bytes: bytes, inodes: inodes, isComplete: isComplete)
-        }
-        var idle = DiskWatch(limits)
-        idle.callStarted(at: 0)
-        #expect(idle.due == nil)
         limits.diskBytes = 1 << 20
         limits.inodes = 100
-        var watch = DiskWatch(limits)
-        watch.callStarted(at: 0)
-        // A short call costs nothing.
-        watch.callEnded(at: 50_000, started: 0)
-        #expect(watch.due == nil)
-        watch.callStarted(at: 100_000)
-        let begun = [1_099_999, 1_100_000, 1_100_001].map { begins(&watch, $0) }
-        #expect(begun == [false, true, false])
-        // Took a second: not again before twenty.
-        let small = said(&watch, usage(1, 1), 2_100_000, running: true)
-        #expect(small == "nothing" && watch.due == 22_100_000)
-        // A long call is followed by a look, even if one is under way when it ends.
-        let second = begins(&watch, 22_100_000)
-        watch.callEnded(at: 22_200_000, started: 100_000)
-        let lost = said(&watch, nil, 22_300_000)
-        #expect(second && lost == "nothing" && watch.due == 22_300_000)
-        let third = begins(&watch, 22_300_000)
-        let large = said(&watch, usage(2 << 20, 1), 22_400_000)
-        #expect(third && large.contains("2 MiB") && watch.due == nil)
-        let many = said(&watch, usage(0, 101, false), 0)
+        return limits
+    }
+
+    private static func usage(
+        _ bytes: Int, _ inodes: Int = 1, isComplete: Bool = true, deleted: Int = 0, hidden: Bool = false, volume: Int = 0
+    ) -> DiskWatch.Usage {
+        DiskWatch.Usage(bytes: bytes, inodes: inodes, isComplete: isComplete, deletedBytes: deleted, hasHidden: hidden, volumeBytes: volume)
+    }
+
+    @Test func measuresTheDiskForAsLongAsSomethingRuns() {
+        var idle = DiskWatch(SandboxLimits(), at: 0, volumeBytes: 0)
+        idle.callStarted(at: 0)
+        idle.callEnded(at: 5_000_000, started: 0)
+        #expect(idle.due == nil)
+        var watch = DiskWatch(Self.diskLimits(), at: 0, volumeBytes: 0)
+        // Nothing but a shell that waits: looked at less and less, and never not at all.
+        for due in [1_000_000, 3_000_000, 7_000_000, 11_000_000] {
+            #expect(watch.due == due)
+            watch.rested(at: due, isAlone: true)
+        }
+        // Programs that wait are looked at each second.
+        watch.rested(at: 15_000_000, isAlone: false)
+        #expect(watch.due == 16_000_000)
+        watch.rested(at: 16_000_000, isAlone: true)
+        // A short call brings the next look forward, to a second after its start, and is not measured by itself.
+        watch.callStarted(at: 16_100_000)
+        watch.callEnded(at: 16_150_000, started: 16_100_000)
+        #expect(watch.due == 17_100_000)
+        // A longer one is.
+        watch.callStarted(at: 16_200_000)
+        watch.callEnded(at: 16_300_000, started: 16_200_000)
+        #expect(watch.due == 16_300_000)
+        let first = watch.look(at: 16_300_000, volumeBytes: 0)
+        #expect(first == .measure && watch.due == nil)
+    }
+
+    @Test func measuresForATwentiethOfTheTime() {
+        var watch = DiskWatch(Self.diskLimits(), at: 0, volumeBytes: 0)
+        func said(_ usage: DiskWatch.Usage, _ now: Int, took: Int) -> String { watch.measured(usage, at: now, took: took) ?? "nothing" }
+        func looks(_ now: Int, volume: Int = 0) -> DiskWatch.Look { watch.look(at: now, volumeBytes: volume) }
+        let first = looks(1_000_000)
+        let small = said(Self.usage(600_000, volume: 50_000_000), 3_000_000, took: 1_000_000)
+        #expect(first == .measure && small == "nothing" && watch.due == 4_000_000)
+        // What the file system loses is looked at each second; not before three times what measuring took is there a measurement.
+        let hasty = looks(4_000_000, volume: 90_000_000)
+        #expect(hasty == .wait && watch.due == 5_000_000)
+        let little = looks(6_000_000, volume: 50_400_000)
+        let much = looks(6_000_001, volume: 50_500_000)
+        #expect(little == .wait && much == .measure)
+        // A long call that ends while there is a measurement is followed by another.
+        watch.callEnded(at: 7_000_000, started: 0)
+        let again = said(Self.usage(600_000), 7_100_000, took: 100_000)
+        #expect(again == "nothing" && watch.due == 7_400_000)
+        let second = looks(7_400_000)
+        _ = said(Self.usage(600_000), 8_400_000, took: 1_000_000)
+        let early = looks(28_399_999)
+        let due = looks(28_400_000)
+        #expect(second == .measure && early == .wait && due == .measure)
+    }
+
+    @Test func saysWhyTheDiskLimitIsExceeded() {
+        var watch = DiskWatch(Self.diskLimits(), at: 0, volumeBytes: 1 << 30)
+        func said(_ usage: DiskWatch.Usage) -> String { watch.measured(usage, at: 0, took: 0) ?? "nothing" }
+        let large = said(Self.usage(2 << 20))
+        #expect(large == "the workspace holds 2 MiB, more than its limit of 1 MiB")
+        let deleted = said(Self.usage(2 << 20, deleted: 1 << 20))
+        #expect(deleted.contains("2 MiB (1 MiB of it in deleted files that are still open), more than"))
+        let many = said(Self.usage(0, 101, isComplete: false))
         #expect(many.contains("limit of 100"))
         // What cannot be measured is not taken for small.
-        let unknown = said(&watch, usage(0, 1, false), 0)
+        let unknown = said(Self.usage(0, isComplete: false))
         #expect(unknown.contains("cannot be measured"))
+    }
+
+    @Test func holdsWhatIsHiddenAgainstWhatTheFileSystemLost() {
+        let start = 1 << 30
+        var watch = DiskWatch(Self.diskLimits(), at: 0, volumeBytes: start)
+        func said(_ bytes: Int, hidden: Bool, lost: Int) -> String {
+            watch.measured(Self.usage(bytes, hidden: hidden, volume: start + lost), at: 0, took: 0) ?? "nothing"
+        }
+        // Lost to others, as far as can be told.
+        let others = said(100_000, hidden: false, lost: 50 << 20)
+        let quiet = said(100_000, hidden: true, lost: 50 << 20)
+        // What was written where it can be seen explains itself.
+        let seen = said(800_000, hidden: true, lost: 50 << 20 + 700_000)
+        #expect([others, quiet, seen] == ["nothing", "nothing", "nothing"])
+        let unseen = said(100_000, hidden: true, lost: 52 << 20)
+        #expect(unseen.contains("files that cannot be measured") && unseen.contains("lost 2 MiB"))
+        // The comparison is with the last time that nothing was hidden.
+        let still = said(100_000, hidden: true, lost: 52 << 20)
+        #expect(still == unseen)
+        let clear = said(100_000, hidden: false, lost: 52 << 20)
+        let after = said(100_000, hidden: true, lost: 52 << 20)
+        #expect(clear == "nothing" && after == "nothing")
     }
 }

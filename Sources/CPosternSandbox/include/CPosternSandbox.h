@@ -119,8 +119,9 @@ struct psb_process {
     int descriptor_count;
     /// Start a session of its own, without a terminal.
     int new_session;
-    /// RLIMIT_NPROC, RLIMIT_AS and RLIMIT_CPU of the new process; 0 leaves each.
+    /// RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_AS and RLIMIT_CPU of the new process; 0 leaves each.
     uint64_t process_limit;
+    uint64_t open_files_limit;
     uint64_t address_space_limit;
     uint64_t cpu_limit;
     /// RLIMIT_DATA of the new process; 0 leaves it.

@@ -80,7 +80,7 @@ struct HardeningItem: Sendable, Equatable {
     static let quota = HardeningItem(
         group: .limits, subjects: ["quota"],
         remedy: "put the work folder on a file system that keeps quotas of users: ext4 or XFS, mounted with `usrquota`",
-        reason: "`limits.disk` and `limits.inodes` are then the kernel's. Without, a workspace is measured while commands run, a second or more late")
+        reason: "`limits.disk` and `limits.inodes` are then the kernel's. Without, a workspace is measured while programs run, a second or more late")
 
     // MARK: Policy
 

@@ -51,7 +51,7 @@ enum BenchmarkControls {
             row(
                 "Disk usage", [values.limit("disk"), values.limit("inodes")], [.limits],
                 values.holding("disk", "By the file system's quota of the session's user"),
-                gap("Where there is no quota it is measured while commands run and acted upon late", values.unbounded("disk", "inodes"))),
+                gap("Where there is no quota it is measured while programs run and acted upon late", values.unbounded("disk", "inodes"))),
         ]
     }
 

@@ -1,51 +1,65 @@
 import Glibc
 import PosternSandboxWire
 
-/// Adds up what is in a workspace, as its own user and from inside the sandbox. Links are not followed; a file with several names is counted
-/// once for each, which errs on the safe side.
+/// One measurement of what a session keeps on the disk: its workspace, what of the tool outputs goes beyond their own bound, and deleted files
+/// that are still open. In slices, in the process that no limit of the session can keep from it.
 struct DiskMeter {
-    private var usage = DiskWatch.Usage(bytes: 0, inodes: 0, isComplete: true)
-    private let most: Int
+    /// A slice; calls wait no longer for it.
+    private static let slice = 2_000
 
-    static func measure(_ root: Int32, most: Int) -> DiskWatch.Usage {
-        var meter = DiskMeter(most: most)
-        let folder = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { return DiskWatch.Usage(bytes: 0, inodes: 0, isComplete: false) }
-        meter.add(folder, depth: 0, shut: nil)
-        return meter.usage
+    let began: Int
+    /// Of the session's processes at the start: see `SandboxProcesses.stillness`.
+    let stillness: Int?
+    private let volumeBytes: Int
+    private let outputsBound: Int
+    private var workspace: FolderWalk
+    private var outputs: FolderWalk
+    private var kept: OpenFileScan
+    private(set) var spent = 0
+
+    init(at now: Int, places: (workspace: Int32, outputs: Int32), outputsBound: Int, most: Int, stillness: Int?, kept: OpenFileScan) {
+        began = now
+        self.stillness = stillness
+        self.outputsBound = outputsBound
+        self.kept = kept
+        volumeBytes = Self.volumeBytes(of: places.workspace)
+        workspace = FolderWalk(places.workspace, most: most)
+        outputs = FolderWalk(places.outputs, most: most)
     }
 
-    private init(most: Int) { self.most = most }
+    /// What is used of the file system, by whomever; 0 where it does not say.
+    static func volumeBytes(of folder: Int32) -> Int {
+        var status = statvfs()
+        guard fstatvfs(folder, &status) == 0, status.f_blocks >= status.f_bfree else { return 0 }
+        return Int(status.f_blocks - status.f_bfree) * Int(status.f_frsize)
+    }
 
-    /// Takes over `folder`. `shut`: the rights that it gets back after it has been looked into.
-    private mutating func add(_ folder: Int32, depth: Int, shut: mode_t?) {
-        defer {
-            if let shut { fchmod(folder, shut) }
-            close(folder)
-        }
-        guard depth < DiskWatch.deepest, let names = Posix.names(of: folder) else {
-            usage.isComplete = false
-            return
-        }
-        for name in names {
-            guard usage.inodes < most else { return }
-            guard let info = Posix.status(folder, name, follow: false) else { continue }
-            usage.inodes += 1
-            usage.bytes += Int(info.st_blocks) * 512
-            guard Posix.isKind(info, S_IFDIR) else { continue }
-            var shut: mode_t?
-            let next = Self.open(folder, name, info, &shut)
-            if next >= 0 { add(next, depth: depth + 1, shut: shut) } else if errno != ENOENT { usage.isComplete = false }
+    /// Goes on for a slice. `nil` while there is more to do.
+    mutating func run() -> DiskWatch.Usage? {
+        let start = monotonicMicroseconds()
+        defer { spent += monotonicMicroseconds() - start }
+        while true {
+            // The clock is not asked for every file.
+            for _ in 0..<64 {
+                if step() { return usage }
+            }
+            if monotonicMicroseconds() - start >= Self.slice { return nil }
         }
     }
 
-    /// A folder that its owner has shut is opened for the moment: nothing is hidden in one.
-    private static func open(_ parent: Int32, _ name: [UInt8], _ info: stat, _ shut: inout mode_t?) -> Int32 {
-        let rights = info.st_mode & 0o777
-        if rights & 0o500 != 0o500, info.st_uid == geteuid() {
-            guard Posix.withPath(name, { fchmodat(parent, $0, rights | 0o500, 0) }) == 0 else { return -1 }
-            shut = rights
-        }
-        return Posix.open(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    mutating func end() {
+        workspace.end()
+        outputs.end()
+        kept.end()
+    }
+
+    /// What is kept open is looked at first and, by its nature, for a moment; then what has a name.
+    private mutating func step() -> Bool { kept.step() && workspace.step() && outputs.step() }
+
+    private var usage: DiskWatch.Usage {
+        DiskWatch.Usage(
+            bytes: workspace.bytes + kept.bytes + max(0, outputs.bytes - outputsBound), inodes: workspace.entries + kept.files,
+            isComplete: workspace.isComplete && outputs.isComplete && kept.isComplete, deletedBytes: kept.bytes, hasHidden: kept.isHidden,
+            volumeBytes: volumeBytes)
     }
 }

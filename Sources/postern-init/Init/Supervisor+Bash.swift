@@ -43,7 +43,7 @@ extension Supervisor {
         shell = try? Shell(environment: environment, directory: workspace, limits: configuration.limits)
     }
 
-    private func runNextBash() {
+    func runNextBash() {
         guard bash == nil, !waitingBash.isEmpty else { return }
         var call = waitingBash.removeFirst()
         call.started = monotonicMicroseconds()

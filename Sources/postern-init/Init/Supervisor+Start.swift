@@ -157,7 +157,9 @@ extension Supervisor {
     private static func limit(_ limits: SandboxLimits) throws(SystemFailure) {
         // 1, not 0: with a pipe in core_pattern the kernel starts the host's handler unless the limit is exactly 1.
         try check("RLIMIT_CORE", psb_set_limit(Int32(PSB_LIMIT_CORE), 1))
-        try check("RLIMIT_NOFILE", psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), UInt64(limits.openFiles)))
+        // Of this process alone, which holds a folder open for each level of the workspace that it measures; what it starts gets the limit.
+        let open = limits.openFiles + DiskWatch.deepest + 16
+        try check("RLIMIT_NOFILE", psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), UInt64(open)))
         try check("RLIMIT_FSIZE", psb_set_limit(Int32(PSB_LIMIT_FILE_SIZE), UInt64(limits.fileBytes)))
         try check("RLIMIT_MEMLOCK", psb_set_limit(Int32(PSB_LIMIT_LOCKED), 1 << 20))
     }

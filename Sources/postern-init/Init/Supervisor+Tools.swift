@@ -47,6 +47,7 @@ extension Supervisor {
         shell?.closeDescriptors()
         for other in tools { close(other.result) }
         psb_unblock_signals()
+        guard psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), UInt64(configuration.limits.openFiles)) >= 0 else { _exit(74) }
         let tool = FileTool(
             roots: roots, store: store, threshold: configuration.offloadThreshold, call: request.call, environment: environment)
         let answer = tool.run(request)

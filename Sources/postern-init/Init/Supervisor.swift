@@ -23,7 +23,9 @@ final class Supervisor {
     var tools: [ToolProcess] = []
     var executions: [ExecuteCall] = []
     var disk: DiskWatch
-    var measurement: Measurement?
+    var measurement: DiskMeter?
+    /// See `SandboxProcesses.stillness`; of the last measurement.
+    var lastStillness: Int?
     /// What the next result of the shell is to say of the workspace's size.
     var diskNotice: String?
 
@@ -31,7 +33,7 @@ final class Supervisor {
         self.layers = layers
         self.children = children
         self.configuration = configuration
-        disk = DiskWatch(configuration.limits)
+        disk = DiskWatch(configuration.limits, at: monotonicMicroseconds(), volumeBytes: DiskMeter.volumeBytes(of: places.workspace))
         roots = places.roots
         workspace = places.workspace
         store = OutputStore(directory: places.outputs, path: places.roots.outputs, limit: configuration.limits.toolOutputBytes)
@@ -53,6 +55,7 @@ final class Supervisor {
 
     func run() -> Int32 {
         startShell()
+        defer { measurement?.end() }
         while true {
             wait()
             guard control.receive() else { return 0 }
@@ -81,8 +84,9 @@ final class Supervisor {
             if bash != nil { watched.append(pollfd(fd: shell.output, events: Int16(POLLIN), revents: 0)) }
         }
         let deadlines = tools.map(\.deadline) + (bash.map { [$0.deadline] } ?? []) + (disk.due.map { [$0] } ?? [])
-        let milliseconds = deadlines.min().map { max(0, min(60_000, ($0 - monotonicMicroseconds()) / 1000 + 1)) }
-        _ = poll(&watched, nfds_t(watched.count), Int32(milliseconds ?? -1))
+        let milliseconds = deadlines.min().map { max(0, min(60_000, ($0 - monotonicMicroseconds()) / 1000 + 1)) } ?? -1
+        // A measurement goes on as soon as everything else has had its turn.
+        _ = poll(&watched, nfds_t(watched.count), measurement == nil ? Int32(milliseconds) : 0)
     }
 
     private func handle(_ message: ControlMessage) {
@@ -149,8 +153,6 @@ final class Supervisor {
     private func ended(_ pid: pid_t, _ status: Int32) {
         if shell?.pid == pid {
             shellEnded(status)
-        } else if let done = measurement, done.pid == pid {
-            measured(done)
         } else if let index = tools.firstIndex(where: { $0.pid == pid }) {
             let tool = tools.remove(at: index)
             toolEnded(tool, status)

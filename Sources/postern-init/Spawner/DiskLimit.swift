@@ -14,6 +14,6 @@ enum DiskLimit {
 
     static func soft(_ limits: SandboxLimits) -> LimitReport.Enforcement? {
         guard limits.diskBytes != nil || limits.inodes != nil else { return nil }
-        return .soft("measured while commands run: the file system keeps no quota of users, or the folder is the user's own")
+        return .soft("measured while programs run: the file system keeps no quota of users, or the folder is the user's own")
     }
 }

@@ -49,6 +49,7 @@ struct ProcessStart {
                                     // A little more than the control group's, which says when it refuses.
                                     process.process_limit = limits.map { UInt64($0.processes + 8) } ?? 0
                                     process.address_space_limit = UInt64(max(0, limits?.addressSpaceBytes ?? 0))
+                                    process.open_files_limit = limits.map { UInt64($0.openFiles) } ?? 0
                                     process.cpu_limit = UInt64(max(0, limits?.cpuSeconds ?? 0))
                                     process.uid = user
                                     process.gid = group
