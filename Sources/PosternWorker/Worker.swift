@@ -206,7 +206,8 @@ package final class Worker: Service {
             kind = .frozen(
                 AuditRecord.Freeze(
                     subject: target.description, by: peer.description, processesStopped: reply.processes.stopped,
-                    processesKilled: reply.processes.killed, survivors: reply.processes.survivors, milliseconds: reply.milliseconds))
+                    processesKilled: reply.processes.killed, survivors: reply.processes.survivors,
+                    elsewhere: reply.sessions.count { $0.isElsewhere }, milliseconds: reply.milliseconds))
         case .thaw(let target): kind = .thawed(subject: target.description, by: peer.description)
         case .status, .questions, .answer, .egress: return
         }

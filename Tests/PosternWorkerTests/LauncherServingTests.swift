@@ -195,6 +195,103 @@ import Darwin
         }
     }
 
+    // MARK: Freezing
+
+    private func ask(_ request: LocalControlRequest) async throws -> LocalControlReply {
+        try await LocalControlClient(stateFolder: fixture.folder + "/work/.postern").ask(request)
+    }
+
+    /// Waits for the worker's socket: nothing tells of it but the file.
+    private func controlSocket() async {
+        while access(fixture.folder + "/work/.postern/control.sock", F_OK) != 0 { await Task.yield() }
+    }
+
+    /// Whether the kernel has stopped it (proc(5), state T).
+    private func stands(_ pid: String) -> Bool {
+        guard let bytes = ProcessTable.read("/proc/\(pid)/stat") else { return false }
+        return String(decoding: bytes, as: UTF8.self).contains(") T ")
+    }
+
+    @Test(arguments: [FreezeTarget.all, .session("sesn_1"), .agent("agent_1")])
+    func nothingIsLaunchedThatAnOrderCovers(_ target: FreezeTarget) async throws {
+        try await fixture.serving(worker("echo up $ANTHROPIC_SESSION_ID; exec sleep 1000")) {
+            await controlSocket()
+            #expect(try await ask(.freeze(target)).isDone)
+            fixture.service.change { $0.sessions["sesn_1"] = .init(agent: "agent_1") }
+            fixture.service.enqueue("sesn_1")
+            await log.has("nothing is launched: an order to freeze covers the session")
+            let status = try await ask(.status)
+            #expect(status.sessions.map(\.isFrozen) == [true])
+            // What no order covers is launched meanwhile.
+            fixture.service.change { $0.sessions["sesn_2"] = .init(agent: "agent_2") }
+            fixture.service.enqueue("sesn_2")
+            if target != .all { await log.has("launcher: up sesn_2") } else { await log.has("nothing is launched", count: 2) }
+            #expect(!log.lines.contains { $0.contains("launcher: up sesn_1") })
+            #expect(try await ask(.thaw(target)).isDone)
+            await log.has("launcher: up sesn_1")
+        }
+    }
+
+    /// Of which the agent is not known, an order may mean.
+    @Test func nothingIsLaunchedWhoseAgentIsNotKnown() async throws {
+        try await fixture.serving(worker("echo up")) {
+            await controlSocket()
+            _ = try await ask(.freeze(.agent("agent_1")))
+            fixture.service.change { $0.faults = [.init(method: .get, suffix: "/sessions/sesn_1", status: 403, times: 100)] }
+            fixture.service.enqueue("sesn_1")
+            await log.has("the session cannot be fetched")
+        }
+        #expect(!log.lines.contains { $0.contains("launcher: up") })
+    }
+
+    /// The tree that no kill misses stands, and its record counts it; what may run elsewhere is said.
+    @Test func aFreezeStopsTheWholeTreeAndAThawLetsItGoOn() async throws {
+        let text = """
+            sleep 1000 & echo $! >> pids
+            setsid bash -c 'echo $$ >> pids; while :; do /bin/true; done' &
+            ( setsid bash -c 'echo $$ >> pids; exec sleep 1000' & )
+            while [ "$(wc -l < pids)" -lt 3 ]; do sleep 0.01; done
+            echo $$ >> pids
+            echo up
+            while true; do sleep 0.01; done
+            """
+        try await fixture.serving(worker(text)) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: up")
+            let pids = fixture.contents("pids").split(separator: "\n").map(String.init)
+            #expect(pids.count == 4 && !pids.contains(where: stands))
+            let reply = try await ask(.freeze(.all))
+            #expect(pids.allSatisfy(stands))
+            let session = try #require(reply.sessions.first)
+            #expect(session.isFrozen && !session.wasKilled && session.isElsewhere && !reply.isDone)
+            #expect(session.problem == "what its launcher's script has started elsewhere is not reached from here: stop it there")
+            #expect(session.processes.stopped >= 4 && session.processes.killed == 0 && session.processes.survivors == 0)
+            let records = try fixture.contents(".postern/audit.jsonl").split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+            let body = try #require(records.first { $0["kind"] == "freeze" }?["body"])
+            #expect(body["processes_stopped"]?.int == session.processes.stopped && body["elsewhere"] == 1)
+            #expect(try await ask(.thaw(.all)).isDone)
+            #expect(!pids.contains(where: stands) && pids.allSatisfy(isAlive))
+            // Frozen again it ends with the worker at once, since it hears no request.
+            _ = try await ask(.freeze(.session("sesn_1")))
+        }
+        let pids = fixture.contents("pids").split(separator: "\n").map(String.init)
+        #expect(pids.filter(isAlive).isEmpty && claims(fixture.service.current) == 1)
+    }
+
+    /// A script that has returned leaves nothing here to freeze, and its session is not passed over in silence.
+    @Test func whatWasHandedOverIsNamed() async throws {
+        try await fixture.serving(worker("mkfifo gate; echo ready; read line < gate")) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("launcher: ready")
+            takeOver("sesn_1")
+            try open("gate")
+            await log.has("another worker serves the session")
+            let reply = try await ask(.freeze(.session("sesn_1")))
+            #expect(!reply.isDone && reply.sessions.map(\.isElsewhere) == [true] && reply.processes == ProcessTally())
+            #expect(try await ask(.freeze(.session("sesn_2"))).isDone)
+        }
+    }
+
     @Test(arguments: ["relative.sh", "/nowhere/launch.sh", "/etc/passwd", "/tmp"])
     func aScriptThatCannotRunEndsTheWorker(_ path: String) async throws {
         let configuration = fixture.configuration { $0.launcher = LauncherConfiguration(script: path, baseURL: "https://cp.example") }

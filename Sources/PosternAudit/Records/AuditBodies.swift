@@ -158,14 +158,19 @@ extension AuditRecord {
         package var processesStopped: Int
         package var processesKilled: Int
         package var survivors: Int
+        /// Sessions that run, or may, where the worker has no hand.
+        package var elsewhere: Int
         package var milliseconds: Int
 
-        package init(subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, milliseconds: Int) {
+        package init(
+            subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, elsewhere: Int = 0, milliseconds: Int
+        ) {
             self.subject = subject
             self.by = by
             self.processesStopped = processesStopped
             self.processesKilled = processesKilled
             self.survivors = survivors
+            self.elsewhere = elsewhere
             self.milliseconds = milliseconds
         }
     }

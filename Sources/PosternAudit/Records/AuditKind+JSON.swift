@@ -56,10 +56,13 @@ extension AuditRecord.Kind {
             body["rule"] = approval.rule.map(JSON.string)
             return body
         case .frozen(let freeze):
-            return [
+            var body: JSONObject = [
                 "subject": .string(freeze.subject), "by": .string(freeze.by), "processes_stopped": JSON(freeze.processesStopped),
                 "processes_killed": JSON(freeze.processesKilled), "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
             ]
+            // Only a launcher has an elsewhere.
+            if freeze.elsewhere > 0 { body["elsewhere"] = JSON(freeze.elsewhere) }
+            return body
         case .thawed(let subject, let by): return ["subject": .string(subject), "by": .string(by)]
         case .selfTest(let test):
             var body: JSONObject = ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]

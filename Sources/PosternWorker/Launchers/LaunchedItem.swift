@@ -17,6 +17,9 @@ struct LaunchedItem: Sendable {
     /// With the item's token if it has one.
     let client: ManagedAgentsClient
     let environmentKey: Secret?
+    let run: LaunchedRun
+    /// Told the id of the session's agent.
+    let foundAgent: @Sendable (String) async -> Void
     let pacing: Pacing
     let drain: Signal
     let superseded: Signal
@@ -26,10 +29,11 @@ struct LaunchedItem: Sendable {
     static let probe = "postern-who-holds-this"
 
     /// Serves the item, counted as a session of this worker for as long as its script runs.
-    func serve(_ metrics: WorkerMetrics) async -> SessionRunner.End {
+    func serve(_ metrics: WorkerMetrics) async -> (end: SessionRunner.End, isElsewhere: Bool?) {
         metrics.began()
+        let launched = await serve()
         let end: SessionRunner.End =
-            switch await run() {
+            switch launched {
             case .handedOver: .idle
             case .finished: .stopped
             case .superseded: .leaseLost
@@ -37,11 +41,21 @@ struct LaunchedItem: Sendable {
             case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
             }
         metrics.ended(end)
-        return end
+        return (end, await mayGoOn(launched))
+    }
+
+    /// Whether what the script has started may still serve the session; `nil` where nothing was started and nothing is known anew.
+    private func mayGoOn(_ end: LauncherMachine.End) async -> Bool? {
+        switch end {
+        case .handedOver: true
+        case .superseded, .lapsing: await run.mayRunElsewhere ? true : nil
+        // The item is over, or this worker holds it for its last second: another is refused.
+        case .finished, .released: false
+        }
     }
 
     /// Serves the item to its end, also while the task is cancelled: then the script is killed first.
-    func run() async -> LauncherMachine.End {
+    private func serve() async -> LauncherMachine.End {
         let (inputs, feed) = AsyncStream.makeStream(of: LauncherMachine.Input.self)
         let onSuperseded = superseded.onFire { feed.yield(.stop(.superseded)) }
         feed.yield(.begin(failures: launcher.failures(of: item.sessionID)))
@@ -78,15 +92,19 @@ struct LaunchedItem: Sendable {
                         if !Task.isCancelled { feed.yield(.timer) }
                     }
                 case .run:
-                    switch await start(feed) {
-                    case .success(let process):
+                    switch await launch(feed) {
+                    case .success(let process)?:
                         logger.info("launched", metadata: ["pid": "\(process.pid)"])
                         script = process
-                    case .failure(let failure):
+                    case .failure(let failure)?:
                         timer?.cancel()
                         feed.yield(.ended(.notStarted(failure.reason)))
+                    case nil:
+                        timer?.cancel()
+                        logger.notice("nothing is launched: an order to freeze covers the session")
                     }
-                case .terminate: await script?.terminate()
+                // What stands still hears no request; it ends where it stands.
+                case .terminate: if await run.hears { await script?.terminate() } else { await script?.kill() }
                 case .kill: await script?.kill()
                 case .ask:
                     timer?.cancel()
@@ -99,6 +117,21 @@ struct LaunchedItem: Sendable {
             }
         }
         return .lapsing(failure: nil)
+    }
+
+    /// `nil` when the session is frozen and waits.
+    private func launch(
+        _ feed: AsyncStream<LauncherMachine.Input>.Continuation
+    ) async -> Result<ScriptProcess, ScriptProcess.StartFailure>? {
+        // An order may name the agent, so nothing is launched of which it is not known.
+        let session: JSONObject
+        do {
+            session = try await client.session(item.sessionID, options: .init(timeout: .seconds(10)))
+        } catch {
+            return .failure(.init(reason: "the session cannot be fetched: \(error)"))
+        }
+        if let agent = session["agent"]?["id"]?.string { await foundAgent(agent) }
+        return await run.launch(held: { feed.yield(.held) }, released: { feed.yield(.thawed) }) { await start(feed) }
     }
 
     private func start(_ feed: AsyncStream<LauncherMachine.Input>.Continuation) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {

@@ -60,11 +60,19 @@ struct ItemServer: Sendable {
         if let launcher {
             // A lease that this worker itself held, without a launcher: it runs out, and the item is queued again.
             if item.isResumed { return .failed("a launcher does not take up what a sandbox of this worker did") }
-            guard await (item.needsAck ? acknowledge() : true) else { return .failed("not acknowledged") }
+            let run = LaunchedRun()
+            let registration = await live.add(session: item.sessionID, agent: nil, run)
+            guard await (item.needsAck ? acknowledge() : true) else {
+                await live.remove(registration)
+                return .failed("not acknowledged")
+            }
             let launched = LaunchedItem(
-                item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, pacing: configuration.pacing,
-                drain: drain, superseded: superseded, logger: logger)
-            return await launched.serve(metrics)
+                item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, run: run,
+                foundAgent: { [live] id in await live.setAgent(registration, id) }, pacing: configuration.pacing, drain: drain,
+                superseded: superseded, logger: logger)
+            let (end, isElsewhere) = await launched.serve(metrics)
+            await live.remove(registration, isElsewhere: isElsewhere)
+            return end
         }
 
         let rules = LiveRules()
