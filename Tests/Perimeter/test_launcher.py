@@ -175,3 +175,25 @@ def test_nothing_is_launched_that_an_order_covers(perimeter: Perimeter, target: 
         perimeter.command("worker", "thaw", *words)
         events.until(at_rest)
     assert perimeter.results(session)[0].text == "ran"
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_what_a_script_is_given_is_recorded(perimeter: Perimeter, compatible: bool) -> None:
+    path, folder = script(perimeter)
+    start(perimeter, path, folder, *(["--on-work-compat", "true"] if compatible else []))
+    session = perimeter.session()
+    perimeter.run(session, "$ true")
+    assert perimeter.worker is not None
+    perimeter.worker.wait_for("the launched worker has ended", seconds=30)
+    perimeter.worker.stop(seconds=30)
+    records = perimeter.audit(session=session)
+    assert [one["kind"] for one in records] == ["session_start", *["key_use"] * (2 if compatible else 1), "session_stop"]
+    begin, end = records[0]["body"], records[-1]["body"]
+    assert begin["agent"] == perimeter.place.agent and begin["launcher"]["path"] == str(path) and len(begin["launcher"]["hmac_sha256"]) == 64
+    keys = [one["body"] for one in records if one["kind"] == "key_use"]
+    assert [one["name"].rsplit(" ", 1)[0] for one in keys] == ["work secret", "environment key"][:len(keys)]
+    assert {one["purpose"] for one in keys} == {"handed to the launcher's script"}
+    assert end["reason"] == "the item is stopped; the script ended with status 0"
+    log = (perimeter.state / "audit.jsonl").read_text()
+    assert perimeter.place.key not in log and json.loads((folder / "item.json").read_text())["secret"] not in log
+    assert perimeter.json("audit", "verify")["good"]

@@ -1,4 +1,5 @@
 import ManagedAgentsClient
+import PosternAudit
 import PosternJSON
 import Testing
 
@@ -290,6 +291,63 @@ import Darwin
             #expect(!reply.isDone && reply.sessions.map(\.isElsewhere) == [true] && reply.processes == ProcessTally())
             #expect(try await ask(.freeze(.session("sesn_2"))).isDone)
         }
+    }
+
+    // MARK: Records
+
+    private func records() throws -> [JSON] {
+        try fixture.contents(".postern/audit.jsonl").split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+            .filter { $0["session"] == "sesn_1" }
+    }
+
+    @Test(arguments: [false, true]) func aRunIsRecordedWithWhatItWasGiven(isCompatible: Bool) async throws {
+        let worker = worker("echo run; exit 7") { $0.passesEnvironmentKey = isCompatible }
+        try await fixture.serving(worker) {
+            fixture.service.change { $0.sessions["sesn_1"] = .init(agent: "agent_1") }
+            fixture.service.enqueue("sesn_1")
+            await log.has("ended with status 7")
+        }
+        let records = try records()
+        #expect(records.map { $0["kind"]?.string } == ["session_start", "key_use"] + (isCompatible ? ["key_use"] : []) + ["session_stop"])
+        let launcher = records.first?["body"]?["launcher"]
+        #expect(launcher?["path"]?.string == fixture.folder + "/work/launch.sh" && launcher?["hmac_sha256"]?.string?.utf8.count == 64)
+        #expect(records.first?["body"]?["agent"] == "agent_1")
+        let keys = records.filter { $0["kind"] == "key_use" }.compactMap {
+            $0["body"]?["name"]?.string?.split(separator: " ").dropLast().joined(separator: " ")
+        }
+        #expect(keys == ["work secret"] + (isCompatible ? ["environment key"] : []))
+        #expect(records.last?["body"]?["reason"]?.string?.hasSuffix("; the script ended with status 7") == true)
+        let all = fixture.contents(".postern/audit.jsonl")
+        #expect(!all.contains(FakeService.secret) && !all.contains("tok-1") && !all.contains("env-key"))
+    }
+
+    @Test func whatCannotBeRecordedIsNotLaunched() async throws {
+        var launcher = LauncherConfiguration(script: script("echo up"), baseURL: "https://cp.example")
+        launcher.environment = ["PATH": "/usr/bin:/bin"]
+        let configuration = fixture.configuration {
+            $0.launcher = launcher
+            // The session may write nothing.
+            $0.audit.flood.burst = 0
+        }
+        let worker = Worker(configuration: configuration, transport: fixture.service, driver: LauncherDriver(), logger: log.logger())
+        try await fixture.serving(worker) {
+            fixture.service.enqueue("sesn_1")
+            await log.has("what it is given cannot be recorded")
+            await log.has("back in the queue")
+        }
+        #expect(!log.lines.contains { $0.contains("launcher: up") || $0.contains("launched") })
+    }
+
+    /// A log that takes nothing more stops the worker.
+    @Test func aLogThatIsClosedStopsTheWorker() async throws {
+        mkdir(fixture.folder + "/work", 0o700)
+        let audit = try AuditLog(path: fixture.folder + "/work/audit.jsonl", key: AuditKey(bytes: Array(repeating: 7, count: 32)))
+        await audit.finish()
+        let broken = FailureSignal()
+        let item = WorkItem(id: "work_1", environmentID: "env_1", sessionID: "sesn_1", secret: Secret("s"), needsAck: true)
+        let records = LaunchRecords(audit: audit, item: item, timestamp: { "2026-01-01T00:00:00Z" }, unrecordable: broken, logger: log.logger())
+        await #expect(throws: FileError.self) { try await records.begin("/bin/true", agent: nil, environmentKey: nil) }
+        #expect(broken.reason != nil)
     }
 
     @Test(arguments: ["relative.sh", "/nowhere/launch.sh", "/etc/passwd", "/tmp"])

@@ -44,6 +44,11 @@ extension AuditRecord.Kind {
             body["agent"] = start.agentID.map(JSON.string)
             body["environment"] = start.environmentID.map(JSON.string)
             body["workspace_mode"] = start.workspaceMode.map(JSON.string)
+            if let launcher = start.launcher {
+                var script: JSONObject = ["path": .string(launcher.path)]
+                script["hmac_sha256"] = launcher.digest.map(JSON.string)
+                body["launcher"] = .object(script)
+            }
             return body
         case .workerStopped(let reason), .sessionStopped(let reason): return ["reason": .string(reason)]
         case .policyLoaded(let policy):

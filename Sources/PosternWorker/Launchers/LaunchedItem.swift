@@ -18,6 +18,7 @@ struct LaunchedItem: Sendable {
     let client: ManagedAgentsClient
     let environmentKey: Secret?
     let run: LaunchedRun
+    let records: LaunchRecords
     /// Told the id of the session's agent.
     let foundAgent: @Sendable (String) async -> Void
     let pacing: Pacing
@@ -62,27 +63,30 @@ struct LaunchedItem: Sendable {
         let onDrain = drain.onFire { feed.yield(.stop(.drain)) }
         // In a task of its own: what has been started must be ended, whatever happens to the caller.
         let work = Task { await perform(inputs, feed) }
-        let end = await withTaskCancellationHandler {
+        let (end, script) = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
             feed.yield(.stop(.abandon))
         }
         superseded.remove(onSuperseded)
         drain.remove(onDrain)
+        await records.end(end, script: script)
         report(end)
         return end
     }
 
     private func perform(
         _ inputs: AsyncStream<LauncherMachine.Input>, _ feed: AsyncStream<LauncherMachine.Input>.Continuation
-    ) async -> LauncherMachine.End {
+    ) async -> (end: LauncherMachine.End, script: LauncherMachine.ScriptEnd?) {
         let settings = launcher.configuration
+        var scriptEnd: LauncherMachine.ScriptEnd?
         var machine = LauncherMachine(
             timeLimit: settings.timeLimit, handoverGrace: settings.handoverGrace, stopGrace: settings.stopGrace)
         var script: ScriptProcess?
         var timer: Task<Void, Never>?
         defer { timer?.cancel() }
         for await input in inputs {
+            if case .ended(let end) = input { scriptEnd = end }
             for action in machine.apply(input, now: pacing.now()) {
                 switch action {
                 case .sleep(let duration):
@@ -112,11 +116,11 @@ struct LaunchedItem: Sendable {
                 case .claim:
                     timer?.cancel()
                     feed.yield(.claimed(await claim()))
-                case .end(let end): return end
+                case .end(let end): return (end, scriptEnd)
                 }
             }
         }
-        return .lapsing(failure: nil)
+        return (.lapsing(failure: nil), scriptEnd)
     }
 
     /// `nil` when the session is frozen and waits.
@@ -130,14 +134,22 @@ struct LaunchedItem: Sendable {
         } catch {
             return .failure(.init(reason: "the session cannot be fetched: \(error)"))
         }
-        if let agent = session["agent"]?["id"]?.string { await foundAgent(agent) }
-        return await run.launch(held: { feed.yield(.held) }, released: { feed.yield(.thawed) }) { await start(feed) }
+        let agent = session["agent"]?["id"]?.string
+        if let agent { await foundAgent(agent) }
+        return await run.launch(held: { feed.yield(.held) }, released: { feed.yield(.thawed) }) { await start(feed, agent: agent) }
     }
 
-    private func start(_ feed: AsyncStream<LauncherMachine.Input>.Continuation) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {
+    private func start(
+        _ feed: AsyncStream<LauncherMachine.Input>.Continuation, agent: String?
+    ) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {
         let settings = launcher.configuration
         guard item.secret != nil || settings.passesEnvironmentKey else {
             return .failure(.init(reason: "the item has no secret of its own; --on-work-compat gives scripts the environment key"))
+        }
+        do {
+            try await records.begin(settings.script, agent: agent, environmentKey: settings.passesEnvironmentKey ? environmentKey : nil)
+        } catch {
+            return .failure(.init(reason: "what it is given cannot be recorded: \(error)"))
         }
         let mark = String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
         let variables = LauncherEnvironment.variables(settings, item, environmentKey: environmentKey?.value, mark: mark)

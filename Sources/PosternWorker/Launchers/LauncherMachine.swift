@@ -59,6 +59,18 @@ package struct LauncherMachine: Sendable, Equatable {
         /// It comes back into the queue when its lease runs out.
         case lapsing(failure: String?)
         case superseded
+
+        /// For the audit.
+        package var word: String {
+            switch self {
+            case .handedOver: "handed over: another worker serves the session"
+            case .finished: "the item is stopped"
+            case .released(nil): "the item goes back to the queue"
+            case .lapsing(nil): "the item goes back to the queue when its lease ends"
+            case .released(let failure?), .lapsing(let failure?): "the launcher has failed: \(failure)"
+            case .superseded: "the session was claimed anew"
+            }
+        }
     }
 
     package enum Action: Sendable, Equatable {

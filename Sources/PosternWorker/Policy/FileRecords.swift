@@ -89,23 +89,6 @@ struct FileRecords: Sendable {
         let file = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
-        var info = stat()
-        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
-        // As long as it was at the start: it may grow meanwhile.
-        var (left, isWhole) = (Int(info.st_size), true)
-        let digest = key.digest(
-            .output,
-            pieces: {
-                guard left > 0 else { return nil }
-                var piece = [UInt8](repeating: 0, count: min(left, 256 << 10))
-                let count = piece.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
-                guard count > 0 else {
-                    isWhole = false
-                    return nil
-                }
-                left -= count
-                return Array(piece.prefix(count))
-            })
-        return isWhole ? digest : nil
+        return key.digest(.output, file: file)
     }
 }

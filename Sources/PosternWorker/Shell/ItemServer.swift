@@ -68,6 +68,7 @@ struct ItemServer: Sendable {
             }
             let launched = LaunchedItem(
                 item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, run: run,
+                records: LaunchRecords(audit: audit, item: item, timestamp: timestamp, unrecordable: unrecordable, logger: logger),
                 foundAgent: { [live] id in await live.setAgent(registration, id) }, pacing: configuration.pacing, drain: drain,
                 superseded: superseded, logger: logger)
             let (end, isElsewhere) = await launched.serve(metrics)
