@@ -108,6 +108,7 @@ package final class Worker: Service {
         do {
             let configuration = configuration
             var settings = configuration.audit
+            settings.policy = configuration.policies.digest
             settings.observe = { [counts = metrics.auditObserver] in counts.observe($0, $1) }
             let auditSettings = settings
             let opened = try await Blocking.run { () throws(FileError) in

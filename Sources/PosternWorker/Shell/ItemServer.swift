@@ -134,7 +134,7 @@ struct ItemServer: Sendable {
         ).run()
         await egress?.stop()
         await live.remove(registration)
-        await cleanUp(item, journal, end, logger)
+        await cleanUp(item, journal, rules, end, logger)
         metrics.ended(end)
         return end
     }
@@ -196,7 +196,9 @@ struct ItemServer: Sendable {
         EgressUsage(book: egressBook, session: item.sessionID, day: { [timestamp] in String(timestamp().prefix(10)) })
     }
 
-    private func cleanUp(_ item: WorkItem, _ journal: SessionJournal, _ end: SessionRunner.End, _ logger: Logger) async {
+    private func cleanUp(
+        _ item: WorkItem, _ journal: SessionJournal, _ rules: LiveRules, _ end: SessionRunner.End, _ logger: Logger
+    ) async {
         let bytes = gate.bytesPassed(session: item.sessionID)
         let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .sessionStopped(reason: end.word))
         do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
@@ -215,12 +217,12 @@ struct ItemServer: Sendable {
         case .idle, .drained, .stopped:
             logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])
         }
-        await scan(item, logger)
+        await scan(item, policy: rules.current?.digest, logger)
         try? await Blocking.run { () throws(FileError) in journal.removeIfSpent() }
     }
 
     /// Says what the session leaves that somebody outside might stumble over, before anybody reads the workspace.
-    private func scan(_ item: WorkItem, _ logger: Logger) async {
+    private func scan(_ item: WorkItem, policy: String?, _ logger: Logger) async {
         guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
         // What a copy-on-write workspace changed lies beside it, and whoever applies the changes reads it.
         let changes = state.changes(item.sessionID)
@@ -231,7 +233,8 @@ struct ItemServer: Sendable {
         logger.warning(
             "the workspace holds what nobody should trust",
             metadata: ["found": "\(counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })"])
-        let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .workspaceScanned(counts: counts))
+        let record = AuditRecord(
+            time: timestamp(), sessionID: item.sessionID, workID: item.id, policy: policy, kind: .workspaceScanned(counts: counts))
         do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
     }
 
