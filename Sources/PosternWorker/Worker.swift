@@ -108,6 +108,7 @@ package final class Worker: Service {
         do {
             let configuration = configuration
             var settings = configuration.audit
+            settings.policy = configuration.policies.digest
             settings.observe = { [counts = metrics.auditObserver] in counts.observe($0, $1) }
             let auditSettings = settings
             let opened = try await Blocking.run { () throws(FileError) in
@@ -208,7 +209,8 @@ package final class Worker: Service {
             kind = .frozen(
                 AuditRecord.Freeze(
                     subject: target.description, by: peer.description, processesStopped: reply.processes.stopped,
-                    processesKilled: reply.processes.killed, survivors: reply.processes.survivors, milliseconds: reply.milliseconds))
+                    processesKilled: reply.processes.killed, survivors: reply.processes.survivors,
+                    elsewhere: reply.sessions.count { $0.isElsewhere }, milliseconds: reply.milliseconds))
         case .thaw(let target): kind = .thawed(subject: target.description, by: peer.description)
         case .status, .questions, .answer, .egress: return
         }

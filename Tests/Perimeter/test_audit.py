@@ -102,8 +102,16 @@ def test_stats(served: Served) -> None:
 def test_every_record_carries_the_policy(served: Served) -> None:
     digest = json.loads(served.perimeter.command(
         "sandbox", "policy", "show", str(served.perimeter.policies / "policy.yaml"), "--json", with_state=False).stdout)["digest"]
-    of_sessions = [one for session in served.sessions for one in served.perimeter.audit(session=session)]
+    checked = served.perimeter.command("sandbox", "policy", "check", str(served.perimeter.policies), with_state=False).stdout.splitlines()
+    of_all = checked[-1].split()[-1]
+    assert of_all.startswith("sha256:") and of_all != digest and digest in checked[0]
+    records = served.perimeter.audit()
+    of_sessions = [one for one in records if "session" in one]
     assert len(of_sessions) > 20 and {one.get("policy") for one in of_sessions} == {digest}
+    others = [one for one in records if "session" not in one]
+    assert {one.get("policy") for one in others} == {of_all}
+    # What the log says of itself too.
+    assert {one["kind"] for one in others} >= {"genesis", "checkpoint", "worker_start", "self_test", "key_use", "worker_stop"}
 
 
 def test_reconcile(served: Served) -> None:

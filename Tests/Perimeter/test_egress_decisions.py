@@ -143,10 +143,14 @@ def learn(perimeter: Perimeter, policy: Path, script: str, name: str) -> tuple[P
     return learned, done.stderr
 
 
+def addresses_of(policy: Path) -> str:
+    return next(line for line in policy.read_text().splitlines() if line.strip().startswith("addresses:"))
+
+
 @BOTH_USERS
 def test_a_learned_policy_allows_what_was_asked_for_and_nothing_else(perimeter: Perimeter, web: Web) -> None:
     base = perimeter.policy("base", network={"upstream": {"ca_file": str(web.ca_file)}})
-    host = web.other_host
+    host = web.host
     script = f"{curl(web, '/echo?q=1', host=host)}; {curl(web, '/echo/a', '--data', 'x', host=host)}"
     beside = f"{curl(web, '/echo/x', host=host)}; {curl(web, '/echo', '--data', 'x', host=host)}; {curl(web, '/echo/a', host=host)}"
     web.seen.clear()
@@ -157,8 +161,7 @@ def test_a_learned_policy_allows_what_was_asked_for_and_nothing_else(perimeter: 
     # Where the name leads is known only once it may be looked up.
     second, said = learn(perimeter, first, script, "second")
     assert said.split()[:2] == ["403", "403"] and not web.seen
-    addresses = [next(line for line in p.read_text().splitlines() if line.strip().startswith("addresses:")) for p in (first, second)]
-    assert ["127.0.0.1" in line for line in addresses] == [False, True]
+    assert ["127.0.0.1" in addresses_of(policy) for policy in (first, second)] == [False, True]
     done = run(perimeter, second, script)
     assert (done.returncode, done.stdout.split()) == (0, ["200", "200"]), done.stderr
     assert [(seen.method, seen.path) for seen in web.seen] == [("GET", "/echo?q=1"), ("POST", "/echo/a")]
@@ -168,6 +171,9 @@ def test_a_learned_policy_allows_what_was_asked_for_and_nothing_else(perimeter: 
     third, _ = learn(perimeter, second, script, "third")
     assert third.read_text().partition("version:")[2] == second.read_text().partition("version:")[2]
     assert "Nothing was refused" in third.read_text()
+    # Of what is asked for by its address it is known at once.
+    literal, said = learn(perimeter, base, curl(web, "/echo", host=web.other_host), "literal")
+    assert said.split()[0] == "403" and "127.0.0.1" in addresses_of(literal)
 
 
 def test_a_policy_is_learned_from_a_running_worker(perimeter: Perimeter, web: Web) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import BOTH_USERS
+from control import at_rest
 from perimeter import Perimeter
+from test_freeze import COUNTER, moves, stand
 
 pytestmark = BOTH_USERS
 
@@ -109,3 +112,88 @@ def test_what_the_script_has_started_elsewhere_hears_of_the_end(perimeter: Perim
     perimeter.worker.wait_for("launcher: .*released.*reason=drained")
     perimeter.worker.wait_for("launcher: .*nobody should trust.*link_out 1")
     assert (folder / "told.txt").exists()
+
+
+#: What a freeze says of a script that runs: it cannot know what that has started.
+ELSEWHERE = "what its launcher's script has started elsewhere is not reached from here: stop it there"
+
+
+def freeze(perimeter: Perimeter, *words: str, status: int = 0) -> tuple[Any, dict[str, Any]]:
+    """The reply and the record of one order."""
+    reply = perimeter.json("worker", "freeze", *words, status=status)
+    return reply, perimeter.audit("freeze")[-1]["body"]
+
+
+@pytest.mark.parametrize("target", ["session", "all"])
+def test_a_freeze_stops_what_the_script_runs_and_says_what_it_cannot_reach(perimeter: Perimeter, target: str) -> None:
+    """The launched worker, its sandbox and what is detached in there."""
+    path, folder = script(perimeter, SCRIPT.replace("--max-idle 1", "--max-idle 0"))
+    start(perimeter, path, folder)
+    session = perimeter.session()
+    perimeter.shell(session, "; ".join(COUNTER.replace("NAME", f"count-{n}") for n in range(3)))
+    paths = [folder / "work" / session / f"count-{n}" for n in range(3)]
+    assert all(moves(path) for path in paths)
+    words = ["session", session] if target == "session" else ["all"]
+    reply, body = freeze(perimeter, *words, status=5)
+    stand(perimeter, paths)
+    [one] = reply["sessions"]
+    assert (one["session"], one["frozen"], one["killed"], one["elsewhere"], one["problem"]) == (session, True, False, True, ELSEWHERE)
+    # The launched worker, its spawner, the sandbox's own and three counters.
+    assert one["processes_stopped"] >= 6
+    assert body["processes_stopped"] == one["processes_stopped"] and body["elsewhere"] == 1
+    assert (body["processes_killed"], body["survivors"]) == (0, 0)
+    told = perimeter.command("worker", "freeze", *words, status=5).stdout
+    assert ELSEWHERE in told and "No session is served now" not in told
+    perimeter.command("worker", "thaw", *words)
+    assert all(moves(path) for path in paths)
+
+
+@pytest.mark.parametrize("target", ["session", "agent", "all"])
+def test_nothing_is_launched_that_an_order_covers(perimeter: Perimeter, target: str) -> None:
+    path, folder = script(perimeter)
+    if target == "session":
+        # A new session is claimed at once: the order is that of an earlier worker.
+        session = perimeter.session()
+        words = ["session", session]
+        kept = perimeter.state / "frozen.json"
+        kept.write_text(json.dumps([words]))
+        kept.chmod(0o600)
+        perimeter.give(kept)
+        start(perimeter, path, folder)
+    else:
+        start(perimeter, path, folder)
+        words = ["agent", perimeter.place.agent] if target == "agent" else ["all"]
+        reply, body = freeze(perimeter, *words)
+        assert reply["sessions"] == [] and "elsewhere" not in body
+        session = perimeter.session()
+    assert perimeter.worker is not None
+    with perimeter.control.watch(session) as events:
+        perimeter.control.say(session, "$ echo ran")
+        perimeter.worker.wait_for("nothing is launched: an order to freeze covers the session")
+        assert [one["frozen"] for one in perimeter.json("worker", "status")["sessions"]] == [True]
+        assert not (folder / "item.json").exists() and perimeter.audit("session_start") == []
+        perimeter.command("worker", "thaw", *words)
+        events.until(at_rest)
+    assert perimeter.results(session)[0].text == "ran"
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_what_a_script_is_given_is_recorded(perimeter: Perimeter, compatible: bool) -> None:
+    path, folder = script(perimeter)
+    start(perimeter, path, folder, *(["--on-work-compat", "true"] if compatible else []))
+    session = perimeter.session()
+    perimeter.run(session, "$ true")
+    assert perimeter.worker is not None
+    perimeter.worker.wait_for("the launched worker has ended", seconds=30)
+    perimeter.worker.stop(seconds=30)
+    records = perimeter.audit(session=session)
+    assert [one["kind"] for one in records] == ["session_start", *["key_use"] * (2 if compatible else 1), "session_stop"]
+    begin, end = records[0]["body"], records[-1]["body"]
+    assert begin["agent"] == perimeter.place.agent and begin["launcher"]["path"] == str(path) and len(begin["launcher"]["hmac_sha256"]) == 64
+    keys = [one["body"] for one in records if one["kind"] == "key_use"]
+    assert [one["name"].rsplit(" ", 1)[0] for one in keys] == ["work secret", "environment key"][:len(keys)]
+    assert {one["purpose"] for one in keys} == {"handed to the launcher's script"}
+    assert end["reason"] == "the item is stopped; the script ended with status 0"
+    log = (perimeter.state / "audit.jsonl").read_text()
+    assert perimeter.place.key not in log and json.loads((folder / "item.json").read_text())["secret"] not in log
+    assert perimeter.json("audit", "verify")["good"]

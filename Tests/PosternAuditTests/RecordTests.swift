@@ -42,13 +42,14 @@ import Testing
     }
 
     @Test func aRecordHasItsHeadAndItsChain() async throws {
-        let fixture = LogFixture()
+        var fixture = LogFixture()
+        fixture.settings.policy = "d0"
         let log = try fixture.open()
-        try await log.append(
-            fixture.record(.policyLoaded(.init(name: "worker", version: 1, digest: "d0", ceiling: nil)), session: nil), durable: false)
+        try await log.append(fixture.record(.thawed(subject: "all", by: "operator"), session: nil), durable: false)
         try await log.append(fixture.record(.policyLoaded(.init(name: "strict", version: 2, digest: "d1", ceiling: "d0"))), durable: false)
         try await log.append(fixture.intent("sevt_1"), durable: true)
         try await log.append(fixture.intent("sevt_2", session: "sesn_2"), durable: true)
+        try await log.append(fixture.record(.sessionStopped(reason: "stopped")), durable: true)
         await log.finish()
         let lines = fixture.lines
         #expect(lines[0]["kind"] == "genesis" && lines[0]["seq"] == 1 && lines[0]["prev"]?.string == String(repeating: "0", count: 64))
@@ -58,6 +59,9 @@ import Testing
         let first = try #require(lines.first { $0["call"] == "sevt_1" })
         #expect(first["session"] == "sesn_1" && first["work"] == "work_1" && first["policy"] == "d1" && first["body"]?["input"]?["bytes"] == 17)
         #expect(try #require(lines.first { $0["call"] == "sevt_2" })["policy"] == "d0")
+        // What the log says of itself too, signed over.
+        #expect(lines.allSatisfy { $0["policy"] == ($0["session"] == "sesn_1" ? "d1" : "d0") }, "\(lines)")
+        #expect(Set(fixture.kinds).isSuperset(of: ["genesis", "checkpoint", "thaw"]) && fixture.report().isGood)
     }
 
     @Test func whatMustBeSignedIsSignedAtOnce() async throws {

@@ -22,6 +22,12 @@ import Testing
         check(try policy.explain(method: nil, url: "https://nobody.example"), .denied, nil, line: nil)
         let none = try policy.explain(method: "GET", url: "http://nobody.example")
         #expect(none.remedy.contains("network.rules") && none.question == "may GET / at nobody.example:80 unencrypted be reached?")
+        // No remedy that would not help.
+        let metadata = try policy.explain(method: "GET", url: "http://2852039166/")
+        #expect(metadata.verdict == .denied && metadata.reason.contains("169.254.169.254:80, which is the metadata service of a cloud"))
+        #expect(metadata.remedy == "policies cannot name it")
+        let address = try policy.explain(method: "GET", url: "http://192.168.7.7/")
+        #expect(address.remedy.contains("network.rules") && address.remedy.contains("network.addresses"))
         #expect(throws: PolicyValueError.self) { try policy.explain(method: "GET", url: "https://a b/") }
         #expect(throws: PolicyValueError.self) { try policy.explain(method: "GET", url: "https://api.example.com/../x") }
     }

@@ -15,6 +15,14 @@ func policyProblems(_ text: String, reader: PolicyReader = PolicyReader()) -> [S
 func readPolicy(_ text: String, reader: PolicyReader = PolicyReader()) throws -> Policy { try reader.read(text, file: "p.yaml").policy }
 
 @Suite struct PolicyReaderTests {
+    /// Addresses that are dialled, and those that a rule keeps in, are no mistakes.
+    @Test func rulesMayNameAddressesThatAreDialled() throws {
+        for text in [
+            "{rules: [{hosts: 8.8.8.8}]}", "{addresses: 10.0.0.0/8, rules: [{hosts: 10.1.2.3}]}",
+            "{rules: [{hosts: [169.254.169.254, 10.1.2.3], verdict: deny}]}",
+        ] { _ = try PolicyReader().read("version: 1\nname: p\nnetwork: \(text)\n", file: "p.yaml") }
+    }
+
     @Test(arguments: Profile.allCases) func profilesAreWithoutProblems(profile: Profile) throws {
         let document = try PolicyText.read("{version: 1, extends: \(profile.rawValue)}", file: "p.yaml")
         let (loaded, problems) = PolicyReader().assemble(document, file: "p.yaml")
@@ -105,6 +113,19 @@ func readPolicy(_ text: String, reader: PolicyReader = PolicyReader()) throws ->
         ("version: 1\nnetwork: {rules: [{id: a, hosts: a.example}, {id: a, hosts: b.example}]}\n", #"rules[1].id: "a" is the id of two rules"#),
         ("version: 1\nnetwork: {rules: [{hosts: a.example, opaque: true}]}\n", "rules[0].max_sent: an opaque host needs a bound"),
         ("version: 1\nnetwork: {addresses: 169.254.169.254}\n", "and no policy can open it"),
+        (
+            "version: 1\nnetwork: {rules: [{hosts: 169.254.169.254}]}\n",
+            #"2:27: network.rules[0].hosts: "169.254.169.254" is the metadata service of a cloud"#
+        ),
+        (
+            "version: 1\nnetwork: {addresses: 0.0.0.0/0, rules: [{hosts: [a.example, \"0xA9FEA9FE:80\"]}]}\n",
+            #"network.rules[0].hosts[1]: "169.254.169.254:80" is the metadata service of a cloud"#
+        ),
+        ("version: 1\nnetwork: {rules: [{hosts: \"[64:ff9b::a9fe:a9fe]\"}]}\n", "and no policy can open it; take it out"),
+        (
+            "version: 1\nnetwork: {rules: [{hosts: 10.1.2.3}]}\n",
+            "is a private address, which no rule alone opens; name 10.1.2.3 or its block under network.addresses too"
+        ),
         ("version: 1\nnetwork: {registries: [pypi.org]}\n", "network.registries: is for policies that extend build"),
         ("version: 1\nextends: offline\nnetwork: {rules: [{hosts: a.example}]}\n", "network.rules: opens the network of an offline policy"),
         ("version: 1\nextends: offline\nforwards: [{name: a, listen: 9, to: \"a.example:9\", max_sent: 1MiB}]\n", "forwards: opens the network"),

@@ -105,6 +105,23 @@ import Testing
         #expect(machine.apply(.stop(.drain), now: .zero) == [.claim])
     }
 
+    /// Nothing was started: what is held leaves as what never ran.
+    @Test func whatIsFrozenIsHeldAndRunsOnceItIsThawed() {
+        var machine = Machine(timeLimit: .seconds(30))
+        running(&machine)
+        #expect(machine.apply(.held, now: .zero) == [])
+        // The time limit of a run that was none.
+        #expect(machine.apply(.timer, now: .seconds(30)) == [])
+        #expect(machine.apply(.thawed, now: .seconds(40)) == [.run, .sleep(.seconds(30))])
+        #expect(machine.apply(.thawed, now: .seconds(41)) == [])
+        #expect(machine.apply(.held, now: .seconds(42)) == [])
+        #expect(machine.apply(.stop(.drain), now: .seconds(43)) == [.claim])
+        machine = Machine()
+        running(&machine)
+        _ = machine.apply(.held, now: .zero)
+        #expect(machine.apply(.stop(.superseded), now: .zero) == [.end(.superseded)])
+    }
+
     /// The lease is not this claim's: nothing is asked or claimed for it.
     @Test func aClaimThatWasSupersededTouchesNoLease() {
         var machine = Machine()
@@ -116,27 +133,31 @@ import Testing
     /// Whatever comes in whatever order: it ends once, a script that runs is killed or has ended before the end, and nothing follows the end.
     @Test func anyOrderOfInputs() {
         let inputs: [Machine.Input] = [
-            .begin(failures: 0), .begin(failures: 1), .timer, .ended(.exited(0)), .ended(.exited(1)), .holder(.nobody), .holder(.somebody),
+            .begin(failures: 0), .begin(failures: 1), .timer, .held, .thawed, .ended(.exited(0)), .ended(.exited(1)), .holder(.nobody),
+            .holder(.somebody),
             .holder(.over),
             .claimed(true), .claimed(false), .claimed(nil), .stop(.drain), .stop(.superseded), .stop(.abandon),
         ]
         var seed: UInt64 = 1
         for _ in 0..<20_000 {
             var machine = Machine(timeLimit: .seconds(10), handoverGrace: .seconds(3), stopGrace: .seconds(1))
-            var (isRunning, isOver, now) = (false, false, Duration.zero)
+            var (isRunning, mayBeHeld, isOver, now) = (false, false, false, Duration.zero)
             for _ in 0..<25 {
                 seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
                 let input = inputs[Int(seed >> 33) % inputs.count]
-                // Only a script that runs can end.
+                // Only a script that runs can end, and only what was to run can be held.
+                if input == .held, !isRunning || !mayBeHeld { continue }
                 if case .ended = input, !isRunning { continue }
                 if case .ended = input { isRunning = false }
+                if input == .held { isRunning = false }
+                mayBeHeld = false
                 now += .seconds(1)
                 for action in machine.apply(input, now: now) {
                     #expect(!isOver)
                     switch action {
                     case .run:
                         #expect(!isRunning)
-                        isRunning = true
+                        (isRunning, mayBeHeld) = (true, true)
                     case .kill: isRunning = false
                     case .end:
                         #expect(!isRunning)

@@ -84,11 +84,17 @@ struct PolicyLearnerTests {
         learner.take(address)
         address.address = IPAddress("169.254.169.254")
         learner.take(address)
-        #expect(learner.policy.network.rules.map(\.id) == ["learned-1", "no", "learned-2"])
-        #expect(learner.policy.network.addresses.allowed.map(\.description) == ["10.0.0.7"])
+        // Asked for as they are.
+        learner.take(try refused("10.0.0.8:80", "GET", "/"))
+        learner.take(try refused("169.254.169.254:80", "GET", "/"))
+        #expect(learner.policy.network.rules.map(\.id) == ["learned-1", "no", "learned-2", "learned-3"])
+        #expect(learner.policy.network.addresses.allowed.map(\.description) == ["10.0.0.7", "10.0.0.8"])
         let read = try PolicyReader().read(learner.document, file: "x.yaml").policy
         #expect(read == learner.policy)
-        for text in ["evil.example:443: a reason", "b.example:443: the connection ended before a request", "c.example:443: a reason"] {
+        for text in [
+            "evil.example:443: a reason", "b.example:443: the connection ended before a request", "c.example:443: a reason",
+            "169.254.169.254:80: a reason",
+        ] {
             #expect(learner.document.contains("#   \(text)"), "\(text)")
         }
     }

@@ -52,15 +52,15 @@ struct AuditChain: Sendable {
     }
 
     /// Puts a checkpoint at the end. Once its line is on the disk, `checkpointStored` must follow.
-    mutating func checkpoint(time: String, reason: String) throws(FileError) -> [UInt8] {
+    mutating func checkpoint(time: String, policy: String? = nil, reason: String) throws(FileError) -> [UInt8] {
         var checkpoint = AuditRecord.Checkpoint(
             number: keys.used + 1, key: keys.currentPublic, next: keys.nextPublic, reason: reason, signature: "")
         do {
-            checkpoint.signature = try keys.sign(next(AuditRecord(time: time, kind: .checkpoint(checkpoint))))
+            checkpoint.signature = try keys.sign(next(AuditRecord(time: time, policy: policy, kind: .checkpoint(checkpoint))))
         } catch {
             throw FileError(action: "sign a checkpoint of", path: "the audit log", reason: "\(error)")
         }
-        let line = next(AuditRecord(time: time, kind: .checkpoint(checkpoint)))
+        let line = next(AuditRecord(time: time, policy: policy, kind: .checkpoint(checkpoint)))
         advance(line)
         unsigned = 0
         return line
@@ -70,10 +70,10 @@ struct AuditChain: Sendable {
     mutating func checkpointStored() { keys = keys.advanced() }
 
     /// Begins the next file with the record that joins it to the one before.
-    mutating func rotate(time: String) -> [UInt8] {
+    mutating func rotate(time: String, policy: String? = nil) -> [UInt8] {
         let rotation = AuditRecord.Rotation(previousFirst: fileFirst, key: keys.currentPublic, checkpoints: keys.used, open: open.all)
         fileFirst = seq + 1
-        return append(AuditRecord(time: time, kind: .rotated(rotation)))
+        return append(AuditRecord(time: time, policy: policy, kind: .rotated(rotation)))
     }
 
     /// The line that a record would be.

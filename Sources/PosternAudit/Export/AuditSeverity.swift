@@ -11,7 +11,7 @@ enum AuditSeverity: Sendable {
             case "secret_change": line.body["state"]?.string == "replaced" ? .notice : .warning
             case "file_decision": line.body["allowed"]?.bool == true ? .info : .warning
             case "self_test": line.body["passed"]?.bool == true ? .notice : .alert
-            case "freeze": line.body["survivors"]?.int == 0 ? .notice : .alert
+            case "freeze": line.body["survivors"]?.int == 0 && line.body["elsewhere"] == nil ? .notice : .alert
             case "space_exhausted": .alert
             case "genesis", "worker_start", "worker_stop", "policy_load", "approval", "thaw", "rotation": .notice
             default: .info

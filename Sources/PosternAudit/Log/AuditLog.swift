@@ -27,9 +27,9 @@ package final class AuditLog: Sendable {
         /// Apart from the writer, which is held while the disk is waited for.
         let isFull = Mutex(false)
 
-        init(_ writer: AuditWriter, _ limits: FloodLimits) {
+        init(_ writer: AuditWriter, _ settings: AuditSettings) {
             self.writer = Mutex(writer)
-            flood = Mutex(FloodGuard(limits: limits))
+            flood = Mutex(FloodGuard(limits: settings.flood, policy: settings.policy))
         }
     }
 
@@ -43,7 +43,7 @@ package final class AuditLog: Sendable {
         let paths = AuditPaths(active: path)
         lock = try disk.lock(paths.lock)
         let opened = try AuditRecovery(paths: paths, disk: disk, settings: settings, clock: clock).open()
-        let inside = Inside(opened.writer, settings.flood)
+        let inside = Inside(opened.writer, settings)
         self.key = key
         self.path = path
         self.clock = clock

@@ -58,7 +58,7 @@ struct AuditRecovery {
         var chain = AuditChain(keys: fresh)
         var genesis = AuditRecord.Genesis(rootKey: fresh.currentPublic)
         if let hash = try hash(of: paths.unchained) { genesis.replaced = (paths.unchained, hash) }
-        let line = chain.append(AuditRecord(time: clock.timestamp(), kind: .genesis(genesis)))
+        let line = chain.append(AuditRecord(time: clock.timestamp(), policy: settings.policy, kind: .genesis(genesis)))
         try disk.replace(paths.active, with: line + [0x0A], erasing: false)
         try reserve()
         var writer = try self.writer(chain)

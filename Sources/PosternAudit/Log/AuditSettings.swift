@@ -10,6 +10,8 @@ package struct AuditSettings: Sendable {
     package var reserveBytes = 1 << 20
     /// Folder, best on another machine's file system, that gets a copy of each checkpoint. It must exist.
     package var mirrorFolder: String?
+    /// Digest of the policies that the worker was started with, for the records of no session and those of a session without a policy.
+    package var policy: String?
     package var flood = FloodLimits()
     /// Told of each record that was given to the log and what became of it, on the task that gave it: it must not wait. What the log says
     /// of itself (checkpoints, files, counts of folded denials) is not among it.

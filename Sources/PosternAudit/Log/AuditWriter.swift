@@ -41,7 +41,7 @@ struct AuditWriter: Sendable {
     /// A writer at the end of a closed file; it begins the next one.
     init(next chain: AuditChain, paths: AuditPaths, disk: any AuditDisk, settings: AuditSettings, clock: AuditClock) throws(FileError) {
         var chain = chain
-        let file = try Self.beginFile(&chain, paths, disk, clock)
+        let file = try Self.beginFile(&chain, paths, disk, settings, clock)
         try self.init(chain: chain, file: file, paths: paths, disk: disk, settings: settings, clock: clock)
     }
 
@@ -50,7 +50,9 @@ struct AuditWriter: Sendable {
         var bytes: [UInt8] = []
         for prepared in records {
             let record = prepared.record
-            if case .sessionStopped = record.kind { closeIntents(chain.open.all(session: record.sessionID ?? ""), into: &bytes) }
+            if case .sessionStopped = record.kind {
+                closeIntents(chain.open.all(session: record.sessionID ?? ""), policy: record.policy, into: &bytes)
+            }
             add(chain.append(prepared), to: &bytes)
             if record.kind.wantsCheckpoint { wantsCheckpoint = true }
         }
@@ -91,7 +93,7 @@ struct AuditWriter: Sendable {
         if let failure = mirror?.takeFailure() {
             add(chain.append(record(.gap(what: "a checkpoint could not be mirrored: \(failure)", count: 1))), to: &bytes)
         }
-        let line = try chain.checkpoint(time: clock.timestamp(), reason: reason)
+        let line = try chain.checkpoint(time: clock.timestamp(), policy: settings.policy, reason: reason)
         add(line, to: &bytes)
         try write(bytes, durable: true)
         // The log names the next key now. Should this be the last instruction, the key file holds that key already.
@@ -116,15 +118,15 @@ struct AuditWriter: Sendable {
     private mutating func rotate() throws(FileError) {
         try checkpoint("rotation")
         try disk.rename(paths.active, to: paths.closed(first: chain.fileFirst))
-        file = try Self.beginFile(&chain, paths, disk, clock)
+        file = try Self.beginFile(&chain, paths, disk, settings, clock)
         fileBytes = try file.size
     }
 
     /// Begins a file with the record that joins it to the one before. The file appears with that record in it, or not at all.
     private static func beginFile(
-        _ chain: inout AuditChain, _ paths: AuditPaths, _ disk: any AuditDisk, _ clock: AuditClock
+        _ chain: inout AuditChain, _ paths: AuditPaths, _ disk: any AuditDisk, _ settings: AuditSettings, _ clock: AuditClock
     ) throws(FileError) -> any AuditFile {
-        try disk.replace(paths.active, with: chain.rotate(time: clock.timestamp()) + [0x0A], erasing: false)
+        try disk.replace(paths.active, with: chain.rotate(time: clock.timestamp(), policy: settings.policy) + [0x0A], erasing: false)
         return try disk.open(paths.active)
     }
 
@@ -174,16 +176,20 @@ struct AuditWriter: Sendable {
 
     // MARK: Lines
 
-    private mutating func closeIntents(_ intents: [AuditRecord.OpenIntent], into bytes: inout [UInt8]) {
+    /// - Parameter policy: of their session, where it is known.
+    private mutating func closeIntents(_ intents: [AuditRecord.OpenIntent], policy: String? = nil, into bytes: inout [UInt8]) {
         for intent in intents {
             var record = record(.unknown(intent))
+            record.policy = policy ?? record.policy
             record.sessionID = intent.session.isEmpty ? nil : intent.session
             if intent.kind == .tool { record.callID = intent.id }
             add(chain.append(record), to: &bytes)
         }
     }
 
-    private func record(_ kind: AuditRecord.Kind) -> AuditRecord { AuditRecord(time: clock.timestamp(), kind: kind) }
+    private func record(_ kind: AuditRecord.Kind) -> AuditRecord {
+        AuditRecord(time: clock.timestamp(), policy: settings.policy, kind: kind)
+    }
 
     private func add(_ line: [UInt8], to bytes: inout [UInt8]) {
         bytes += line

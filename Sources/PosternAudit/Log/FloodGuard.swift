@@ -33,15 +33,17 @@ struct FloodGuard: Sendable {
 
     private let limits: FloodLimits
     private var sessions: [String: Session] = [:]
-    /// The worker's policy, for records without a session of known policy.
-    private var policy: String?
+    /// For records without a session of known policy.
+    private let policy: String?
 
-    init(limits: FloodLimits) { self.limits = limits }
+    init(limits: FloodLimits, policy: String? = nil) {
+        self.limits = limits
+        self.policy = policy
+    }
 
     mutating func admit(_ record: AuditRecord, now: Duration) -> Verdict {
         var record = record
         guard let id = record.sessionID else {
-            if case .policyLoaded(let load) = record.kind { policy = load.digest }
             record.policy = record.policy ?? policy
             return .write([record])
         }

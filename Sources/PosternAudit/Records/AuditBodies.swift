@@ -107,16 +107,30 @@ extension AuditRecord {
         package var workspaceMode: String?
         /// Taken up again after the worker was stopped.
         package var isResumed: Bool
+        /// The script that it is handed to, instead of a sandbox of this worker's.
+        package var launcher: Launcher?
 
-        package init(agentID: String?, environmentID: String?, workspaceMode: String?, isResumed: Bool) {
+        package init(agentID: String?, environmentID: String?, workspaceMode: String?, isResumed: Bool, launcher: Launcher? = nil) {
             self.agentID = agentID
             self.environmentID = environmentID
             self.workspaceMode = workspaceMode
             self.isResumed = isResumed
+            self.launcher = launcher
         }
     }
 
-    /// A policy came into force: for the worker, or for the session of the record.
+    package struct Launcher: Sendable, Equatable {
+        package var path: String
+        /// Lower-case hex of `AuditKey.digest` over the file just before it was started; `nil` where it could not be read.
+        package var digest: String?
+
+        package init(path: String, digest: String?) {
+            self.path = path
+            self.digest = digest
+        }
+    }
+
+    /// A policy came into force for the session of the record.
     package struct PolicyLoad: Sendable, Equatable {
         package var name: String
         package var version: Int
@@ -158,14 +172,19 @@ extension AuditRecord {
         package var processesStopped: Int
         package var processesKilled: Int
         package var survivors: Int
+        /// Sessions that run, or may, where the worker has no hand.
+        package var elsewhere: Int
         package var milliseconds: Int
 
-        package init(subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, milliseconds: Int) {
+        package init(
+            subject: String, by: String, processesStopped: Int, processesKilled: Int, survivors: Int, elsewhere: Int = 0, milliseconds: Int
+        ) {
             self.subject = subject
             self.by = by
             self.processesStopped = processesStopped
             self.processesKilled = processesKilled
             self.survivors = survivors
+            self.elsewhere = elsewhere
             self.milliseconds = milliseconds
         }
     }

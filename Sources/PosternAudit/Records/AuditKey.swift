@@ -1,6 +1,12 @@
 import Crypto
 import PosternJSON
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// The worker's own key for digests. With it, the holder of the log and the key can prove that a given text went in or out; without
 /// it, nobody can guess short texts from their digests.
 package struct AuditKey: Sendable {
@@ -40,6 +46,28 @@ package struct AuditKey: Sendable {
         code.update(data: Array(purpose.rawValue.utf8) + [0])
         while let piece = next() { code.update(data: piece) }
         return Self.hex(code)
+    }
+
+    /// The digest of a file that is open, as long as it was at the start: it may grow meanwhile. `nil` for what is no plain file, or could not
+    /// be read to there. Blocks.
+    package func digest(_ purpose: Purpose, file: Int32) -> String? {
+        var info = stat()
+        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
+        var (left, isWhole) = (Int(info.st_size), true)
+        let digest = digest(
+            purpose,
+            pieces: {
+                guard left > 0 else { return nil }
+                var piece = [UInt8](repeating: 0, count: min(left, 256 << 10))
+                let count = piece.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
+                guard count > 0 else {
+                    isWhole = false
+                    return nil
+                }
+                left -= count
+                return Array(piece.prefix(count))
+            })
+        return isWhole ? digest : nil
     }
 
     package func digest(_ purpose: Purpose, canonical bytes: [UInt8]) -> String {

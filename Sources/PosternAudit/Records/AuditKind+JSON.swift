@@ -44,6 +44,11 @@ extension AuditRecord.Kind {
             body["agent"] = start.agentID.map(JSON.string)
             body["environment"] = start.environmentID.map(JSON.string)
             body["workspace_mode"] = start.workspaceMode.map(JSON.string)
+            if let launcher = start.launcher {
+                var script: JSONObject = ["path": .string(launcher.path)]
+                script["hmac_sha256"] = launcher.digest.map(JSON.string)
+                body["launcher"] = .object(script)
+            }
             return body
         case .workerStopped(let reason), .sessionStopped(let reason): return ["reason": .string(reason)]
         case .policyLoaded(let policy):
@@ -56,10 +61,13 @@ extension AuditRecord.Kind {
             body["rule"] = approval.rule.map(JSON.string)
             return body
         case .frozen(let freeze):
-            return [
+            var body: JSONObject = [
                 "subject": .string(freeze.subject), "by": .string(freeze.by), "processes_stopped": JSON(freeze.processesStopped),
                 "processes_killed": JSON(freeze.processesKilled), "survivors": JSON(freeze.survivors), "duration_ms": JSON(freeze.milliseconds),
             ]
+            // Only a launcher has an elsewhere.
+            if freeze.elsewhere > 0 { body["elsewhere"] = JSON(freeze.elsewhere) }
+            return body
         case .thawed(let subject, let by): return ["subject": .string(subject), "by": .string(by)]
         case .selfTest(let test):
             var body: JSONObject = ["passed": .bool(test.passed), "checks": .object(JSONObject(test.checks.map { ($0.key, .bool($0.value)) }))]

@@ -12,7 +12,7 @@ package struct AuditRecord: Sendable, Equatable {
     /// The id of the `agent.*_tool_use` event that this belongs to.
     package var callID: String?
     package var tool: String?
-    /// Digest of the policy in force; where `nil`, the log fills in that of the session, or of the worker.
+    /// Digest of the policy in force; where `nil`, the log fills in that of the session, or `AuditSettings.policy`.
     package var policy: String?
     package var kind: Kind
 

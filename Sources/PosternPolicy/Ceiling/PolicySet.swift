@@ -1,3 +1,5 @@
+import PosternJSON
+
 /// The ceilings of one perimeter. The first that matches a session holds, in the order of the files' names (by bytes) where they come from
 /// a folder; where none matches, the profile `strict` holds.
 package struct PolicySet: Sendable {
@@ -41,6 +43,19 @@ package struct PolicySet: Sendable {
     /// Every policy that a session can get.
     package var inForce: [LoadedPolicy] {
         policies.contains { $0.match.matchesEverything } ? policies : policies + [PolicyReader.profile(.strict)]
+    }
+
+    /// Of all of them together, in their order and with what they match: `sha256:` over the canonical JSON (RFC 8785) of a list with `digest`,
+    /// `environments` and `agents` of each policy in force.
+    package var digest: String {
+        Policy.digest(
+            of: .array(
+                inForce.map { loaded in
+                    [
+                        "digest": .string(loaded.policy.digest), "environments": .array(loaded.match.environments.map { .string($0.description) }),
+                        "agents": .array(loaded.match.agents.map { .string($0.description) }),
+                    ]
+                }))
     }
 
     private static func problems(of loaded: LoadedPolicy, after earlier: [LoadedPolicy]) -> [PolicyProblem] {

@@ -29,6 +29,11 @@ package struct AddressPolicy: Sendable, Hashable {
         return nil
     }
 
+    /// Whether a policy can name `address` at all: no block lifts the metadata services of clouds.
+    package static func canBeNamed(_ address: IPAddress) -> Bool { AddressPolicy(allowed: everything).refusal(of: address) == nil }
+
+    private static let everything = ["0.0.0.0/0", "::/0"].compactMap { try? AddressRange($0) }
+
     /// What both policies dial.
     package func narrowed(by other: AddressPolicy) -> AddressPolicy {
         var both: [AddressRange] = []

@@ -2,6 +2,8 @@
 /// whole request decides.
 struct NetworkDecider {
     let rules: [NetworkRule]
+    /// What is dialled, whatever the rules say: for the remedy.
+    let addresses: AddressPolicy
 
     func decide(_ request: NetworkRequest) -> NetworkDecision {
         let candidates = rules.filter { $0.verdict == .allow && $0.covers(request.host, port: request.port) }
@@ -45,6 +47,12 @@ struct NetworkDecider {
     }
 
     private func noRule(_ request: NetworkRequest) -> NetworkDecision {
+        if let address = request.host.address, let refusal = addresses.refusal(of: address) {
+            let rule = "an operator can add \"\(request.host.authority)\" to network.rules of the policy; "
+            return NetworkDecision(
+                .deny, rule: nil, reason: "no rule allows \(request.host.authority(port: request.port)), which is \(refusal.kind)",
+                remedy: (AddressPolicy.canBeNamed(address) ? rule : "") + refusal.remedy)
+        }
         if let near = rules.first(where: { rule in rule.verdict == .allow && rule.hosts.contains { $0.covers(request.host) } }) {
             return NetworkDecision(
                 .deny, rule: nil, reason: "port \(request.port) of \(request.host) is not allowed",

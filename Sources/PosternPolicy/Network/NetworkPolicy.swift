@@ -16,9 +16,9 @@ package struct NetworkPolicy: Sendable, Hashable {
 
     /// Whether `request` may leave. Deny wins; what no rule allows is denied.
     package func decide(_ request: NetworkRequest) -> NetworkDecision {
-        var merged = NetworkDecider(rules: rules).decide(request)
+        var merged = NetworkDecider(rules: rules, addresses: addresses).decide(request)
         for list in ceilings where merged.verdict == .allow {
-            let outer = NetworkDecider(rules: list).decide(request)
+            let outer = NetworkDecider(rules: list, addresses: addresses).decide(request)
             guard outer.verdict == .allow else { return outer }
             merged.opaque = merged.opaque && outer.opaque
             merged.credentials.formUnion(outer.credentials)

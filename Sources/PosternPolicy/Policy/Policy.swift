@@ -32,7 +32,9 @@ package struct Policy: Sendable, Hashable {
 
     /// `sha256:` and 64 hexadecimal digits over the canonical JSON (RFC 8785) of the whole policy. A policy names secrets and never holds
     /// one, so the digest gives nothing away. Each audit record carries it.
-    package var digest: String {
+    package var digest: String { Self.digest(of: json) }
+
+    static func digest(of json: JSON) -> String {
         let digits = Array("0123456789abcdef")
         return SHA256.hash(data: json.canonical).reduce(into: "sha256:") { text, byte in
             text.append(digits[Int(byte >> 4)])

@@ -92,6 +92,9 @@ struct PolicyChecks {
                     unknownSecret(name, policy.secret(name) == nil ? "is no secret of this policy" : "is a secret without hosts"),
                     at: path.index(index).key("credential"))
             }
+            if rule.verdict == .allow {
+                literals(path.index(index).key("hosts"), document["network"]?["rules"]?.array?.dropFirst(index).first, &reader)
+            }
             guard rule.opaque else { continue }
             for secret in policy.secrets {
                 guard let binding = secret.binding, !intersection(rule.hosts, binding.hosts).isEmpty else { continue }
@@ -103,6 +106,24 @@ struct PolicyChecks {
         }
         if let name = policy.upstream.proxySecret, policy.secret(name) == nil {
             reader.add(unknownSecret(name, "is no secret of this policy"), at: PolicyPath(keys: "network", "upstream", "proxy_secret"))
+        }
+    }
+
+    /// Addresses that a rule lets out and that are not dialled all the same.
+    private func literals(_ path: PolicyPath, _ rule: JSON?, _ reader: inout SchemaReader) {
+        guard let hosts = rule?["hosts"] else { return }
+        for (index, host) in (hosts.array ?? [hosts]).enumerated() {
+            guard let text = host.string, case .exactly(let literal)? = (try? HostPattern(text))?.hosts, let address = literal.address,
+                let refusal = policy.network.addresses.refusal(of: address)
+            else { continue }
+            let place = hosts.array == nil ? path : path.index(index)
+            let problem =
+                AddressPolicy.canBeNamed(address)
+                ? PolicyValueError(
+                    value: text, rule: "is \(refusal.kind), which no rule alone opens",
+                    remedy: "name \(refusal.address) or its block under network.addresses too, or take it out")
+                : PolicyValueError(value: text, rule: "is \(refusal.kind), and no policy can open it", remedy: "take it out")
+            reader.add(problem, at: place)
         }
     }
 

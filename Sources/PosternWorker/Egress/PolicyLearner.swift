@@ -38,9 +38,7 @@ package struct PolicyLearner: Sendable {
         switch decision.kind {
         case .policy: takeRequest(decision)
         case .address:
-            guard let address = decision.address, Self.canBeNamed(address),
-                decision.rule != nil
-            else { return note(decision) }
+            guard let address = decision.address, AddressPolicy.canBeNamed(address), decision.rule != nil else { return note(decision) }
             if !addresses.contains(address) { addresses.append(address) }
         default: note(decision)
         }
@@ -49,12 +47,6 @@ package struct PolicyLearner: Sendable {
     /// Lines of the feed that were lost.
     package mutating func missed(_ lines: Int) { note("\(lines) decisions were lost, because this end was slow: learn again") }
 
-    /// Metadata services of clouds cannot: no block lifts them.
-    private static func canBeNamed(_ address: IPAddress) -> Bool {
-        let everything = ["0.0.0.0/0", "::/0"].compactMap { try? AddressRange($0) }
-        return AddressPolicy(allowed: everything).refusal(of: address) == nil
-    }
-
     private mutating func takeRequest(_ decision: EgressDecision) {
         guard let destination = decision.destination, let method = decision.method, let path = decision.path else {
             let place = decision.destination.map { "\($0)" } ?? "a request"
@@ -62,6 +54,11 @@ package struct PolicyLearner: Sendable {
         }
         guard method.utf8.allSatisfy({ UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 }), method.utf8.count <= 32 else { return note(decision) }
         if knowsBase, !Self.lifts(base, destination, method, path) { return note(decision) }
+        // A rule for an address is of no use unless it is dialled.
+        if let address = destination.host.address, base.network.addresses.refusal(of: address) != nil, !addresses.contains(address) {
+            guard AddressPolicy.canBeNamed(address) else { return note(decision) }
+            addresses.append(address)
+        }
         var credential: String?
         for name in decision.credentials {
             if base.secret(name) != nil {

@@ -17,6 +17,10 @@ struct LaunchedItem: Sendable {
     /// With the item's token if it has one.
     let client: ManagedAgentsClient
     let environmentKey: Secret?
+    let run: LaunchedRun
+    let records: LaunchRecords
+    /// Told the id of the session's agent.
+    let foundAgent: @Sendable (String) async -> Void
     let pacing: Pacing
     let drain: Signal
     let superseded: Signal
@@ -26,10 +30,11 @@ struct LaunchedItem: Sendable {
     static let probe = "postern-who-holds-this"
 
     /// Serves the item, counted as a session of this worker for as long as its script runs.
-    func serve(_ metrics: WorkerMetrics) async -> SessionRunner.End {
+    func serve(_ metrics: WorkerMetrics) async -> (end: SessionRunner.End, isElsewhere: Bool?) {
         metrics.began()
+        let launched = await serve()
         let end: SessionRunner.End =
-            switch await run() {
+            switch launched {
             case .handedOver: .idle
             case .finished: .stopped
             case .superseded: .leaseLost
@@ -37,38 +42,51 @@ struct LaunchedItem: Sendable {
             case .released(let failure?), .lapsing(let failure?): .failed("the launcher has failed: \(failure)")
             }
         metrics.ended(end)
-        return end
+        return (end, await mayGoOn(launched))
+    }
+
+    /// Whether what the script has started may still serve the session; `nil` where nothing was started and nothing is known anew.
+    private func mayGoOn(_ end: LauncherMachine.End) async -> Bool? {
+        switch end {
+        case .handedOver: true
+        case .superseded, .lapsing: await run.mayRunElsewhere ? true : nil
+        // The item is over, or this worker holds it for its last second: another is refused.
+        case .finished, .released: false
+        }
     }
 
     /// Serves the item to its end, also while the task is cancelled: then the script is killed first.
-    func run() async -> LauncherMachine.End {
+    private func serve() async -> LauncherMachine.End {
         let (inputs, feed) = AsyncStream.makeStream(of: LauncherMachine.Input.self)
         let onSuperseded = superseded.onFire { feed.yield(.stop(.superseded)) }
         feed.yield(.begin(failures: launcher.failures(of: item.sessionID)))
         let onDrain = drain.onFire { feed.yield(.stop(.drain)) }
         // In a task of its own: what has been started must be ended, whatever happens to the caller.
         let work = Task { await perform(inputs, feed) }
-        let end = await withTaskCancellationHandler {
+        let (end, script) = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
             feed.yield(.stop(.abandon))
         }
         superseded.remove(onSuperseded)
         drain.remove(onDrain)
+        await records.end(end, script: script)
         report(end)
         return end
     }
 
     private func perform(
         _ inputs: AsyncStream<LauncherMachine.Input>, _ feed: AsyncStream<LauncherMachine.Input>.Continuation
-    ) async -> LauncherMachine.End {
+    ) async -> (end: LauncherMachine.End, script: LauncherMachine.ScriptEnd?) {
         let settings = launcher.configuration
+        var scriptEnd: LauncherMachine.ScriptEnd?
         var machine = LauncherMachine(
             timeLimit: settings.timeLimit, handoverGrace: settings.handoverGrace, stopGrace: settings.stopGrace)
         var script: ScriptProcess?
         var timer: Task<Void, Never>?
         defer { timer?.cancel() }
         for await input in inputs {
+            if case .ended(let end) = input { scriptEnd = end }
             for action in machine.apply(input, now: pacing.now()) {
                 switch action {
                 case .sleep(let duration):
@@ -78,15 +96,19 @@ struct LaunchedItem: Sendable {
                         if !Task.isCancelled { feed.yield(.timer) }
                     }
                 case .run:
-                    switch await start(feed) {
-                    case .success(let process):
+                    switch await launch(feed) {
+                    case .success(let process)?:
                         logger.info("launched", metadata: ["pid": "\(process.pid)"])
                         script = process
-                    case .failure(let failure):
+                    case .failure(let failure)?:
                         timer?.cancel()
                         feed.yield(.ended(.notStarted(failure.reason)))
+                    case nil:
+                        timer?.cancel()
+                        logger.notice("nothing is launched: an order to freeze covers the session")
                     }
-                case .terminate: await script?.terminate()
+                // What stands still hears no request; it ends where it stands.
+                case .terminate: if await run.hears { await script?.terminate() } else { await script?.kill() }
                 case .kill: await script?.kill()
                 case .ask:
                     timer?.cancel()
@@ -94,17 +116,40 @@ struct LaunchedItem: Sendable {
                 case .claim:
                     timer?.cancel()
                     feed.yield(.claimed(await claim()))
-                case .end(let end): return end
+                case .end(let end): return (end, scriptEnd)
                 }
             }
         }
-        return .lapsing(failure: nil)
+        return (.lapsing(failure: nil), scriptEnd)
     }
 
-    private func start(_ feed: AsyncStream<LauncherMachine.Input>.Continuation) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {
+    /// `nil` when the session is frozen and waits.
+    private func launch(
+        _ feed: AsyncStream<LauncherMachine.Input>.Continuation
+    ) async -> Result<ScriptProcess, ScriptProcess.StartFailure>? {
+        // An order may name the agent, so nothing is launched of which it is not known.
+        let session: JSONObject
+        do {
+            session = try await client.session(item.sessionID, options: .init(timeout: .seconds(10)))
+        } catch {
+            return .failure(.init(reason: "the session cannot be fetched: \(error)"))
+        }
+        let agent = session["agent"]?["id"]?.string
+        if let agent { await foundAgent(agent) }
+        return await run.launch(held: { feed.yield(.held) }, released: { feed.yield(.thawed) }) { await start(feed, agent: agent) }
+    }
+
+    private func start(
+        _ feed: AsyncStream<LauncherMachine.Input>.Continuation, agent: String?
+    ) async -> Result<ScriptProcess, ScriptProcess.StartFailure> {
         let settings = launcher.configuration
         guard item.secret != nil || settings.passesEnvironmentKey else {
             return .failure(.init(reason: "the item has no secret of its own; --on-work-compat gives scripts the environment key"))
+        }
+        do {
+            try await records.begin(settings.script, agent: agent, environmentKey: settings.passesEnvironmentKey ? environmentKey : nil)
+        } catch {
+            return .failure(.init(reason: "what it is given cannot be recorded: \(error)"))
         }
         let mark = String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
         let variables = LauncherEnvironment.variables(settings, item, environmentKey: environmentKey?.value, mark: mark)

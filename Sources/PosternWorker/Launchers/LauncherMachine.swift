@@ -1,6 +1,6 @@
 /// The life of one claimed item whose work a script has done elsewhere. A value without I/O; times are durations of one monotonic clock.
 ///
-/// The item is acknowledged and nobody has sent a heartbeat for it: the worker that the script starts sends the first one, which makes the
+/// The item is acknowledged and nobody has sent a heartbeat for it, also while the session is frozen and its script waits: the worker that the script starts sends the first one, which makes the
 /// lease its own. A script may stay until that worker has ended, or return at once. When it is gone the machine asks who holds the item; if
 /// nobody takes it in time, it claims the item with a lease of one second, which at the same time keeps a late worker out, and lets that
 /// lapse: the item is back in the queue, and no session waits for a worker that never came.
@@ -37,6 +37,10 @@ package struct LauncherMachine: Sendable, Equatable {
         /// Acknowledged. `failures`: how often in a row the session's script has failed before.
         case begin(failures: Int)
         case timer
+        /// The answer to `run` while an order to freeze covers the session: nothing was started.
+        case held
+        /// The order is taken back.
+        case thawed
         case ended(ScriptEnd)
         /// The answer to `ask`.
         case holder(Holder)
@@ -55,6 +59,18 @@ package struct LauncherMachine: Sendable, Equatable {
         /// It comes back into the queue when its lease runs out.
         case lapsing(failure: String?)
         case superseded
+
+        /// For the audit.
+        package var word: String {
+            switch self {
+            case .handedOver: "handed over: another worker serves the session"
+            case .finished: "the item is stopped"
+            case .released(nil): "the item goes back to the queue"
+            case .lapsing(nil): "the item goes back to the queue when its lease ends"
+            case .released(let failure?), .lapsing(let failure?): "the launcher has failed: \(failure)"
+            case .superseded: "the session was claimed anew"
+            }
+        }
     }
 
     package enum Action: Sendable, Equatable {
@@ -75,6 +91,8 @@ package struct LauncherMachine: Sendable, Equatable {
     private enum State: Sendable, Equatable {
         case idle
         case delayed
+        /// Frozen before the script ran.
+        case held
         case running
         /// The script was told to end.
         case ending(reason: StopReason?, isKilled: Bool)
@@ -109,8 +127,11 @@ package struct LauncherMachine: Sendable, Equatable {
                 return [.sleep(delay)]
             }
             return run()
-        case (.delayed, .timer): return run()
-        case (.idle, .stop(let reason)), (.delayed, .stop(let reason)): return leave(reason, failure: nil)
+        case (.delayed, .timer), (.held, .thawed): return run()
+        case (.running, .held):
+            state = .held
+            return []
+        case (.idle, .stop(let reason)), (.delayed, .stop(let reason)), (.held, .stop(let reason)): return leave(reason, failure: nil)
 
         case (.running, .timer):
             state = .ending(reason: nil, isKilled: false)

@@ -1,4 +1,5 @@
 import CPosternSandbox
+import PosternSandbox
 // Dispatch sources may be used from any thread; on Linux the overlay does not say so.
 @preconcurrency import Dispatch
 import Synchronization
@@ -14,6 +15,9 @@ import Darwin
 final class ScriptProcess: Sendable {
     let pid: pid_t
     private let tree: ProcessTree
+    /// What was stopped and has not gone on since.
+    private let stopped = Mutex<Set<pid_t>>([])
+    private let leader: Leader
     private let reader: OutputReader
     private let end: any DispatchSourceRead
 
@@ -67,6 +71,7 @@ final class ScriptProcess: Sendable {
         }
         pid = started
         tree = ProcessTree(leader: started, mark: mark)
+        leader = Leader(pid: started)
         reader = OutputReader(pipe[0], Self.queue, onLine)
         let watch = psb_pidfd_open(started)
         guard watch >= 0 else {
@@ -76,9 +81,9 @@ final class ScriptProcess: Sendable {
             throw StartFailure("the script cannot be watched", -watch)
         }
         end = DispatchSource.makeReadSource(fileDescriptor: watch, queue: Self.queue)
-        let (source, reader) = (end, reader)
+        let (source, reader, leader) = (end, reader, leader)
         end.setEventHandler {
-            guard let status = Self.reap(started, blocking: false) else { return }
+            guard let status = leader.reap({ Self.reap(started, blocking: false) }) else { return }
             source.cancel()
             reader.finish { onEnd(status) }
         }
@@ -98,12 +103,61 @@ final class ScriptProcess: Sendable {
         await Self.blocking { tree.killAll() }
     }
 
-    private static func blocking(_ action: @escaping @Sendable () -> Void) async {
-        await withCheckedContinuation { done in
-            queue.async {
-                action()
-                done.resume()
+    /// Longer than anybody waits for a freeze.
+    private static let freezePatience = Duration.seconds(2)
+
+    /// Stops every process of the run where it stands (SIGSTOP): how many do. What has stopped itself before stays as it is, and is counted.
+    ///
+    /// It looks again until two looks agree: whoever is looked at may fork meanwhile, and only what stands cannot.
+    func freeze() async throws(SandboxError) -> Int {
+        var before: Set<pid_t>?
+        let deadline = ContinuousClock.now + Self.freezePatience
+        while ContinuousClock.now < deadline {
+            let members = await members()
+            var moves = false
+            for one in members where !stands(one) {
+                moves = true
+                if let code = leader.signal(one.pid, SIGSTOP) {
+                    throw SandboxError(
+                        .unavailable, "process \(one.pid) of the launcher's script cannot be stopped: \(String(cString: strerror(code)))")
+                }
+                stopped.withLock { _ = $0.insert(one.pid) }
             }
+            let now = Set(members.map(\.pid))
+            if !moves, now == before { return now.count }
+            before = moves ? nil : now
+        }
+        throw SandboxError(.unavailable, "the processes of the launcher's script do not stand still within \(Self.freezePatience)")
+    }
+
+    /// Lets what `freeze` has stopped go on.
+    func thaw() async {
+        let members = await members()
+        let stopped = stopped.withLock { stopped in
+            defer { stopped = [] }
+            return stopped
+        }
+        for one in members where stopped.contains(one.pid) { _ = leader.signal(one.pid, SIGCONT) }
+    }
+
+    /// What is waiting in the kernel stops before it comes back from there, once it was told to.
+    private func stands(_ one: ProcessTable.Entry) -> Bool {
+        switch one.stillness {
+        case .stands: true
+        case .waits: stopped.withLock { $0.contains(one.pid) }
+        case .moves: false
+        }
+    }
+
+    private func members() async -> [ProcessTable.Entry] { tree.members(of: await ProcessTable.fresh(), hasLeader: !leader.isReaped) }
+
+    /// How many processes of the run there are.
+    var count: Int { get async { await members().count } }
+
+    /// Does on a thread of its own what blocks.
+    static func blocking<Value: Sendable>(_ action: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { done in
+            queue.async { done.resume(returning: action()) }
         }
     }
 
@@ -139,6 +193,32 @@ final class ScriptProcess: Sendable {
         guard result != 0 else { return nil }
         guard result == pid else { return .notStarted("its end was taken by somebody else") }
         return status & 0x7F == 0 ? .exited(status >> 8 & 0xFF) : .signalled(status & 0x7F)
+    }
+}
+
+/// Whether the script is still there under its number, which is another's to take once its end was read.
+private final class Leader: Sendable {
+    private let pid: pid_t
+    private let reaped = Mutex(false)
+
+    init(pid: pid_t) { self.pid = pid }
+
+    var isReaped: Bool { reaped.withLock { $0 } }
+
+    func reap(_ end: () -> LauncherMachine.ScriptEnd?) -> LauncherMachine.ScriptEnd? {
+        reaped.withLock { isReaped in
+            let end = end()
+            if end != nil { isReaped = true }
+            return end
+        }
+    }
+
+    /// `nil`, or why not (errno). What is gone needs no signal.
+    func signal(_ process: pid_t, _ signal: Int32) -> Int32? {
+        reaped.withLock { isReaped in
+            if process == pid, isReaped { return nil }
+            return kill(process, signal) == 0 || errno == ESRCH ? nil : errno
+        }
     }
 }
 

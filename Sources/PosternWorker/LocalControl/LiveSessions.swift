@@ -10,6 +10,12 @@ package protocol FreezableSession: Sendable {
     func thaw() async throws(SandboxError)
     /// Kills everything, when freezing takes too long, and does not wait for ever.
     func kill() async -> ProcessTally
+    /// Something of it may run where this worker has no hand: it is not frozen there, whatever became of its processes here.
+    var mayRunElsewhere: Bool { get async }
+}
+
+extension FreezableSession {
+    package var mayRunElsewhere: Bool { get async { false } }
 }
 
 /// The sessions that this worker serves now, and the orders to freeze that stand. It needs no control plane: what it says is done here.
@@ -25,6 +31,10 @@ package actor LiveSessions {
     private let desk: ApprovalDesk
     private var orders: FreezeOrders
     private var live: [Int: Live] = [:]
+    /// Sessions, and their agents, that were handed to somewhere else and are not known to be over there. Newest last.
+    private var elsewhere: [(session: String, agent: String?)] = []
+    /// The oldest beyond these are forgotten.
+    private static let mostElsewhere = 10_000
     private var next = 0
     private var keeping: Task<String?, Never>?
 
@@ -74,7 +84,14 @@ package actor LiveSessions {
         _ = await Self.settle(session, isFrozen: true, patience)
     }
 
-    package func remove(_ id: Int) { live[id] = nil }
+    /// - Parameter isElsewhere: whether the session goes on, or may, where this worker has no hand; `nil` for as before.
+    package func remove(_ id: Int, isElsewhere: Bool? = nil) {
+        guard let session = live.removeValue(forKey: id), let isElsewhere else { return }
+        elsewhere.removeAll { $0.session == session.session }
+        guard isElsewhere else { return }
+        elsewhere.append((session.session, session.agent))
+        if elsewhere.count > Self.mostElsewhere { elsewhere.removeFirst() }
+    }
 
     /// How many of the sessions that are served now an order to freeze covers.
     var frozenCount: Int { live.values.count { orders.order(session: $0.session, agent: $0.agent) != nil } }
@@ -104,6 +121,7 @@ package actor LiveSessions {
             }
             // First the processes, then the disk: who asks for a stop wants it now.
             reply = await settle(target, isFrozen: true)
+            addOutOfReach(target, to: &reply.sessions)
             reply.error = await keep()
         case .thaw(let target):
             orders.thaw(target)
@@ -148,6 +166,18 @@ package actor LiveSessions {
         return reply
     }
 
+    /// What is meant and is, or may still be, somewhere else.
+    private func addOutOfReach(_ target: FreezeTarget, to sessions: inout [LocalControlReply.Session]) {
+        for (id, agent) in elsewhere {
+            let index = sessions.firstIndex { $0.session == id }
+            guard index != nil || target.covers(session: id, agent: agent) else { continue }
+            var session = index.map { sessions[$0] } ?? LocalControlReply.Session(session: id, agent: agent, isFrozen: false)
+            session.isElsewhere = true
+            session.problem = session.problem ?? "was handed over to what the launcher started, which is not reached from here: stop it there"
+            if let index { sessions[index] = session } else { sessions.append(session) }
+        }
+    }
+
     private static func settle(_ live: Live?, isFrozen: Bool, _ patience: Duration) async -> LocalControlReply.Session {
         guard let live else { return LocalControlReply.Session(session: "", agent: nil, isFrozen: false, problem: "the session is over") }
         var session = LocalControlReply.Session(session: live.session, agent: live.agent, isFrozen: isFrozen)
@@ -161,6 +191,10 @@ package actor LiveSessions {
         }
         // In a task of its own: who asks may be gone, and what was begun is done.
         (session.processes, session.wasKilled) = await Task { await Self.stop(live.sandbox, patience) }.value
+        session.isElsewhere = await live.sandbox.mayRunElsewhere
+        if session.isElsewhere {
+            session.problem = "what its launcher's script has started elsewhere is not reached from here: stop it there"
+        }
         if session.processes.survivors > 0 { session.problem = "\(session.processes.survivors) processes could not be killed" }
         return session
     }

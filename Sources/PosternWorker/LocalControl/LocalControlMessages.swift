@@ -70,18 +70,22 @@ package struct LocalControlReply: Sendable, Hashable {
         package var isFrozen: Bool
         /// Its processes could not be stopped in time, and were killed.
         package var wasKilled = false
+        /// Of a freeze: something of it runs, or may, where the worker has no hand.
+        package var isElsewhere = false
         /// Of a freeze: what became of its processes.
         package var processes = ProcessTally()
         /// Why what was asked for is not so.
         package var problem: String?
 
         package init(
-            session: String, agent: String?, isFrozen: Bool, wasKilled: Bool = false, processes: ProcessTally = ProcessTally(), problem: String? = nil
+            session: String, agent: String?, isFrozen: Bool, wasKilled: Bool = false, isElsewhere: Bool = false,
+            processes: ProcessTally = ProcessTally(), problem: String? = nil
         ) {
             self.session = session
             self.agent = agent
             self.isFrozen = isFrozen
             self.wasKilled = wasKilled
+            self.isElsewhere = isElsewhere
             self.processes = processes
             self.problem = problem
         }
@@ -114,7 +118,8 @@ package struct LocalControlReply: Sendable, Hashable {
                 sessions.map {
                     [
                         "session": .string($0.session), "agent": JSON($0.agent), "frozen": .bool($0.isFrozen), "killed": .bool($0.wasKilled),
-                        "processes_stopped": JSON($0.processes.stopped), "processes_killed": JSON($0.processes.killed),
+                        "elsewhere": .bool($0.isElsewhere), "processes_stopped": JSON($0.processes.stopped),
+                        "processes_killed": JSON($0.processes.killed),
                         "survivors": JSON($0.processes.survivors), "problem": JSON($0.problem),
                     ]
                 }),
@@ -139,7 +144,7 @@ package struct LocalControlReply: Sendable, Hashable {
             sessions.append(
                 Session(
                     session: id, agent: session["agent"]?.string, isFrozen: isFrozen, wasKilled: session["killed"]?.bool ?? false,
-                    processes: processes, problem: session["problem"]?.string))
+                    isElsewhere: session["elsewhere"]?.bool ?? false, processes: processes, problem: session["problem"]?.string))
         }
     }
 }

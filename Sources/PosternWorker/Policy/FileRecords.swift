@@ -85,7 +85,7 @@ struct FileRecords: Sendable {
         }
         let digest = try? await Blocking.run { () throws(FileError) in
             defer { close(file) }
-            return Self.digest(of: file, key)
+            return key.digest(.output, file: file)
         }
         return AuditRecord.Offload(path: path, bytes: bytes, digest: digest ?? nil)
     }
@@ -97,27 +97,5 @@ struct FileRecords: Sendable {
         let path = "\(outputs)/\(name)"
         let file = try? await Blocking.run { () throws(FileError) in open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) }
         return file.flatMap { $0 >= 0 ? $0 : nil }
-    }
-
-    /// What is no plain file is not read.
-    private static func digest(of file: Int32, _ key: AuditKey) -> String? {
-        var info = stat()
-        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
-        // As long as it was at the start: it may grow meanwhile.
-        var (left, isWhole) = (Int(info.st_size), true)
-        let digest = key.digest(
-            .output,
-            pieces: {
-                guard left > 0 else { return nil }
-                var piece = [UInt8](repeating: 0, count: min(left, 256 << 10))
-                let count = piece.withUnsafeMutableBytes { read(file, $0.baseAddress, $0.count) }
-                guard count > 0 else {
-                    isWhole = false
-                    return nil
-                }
-                left -= count
-                return Array(piece.prefix(count))
-            })
-        return isWhole ? digest : nil
     }
 }

@@ -42,6 +42,9 @@ package struct PolicyChooser: Sendable {
         self.environmentName = environmentName
     }
 
+    /// Of all ceilings together.
+    package var digest: String { policies.digest }
+
     /// - Parameters:
     ///   - session: As the API gives it.
     ///   - environment: The environment's own wish (`postern.policy` of its metadata), as the poll's answer carried it.

@@ -60,11 +60,20 @@ struct ItemServer: Sendable {
         if let launcher {
             // A lease that this worker itself held, without a launcher: it runs out, and the item is queued again.
             if item.isResumed { return .failed("a launcher does not take up what a sandbox of this worker did") }
-            guard await (item.needsAck ? acknowledge() : true) else { return .failed("not acknowledged") }
+            let run = LaunchedRun()
+            let registration = await live.add(session: item.sessionID, agent: nil, run)
+            guard await (item.needsAck ? acknowledge() : true) else {
+                await live.remove(registration)
+                return .failed("not acknowledged")
+            }
             let launched = LaunchedItem(
-                item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, pacing: configuration.pacing,
-                drain: drain, superseded: superseded, logger: logger)
-            return await launched.serve(metrics)
+                item: item, launcher: launcher, client: itemClient, environmentKey: configuration.environmentKey, run: run,
+                records: LaunchRecords(audit: audit, item: item, timestamp: timestamp, unrecordable: unrecordable, logger: logger),
+                foundAgent: { [live] id in await live.setAgent(registration, id) }, pacing: configuration.pacing, drain: drain,
+                superseded: superseded, logger: logger)
+            let (end, isElsewhere) = await launched.serve(metrics)
+            await live.remove(registration, isElsewhere: isElsewhere)
+            return end
         }
 
         let rules = LiveRules()
@@ -125,7 +134,7 @@ struct ItemServer: Sendable {
         ).run()
         await egress?.stop()
         await live.remove(registration)
-        await cleanUp(item, journal, end, logger)
+        await cleanUp(item, journal, rules, end, logger)
         metrics.ended(end)
         return end
     }
@@ -187,7 +196,9 @@ struct ItemServer: Sendable {
         EgressUsage(book: egressBook, session: item.sessionID, day: { [timestamp] in String(timestamp().prefix(10)) })
     }
 
-    private func cleanUp(_ item: WorkItem, _ journal: SessionJournal, _ end: SessionRunner.End, _ logger: Logger) async {
+    private func cleanUp(
+        _ item: WorkItem, _ journal: SessionJournal, _ rules: LiveRules, _ end: SessionRunner.End, _ logger: Logger
+    ) async {
         let bytes = gate.bytesPassed(session: item.sessionID)
         let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .sessionStopped(reason: end.word))
         do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
@@ -206,12 +217,12 @@ struct ItemServer: Sendable {
         case .idle, .drained, .stopped:
             logger.info("released", metadata: ["reason": "\(end)", "bytes": "\(bytes)"])
         }
-        await scan(item, logger)
+        await scan(item, policy: rules.current?.digest, logger)
         try? await Blocking.run { () throws(FileError) in journal.removeIfSpent() }
     }
 
     /// Says what the session leaves that somebody outside might stumble over, before anybody reads the workspace.
-    private func scan(_ item: WorkItem, _ logger: Logger) async {
+    private func scan(_ item: WorkItem, policy: String?, _ logger: Logger) async {
         guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
         // What a copy-on-write workspace changed lies beside it, and whoever applies the changes reads it.
         let changes = state.changes(item.sessionID)
@@ -222,7 +233,8 @@ struct ItemServer: Sendable {
         logger.warning(
             "the workspace holds what nobody should trust",
             metadata: ["found": "\(counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })"])
-        let record = AuditRecord(time: timestamp(), sessionID: item.sessionID, workID: item.id, kind: .workspaceScanned(counts: counts))
+        let record = AuditRecord(
+            time: timestamp(), sessionID: item.sessionID, workID: item.id, policy: policy, kind: .workspaceScanned(counts: counts))
         do { try await audit.append(record, durable: false) } catch { logger.error("audit: \(error)") }
     }
 

@@ -9,6 +9,7 @@ final class FakeService: ClientTransport {
         var status = "running"
         var resources: [JSON] = []
         var skills: [JSON] = []
+        var agent: String?
         var streams: [Int: AsyncThrowingStream<[UInt8], any Error>.Continuation] = [:]
     }
 
@@ -181,7 +182,7 @@ final class FakeService: ClientTransport {
             guard let session = current.sessions[parts[2]] else { return answer(["type": "error", "error": ["type": "not_found_error"]], 404) }
             return answer([
                 "id": .string(parts[2]), "status": .string(session.status), "resources": .array(session.resources),
-                "agent": ["skills": .array(session.skills)],
+                "agent": ["id": JSON(session.agent), "skills": .array(session.skills)],
             ])
         default: return answer(["type": "error", "error": ["type": "not_found_error", "message": "no route"]], 404)
         }

@@ -43,7 +43,7 @@ struct WorkerControl: ParsableArguments {
         }
         var table = Table(["SESSION", "AGENT", "STATE", "NOTE"])
         for session in reply.sessions {
-            let state = session.wasKilled ? "killed" : session.isFrozen ? "frozen" : "running"
+            let state = session.wasKilled ? "killed" : session.isFrozen ? "frozen" : session.isElsewhere ? "elsewhere" : "running"
             table.add([session.session, session.agent ?? "", state, session.problem ?? ""])
         }
         if reply.sessions.isEmpty { terminal.print("No session is served now.") } else { for line in table.lines { terminal.print(line) } }
