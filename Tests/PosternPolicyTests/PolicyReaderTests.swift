@@ -115,7 +115,7 @@ func readPolicy(_ text: String, reader: PolicyReader = PolicyReader()) throws ->
         ("version: 1\nnetwork: {addresses: 169.254.169.254}\n", "and no policy can open it"),
         (
             "version: 1\nnetwork: {rules: [{hosts: 169.254.169.254}]}\n",
-            #"2:27: network.rules[0].hosts: "169.254.169.254" is the metadata service of a cloud"#
+            #"2:27: network.rules[0].hosts[0]: "169.254.169.254" is the metadata service of a cloud"#
         ),
         (
             "version: 1\nnetwork: {addresses: 0.0.0.0/0, rules: [{hosts: [a.example, \"0xA9FEA9FE:80\"]}]}\n",

@@ -218,5 +218,9 @@ import Testing
         let clear = said(100_000, hidden: false, lost: 52 << 20)
         let after = said(100_000, hidden: true, lost: 52 << 20)
         #expect(clear == "nothing" && after == "nothing")
+        // What the workspace held before the start explains nothing.
+        var hiding = DiskWatch(Self.diskLimits(), at: 0, volumeBytes: start)
+        let first = hiding.measured(Self.usage(900_000, hidden: true, volume: start + 900_000), at: 0, took: 0) ?? "nothing"
+        #expect(first.contains("files that cannot be measured"))
     }
 }

@@ -111,19 +111,17 @@ struct PolicyChecks {
 
     /// Addresses that a rule lets out and that are not dialled all the same.
     private func literals(_ path: PolicyPath, _ rule: JSON?, _ reader: inout SchemaReader) {
-        guard let hosts = rule?["hosts"] else { return }
-        for (index, host) in (hosts.array ?? [hosts]).enumerated() {
+        for (index, host) in (rule?["hosts"]?.array ?? []).enumerated() {
             guard let text = host.string, case .exactly(let literal)? = (try? HostPattern(text))?.hosts, let address = literal.address,
                 let refusal = policy.network.addresses.refusal(of: address)
             else { continue }
-            let place = hosts.array == nil ? path : path.index(index)
             let problem =
                 AddressPolicy.canBeNamed(address)
                 ? PolicyValueError(
                     value: text, rule: "is \(refusal.kind), which no rule alone opens",
                     remedy: "name \(refusal.address) or its block under network.addresses too, or take it out")
                 : PolicyValueError(value: text, rule: "is \(refusal.kind), and no policy can open it", remedy: "take it out")
-            reader.add(problem, at: place)
+            reader.add(problem, at: path.index(index))
         }
     }
 

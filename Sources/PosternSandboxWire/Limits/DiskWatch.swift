@@ -46,7 +46,7 @@ package struct DiskWatch: Sendable {
     private var isMeasuring = false
     private var isAgain = false
     private var last: Usage?
-    /// The last measurement that saw everything.
+    /// The last measurement that nothing was hidden from; at first the start, of which only the file system is known.
     private var lastClear: Usage
 
     /// - Parameter volumeBytes: what is used of the file system now.
@@ -108,6 +108,8 @@ package struct DiskWatch: Sendable {
         notBefore = now + took * Self.hastyShare
         due = isAgain ? notBefore : now + Self.pace
         isAgain = false
+        // Taken for what the workspace held before: it explains nothing that the file system has lost since the start.
+        if last == nil { lastClear.bytes = usage.bytes }
         last = usage
         defer { if !usage.hasHidden { lastClear = usage } }
         return excess(of: usage)

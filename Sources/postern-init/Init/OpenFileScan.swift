@@ -32,10 +32,12 @@ struct OpenFileScan {
     private(set) var isComplete = true
     var files: Int { found.count }
 
-    init(_ all: SandboxProcesses, own: Set<pid_t>, memoryFolders: [String]) {
+    /// - Parameter memoryFolders: what is deleted on their file systems takes no disk, unless `workspace` is on one of them.
+    init(_ all: SandboxProcesses, own: Set<pid_t>, workspace: Int32, memoryFolders: [String]) {
         self.all = all
         self.own = own
         var devices = Set(memoryFolders.compactMap { Posix.status(AT_FDCWD, Array($0.utf8), follow: true).map { UInt64($0.st_dev) } })
+        if let info = Posix.status(workspace) { devices.remove(UInt64(info.st_dev)) }
         let file = psb_memory_file("device")
         if file >= 0 {
             if let info = Posix.status(file) { devices.insert(UInt64(info.st_dev)) }

@@ -4,6 +4,8 @@ import PosternSandboxWire
 
 /// The soft limit of the workspace, for file systems that have no hard one.
 extension Supervisor {
+    private static let timeToPutRight = 1_000_000
+
     private var processes: SandboxProcesses { SandboxProcesses(haveNamespace: layers.contains(.namespaces)) }
 
     /// Goes on with a measurement, or starts one that is due.
@@ -12,8 +14,10 @@ extension Supervisor {
         guard let usage = measurement?.run(), let done = measurement else { return }
         measurement = nil
         lastStillness = done.stillness
-        guard let excess = disk.measured(usage, at: monotonicMicroseconds(), took: done.spent) else { return }
-        exceeded(excess, usage, began: done.began)
+        let excess = disk.measured(usage, at: monotonicMicroseconds(), took: done.spent)
+        let before = lastExcess
+        lastExcess = excess == nil ? nil : usage
+        if let excess { exceeded(excess, usage, before: before, began: done.began) }
     }
 
     private func lookAtDisk(_ now: Int) {
@@ -28,16 +32,22 @@ extension Supervisor {
         let own = Set([getpid()] + tools.map(\.pid))
         measurement = DiskMeter(
             at: now, places: (workspace, store.directory), outputsBound: configuration.limits.toolOutputBytes, most: disk.mostEntries,
-            stillness: stillness, kept: OpenFileScan(processes, own: own, memoryFolders: ["/tmp", "/dev/shm", roots.home]))
+            stillness: stillness, kept: OpenFileScan(processes, own: own, workspace: workspace, memoryFolders: ["/tmp", "/dev/shm", roots.home]))
     }
 
     /// Processes beside the shell and the file tools.
     private func others(_ all: [pid_t]) -> [pid_t] { all.filter { pid in pid != shell?.pid && !tools.contains { $0.pid == pid } } }
 
-    private func exceeded(_ excess: String, _ usage: DiskWatch.Usage, began: Int) {
+    /// - Parameter before: what the measurement before this one found, if that was an excess too.
+    private func exceeded(_ excess: String, _ usage: DiskWatch.Usage, before: DiskWatch.Usage?, began: Int) {
         if let bash {
-            // Seen before this command began, which may be the one that puts it right: the next look will tell.
-            guard began >= bash.started else { return }
+            // This command may be the one that puts it right, and has a while for that, unless it becomes worse still.
+            let isWorse = before.map { usage.bytes > $0.bytes || usage.inodes > $0.inodes } ?? false
+            guard isWorse || began - bash.started >= Self.timeToPutRight else {
+                // Looked at again even if nothing runs any more until then.
+                lastStillness = nil
+                return
+            }
             loseShell(because: "the last command filled the workspace and was killed with all its children", killing: true)
             let text = "bash: killed with everything it had started: \(excess). The session goes on: remove what is not needed"
             finishBash(text: { text + $0 }, isError: true, exitCode: nil)

@@ -26,6 +26,8 @@ final class Supervisor {
     var measurement: DiskMeter?
     /// See `SandboxProcesses.stillness`; of the last measurement.
     var lastStillness: Int?
+    /// What the last measurement found, if it was more than the limit.
+    var lastExcess: DiskWatch.Usage?
     /// What the next result of the shell is to say of the workspace's size.
     var diskNotice: String?
 
