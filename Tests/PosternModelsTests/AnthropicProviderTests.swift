@@ -42,7 +42,7 @@ import Testing
 
     @Test(arguments: [
         ("!error 529", ModelError.Kind.overloaded), ("!error 429", .rateLimited), ("!error 402", .billing), ("!error 401", .authentication),
-        ("!error 403", .authentication), ("!error 400", .requestFailed), ("!error 404", .requestFailed), ("!error 413", .requestFailed),
+        ("!error 403", .authentication), ("!error 400", .requestFailed), ("!error 404", .requestFailed), ("!error 413", .contextTooLong),
         ("!error 422", .requestFailed), ("!error 500", .unavailable), ("!error 503", .unavailable), ("!error 504", .unavailable),
         ("!text 50\n!error-mid-stream", .overloaded), ("!error-mid-stream rate_limit_error", .rateLimited),
         ("!error-mid-stream api_error", .unavailable), ("!error-mid-stream what_is_this", .unavailable), ("!text 50\n!drop", .unavailable),

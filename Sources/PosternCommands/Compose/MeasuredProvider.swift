@@ -35,4 +35,6 @@ struct MeasuredProvider: ModelProvider {
     }
 
     func models() async throws(ModelError) -> [JSONObject] { try await provider.models() }
+
+    func limits(of model: String) async throws(ModelError) -> ModelLimits { try await provider.limits(of: model) }
 }

@@ -47,7 +47,10 @@ package final class SessionService: Sendable {
             createdAt: now, updatedAt: now)
         var machine = SessionMachine(
             state: SessionState(sessionID: record.id, threadID: record.threadID, agent: record.agent), limits: context.limits, source: context.source)
-        if !draft.initialEvents.isEmpty { try machine.handle(.clientEvents(draft.initialEvents)) }
+        if !draft.initialEvents.isEmpty {
+            machine.model = await context.limits(of: machine.state.modelID)
+            try machine.handle(.clientEvents(draft.initialEvents))
+        }
         let step = machine.takeStep()
         record.status = machine.state.status
         record.lastSequence = machine.state.lastSequence

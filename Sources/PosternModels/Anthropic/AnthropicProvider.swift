@@ -66,14 +66,29 @@ package struct AnthropicProvider: ModelProvider {
         return models
     }
 
+    package func limits(of model: String) async throws(ModelError) -> ModelLimits {
+        if let known = await known.capabilities(of: model) { return known.limits }
+        do throws(ModelError) {
+            return try await look(up: model).limits
+        } catch {
+            // A service without such a route, or without this model in it.
+            guard error.kind == .requestFailed else { throw error }
+            return ModelLimits()
+        }
+    }
+
+    private func look(up model: String) async throws(ModelError) -> ModelCapabilities {
+        let capabilities = ModelCapabilities(try await http.document(call("/v1/models/" + Self.encoded(model), method: .GET)))
+        await known.remember(capabilities, of: model)
+        return capabilities
+    }
+
     /// Asks once per model. A service that has no such route, or not this model, leaves everything as the request says.
     private func capabilities(of model: String) async throws(ModelError) -> ModelCapabilities {
         guard thinking == .automatic else { return .unknown }
         if let capabilities = await known.capabilities(of: model) { return capabilities }
         do throws(ModelError) {
-            let capabilities = ModelCapabilities(try await http.document(call("/v1/models/" + Self.encoded(model), method: .GET)))
-            await known.remember(capabilities, of: model)
-            return capabilities
+            return try await look(up: model)
         } catch {
             switch error.kind {
             case .cancelled: throw error

@@ -41,6 +41,20 @@ package struct OpenAIProvider: ModelProvider {
         return try assembler.response()
     }
 
+    /// The API's own list names no sizes; those of vLLM, Groq, OpenRouter, Mistral and others do, each by a name of its own.
+    package func limits(of model: String) async throws(ModelError) -> ModelLimits {
+        let page: JSONObject
+        do throws(ModelError) {
+            page = try await http.document(call("/models", method: .GET))
+        } catch {
+            guard error.kind == .requestFailed else { throw error }
+            return ModelLimits()
+        }
+        guard let entry = page["data"]?.array?.first(where: { $0["id"]?.string == model })?.object else { return ModelLimits() }
+        return ModelLimits(
+            listed: entry, context: ["max_model_len", "context_window", "context_length", "max_context_length"], output: ["max_completion_tokens"])
+    }
+
     package func models() async throws(ModelError) -> [JSONObject] {
         let page = try await http.document(call("/models", method: .GET))
         guard let data = page["data"]?.array else { throw ModelError(.unavailable, "the model service sent a list of models without data") }
