@@ -42,30 +42,32 @@ import Testing
         #expect(h.machine.state.isCompacting, "what was appended since is guessed")
     }
 
-    @Test(
-        "Images and documents are counted by kind",
-        arguments: [
-            (["type": "text", "text": "12345678"] as JSON, 2), (Self.image(bytes: 3_000_000), 1_600),
-            (["type": "image", "source": ["type": "url", "url": "https://x.example/y.png"]], 1_600),
-            (["type": "document", "source": ["type": "base64", "media_type": "application/pdf", "data": "JVBERi0="]], 1_500),
-            (["type": "document", "source": ["type": "base64", "data": .string(String(repeating: "A", count: 400_000))]], 4_500),
-            (["type": "document", "source": ["type": "base64", "data": .string(String(repeating: "A", count: 28_000_000))]], 150_000),
-            (["type": "document", "source": ["type": "text", "data": "1234"]], 1),
-            (["type": "tool_result", "content": [["type": "text", "text": "1234"], Self.image(bytes: 300)]], 1_601),
-        ]) func estimate(block: JSON, tokens: Int)
-    { #expect(TokenEstimate.content([block]) == tokens) }
+    private static let blocks: [(JSON, Int)] = [
+        (["type": "text", "text": "12345678"], 2), (image(bytes: 3_000_000), 1_600),
+        (["type": "image", "source": ["type": "url", "url": "https://x.example/y.png"]], 1_600),
+        (["type": "document", "source": ["type": "base64", "media_type": "application/pdf", "data": "JVBERi0="]], 1_500),
+        (["type": "document", "source": ["type": "base64", "data": .string(String(repeating: "A", count: 400_000))]], 4_500),
+        (["type": "document", "source": ["type": "base64", "data": .string(String(repeating: "A", count: 28_000_000))]], 150_000),
+        (["type": "document", "source": ["type": "text", "data": "1234"]], 1),
+        (["type": "tool_result", "content": [["type": "text", "text": "1234"], image(bytes: 300)]], 1_601),
+    ]
 
-    @Test(
-        "The provider's list, the settings and the default bound an answer and the context",
-        arguments: [
-            (ModelLimits(), ModelLimits(), nil as Int?), (ModelLimits(contextTokens: 1_000_000, outputTokens: 128_000), ModelLimits(), 32_000),
-            (ModelLimits(contextTokens: 1_000_000, outputTokens: 128_000), ModelLimits(outputTokens: 64_000), 64_000),
-            (ModelLimits(contextTokens: 1_000_000, outputTokens: 8_192), ModelLimits(outputTokens: 64_000), 8_192),
-            (ModelLimits(contextTokens: 8_000, outputTokens: 64_000), ModelLimits(), 2_000),
-            (ModelLimits(contextTokens: 8_000), ModelLimits(contextTokens: 4_000, outputTokens: 1_500), 1_000),
-            (ModelLimits(contextTokens: 8_000), ModelLimits(), nil),
-        ]) func bounds(model: ModelLimits, settings: ModelLimits, tokens: Int?) throws
-    {
+    @Test("Images and documents are counted by kind", arguments: blocks) func estimate(block: JSON, tokens: Int) {
+        #expect(TokenEstimate.content([block]) == tokens)
+    }
+
+    private static let known: [(ModelLimits, ModelLimits, Int?)] = [
+        (ModelLimits(), ModelLimits(), nil), (ModelLimits(contextTokens: 1_000_000, outputTokens: 128_000), ModelLimits(), 32_000),
+        (ModelLimits(contextTokens: 1_000_000, outputTokens: 128_000), ModelLimits(outputTokens: 64_000), 64_000),
+        (ModelLimits(contextTokens: 1_000_000, outputTokens: 8_192), ModelLimits(outputTokens: 64_000), 8_192),
+        (ModelLimits(contextTokens: 8_000, outputTokens: 64_000), ModelLimits(), 2_000),
+        (ModelLimits(contextTokens: 8_000), ModelLimits(contextTokens: 4_000, outputTokens: 1_500), 1_000),
+        (ModelLimits(contextTokens: 8_000), ModelLimits(), nil),
+    ]
+
+    @Test("The provider's list, the settings and the default bound an answer and the context", arguments: known) func bounds(
+        model: ModelLimits, settings: ModelLimits, tokens: Int?
+    ) throws {
         var limits = SessionLimits()
         limits.model = settings
         var h = H(limits: limits)
@@ -87,7 +89,7 @@ import Testing
             #expect(messages.count == 2 && messages.allSatisfy { $0["role"] == "user" } && h.request?.tools.isEmpty == true)
             let text = try #require(messages[0]["content"]?.array?[0]["text"]?.string)
             #expect(
-                text.hasPrefix("User: The task: count the ships.\nCall of bash: ") && text.contains("bytes left out") && text.contains("[an image]"))
+                text.hasPrefix("User: The task: count the ships.\nCall of bash: ") && text.contains("bytes left out") && text.contains("an image"))
             #expect(text.utf8.count < 8_000 * 4)
             sizes.append(text.utf8.count)
             let types = try h.fail(ModelError(.contextTooLong, "long"))

@@ -115,12 +115,15 @@ package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     package var retryAfter: Duration?
     /// The model's context in tokens, where the refusal of something too long names it.
     package var contextTokens: Int?
+    /// With ``Kind/requestFailed``: the service found fault with what the request holds (400, 422), not with where it went.
+    package var refusesContent: Bool
 
-    package init(_ kind: Kind, _ message: String, retryAfter: Duration? = nil, contextTokens: Int? = nil) {
+    package init(_ kind: Kind, _ message: String, retryAfter: Duration? = nil, contextTokens: Int? = nil, refusesContent: Bool = false) {
         self.kind = kind
         self.message = message
         self.retryAfter = retryAfter
         self.contextTokens = contextTokens
+        self.refusesContent = refusesContent
     }
 
     /// Whether trying again may help. `x-should-retry` has been taken into account by the provider when it chose the kind.

@@ -103,6 +103,7 @@ extension SessionMachine {
         if error.kind == .contextTooLong { return shorten(error, after: compaction) }
         // What the service will not take of the conversation, it may take as text.
         if error.kind == .requestFailed, compaction != nil, compaction?.budget == nil { return compact(budget: textBudget) }
+        if error.refusesContent, compaction == nil { return withhold(error) }
         guard error.isRetryable, state.failures < limits.attempts else {
             return giveUp(Self.errorType(error.kind), error.message)
         }
@@ -110,6 +111,16 @@ extension SessionMachine {
         emit("session.status_rescheduled")
         emit("session.thread_status_rescheduled", threadFields)
         addEffect(.scheduleRetry(after: max(retryDelay, error.retryAfter ?? .zero)))
+    }
+
+    /// The same request would be refused again, and so would every later one with the same content. The results of calls are told as refused and the
+    /// turn goes on; a client learns it from the error, and its next message goes on.
+    private mutating func withhold(_ error: ModelError) {
+        guard state.transcript.withholding(error.message) != nil else { return giveUp(Self.errorType(error.kind), error.message) }
+        emit(HiddenEvent.withheld, ["reason": .string(error.message)], view: .hidden)
+        guard state.transcript.endsInResults else { return giveUp(Self.errorType(error.kind), error.message) }
+        emitError(Self.errorType(error.kind), error.message, "retrying")
+        startRequest()
     }
 
     /// Doubles with each failure, less up to a quarter, so that sessions that failed together do not come back together.

@@ -159,6 +159,7 @@ struct SessionState: Sendable, Equatable {
                 else { return nil }
                 return ToolCall(eventID: event, toolUseID: use, name: name, owner: owner, permission: permission, sequence: lastSequence)
             }
+        case HiddenEvent.withheld: transcript = transcript.withholding(draft.fields["reason"]?.string ?? "") ?? transcript
         case HiddenEvent.contextLimit: toldContextTokens = draft.fields["tokens"]?.int
         case HiddenEvent.compactionStart: compaction = Compaction(budget: draft.fields["budget"]?.int)
         case HiddenEvent.compaction:
@@ -171,9 +172,10 @@ struct SessionState: Sendable, Equatable {
     private mutating func answer(_ callID: String?, with draft: EventDraft) {
         guard let callID, let index = calls.firstIndex(where: { $0.eventID == callID }) else { return }
         answered[callID] = draft.id
+        let isError = draft.fields["is_error"]?.bool ?? false
         calls[index].result = [
-            "type": "tool_result", "tool_use_id": .string(calls[index].toolUseID), "content": draft.fields["content"] ?? [],
-            "is_error": draft.fields["is_error"] ?? false,
+            "type": "tool_result", "tool_use_id": .string(calls[index].toolUseID),
+            "content": .array(SentContent.result(draft.fields["content"]?.array ?? [], isError: isError)), "is_error": .bool(isError),
         ]
         guard calls.allSatisfy({ $0.result != nil }) else { return }
         transcript.append(role: "user", calls.compactMap(\.result))

@@ -22,6 +22,8 @@ struct Transcript: Sendable {
         var role: String
         var content: [JSON]
         var encoded: [UInt8]
+        /// Words of ours are in the place of all that it held.
+        var isWithheld = false
 
         init(_ role: String, _ content: [JSON]) {
             self.role = role
@@ -56,6 +58,25 @@ struct Transcript: Sendable {
         self = Transcript()
         append(role: "user", [["type": "text", "text": .string(summary)]])
         isSummary = true
+    }
+
+    /// Whether the model is owed results of calls, and not only an answer.
+    var endsInResults: Bool { open.contains { $0.role == "user" && $0.content.contains { $0["type"] == "tool_result" } } }
+
+    /// The same, with words in the place of what has come since the last answer: the service refused it. First of all in the place of images and the
+    /// like; if there are none, of everything.
+    /// - Returns: nil when nothing is left to be replaced.
+    func withholding(_ reason: String) -> Transcript? {
+        let holdsMedia = open.contains { $0.role != "assistant" && $0.content.contains(where: SentContent.isMedia) }
+        var changed = self
+        for (index, message) in open.enumerated() where message.role != "assistant" && !message.isWithheld {
+            let content = holdsMedia ? SentContent.withoutMedia(message.content, reason) : SentContent.withheld(message.content, reason)
+            // Not even the role is kept: it may be what was refused.
+            changed.open[index] = Message(holdsMedia ? message.role : "user", content)
+            changed.open[index].isWithheld = !holdsMedia
+            changed.tokens += TokenEstimate.content(content) - TokenEstimate.content(message.content)
+        }
+        return changed == self ? nil : changed
     }
 
     /// The messages of a request, in segments.

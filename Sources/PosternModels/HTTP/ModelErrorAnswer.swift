@@ -46,7 +46,10 @@ struct ModelErrorAnswer {
     }
 
     var error: ModelError {
-        ModelError(kind, text, retryAfter: retryAfter, contextTokens: isContextTooLong ? toldContextTokens : nil)
+        let kind = kind
+        let refusesContent = kind == .requestFailed && (status.map { $0 == 400 || $0 == 422 } ?? (type == "invalid_request_error"))
+        return ModelError(
+            kind, text, retryAfter: retryAfter, contextTokens: isContextTooLong ? toldContextTokens : nil, refusesContent: refusesContent)
     }
 
     private var kind: ModelError.Kind {
