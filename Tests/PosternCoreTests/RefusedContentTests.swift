@@ -114,4 +114,17 @@ import Testing
         #expect(h.requestMessages.last?["content"]?.array?[0]["content"]?.array == sent)
         #expect(h.last("user.custom_tool_result")?["content"]?.array == content, "the event keeps what it was given")
     }
+
+    @Test("A region that the provider cannot be asked for is refused, in stored agents too") func geo() async throws {
+        let store = MemoryStore()
+        let params = try AgentParams(["name": "a", "model": ["id": "m", "inference_geo": "us"]])
+        let stored = try await AgentService(store: store).create(params, workspaceID: "w")
+        let agents = AgentService(store: store, choosesGeo: false)
+        await #expect(throws: APIError.self) { try await agents.create(params, workspaceID: "w") }
+        await #expect(throws: APIError.self) { try await agents.snapshot(AgentChoice(.string(stored.id), at: WirePath("agent")), workspaceID: "w") }
+        let plain = try await agents.create(AgentParams(["name": "b", "model": "m"]), workspaceID: "w")
+        await #expect(throws: APIError.self) {
+            try await agents.update(plain.id, AgentPatch(["model": ["id": "m", "inference_geo": "us"]]), workspaceID: "w")
+        }
+    }
 }

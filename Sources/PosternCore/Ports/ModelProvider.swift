@@ -33,9 +33,12 @@ package struct ModelRequest: Sendable, Equatable {
     package var effort: String?
     /// `standard` or `fast`; nil leaves it to the service.
     package var speed: String?
+    /// Where the model may run; nil leaves it to the service. A provider that cannot ask for it refuses the request.
+    package var inferenceGeo: String?
 
     package init(
-        model: String, maximumTokens: Int?, system: [JSON] = [], tools: [JSON] = [], messages: [[UInt8]], effort: String? = nil, speed: String? = nil
+        model: String, maximumTokens: Int?, system: [JSON] = [], tools: [JSON] = [], messages: [[UInt8]], effort: String? = nil, speed: String? = nil,
+        inferenceGeo: String? = nil
     ) {
         self.model = model
         self.maximumTokens = maximumTokens
@@ -44,6 +47,7 @@ package struct ModelRequest: Sendable, Equatable {
         self.messages = messages
         self.effort = effort
         self.speed = speed
+        self.inferenceGeo = inferenceGeo
     }
 }
 

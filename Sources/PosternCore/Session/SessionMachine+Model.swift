@@ -8,7 +8,8 @@ extension SessionMachine {
         let model = state.agent["model"]
         return ModelRequest(
             model: state.modelID, maximumTokens: answerTokens, system: system, tools: state.toolset.definitions,
-            messages: state.transcript.messagesWithBreakpoint(), effort: model?["effort"]?["type"]?.string, speed: model?["speed"]?.string)
+            messages: state.transcript.messagesWithBreakpoint(), effort: model?["effort"]?["type"]?.string, speed: model?["speed"]?.string,
+            inferenceGeo: model?["inference_geo"]?.string)
     }
 
     /// The agent's own prompt, then what it must know of the place it works in.

@@ -18,6 +18,7 @@ package enum AnthropicRequestBody {
         if acceptsEffort, let effort = request.effort { fields["output_config"] = ["effort": .string(effort)] }
         // `standard` is what the service does anyway, and naming it needs a beta header at some models.
         if let speed = request.speed, speed != "standard" { fields["speed"] = .string(speed) }
+        if let geo = request.inferenceGeo { fields["inference_geo"] = .string(geo) }
         if !request.system.isEmpty { fields["system"] = .array(request.system) }
         if !request.tools.isEmpty { fields["tools"] = .array(request.tools) }
         JSON.object(fields).write(to: &head)

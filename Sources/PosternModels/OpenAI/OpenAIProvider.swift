@@ -23,6 +23,12 @@ package struct OpenAIProvider: ModelProvider {
     package func respond(
         to request: ModelRequest, preview: @Sendable (ModelPreview) async -> Void
     ) async throws(ModelError) -> ModelResponse {
+        // Where data may be worked on is a promise: it is kept or the request is not made.
+        if let geo = request.inferenceGeo {
+            throw ModelError(
+                .requestFailed,
+                "model.inference_geo is \"\(geo)\", which OpenAI Chat Completions cannot be asked for; leave it out of the agent's model")
+        }
         var call = self.call("/chat/completions", method: .POST)
         call.headers.add(name: "content-type", value: "application/json")
         call.headers.add(name: "accept", value: "text/event-stream")
