@@ -190,6 +190,29 @@ import Testing
         }
     }
 
+    @Test func whatTheListSaysOfAModel() async throws {
+        try await withScriptedModel { port in
+            try await withProvider(port: port) { provider in
+                let small = try await provider.limits(of: "scripted-small")
+                let missing = try await provider.limits(of: "no-such-model")
+                #expect(small == ModelLimits(contextTokens: 8_000, outputTokens: 64_000) && missing == ModelLimits())
+                var accepts: [Bool] = []
+                // A model that is not there says nothing.
+                for model in ["scripted-model", "scripted-plain", "scripted-plain", "no-such-model"] {
+                    accepts.append(try await provider.acceptsSystemMessages(model))
+                }
+                #expect(accepts == [true, false, false, true])
+            }
+        }
+    }
+
+    @Test func aServiceThatDoesNotAnswerSaysNothingOfItsModels() async throws {
+        try await withProvider(port: 1) { provider in
+            await #expect(throws: ModelError.self) { try await provider.limits(of: "m") }
+            await #expect(throws: ModelError.self) { try await provider.acceptsSystemMessages("m") }
+        }
+    }
+
     @Test func modelsAndUnknownModels() async throws {
         try await withScriptedModel { port in
             try await withProvider(port: port) { provider in

@@ -12,10 +12,15 @@ package protocol ModelProvider: Sendable {
 
     /// What the service says of a model's size. What it does not say stays nil; an error is for a service that does not answer.
     func limits(of model: String) async throws(ModelError) -> ModelLimits
+
+    /// Whether the model takes instructions in the middle of a conversation, as `system.message` brings them.
+    func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool
 }
 
 extension ModelProvider {
     package func limits(of model: String) async throws(ModelError) -> ModelLimits { ModelLimits() }
+
+    package func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool { true }
 }
 
 package struct ModelRequest: Sendable, Equatable {

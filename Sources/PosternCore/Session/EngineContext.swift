@@ -29,6 +29,8 @@ struct EngineContext: Sendable {
     /// What the provider says of a model. Asked once; after that it takes no time.
     func limits(of model: String) async -> ModelLimits { await modelLimits.limits(of: model) }
 
+    func refusesSystemMessages(_ model: String) async -> Bool { await modelLimits.refusesSystemMessages(model) }
+
     // MARK: Work items: every read and every write of one passes here.
 
     func storedWork(_ sessionID: String) async throws(StoreError) -> WorkRecord? {

@@ -1,7 +1,7 @@
 import ManagedAgentsAPI
 import Synchronization
 
-/// What the provider says of each model, asked once. Where it does not answer in time nothing is known for a while, and sessions go on without.
+/// What the provider says of each model. Limits are asked for once. Where it does not answer in time nothing is known for a while, and sessions go on without.
 final class ModelLimitBook: Sendable {
     private enum Entry {
         case known(ModelLimits)
@@ -47,9 +47,14 @@ final class ModelLimitBook: Sendable {
         return .asking(task)
     }
 
-    private func ask(_ model: String) async -> ModelLimits? {
-        let limits = await withTaskGroup(of: ModelLimits?.self) { [provider, patience] group in
-            group.addTask { try? await provider.limits(of: model) }
+    /// Whether the model is known not to take system messages. The provider remembers; a service that does not answer is not waited for.
+    func refusesSystemMessages(_ model: String) async -> Bool {
+        await answer { [provider] in try? await provider.acceptsSystemMessages(model) } == false
+    }
+
+    private func answer<Value: Sendable>(_ question: @escaping @Sendable () async -> Value?) async -> Value? {
+        await withTaskGroup(of: Value?.self) { [patience] group in
+            group.addTask { await question() }
             group.addTask {
                 _ = try? await Task.sleep(for: patience)
                 return nil
@@ -57,6 +62,10 @@ final class ModelLimitBook: Sendable {
             defer { group.cancelAll() }
             return await group.next() ?? nil
         }
+    }
+
+    private func ask(_ model: String) async -> ModelLimits? {
+        let limits = await answer { [provider] in try? await provider.limits(of: model) }
         entries.withLock { entries in
             guard entries[model] != nil else { return }
             entries[model] = limits.map(Entry.known) ?? .silent(until: now().advanced(by: Self.silence))

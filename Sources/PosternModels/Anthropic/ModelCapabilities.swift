@@ -22,15 +22,3 @@ struct ModelCapabilities: Sendable, Equatable {
         limits = ModelLimits(listed: model, context: ["max_input_tokens"], output: ["max_tokens"])
     }
 }
-
-/// Remembers the capabilities of models, by id. Bounded: an id that comes when it is full is asked for each time.
-actor ModelCapabilityCache {
-    private static let maximumModels = 1_000
-    private var known: [String: ModelCapabilities] = [:]
-
-    func capabilities(of model: String) -> ModelCapabilities? { known[model] }
-
-    func remember(_ capabilities: ModelCapabilities, of model: String) {
-        if known[model] != nil || known.count < Self.maximumModels { known[model] = capabilities }
-    }
-}
