@@ -30,11 +30,15 @@ package enum ScriptedModel {
 
         After the last call the model reports how many calls ran and how many failed, and quotes the start of the last result.
         Text that exceeds `max_tokens` is cut there. A token is four bytes. Every model id is accepted; `scripted-small` has a
-        context window of 8,000 tokens, every other one 1,000,000; `no-such-model` is not found. Any API key is accepted, or none.
+        context window of 8,000 tokens, every other one 1,000,000; `scripted-plain` takes no messages of the role `system`;
+        `no-such-model` is not found. Any API key is accepted, or none.
         """
 
     /// The context window of a model id, in tokens.
     static func contextWindow(of model: String) -> Int { model == "scripted-small" ? 8_000 : 1_000_000 }
+
+    /// A model id that takes instructions at the beginning only.
+    static let plainModel = "scripted-plain"
 
     /// A model id that no request finds, to see what an error looks like.
     static let missingModel = "no-such-model"

@@ -81,6 +81,18 @@ def test_a_null_version_changes_nothing(api: Any, control: Control) -> None:
     assert (after["version"], after["updated_at"]) == (1, after["created_at"])
 
 
+@pytest.mark.behaviour("agent-17")
+def test_regions(api: Any, control: Control) -> None:
+    agent = make(api, model={"id": MODEL, "inference_geo": "us"})
+    assert agent.model.inference_geo == "us"
+    refused(control.http.post(f"/v1/agents/{agent.id}", json={"model": {"id": MODEL, "inference_geo": "mars"}}), 400, "invalid_request_error",
+            'Failed to parse request: agent.model.inference_geo: "mars" is not a valid value…')
+    # The scripted model refuses a region that it does not know, so it has been sent this one.
+    session = control.call("POST", "/v1/sessions", {"agent": agent.id, "environment_id": control.environment()})["id"]
+    assert control.turn(session, "hello")[-1]["stop_reason"] == {"type": "end_turn"}
+    assert "inference_geo" not in control.call("POST", f"/v1/agents/{agent.id}", {"model": {"id": MODEL}})["model"]
+
+
 @pytest.mark.behaviour("agent-21")
 def test_archive_is_final(api: Any, control: Control) -> None:
     agent = make(api)

@@ -97,6 +97,16 @@ def test_delete_of_what_does_not_exist(control: Control, identifier: str) -> Non
     refused(control.http.delete(f"/v1/environments/{identifier}"), 404, "not_found_error", f"Environment {identifier} not found.", retry=False)
 
 
+@pytest.mark.behaviour("environment-08")
+def test_delete_while_work_is_queued(control: Control, place: Place) -> None:
+    control.session(place)
+    path = f"/v1/environments/{place.environment}"
+    refused(control.http.delete(path), 409, "invalid_request_error",
+            "Cannot delete self-hosted environment with work in the queue. Either archive the environment first to allow the queue to drain, or use "
+            "force=true to delete immediately.", retry=False)
+    assert control.http.get(path).status_code == 200
+
+
 @pytest.mark.behaviour("environment-06")
 def test_delete_while_sessions_exist(control: Control, postern: Any, place: Place) -> None:
     control.session(place)

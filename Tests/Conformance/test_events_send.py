@@ -186,6 +186,17 @@ def test_system_messages_in_the_wrong_place(control: Control, place: Place, even
     refused(post(control, control.session(place), *(parts[e] for e in events)), 400, "invalid_request_error")
 
 
+@pytest.mark.behaviour("send-09")
+def test_a_system_message_for_a_model_without_support(control: Control) -> None:
+    session = control.session(control.place(agent={"model": "scripted-plain"}))
+    system = {"type": "system.message", "content": [{"type": "text", "text": "be brief"}]}
+    error = refused(post(control, session, text_event("hello"), system), 400, "invalid_request_error",
+                    "`system.message` events are not supported on model scripted-plain…")
+    assert error["details"]["error_code"] == "model_does_not_support_mid_conversation_system"
+    assert control.events(session) == []
+    assert control.turn(session, "hello")[-1]["stop_reason"] == {"type": "end_turn"}
+
+
 def test_a_system_message_in_its_place(control: Control, place: Place) -> None:
     session = control.session(place)
     control.turn(session, "hello", {"type": "system.message", "content": [{"type": "text", "text": "be brief"}]})

@@ -71,12 +71,28 @@ def test_resources_of_a_session_that_does_not_exist(control: Control, endpoint: 
     refused(control.http.request(endpoint.method, path), 404, "not_found_error", f"Session {UNKNOWN_ID} not found.", retry=False)
 
 
+@pytest.mark.behaviour("resource-01", "resource-04")
 def test_resources_of_a_session_are_not_built(control: Control, place: Place) -> None:
     root = f"/v1/sessions/{control.session(place)}/resources"
-    assert control.call("GET", root)["data"] == []
+    assert control.call("GET", root) == {"data": []}, "all of them, without a limit too"
     refused(control.http.post(root, json={"type": "file", "file_id": "file_1"}), 400, "invalid_request_error", "resources…not built yet…")
     for method in ("GET", "POST", "DELETE"):
-        refused(control.http.request(method, f"{root}/sesrsc_1"), 404, "not_found_error", "Resource not found: sesrsc_1", retry=False)
+        for identifier in ("sesrsc_1", "memstore_1"):
+            refused(control.http.request(method, f"{root}/{identifier}"), 404, "not_found_error", f"Resource not found: {identifier}", retry=False)
+
+
+@pytest.mark.behaviour("general-04")
+def test_the_workspace_is_named_on_answers(control: Control, place: Place) -> None:
+    good, gone = control.http.get("/v1/agents"), control.http.get("/v1/sessions/sesn_011CZkZAtmR3yMPDzynEDxu7")
+    assert re.fullmatch(r"wrkspc_\w+", good.headers["anthropic-workspace-id"])
+    assert gone.status_code == 404 and gone.headers["anthropic-workspace-id"] == good.headers["anthropic-workspace-id"]
+    worker = Control(control.url, place.key)
+    unnamed = (
+        control.http.get("/v1/environments"), worker.http.get(f"/v1/environments/{place.environment}/work/poll"),
+        httpx2.get(f"{control.url}/v1/agents", headers={"x-api-key": "wrong"}))
+    worker.close()
+    for answer in unnamed:
+        assert "anthropic-workspace-id" not in answer.headers
 
 
 @pytest.mark.behaviour("general-05")

@@ -106,6 +106,16 @@ import Testing
         #expect(error?.message.hasPrefix(#"Failed to parse request: agent.model.effort: "huge" is not a valid value; "#) == true)
     }
 
+    @Test(arguments: ["mars", "", "US", "us ", "eu"]) func regions(geo: String) {
+        #expect(throws: APIError.self) { try AgentParams(["name": "a", "model": ["id": "m", "inference_geo": .string(geo)]]) }
+        let error = #expect(throws: APIError.self) { try AgentPatch(["model": ["id": "m", "inference_geo": .string(geo)]]) }
+        #expect(
+            error?.status == 400
+                && (geo.isEmpty
+                    || error?.message.hasPrefix("Failed to parse request: agent.model.inference_geo: \"\(geo)\" is not a valid value") == true)
+        )
+    }
+
     @Test func domainListsHoldSixtyFour() throws {
         func make(_ count: Int) throws {
             let domains = JSON.array((0..<count).map { .string("d\($0).example") })

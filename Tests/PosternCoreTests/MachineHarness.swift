@@ -72,12 +72,15 @@ struct MachineHarness {
         log.last { $0.type == type && $0.view == .processed }.flatMap { try? JSON(parsing: $0.bytes) }
     }
 
+    /// The model request that the last input led to.
+    var request: ModelRequest? {
+        for case .requestModel(let request, _) in effects { return request }
+        return nil
+    }
+
     var requestMessages: [JSON] {
-        for case .requestModel(let request, _) in effects {
-            return (try? JSON(parsing: [UInt8(ascii: "[")] + request.messages.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]))?.array
-                ?? []
-        }
-        return []
+        guard let request else { return [] }
+        return (try? JSON(parsing: [UInt8(ascii: "[")] + request.messages.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]))?.array ?? []
     }
 
     static func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }

@@ -42,7 +42,7 @@ import Testing
 
     @Test(arguments: [
         ("!error 529", ModelError.Kind.overloaded), ("!error 429", .rateLimited), ("!error 402", .billing), ("!error 401", .authentication),
-        ("!error 403", .authentication), ("!error 400", .requestFailed), ("!error 404", .requestFailed), ("!error 413", .requestFailed),
+        ("!error 403", .authentication), ("!error 400", .requestFailed), ("!error 404", .requestFailed), ("!error 413", .contextTooLong),
         ("!error 422", .requestFailed), ("!error 500", .unavailable), ("!error 503", .unavailable), ("!error 504", .unavailable),
         ("!text 50\n!error-mid-stream", .overloaded), ("!error-mid-stream rate_limit_error", .rateLimited),
         ("!error-mid-stream api_error", .unavailable), ("!error-mid-stream what_is_this", .unavailable), ("!text 50\n!drop", .unavailable),
@@ -187,6 +187,29 @@ import Testing
                 request.model = "scripted-small"
                 #expect(await provider.failure(of: request)?.kind == .contextTooLong)
             }
+        }
+    }
+
+    @Test func whatTheListSaysOfAModel() async throws {
+        try await withScriptedModel { port in
+            try await withProvider(port: port) { provider in
+                let small = try await provider.limits(of: "scripted-small")
+                let missing = try await provider.limits(of: "no-such-model")
+                #expect(small == ModelLimits(contextTokens: 8_000, outputTokens: 64_000) && missing == ModelLimits())
+                var accepts: [Bool] = []
+                // A model that is not there says nothing.
+                for model in ["scripted-model", "scripted-plain", "scripted-plain", "no-such-model"] {
+                    accepts.append(try await provider.acceptsSystemMessages(model))
+                }
+                #expect(accepts == [true, false, false, true])
+            }
+        }
+    }
+
+    @Test func aServiceThatDoesNotAnswerSaysNothingOfItsModels() async throws {
+        try await withProvider(port: 1) { provider in
+            await #expect(throws: ModelError.self) { try await provider.limits(of: "m") }
+            await #expect(throws: ModelError.self) { try await provider.acceptsSystemMessages("m") }
         }
     }
 

@@ -76,6 +76,8 @@ import Testing
         (429, "x-should-retry: false\r\n", "", .requestFailed), (400, "x-should-retry: true\r\n", "", .unavailable),
         (400, "", #"{"error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum"}}"#, .contextTooLong),
         (400, "", #"{"error":{"code":"context_length_exceeded","message":"too much"}}"#, .contextTooLong),
+        (413, "", "", .contextTooLong),
+        (400, "", #"{"error":{"code":400,"type":"exceed_context_size_error","message":"too much","n_ctx":4096}}"#, .contextTooLong),
         (400, "", #"{"error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#, .billing),
         (500, "", #"{"error":{"type":"overloaded_error","message":"busy"}}"#, .overloaded), (408, "", "", .unavailable),
         (429, "", #"{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}"#, .billing),
@@ -89,6 +91,36 @@ import Testing
             return
         }
         #expect(error.kind == kind, "\(error)")
+    }
+
+    private static let sizes: [(String, Int?)] = [
+        (#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#, 200_000),
+        (#"{"error":{"message":"input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length"}}"#, 200_000),
+        (#"{"message":"This model's maximum context length is 8192 tokens. However, you requested 32010 tokens"}"#, 8_192),
+        (#"{"error":{"message":"the request exceeds the available context size (4096 tokens), try increasing it"}}"#, 4_096),
+        (#"{"error":{"type":"exceed_context_size_error","message":"too much","n_ctx":16384}}"#, 16_384),
+        (#"{"error":{"message":"prompt is too long: 9 tokens > 8 maximum"}}"#, nil), (#"{"error":{"message":"prompt is too long"}}"#, nil),
+        (#"{"error":{"message":"This model's maximum context length is 99999999999999999999 tokens"}}"#, nil),
+        (#"{"error":{"message":"maximum context length is  tokens > -5"}}"#, nil),
+        (#"{"error":{"message":"max_tokens: 32000 > 8192, which is the maximum allowed number of output tokens"}}"#, nil),
+    ]
+
+    @Test(arguments: sizes)
+    func sizeOfTheContext(body: String, tokens: Int?) async throws {
+        guard case .failure(let error) = try await respond(to: "HTTP/1.1 400 X\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)") else {
+            Issue.record("it was taken for an answer")
+            return
+        }
+        #expect(error.contextTokens == tokens, "\(error)")
+    }
+
+    @Test(arguments: [(400, true), (422, true), (404, false), (409, false), (413, false), (401, false), (429, false), (500, false)])
+    func whetherTheContentIsRefused(status: Int, isRefused: Bool) async throws {
+        guard case .failure(let error) = try await respond(to: "HTTP/1.1 \(status) X\r\nx-should-retry: false\r\ncontent-length: 0\r\n\r\n") else {
+            Issue.record("it was taken for an answer")
+            return
+        }
+        #expect(error.refusesContent == isRefused)
     }
 
     private static let waits: [(String, Duration?)] = [

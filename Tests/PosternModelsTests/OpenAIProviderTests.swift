@@ -57,6 +57,25 @@ import Testing
                 var request = ModelRequest.script(String(repeating: "word ", count: 10_000))
                 request.model = "scripted-small"
                 #expect(await provider.failure(of: request)?.kind == .contextTooLong)
+                let small = try await provider.limits(of: "scripted-small")
+                let missing = try await provider.limits(of: "not listed")
+                #expect(small == ModelLimits(contextTokens: 8_000) && missing == ModelLimits())
+            }
+        }
+    }
+
+    @Test func aSmallContext() async throws {
+        try await withScriptedModel { port in
+            try await withProvider(.openai, port: port) { provider in
+                var request = ModelRequest.script("hello", maximumTokens: 32_000)
+                request.model = "scripted-small"
+                let error = await provider.failure(of: request)
+                #expect(error?.kind == .contextTooLong && error?.contextTokens == 8_000)
+                request.maximumTokens = nil
+                let unbounded = try await provider.respond(to: request)
+                #expect(unbounded.stopReason == "end_turn")
+                request.inferenceGeo = "us"
+                #expect(await provider.failure(of: request)?.message.contains("inference_geo") == true, "it cannot be asked for")
             }
         }
     }

@@ -26,6 +26,13 @@ import Testing
         #expect(full["thinking"] == ["type": "adaptive"])
         #expect(full["speed"] == "fast")
         #expect(full["system"]?.array?.count == 1 && full["tools"]?.array?.count == 1 && full["messages"]?.array?.count == 1)
+        #expect(full["max_tokens"] == 10_000 && full["inference_geo"] == nil)
+        request.inferenceGeo = "us"
+        request.maximumTokens = nil
+        let bounded = try JSON(parsing: anthropic(request))
+        #expect(bounded["inference_geo"] == "us" && bounded["max_tokens"] == 32_000, "the API demands one")
+        #expect(try JSON(parsing: try OpenAIRequestBody.make(request, limitKey: "max_tokens"))["max_tokens"] == nil)
+        request.inferenceGeo = nil
         request.speed = "standard"
         let plain = try JSON(parsing: anthropic(request, acceptsEffort: false))
         #expect(plain["output_config"] == nil && plain["thinking"] == nil && plain["speed"] == nil)

@@ -77,11 +77,20 @@ import Testing
     @Test func readsImagesAndDocuments() async throws {
         try await Box.with { (box: Box) async throws in
             _ = try await box.sh(
-                "printf 'abcd' > p.png; printf 'ab' > p.JPG; head -c 1000000 /dev/zero > big.pdf; truncate -s 3932161 huge.webp; truncate -s 20971521 huge.pdf"
+                "printf '\\211PNG\\r\\n\\032\\nx' > p.png; printf '\\377\\330\\377' > p.JPG; cp p.JPG wrong.png; echo hello > text.png; head -c 9 /dev/zero > zero.pdf; "
+                    + "(printf '%%PDF-1.4\\n'; head -c 999991 /dev/zero) > big.pdf; truncate -s 3932161 huge.webp; truncate -s 20971521 huge.pdf"
             )
             let image = try await box.call("read", ["file_path": "p.png"])
-            #expect(image.content == [["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": "YWJjZA=="]]])
-            #expect(try await box.call("read", ["file_path": "p.JPG"]).content.first?["source"]?["data"] == "YWI=")
+            #expect(image.content == [["type": "image", "source": ["type": "base64", "media_type": "image/png", "data": "iVBORw0KGgp4"]]])
+            #expect(try await box.call("read", ["file_path": "p.JPG"]).content.first?["source"]?["data"] == "/9j/")
+            #expect(try await box.call("read", ["file_path": "wrong.png"]).content.first?["source"]?["media_type"] == "image/jpeg")
+            let text = try await box.call("read", ["file_path": "text.png"])
+            #expect(
+                text.isError
+                    && text.text
+                        == "read: text.png is named like image/png and does not begin like an image or a PDF. It is text: read it with bash, or rename it."
+            )
+            #expect(try await box.call("read", ["file_path": "zero.pdf"]).isError)
             let pdf = try await box.call("read", ["file_path": "big.pdf"])
             #expect(pdf.content.first?["type"] == "document")
             #expect(pdf.content.first?["source"]?["media_type"] == "application/pdf")

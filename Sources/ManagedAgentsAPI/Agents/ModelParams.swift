@@ -2,6 +2,8 @@ import PosternJSON
 
 /// `model` of an agent (contract section 3.1): a string, or an object. Answers always show the object, with `effort` filled in.
 package struct ModelParams: Sendable, Equatable {
+    /// What the Messages API takes.
+    package static let geos = ["global", "us"]
     package static let efforts = ["low", "medium", "high", "xhigh", "max"]
     /// What a model works with that was not told otherwise.
     package static let defaultEffort = "high"
@@ -24,10 +26,7 @@ package struct ModelParams: Sendable, Equatable {
         let object = try WireObject(json, at: path, allowing: ["id", "effort", "speed", "inference_geo"])
         id = try object.requiredString("id", maximum: 256)
         speed = try object.choice("speed", ["standard", "fast"])
-        inferenceGeo = try object.string("inference_geo", maximum: 64)
-        if let geo = inferenceGeo, geo.isEmpty || !geo.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }) {
-            throw WireObject.notAChoice(geo, at: path.key("inference_geo"))
-        }
+        inferenceGeo = try object.choice("inference_geo", Self.geos)
         switch object.value("effort") {
         case nil: break
         case .string(let text)?: effort = try Self.effort(text, at: path.key("effort"))

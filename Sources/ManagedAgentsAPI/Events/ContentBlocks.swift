@@ -28,22 +28,31 @@ enum ContentBlocks {
             let text = try WireObject(block, at: path, allowing: ["type", "text"])
             // The official worker never sends an empty text, but an empty result is no reason to lose it.
             if kind == .result, try text.string("text") != nil { return }
-            _ = try text.requiredString("text")
+            guard try text.requiredString("text").contains(where: { !$0.isWhitespace }) else {
+                throw .invalid("\(path.key("text").dotted): must hold more than white space, which model services refuse")
+            }
         case "image":
             let image = try WireObject(block, at: path, allowing: ["type", "source"])
-            try checkSource(try image.required("source"), ["base64", "url", "file"], at: path.key("source"))
+            let source = try image.required("source")
+            try checkSource(source, ["base64", "url", "file"], at: path.key("source"))
+            if kind == .message { try checkMedia(source, MediaSignature.images, at: path.key("source")) }
         case "document":
             let document = try WireObject(block, at: path, allowing: ["type", "source", "title", "context"])
             _ = try document.string("title")
             _ = try document.string("context")
-            try checkSource(try document.required("source"), ["base64", "text", "url", "file"], at: path.key("source"))
+            let source = try document.required("source")
+            try checkSource(source, ["base64", "text", "url", "file"], at: path.key("source"))
+            if kind == .message { try checkMedia(source, [MediaSignature.document], at: path.key("source")) }
         case "search_result":
             let result = try WireObject(block, at: path, allowing: ["type", "source", "title", "content", "citations"])
             _ = try result.requiredString("source")
             _ = try result.requiredString("title")
             _ = try WireObject(try result.required("citations"), at: path.key("citations"), allowing: ["enabled"]).bool("enabled")
             for (index, text) in (try result.array("content", maximum: maximum) ?? []).enumerated() {
-                try check(text, .system, at: path.key("content").index(index))
+                guard text["type"] == "text" else {
+                    throw WireObject.notAChoice(text["type"]?.string ?? "", at: path.key("content").index(index), ["text"])
+                }
+                try check(text, .result, at: path.key("content").index(index))
             }
         default: _ = try WireObject(block, at: path, allowing: ["type"])
         }
@@ -57,7 +66,7 @@ enum ContentBlocks {
             let object = try WireObject(source, at: path, allowing: ["type", "media_type", "data"])
             _ = try object.requiredString("media_type", maximum: 255)
             let data = try object.requiredString("data")
-            guard data.utf8.allSatisfy(isBase64) else { throw .invalid("\(path.key("data").dotted): must be base64") }
+            guard MediaSignature.isBase64(data) else { throw .invalid("\(path.key("data").dotted): must be base64") }
         case "text":
             let object = try WireObject(source, at: path, allowing: ["type", "media_type", "data"])
             _ = try object.choice("media_type", ["text/plain"])
@@ -71,10 +80,15 @@ enum ContentBlocks {
         }
     }
 
-    private static func isBase64(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x41...0x5A, 0x61...0x7A, 0x30...0x39, 0x2B, 0x2F, 0x3D: true
-        default: false
+    /// What a client sends stays in its session's history: the model service would refuse every later request along with it. Results of tools are let
+    /// through, for a call must be answered; see the engine for what becomes of them.
+    private static func checkMedia(_ source: JSON, _ types: [String], at path: WirePath) throws(APIError) {
+        guard source["type"] == "base64" else { return }
+        let named = source["media_type"]?.string ?? ""
+        guard types.contains(named) else { throw WireObject.notAChoice(named, at: path.key("media_type"), types) }
+        let found = MediaSignature.mediaType(ofBase64: source["data"]?.string ?? "")
+        guard found == named else {
+            throw .invalid("\(path.key("data").dotted): is no \(named): the data begins like \(found ?? "no image or PDF")")
         }
     }
 }

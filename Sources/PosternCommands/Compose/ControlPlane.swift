@@ -52,7 +52,8 @@ struct ControlPlane {
         let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         try await AdminKey(keys: keys, folder: settings.dataFolder, terminal: terminal).prepare(given: settings.adminKey)
         let services = ServerServices(
-            agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
+            agents: AgentService(store: store, choosesGeo: settings.model.kind == .anthropic), environments: EnvironmentService(store: store),
+            keys: keys, sessions: SessionService(engine: engine),
             work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store, metrics: metrics,
             notReady: { await Self.storeProblem(store) })
         var configuration = ServerConfiguration(host: settings.listen.host, port: settings.listen.port)

@@ -35,4 +35,8 @@ struct MeasuredProvider: ModelProvider {
     }
 
     func models() async throws(ModelError) -> [JSONObject] { try await provider.models() }
+
+    func limits(of model: String) async throws(ModelError) -> ModelLimits { try await provider.limits(of: model) }
+
+    func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool { try await provider.acceptsSystemMessages(model) }
 }

@@ -30,6 +30,9 @@ struct ServeSettings: Sendable {
         model = try Self.model(configuration, environment)
         adminKey = configuration.text(.adminKey)
         leaseSeconds = try configuration.integer(.leaseSeconds)
+        limits.model = ModelLimits(
+            contextTokens: try configuration.optionalInteger(.modelContextTokens),
+            outputTokens: try configuration.optionalInteger(.modelMaxOutputTokens))
         limits.eventsPerSession = try configuration.integer(.maxEventsPerSession)
         logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
     }

@@ -87,6 +87,9 @@ package struct Configuration: Sendable {
             key.isSecret ? "\(key.name) is missing: set \(variables)" : "\(key.name) is missing: give --\(key.flag), or set \(variables)")
     }
 
+    /// The value of an integer key that has no default; nil where it was not given.
+    package func optionalInteger(_ key: ConfigurationKey) throws(ConfigurationError) -> Int? { text(key) == nil ? nil : try integer(key) }
+
     /// The value of an integer key or one of seconds, which `init` has checked.
     package func integer(_ key: ConfigurationKey) throws(ConfigurationError) -> Int {
         let text = try required(key)

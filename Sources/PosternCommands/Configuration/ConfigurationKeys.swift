@@ -22,6 +22,14 @@ extension ConfigurationKey {
         "The model service's key. With `anthropic`, ANTHROPIC_API_KEY is read too; with `openai`, OPENAI_API_KEY. Local services need none.")
     package static let modelCAFile = ConfigurationKey(
         "model.ca_file", .serve, .path, "PEM file of certificate authorities to trust beside the system's own when the model service is dialled.")
+    package static let modelContextTokens = ConfigurationKey(
+        "model.context_tokens", .serve, .integer(2_000...100_000_000),
+        "Tokens that the model's context holds, for services whose list of models does not say so; where it does, the smaller of the two holds. Left out "
+            + "and not listed: 200000, until a refusal of the service names another number.")
+    package static let modelMaxOutputTokens = ConfigurationKey(
+        "model.max_output_tokens", .serve, .integer(100...10_000_000),
+        "Tokens of one answer at most. An answer also takes no more than the model's list says and a quarter of its context. Left out: 32000 with "
+            + "`anthropic`; with `openai` what the service's list says, or no bound.")
     package static let adminKey = ConfigurationKey(
         "admin_key", .serve, .secret,
         "The admin API key, at least 24 bytes. Without it the first start makes one and writes it to `admin.key` in the data folder.")
@@ -149,8 +157,8 @@ extension ConfigurationKey {
 
     /// In the order of the reference page.
     package static let all: [ConfigurationKey] = [
-        .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile, .adminKey,
-        .leaseSeconds, .maxEventsPerSession,
+        .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile,
+        .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
         .sharedWorkspace,

@@ -32,7 +32,11 @@ struct EventDraft: Sendable, Equatable {
 enum HiddenEvent {
     /// A model's answer as it came: `content`, `stop_reason`, and `calls`, which maps its tool uses to events.
     static let modelResponse = "postern.model_response"
-    /// The next model request asks for a summary of the conversation.
+    /// The service refused what has come since the last answer, for `reason`; from now on it is sent words in its place.
+    static let withheld = "postern.withheld"
+    /// The service has told its context's size by refusing a request: `tokens`.
+    static let contextLimit = "postern.context_limit"
+    /// The next model request asks for a summary of the conversation; with `budget`, of a text of it of about so many tokens.
     static let compactionStart = "postern.compaction_start"
     /// The conversation so far was replaced by `summary`.
     static let compaction = "postern.compaction"

@@ -9,12 +9,24 @@ package protocol ModelProvider: Sendable {
 
     /// What the provider serves, as objects of `GET /v1/models` (contract section 2.12).
     func models() async throws(ModelError) -> [JSONObject]
+
+    /// What the service says of a model's size. What it does not say stays nil; an error is for a service that does not answer.
+    func limits(of model: String) async throws(ModelError) -> ModelLimits
+
+    /// Whether the model takes instructions in the middle of a conversation, as `system.message` brings them.
+    func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool
+}
+
+extension ModelProvider {
+    package func limits(of model: String) async throws(ModelError) -> ModelLimits { ModelLimits() }
+
+    package func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool { true }
 }
 
 package struct ModelRequest: Sendable, Equatable {
     package var model: String
-    /// Upper bound of the answer, in tokens.
-    package var maximumTokens: Int
+    /// Upper bound of the answer, in tokens; nil leaves it to the provider.
+    package var maximumTokens: Int?
     /// Text blocks of the system prompt, with cache breakpoints where the machine wants them.
     package var system: [JSON]
     /// Tool definitions: `name`, `description`, `input_schema`, perhaps `cache_control`.
@@ -26,9 +38,12 @@ package struct ModelRequest: Sendable, Equatable {
     package var effort: String?
     /// `standard` or `fast`; nil leaves it to the service.
     package var speed: String?
+    /// Where the model may run; nil leaves it to the service. A provider that cannot ask for it refuses the request.
+    package var inferenceGeo: String?
 
     package init(
-        model: String, maximumTokens: Int, system: [JSON] = [], tools: [JSON] = [], messages: [[UInt8]], effort: String? = nil, speed: String? = nil
+        model: String, maximumTokens: Int?, system: [JSON] = [], tools: [JSON] = [], messages: [[UInt8]], effort: String? = nil, speed: String? = nil,
+        inferenceGeo: String? = nil
     ) {
         self.model = model
         self.maximumTokens = maximumTokens
@@ -37,6 +52,7 @@ package struct ModelRequest: Sendable, Equatable {
         self.messages = messages
         self.effort = effort
         self.speed = speed
+        self.inferenceGeo = inferenceGeo
     }
 }
 
@@ -92,9 +108,9 @@ package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
         case billing
         /// 401 or 403: Postern's own key for the model is wrong.
         case authentication
-        /// 400, 404, 413, 422: the same request would fail again.
+        /// 400, 404, 422: the same request would fail again.
         case requestFailed
-        /// The prompt is longer than the model's context window.
+        /// The prompt is longer than the model's context window, or the request larger than the service takes (413).
         case contextTooLong
         /// No connection, a time-out, a 5xx, or a stream that broke off or made no sense.
         case unavailable
@@ -106,11 +122,17 @@ package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     package var message: String
     /// What the service asked to wait (`retry-after`, `retry-after-ms`), if it did.
     package var retryAfter: Duration?
+    /// The model's context in tokens, where the refusal of something too long names it.
+    package var contextTokens: Int?
+    /// With ``Kind/requestFailed``: the service found fault with what the request holds (400, 422), not with where it went.
+    package var refusesContent: Bool
 
-    package init(_ kind: Kind, _ message: String, retryAfter: Duration? = nil) {
+    package init(_ kind: Kind, _ message: String, retryAfter: Duration? = nil, contextTokens: Int? = nil, refusesContent: Bool = false) {
         self.kind = kind
         self.message = message
         self.retryAfter = retryAfter
+        self.contextTokens = contextTokens
+        self.refusesContent = refusesContent
     }
 
     /// Whether trying again may help. `x-should-retry` has been taken into account by the provider when it chose the kind.

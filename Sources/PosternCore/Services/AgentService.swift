@@ -4,18 +4,29 @@ import PosternJSON
 /// Agents and their versions (contract section 2.1).
 package final class AgentService: Sendable {
     private let store: any AgentStore
+    private let choosesGeo: Bool
     private let now: @Sendable () -> Timestamp
 
-    package init(store: any AgentStore, now: @escaping @Sendable () -> Timestamp = { .now() }) {
+    /// - Parameter choosesGeo: Whether the model service can be told where to run a model (`model.inference_geo`).
+    package init(store: any AgentStore, choosesGeo: Bool = true, now: @escaping @Sendable () -> Timestamp = { .now() }) {
         self.store = store
+        self.choosesGeo = choosesGeo
         self.now = now
+    }
+
+    /// Where data may be worked on is a promise: one that cannot be kept is not taken.
+    private func checkGeo(_ agent: JSONObject) throws(APIError) {
+        guard !choosesGeo, let geo = agent["model"]?["inference_geo"]?.string else { return }
+        throw .invalid(
+            "model.inference_geo: \"\(geo)\" cannot be asked of this server's model provider, which speaks OpenAI Chat Completions; leave it out")
     }
 
     package func create(_ params: AgentParams, workspaceID: String) async throws(APIError) -> AgentRecord {
         let time = now()
         let id = ResourceID.make(.agent)
-        let record = AgentRecord(
-            id: id, workspaceID: workspaceID, version: 1, body: params.body(id: id, now: time), createdAt: time, updatedAt: time)
+        let body = params.body(id: id, now: time)
+        try checkGeo(body)
+        let record = AgentRecord(id: id, workspaceID: workspaceID, version: 1, body: body, createdAt: time, updatedAt: time)
         try await stored { () async throws(StoreError) in try await store.create(record) }
         return record
     }
@@ -55,6 +66,7 @@ package final class AgentService: Sendable {
             }
             var body = try patch.applied(to: current.body)
             guard body != current.body else { return current }
+            try checkGeo(body)
             var next = current
             next.version += 1
             next.updatedAt = max(now(), current.updatedAt)
@@ -88,6 +100,8 @@ package final class AgentService: Sendable {
         let record = try await agent(choice.id, version: choice.version, workspaceID: workspaceID)
         if record.archivedAt != nil { throw .invalid("Agent \(record.id) is archived.") }
         let snapshot = AgentSnapshot.make(from: record.body)
-        return (try choice.overrides?.applied(to: snapshot) ?? snapshot, record.id, record.version)
+        let agent = try choice.overrides?.applied(to: snapshot) ?? snapshot
+        try checkGeo(agent)
+        return (agent, record.id, record.version)
     }
 }

@@ -47,7 +47,10 @@ package final class SessionService: Sendable {
             createdAt: now, updatedAt: now)
         var machine = SessionMachine(
             state: SessionState(sessionID: record.id, threadID: record.threadID, agent: record.agent), limits: context.limits, source: context.source)
-        if !draft.initialEvents.isEmpty { try machine.handle(.clientEvents(draft.initialEvents)) }
+        if !draft.initialEvents.isEmpty {
+            machine.model = await context.limits(of: machine.state.modelID)
+            try machine.handle(.clientEvents(draft.initialEvents))
+        }
         let step = machine.takeStep()
         record.status = machine.state.status
         record.lastSequence = machine.state.lastSequence
@@ -118,7 +121,9 @@ package final class SessionService: Sendable {
     /// Appends a client's or a worker's events, all or none, and returns them as stored.
     package func send(_ events: [ClientEvent], to id: String, by principal: Principal) async throws(APIError) -> [[UInt8]] {
         switch principal {
-        case .apiKey(let key): _ = try await session(id, workspaceID: key.workspaceID)
+        case .apiKey(let key):
+            let record = try await session(id, workspaceID: key.workspaceID)
+            if events.contains(where: { if case .systemMessage = $0 { true } else { false } }) { try await checkSystemMessages(record) }
         case .environmentKey, .sessionsToken:
             for event in events {
                 switch event {
@@ -128,6 +133,15 @@ package final class SessionService: Sendable {
             }
         }
         return try await engine.runner(id).submit(.input(.clientEvents(events))).get()
+    }
+
+    /// Stored, such a message would be refused with every later request.
+    private func checkSystemMessages(_ record: SessionRecord) async throws(APIError) {
+        let model = SessionState(sessionID: record.id, threadID: record.threadID, agent: record.agent).modelID
+        guard await context.refusesSystemMessages(model) else { return }
+        throw .invalid(
+            "`system.message` events are not supported on model \(model); say it in a user.message, or in the agent's system prompt",
+            details: ["error_code": "model_does_not_support_mid_conversation_system"])
     }
 
     package func events(

@@ -10,6 +10,7 @@ struct EngineContext: Sendable {
     let signal = WorkSignal()
     let leases = DeadlineClock()
     private let recentWork = RecentWork()
+    private let modelLimits: ModelLimitBook
     let limits: SessionLimits
     let source: StepSource
     let logger: Logger
@@ -22,7 +23,13 @@ struct EngineContext: Sendable {
         self.limits = limits
         self.source = source
         self.logger = logger
+        modelLimits = ModelLimitBook(provider, now: source.now)
     }
+
+    /// What the provider says of a model. Asked once; after that it takes no time.
+    func limits(of model: String) async -> ModelLimits { await modelLimits.limits(of: model) }
+
+    func refusesSystemMessages(_ model: String) async -> Bool { await modelLimits.refusesSystemMessages(model) }
 
     // MARK: Work items: every read and every write of one passes here.
 

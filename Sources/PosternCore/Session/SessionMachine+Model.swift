@@ -7,13 +7,13 @@ extension SessionMachine {
     func request() -> ModelRequest {
         let model = state.agent["model"]
         return ModelRequest(
-            model: model?["id"]?.string ?? model?.string ?? "", maximumTokens: limits.maximumAnswerTokens, system: system,
-            tools: state.toolset.definitions, messages: state.transcript.messagesWithBreakpoint(), effort: model?["effort"]?["type"]?.string,
-            speed: model?["speed"]?.string)
+            model: state.modelID, maximumTokens: answerTokens, system: system, tools: state.toolset.definitions,
+            messages: state.transcript.messagesWithBreakpoint(), effort: model?["effort"]?["type"]?.string, speed: model?["speed"]?.string,
+            inferenceGeo: model?["inference_geo"]?.string)
     }
 
     /// The agent's own prompt, then what it must know of the place it works in.
-    private var system: [JSON] {
+    var system: [JSON] {
         var blocks: [JSON] = []
         if let prompt = state.agent["system"]?.string, !prompt.isEmpty { blocks.append(["type": "text", "text": .string(prompt)]) }
         if state.toolset.entries.values.contains(where: { $0.owner == .worker }) {
@@ -88,7 +88,7 @@ extension SessionMachine {
         switch response.stopReason {
         case "pause_turn": advance()
         case "refusal": enterIdle(["type": "refusal"], details: response.stopDetails ?? ["type": "refusal"])
-        case "model_context_window_exceeded" where state.transcript.count > 2: startCompaction()
+        case "model_context_window_exceeded" where state.transcript.count > 2: startCompaction(isTooLong: true)
         default:
             // What arrived meanwhile joins the turn instead of waiting for the next one.
             state.waiting.isEmpty ? enterIdle(["type": "end_turn"]) : advance()
@@ -99,12 +99,12 @@ extension SessionMachine {
 
     mutating func fail(_ error: ModelError) {
         guard let span = state.openSpan else { return }
-        let wasCompacting = state.isCompacting
+        let compaction = state.compaction
         endSpan(span, usage: .init(), isError: true)
-        if error.kind == .contextTooLong {
-            guard !wasCompacting, state.transcript.count > 2 else { return terminate(error) }
-            return startCompaction()
-        }
+        if error.kind == .contextTooLong { return shorten(error, after: compaction) }
+        // What the service will not take of the conversation, it may take as text.
+        if error.kind == .requestFailed, compaction != nil, compaction?.budget == nil { return compact(budget: textBudget) }
+        if error.refusesContent, compaction == nil { return withhold(error) }
         guard error.isRetryable, state.failures < limits.attempts else {
             return giveUp(Self.errorType(error.kind), error.message)
         }
@@ -112,6 +112,16 @@ extension SessionMachine {
         emit("session.status_rescheduled")
         emit("session.thread_status_rescheduled", threadFields)
         addEffect(.scheduleRetry(after: max(retryDelay, error.retryAfter ?? .zero)))
+    }
+
+    /// The same request would be refused again, and so would every later one with the same content. The results of calls are told as refused and the
+    /// turn goes on; a client learns it from the error, and its next message goes on.
+    private mutating func withhold(_ error: ModelError) {
+        guard state.transcript.withholding(error.message) != nil else { return giveUp(Self.errorType(error.kind), error.message) }
+        emit(HiddenEvent.withheld, ["reason": .string(error.message)], view: .hidden)
+        guard state.transcript.endsInResults else { return giveUp(Self.errorType(error.kind), error.message) }
+        emitError(Self.errorType(error.kind), error.message, "retrying")
+        startRequest()
     }
 
     /// Doubles with each failure, less up to a quarter, so that sessions that failed together do not come back together.
@@ -127,12 +137,6 @@ extension SessionMachine {
         enterIdle(["type": "retries_exhausted"])
     }
 
-    private mutating func terminate(_ error: ModelError) {
-        emitError("compaction_limit_reached_error", error.message, "terminal")
-        emit("session.thread_status_terminated", threadFields)
-        emit("session.status_terminated")
-    }
-
     private mutating func emitError(_ type: String, _ message: String, _ retry: String) {
         emit(
             "session.error", ["error": ["type": .string(type), "message": .string(message), "retry_status": ["type": .string(retry)]]])
@@ -146,40 +150,4 @@ extension SessionMachine {
         case .authentication, .requestFailed, .contextTooLong, .unavailable, .cancelled: "model_request_failed_error"
         }
     }
-
-    // MARK: Compaction
-
-    /// Whether the next request would come too near the context limit. The last answer's token count is exact; what was appended since is guessed
-    /// at four bytes a token.
-    var shouldCompact: Bool {
-        guard state.transcript.count > 2 else { return false }
-        let estimate = max(state.contextTokens, state.transcript.byteCount / 4)
-        return Double(estimate) > Double(limits.contextTokens) * limits.compactionShare
-    }
-
-    mutating func startCompaction() {
-        emit(HiddenEvent.compactionStart, view: .hidden)
-        var request = request()
-        request.messages =
-            state.transcript.messages + [
-                JSON.object(["role": "user", "content": Self.text(Self.compactionPrompt)]).encoded
-            ]
-        let span = emit("span.model_request_start").eventID
-        addEffect(.requestModel(request, span: span))
-    }
-
-    mutating func finishCompaction(_ response: ModelResponse) {
-        guard let span = state.openSpan else { return }
-        let summary = response.content.compactMap { $0["text"]?.string }.joined(separator: "\n")
-        guard !summary.isEmpty else { return fail(ModelError(.contextTooLong, "The conversation is too long and the model gave no summary of it.")) }
-        emit(HiddenEvent.compaction, ["summary": .string("This is a summary of the conversation so far.\n\n" + summary)], view: .hidden)
-        emit("agent.thread_context_compacted")
-        endSpan(span, usage: response.usage, isError: false)
-        advance()
-    }
-
-    private static let compactionPrompt = """
-        The conversation is near the limit of your context. Write a summary from which you can go on without it: the task and its constraints, what has been \
-        done and found, which files and commands matter, what is still open, and the exact text of anything that must not be lost. Call no tools.
-        """
 }

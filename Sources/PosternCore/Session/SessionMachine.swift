@@ -6,6 +6,8 @@ import PosternJSON
 struct SessionMachine: Sendable {
     private(set) var state: SessionState
     let limits: SessionLimits
+    /// What the provider says of the session's model; whoever owns the machine keeps it up to date.
+    var model = ModelLimits()
     let source: StepSource
     var step = SessionStep()
     init(state: SessionState, limits: SessionLimits = .init(), source: StepSource = .init()) {
@@ -86,7 +88,7 @@ struct SessionMachine: Sendable {
         step.needsWorker = true
     }
 
-    private mutating func startRequest() {
+    mutating func startRequest() {
         let span = emit("span.model_request_start").eventID
         addEffect(.requestModel(request(), span: span))
     }
@@ -159,9 +161,11 @@ package struct SessionLimits: Sendable {
     package var longestRetry: Duration = .seconds(60)
     /// Model requests in one turn.
     package var requestsPerTurn = 1000
-    /// Tokens of one answer.
-    package var maximumAnswerTokens = 32_000
-    /// The context window, in tokens, and the share of it at which the conversation is summarised.
+    /// What the operator says of models, which bounds what the provider's list says of them.
+    package var model = ModelLimits()
+    /// Tokens of one answer where the operator names no bound and the model could give more.
+    package var answerTokens = 32_000
+    /// Tokens of the context where nobody says what it holds, and the share of it at which the conversation is summarised.
     package var contextTokens = 200_000
     package var compactionShare = 0.85
     /// Events that may wait for the model at once.

@@ -143,6 +143,7 @@ actor SessionRunner {
             for task in batch { task.reply?.resume(returning: .failure(.notFound("Session \(id) not found."))) }
             return
         }
+        machine.model = await engine.limits(of: machine.state.modelID)
         // The only reference, or every change would first copy what a long history holds. Put back when it is stored; read anew when not.
         self.machine = nil
         var pending = PendingSettlement(record: record)

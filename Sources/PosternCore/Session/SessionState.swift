@@ -11,6 +11,18 @@ struct SessionState: Sendable, Equatable {
         var fields: JSONObject
     }
 
+    /// How a summary is asked for.
+    struct Compaction: Sendable, Equatable {
+        /// About how many tokens of the conversation's text; nil for the conversation as it is.
+        var budget: Int?
+    }
+
+    private struct Count: Sendable, Equatable {
+        var tokens: Int
+        /// The transcript's own estimate at that time.
+        var estimate: Int
+    }
+
     let sessionID: String
     let threadID: String
     /// The snapshot that the session runs with; `session.updated` replaces it.
@@ -28,14 +40,17 @@ struct SessionState: Sendable, Equatable {
     private(set) var owesAnswer = false
     /// The `span.model_request_start` that has no end yet.
     private(set) var openSpan: String?
-    /// The open span asks for a summary of the conversation, not for the next answer.
-    private(set) var isCompacting = false
+    /// The summary that the open span asks for, instead of the next answer.
+    private(set) var compaction: Compaction?
+    var isCompacting: Bool { compaction != nil }
     /// Failed model requests in a row.
     private(set) var failures = 0
     /// Model requests since the session became busy.
     private(set) var requestsThisTurn = 0
-    /// Tokens in the context window after the last answer; 0 when not known.
-    private(set) var contextTokens = 0
+    /// What the last answer said that the context holds; nil before one, and after a summary.
+    private var counted: Count?
+    /// The context's size as the service has told it by refusing a request.
+    private(set) var toldContextTokens: Int?
     private(set) var lastSequence = 0
     /// Events as lists show them: without hidden rows, and a client's event once.
     private(set) var eventCount = 0
@@ -47,6 +62,15 @@ struct SessionState: Sendable, Equatable {
         self.threadID = threadID
         self.agent = agent
         toolset = Toolset(agent["tools"]?.array ?? [])
+    }
+
+    var modelID: String { agent["model"]?["id"]?.string ?? agent["model"]?.string ?? "" }
+
+    /// Tokens of the next request: exact for what the last answer counted, a guess for what was appended since. Without a count all is guessed,
+    /// `prefix` for the system prompt and the tools.
+    func contextTokens(prefix: () -> Int) -> Int {
+        guard let counted else { return prefix() + transcript.tokens }
+        return counted.tokens + max(0, transcript.tokens - counted.estimate)
     }
 
     /// The calls that must be answered before the model can go on.
@@ -101,8 +125,8 @@ struct SessionState: Sendable, Equatable {
             requestsThisTurn += 1
         case "span.model_request_end":
             openSpan = nil
-            isCompacting = false
             applyUsage(fields)
+            compaction = nil
         case "session.status_running":
             status = .running
             runningSince = draft.processedAt
@@ -135,10 +159,12 @@ struct SessionState: Sendable, Equatable {
                 else { return nil }
                 return ToolCall(eventID: event, toolUseID: use, name: name, owner: owner, permission: permission, sequence: lastSequence)
             }
-        case HiddenEvent.compactionStart: isCompacting = true
+        case HiddenEvent.withheld: transcript = transcript.withholding(draft.fields["reason"]?.string ?? "") ?? transcript
+        case HiddenEvent.contextLimit: toldContextTokens = draft.fields["tokens"]?.int
+        case HiddenEvent.compactionStart: compaction = Compaction(budget: draft.fields["budget"]?.int)
         case HiddenEvent.compaction:
             transcript.replace(withSummary: draft.fields["summary"]?.string ?? "")
-            contextTokens = 0
+            counted = nil
         default: break
         }
     }
@@ -146,9 +172,10 @@ struct SessionState: Sendable, Equatable {
     private mutating func answer(_ callID: String?, with draft: EventDraft) {
         guard let callID, let index = calls.firstIndex(where: { $0.eventID == callID }) else { return }
         answered[callID] = draft.id
+        let isError = draft.fields["is_error"]?.bool ?? false
         calls[index].result = [
-            "type": "tool_result", "tool_use_id": .string(calls[index].toolUseID), "content": draft.fields["content"] ?? [],
-            "is_error": draft.fields["is_error"] ?? false,
+            "type": "tool_result", "tool_use_id": .string(calls[index].toolUseID),
+            "content": .array(SentContent.result(draft.fields["content"]?.array ?? [], isError: isError)), "is_error": .bool(isError),
         ]
         guard calls.allSatisfy({ $0.result != nil }) else { return }
         transcript.append(role: "user", calls.compactMap(\.result))
@@ -164,7 +191,10 @@ struct SessionState: Sendable, Equatable {
         failures = 0
         guard let usage = fields["model_usage"].map(ModelUsage.init(spanUsage:)) else { return }
         self.usage.tokens += usage
-        contextTokens = usage.input + usage.cacheRead + usage.cacheCreation5m + usage.cacheCreation1h + usage.output
+        // A request for a summary says nothing of the conversation that goes on from it.
+        guard !isCompacting else { return }
+        let tokens = usage.input + usage.cacheRead + usage.cacheCreation5m + usage.cacheCreation1h + usage.output
+        counted = tokens > 0 ? Count(tokens: tokens, estimate: transcript.tokens) : nil
     }
 
     private mutating func leaveRunning(at time: Timestamp?, to status: SessionRecord.Status) {

@@ -17,7 +17,8 @@ package struct AnthropicProvider: ModelProvider {
     private let thinking: ThinkingPolicy
     private let http: ModelHTTP
     private let logger: Logger
-    private let known = ModelCapabilityCache()
+    private let known = ModelMemo<ModelCapabilities>()
+    private let takesSystemMessages = ModelMemo<Bool>()
 
     /// - Parameter client: made with ``ModelProviderConfiguration/httpClientConfiguration()``; shut down by its owner.
     package init(configuration: ModelProviderConfiguration, client: HTTPClient, logger: Logger) {
@@ -66,14 +67,50 @@ package struct AnthropicProvider: ModelProvider {
         return models
     }
 
+    package func limits(of model: String) async throws(ModelError) -> ModelLimits {
+        if let known = await known.value(of: model) { return known.limits }
+        do throws(ModelError) {
+            return try await look(up: model).limits
+        } catch {
+            // A service without such a route, or without this model in it.
+            guard error.kind == .requestFailed else { throw error }
+            return ModelLimits()
+        }
+    }
+
+    /// No list says it, so the service is asked to count the tokens of such a conversation: that costs nothing, and a model without support refuses it.
+    package func acceptsSystemMessages(_ model: String) async throws(ModelError) -> Bool {
+        if let known = await takesSystemMessages.value(of: model) { return known }
+        var call = self.call("/v1/messages/count_tokens", method: .POST)
+        call.headers.add(name: "content-type", value: "application/json")
+        let question: JSON = ["role": "user", "content": "?"]
+        let body: JSON = ["model": .string(model), "messages": [question, ["role": "system", "content": "Be brief."]]]
+        call.body = .bytes(ByteBuffer(bytes: body.encoded))
+        let accepts: Bool
+        do throws(ModelError) {
+            _ = try await http.document(call)
+            accepts = true
+        } catch {
+            // Any other refusal, such as of a service that does not count, says nothing about it.
+            guard error.kind == .requestFailed else { throw error }
+            accepts = !(error.refusesContent && ["role", "system"].contains { error.message.contains($0) })
+        }
+        await takesSystemMessages.remember(accepts, of: model)
+        return accepts
+    }
+
+    private func look(up model: String) async throws(ModelError) -> ModelCapabilities {
+        let capabilities = ModelCapabilities(try await http.document(call("/v1/models/" + Self.encoded(model), method: .GET)))
+        await known.remember(capabilities, of: model)
+        return capabilities
+    }
+
     /// Asks once per model. A service that has no such route, or not this model, leaves everything as the request says.
     private func capabilities(of model: String) async throws(ModelError) -> ModelCapabilities {
         guard thinking == .automatic else { return .unknown }
-        if let capabilities = await known.capabilities(of: model) { return capabilities }
+        if let capabilities = await known.value(of: model) { return capabilities }
         do throws(ModelError) {
-            let capabilities = ModelCapabilities(try await http.document(call("/v1/models/" + Self.encoded(model), method: .GET)))
-            await known.remember(capabilities, of: model)
-            return capabilities
+            return try await look(up: model)
         } catch {
             switch error.kind {
             case .cancelled: throw error

@@ -1,9 +1,11 @@
+import PosternCore
 import PosternJSON
 
 /// What `GET /v1/models/{id}` says of a model, as far as requests depend on it. What it does not say is taken as in ``unknown``.
 struct ModelCapabilities: Sendable, Equatable {
     var thinksAdaptively: Bool
     var acceptsEffort: Bool
+    var limits = ModelLimits()
 
     /// Nothing is asked of an unknown model but what the session's agent asks.
     static let unknown = ModelCapabilities(thinksAdaptively: false, acceptsEffort: true)
@@ -17,17 +19,6 @@ struct ModelCapabilities: Sendable, Equatable {
         let capabilities = model["capabilities"]
         thinksAdaptively = capabilities?["thinking"]?["types"]?["adaptive"]?["supported"]?.bool ?? false
         acceptsEffort = capabilities?["effort"]?["supported"]?.bool ?? true
-    }
-}
-
-/// Remembers the capabilities of models, by id. Bounded: an id that comes when it is full is asked for each time.
-actor ModelCapabilityCache {
-    private static let maximumModels = 1_000
-    private var known: [String: ModelCapabilities] = [:]
-
-    func capabilities(of model: String) -> ModelCapabilities? { known[model] }
-
-    func remember(_ capabilities: ModelCapabilities, of model: String) {
-        if known[model] != nil || known.count < Self.maximumModels { known[model] = capabilities }
+        limits = ModelLimits(listed: model, context: ["max_input_tokens"], output: ["max_tokens"])
     }
 }

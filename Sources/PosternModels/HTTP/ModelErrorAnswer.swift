@@ -18,6 +18,8 @@ struct ModelErrorAnswer {
     var retryAfter: Duration?
     /// `x-should-retry`: the service's own opinion.
     var shouldRetry: Bool?
+    /// `error.n_ctx` of llama.cpp.
+    var contextTokens: Int?
 
     init(status: Int, header: (String) -> String?, body: [UInt8]) {
         self.status = status
@@ -40,10 +42,14 @@ struct ModelErrorAnswer {
         code = value["error"]?["code"]?.string
         message = value["error"]?["message"]?.string ?? value["error"]?.string ?? value["message"]?.string
         requestID = requestID ?? value["request_id"]?.string
+        contextTokens = value["error"]?["n_ctx"]?.int
     }
 
     var error: ModelError {
-        ModelError(kind, text, retryAfter: retryAfter)
+        let kind = kind
+        let refusesContent = kind == .requestFailed && (status.map { $0 == 400 || $0 == 422 } ?? (type == "invalid_request_error"))
+        return ModelError(
+            kind, text, retryAfter: retryAfter, contextTokens: isContextTooLong ? toldContextTokens : nil, refusesContent: refusesContent)
     }
 
     private var kind: ModelError.Kind {
@@ -78,11 +84,26 @@ struct ModelErrorAnswer {
         }
     }
 
-    /// The services tell this by words only.
+    /// Most services tell this by words only.
     private var isContextTooLong: Bool {
-        if code == "context_length_exceeded" { return true }
+        if code == "context_length_exceeded" || type == "exceed_context_size_error" { return true }
+        if status == 413 || type == "request_too_large" { return true }
         guard let message else { return false }
-        return message.contains("prompt is too long") || message.contains("exceed context limit") || message.contains("maximum context length")
+        return ["prompt is too long", "exceed context limit", "maximum context length", "exceeds the available context size"].contains {
+            message.contains($0)
+        }
+    }
+
+    /// The context's size, as the message of a refusal names it.
+    private var toldContextTokens: Int? {
+        let told = contextTokens ?? number(after: "maximum context length is ") ?? number(after: "available context size (") ?? number(after: " > ")
+        // Less is no context that a conversation could go on in, and a misread number must not make one of it.
+        return told.flatMap { (1_000...1_000_000_000).contains($0) ? $0 : nil }
+    }
+
+    private func number(after words: String) -> Int? {
+        guard let message, let place = message.firstRange(of: words) else { return nil }
+        return Int(message[place.upperBound...].prefix { $0.isASCII && $0.isNumber })
     }
 
     private var text: String {

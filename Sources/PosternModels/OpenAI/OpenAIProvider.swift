@@ -23,6 +23,12 @@ package struct OpenAIProvider: ModelProvider {
     package func respond(
         to request: ModelRequest, preview: @Sendable (ModelPreview) async -> Void
     ) async throws(ModelError) -> ModelResponse {
+        // Where data may be worked on is a promise: it is kept or the request is not made.
+        if let geo = request.inferenceGeo {
+            throw ModelError(
+                .requestFailed,
+                "model.inference_geo is \"\(geo)\", which OpenAI Chat Completions cannot be asked for; leave it out of the agent's model")
+        }
         var call = self.call("/chat/completions", method: .POST)
         call.headers.add(name: "content-type", value: "application/json")
         call.headers.add(name: "accept", value: "text/event-stream")
@@ -39,6 +45,20 @@ package struct OpenAIProvider: ModelProvider {
             guard assembler.isComplete, error.kind == .unavailable else { throw error }
         }
         return try assembler.response()
+    }
+
+    /// The API's own list names no sizes; those of vLLM, Groq, OpenRouter, Mistral and others do, each by a name of its own.
+    package func limits(of model: String) async throws(ModelError) -> ModelLimits {
+        let page: JSONObject
+        do throws(ModelError) {
+            page = try await http.document(call("/models", method: .GET))
+        } catch {
+            guard error.kind == .requestFailed else { throw error }
+            return ModelLimits()
+        }
+        guard let entry = page["data"]?.array?.first(where: { $0["id"]?.string == model })?.object else { return ModelLimits() }
+        return ModelLimits(
+            listed: entry, context: ["max_model_len", "context_window", "context_length", "max_context_length"], output: ["max_completion_tokens"])
     }
 
     package func models() async throws(ModelError) -> [JSONObject] {

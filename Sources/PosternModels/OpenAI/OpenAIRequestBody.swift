@@ -21,9 +21,11 @@ package enum OpenAIRequestBody {
             }
         }
         var body: JSONObject = [
-            "model": .string(request.model), limitKey: JSON(request.maximumTokens), "stream": true,
+            "model": .string(request.model), "stream": true,
             "stream_options": ["include_usage": true], "messages": .array(messages),
         ]
+        // Without one the service takes what its context has left, which no client can know as well.
+        if let tokens = request.maximumTokens { body[limitKey] = JSON(tokens) }
         if !request.tools.isEmpty { body["tools"] = .array(request.tools.map(tool)) }
         return JSON.object(body).encoded
     }

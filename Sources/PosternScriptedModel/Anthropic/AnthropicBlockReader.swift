@@ -69,10 +69,17 @@ struct AnthropicBlockReader {
             turn.unknownBlocks += 1
         case (.assistant, "redacted_thinking"), (.assistant, "server_tool_use"), (.assistant, "web_search_tool_result"),
             (.user, "image"), (.user, "document"), (.user, "search_result"), (.assistant, "compaction"), (.user, "compaction"):
-            turn.tokens += Tokens.count(value)
+            try checkSource(value, at: path)
+            turn.tokens += type == "image" ? Tokens.image : Tokens.count(value)
         default:
             throw .invalid("\(path): Input tag '\(type)' found using 'type' does not match any of the expected tags of a \(turn.role) message")
         }
+    }
+
+    /// As at the real service, which fetches over TLS only.
+    private func checkSource(_ block: JSON, at path: String) throws(ScriptedFault) {
+        guard let url = block["source"]?["url"]?.string, !url.hasPrefix("https://") else { return }
+        throw .invalid("\(path).image.source.url.url: Only HTTPS URLs are supported.")
     }
 
     private mutating func add(text: String) throws(ScriptedFault) {
@@ -139,7 +146,9 @@ struct AnthropicBlockReader {
                     guard !text.isEmpty else { throw .invalid("messages: text content blocks must be non-empty") }
                     first = first ?? text
                     turn.tokens += Tokens.count(text)
-                case "image", "document", "search_result", "tool_reference": turn.tokens += Tokens.count(block)
+                case "image", "document", "search_result", "tool_reference":
+                    try checkSource(block, at: "\(path).tool_result.content.\(index)")
+                    turn.tokens += block["type"] == "image" ? Tokens.image : Tokens.count(block)
                 default:
                     throw .invalid("\(path).tool_result.content.\(index): Input tag does not match any of the expected tags: 'text', 'image', …")
                 }

@@ -23,7 +23,7 @@ struct AnthropicReading: Sendable {
         for message in messages {
             let index = conversation.turns.count
             guard case .object(let message) = message else { throw .invalid("messages.\(index): Input should be an object") }
-            let role = try Self.role(of: message, at: index)
+            let role = try role(of: message, at: index)
             for key in message.keys where key != "role" && key != "content" && !(role == .system && key == "output_config") {
                 throw .invalid("messages.\(index).\(key): Extra inputs are not permitted")
             }
@@ -54,14 +54,14 @@ struct AnthropicReading: Sendable {
         return conversation
     }
 
-    private static func role(of message: JSONObject, at index: Int) throws(ScriptedFault) -> Conversation.Role {
+    private func role(of message: JSONObject, at index: Int) throws(ScriptedFault) -> Conversation.Role {
         guard let value = message["role"] else { throw .invalid("messages.\(index).role: Field required") }
         switch value.string {
         case "user": return .user
         case "assistant":
             guard index > 0 else { throw .invalid("messages: first message must use the \"user\" role") }
             return .assistant
-        case "system":
+        case "system" where conversation.model != ScriptedModel.plainModel:
             guard index > 0 else { throw .invalid("messages: first message must use the \"user\" role") }
             return .system
         default:

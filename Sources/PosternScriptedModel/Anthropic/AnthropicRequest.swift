@@ -90,6 +90,7 @@ package enum AnthropicRequest {
                 throw .invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
             }
         }
+        if let geo = request["inference_geo"], geo != "us", geo != "global" { throw .invalid("inference_geo: Input should be 'us' or 'global'") }
         if let speed = request["speed"], !speed.isNull, speed != "standard", speed != "fast" {
             throw .invalid("speed: Input should be 'standard' or 'fast'")
         }

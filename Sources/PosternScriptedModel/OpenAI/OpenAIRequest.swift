@@ -35,9 +35,11 @@ package enum OpenAIRequest {
         }
         try read(messages, into: &conversation)
         let window = ScriptedModel.contextWindow(of: model)
-        guard conversation.inputTokens <= window else {
+        let tokens = conversation.inputTokens
+        guard tokens + (maximum?.int ?? 0) <= window else {
             throw .invalid(
-                "This model's maximum context length is \(window) tokens. However, your messages resulted in \(conversation.inputTokens) tokens.")
+                "This model's maximum context length is \(window) tokens. However, you requested \(tokens + (maximum?.int ?? 0)) tokens (\(tokens) in the "
+                    + "messages, \(maximum?.int ?? 0) in the completion).")
         }
         return Read(conversation: conversation, includesUsage: request["stream_options"]?["include_usage"]?.bool ?? false)
     }

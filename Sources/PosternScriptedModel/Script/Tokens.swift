@@ -2,6 +2,9 @@ import PosternJSON
 
 /// Token counts of the scripted model: four bytes are one token, whatever they say.
 enum Tokens {
+    /// An image costs as much, whatever its size, about as at the real service.
+    static let image = 1_600
+
     static func count(bytes: Int) -> Int { (bytes + 3) / 4 }
 
     static func count(_ text: String) -> Int { count(bytes: text.utf8.count) }

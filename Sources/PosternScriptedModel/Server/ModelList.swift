@@ -38,6 +38,9 @@ enum ModelList {
     }
 
     static func openAI(_ id: String) -> JSON {
-        .object(["id": .string(id), "object": "model", "created": 1_767_225_600, "owned_by": "postern"])
+        .object([
+            "id": .string(id), "object": "model", "created": 1_767_225_600, "owned_by": "postern",
+            "max_model_len": JSON(ScriptedModel.contextWindow(of: id)),
+        ])
     }
 }

@@ -54,8 +54,25 @@ extension FileTool {
         guard let bytes, bytes.count <= media.limit else {
             throw ToolFailure("read: \(path) is \(max(size, bytes?.count ?? 0)) bytes, exceeds \(media.limit)-byte limit for image/PDF files.")
         }
-        let source: JSON = ["type": "base64", "media_type": .string(media.type), "data": .string(Base64.encode(bytes))]
-        return ToolAnswer(block: ["type": .string(media.block), "source": source], bytes: bytes.count)
+        // By its data and not by its name: a model service refuses what is named wrongly, with the whole conversation that it is in.
+        guard let found = Self.signature(of: bytes).flatMap({ Self.mediaTypes[$0] }), bytes.count <= found.limit else {
+            let isText = !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
+            let hint = isText ? "It is text: read it with bash, or rename it" : "Look at it with bash"
+            throw ToolFailure("read: \(path) is named like \(media.type) and does not begin like an image or a PDF. \(hint).")
+        }
+        let source: JSON = ["type": "base64", "media_type": .string(found.type), "data": .string(Base64.encode(bytes))]
+        return ToolAnswer(block: ["type": .string(found.block), "source": source], bytes: bytes.count)
+    }
+
+    /// The key of `mediaTypes` that the first bytes speak of.
+    private static func signature(of bytes: [UInt8]) -> String? {
+        if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) { return "png" }
+        if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { return "jpg" }
+        if bytes.starts(with: "GIF87a".utf8) || bytes.starts(with: "GIF89a".utf8) { return "gif" }
+        if bytes.starts(with: "RIFF".utf8), bytes.dropFirst(8).starts(with: "WEBP".utf8) { return "webp" }
+        // A PDF may have something else before its mark, within its first 1,024 bytes.
+        let mark = Array("%PDF-".utf8)
+        return bytes.prefix(1_024).indices.contains { bytes[$0...].starts(with: mark) } ? "pdf" : nil
     }
 
     /// Lines `range`, 1-based and inclusive, streamed: only the chosen lines are held.

@@ -39,6 +39,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.modelBaseURL) var modelBaseURL: String?
     @Option(.modelAPIKeyFile) var modelAPIKeyFile: String?
     @Option(.modelCAFile) var modelCAFile: String?
+    @Option(.modelContextTokens) var modelContextTokens: String?
+    @Option(.modelMaxOutputTokens) var modelMaxOutputTokens: String?
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.maxEventsPerSession) var maxEventsPerSession: String?
     @Option(.serveLogFormat) var logFormat: String?
@@ -47,7 +49,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     var given: [(ConfigurationKey, String?)] {
         [
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
-            (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile), (.leaseSeconds, leaseSeconds),
+            (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile),
+            (.modelContextTokens, modelContextTokens), (.modelMaxOutputTokens, modelMaxOutputTokens), (.leaseSeconds, leaseSeconds),
             (.maxEventsPerSession, maxEventsPerSession), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
