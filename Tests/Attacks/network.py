@@ -68,16 +68,26 @@ def _():
 def _(): return [name for _, name in socket.if_nameindex() if name != "lo"]
 
 
-@attack("NET_DNS_DIRECT", "B", "T", only_all=True)
+@attack("NET_DNS_DIRECT", "B", "T")
 def _():
+    # The host's resolver is the victim's, which answers at a port of its own.
     connection = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     connection.settimeout(1)
-    connection.sendto(bytes.fromhex("000101000001000000000000") + b"\x01a\x07invalid\x00\x00\x01\x00\x01", ("192.0.2.53", 53))
-    return connection.recv(512)
+    connection.sendto(bytes.fromhex("000101000001000000000000") + b"\x06attack\x07invalid\x00\x00\x01\x00\x01", ("127.0.0.1", AIMS["port"]))
+    return connection.recv(512).endswith(socket.inet_aton("127.0.0.1"))
 
 
-@attack("NET_DNS_LIBC", "B", "T", only_all=True)
-def _(): return socket.getaddrinfo("attack.invalid", 443)
+@attack("NET_DNS_LIBC", "B", "T")
+def _():
+    # The C library, told of the same resolver: struct __res_state begins with retrans, retry, options, nscount, nsaddr_list.
+    library = ctypes.CDLL(None)
+    library.__res_state.restype = ctypes.c_void_p
+    library.__res_init()
+    state = library.__res_state()
+    ctypes.memmove(state, struct.pack("ii", 1, 1), 8)
+    server = struct.pack("<H", socket.AF_INET) + struct.pack(">H", AIMS["port"]) + socket.inet_aton("127.0.0.1") + bytes(8)
+    ctypes.memmove(state + 16, struct.pack("i", 1) + server, 20)
+    return socket.getaddrinfo("attack.invalid", 443, socket.AF_INET)
 
 
 @attack("NET_DNS_SOCKETS", "B", "M")

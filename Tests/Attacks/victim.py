@@ -30,10 +30,16 @@ def serve(listener):
         connection.close()
 
 
+def resolved(query):
+    """A resolver's answer: every name is 127.0.0.1."""
+    question = query[12:query.index(b"\0", 12) + 5]
+    return query[:2] + bytes.fromhex("8180000100010000" "0000") + question + bytes.fromhex("c00c00010001000000010004" "7f000001")
+
+
 def answer(listener):
     while True:
-        _, peer = listener.recvfrom(100)
-        listener.sendto(b"victim\n", peer)
+        message, peer = listener.recvfrom(512)
+        listener.sendto(resolved(message) if b"\x07invalid\0" in message else b"victim\n", peer)
 
 
 four = socket.create_server(("127.0.0.1", 0))

@@ -114,13 +114,26 @@ import Testing
         #expect(error.contextTokens == tokens, "\(error)")
     }
 
-    @Test(arguments: [(400, true), (422, true), (404, false), (409, false), (413, false), (401, false), (429, false), (500, false)])
-    func whetherTheContentIsRefused(status: Int, isRefused: Bool) async throws {
-        guard case .failure(let error) = try await respond(to: "HTTP/1.1 \(status) X\r\nx-should-retry: false\r\ncontent-length: 0\r\n\r\n") else {
+    private static let refusals: [(Int, String, Bool)] = [
+        (400, #"{"message":"Could not process image"}"#, true), (422, #"{"message":"messages.0.content.1: Input is not valid"}"#, true),
+        (400, #"{"message":"messages: text content blocks must be non-empty"}"#, true), (400, #"{"message":"The PDF was not valid."}"#, true),
+        (400, #"{"message":"Invalid value","param":"messages[2].content"}"#, true),
+        // Settings are for the operator to mend, and nothing of the conversation goes for them.
+        (400, #"{"message":"max_tokens: 32000 > 8192, which is the most"}"#, false), (400, #"{"message":"tools.0.name: too long"}"#, false),
+        (400, #"{"message":"Invalid value","param":"tools[0]"}"#, false), (400, "{}", false),
+        (404, #"{"message":"messages"}"#, false), (409, #"{"message":"messages"}"#, false), (413, #"{"message":"messages"}"#, false),
+        (401, #"{"message":"messages"}"#, false), (429, #"{"message":"messages"}"#, false), (500, #"{"message":"messages"}"#, false),
+    ]
+
+    @Test(arguments: refusals)
+    func whetherTheContentIsRefused(status: Int, error: String, isRefused: Bool) async throws {
+        let body = #"{"error":\#(error)}"#
+        let head = "HTTP/1.1 \(status) X\r\nx-should-retry: false\r\ncontent-length: \(body.utf8.count)\r\n\r\n"
+        guard case .failure(let error) = try await respond(to: head + body) else {
             Issue.record("it was taken for an answer")
             return
         }
-        #expect(error.refusesContent == isRefused)
+        #expect(error.refusesContent == isRefused, "\(error)")
     }
 
     private static let waits: [(String, Duration?)] = [

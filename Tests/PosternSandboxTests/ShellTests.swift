@@ -121,6 +121,21 @@ import Testing
         }
     }
 
+    /// A command that waits for the shell has its turn however the one before ended.
+    @Test(arguments: ["time-out", "cancellation", "restart"]) func goesOnWithTheNextCommand(end: String) async throws {
+        try await Box.with { (box: Box) async throws in
+            let first = Task { try await box.bash("touch started; sleep 1000", timeout: end == "time-out" ? 500 : nil) }
+            while try await box.call("glob", ["pattern": "started"]).text == "no matches" {}
+            async let next = box.sh("echo next")
+            // Likely behind the waiting command by then; where it is not, there is nothing to see.
+            for _ in 0..<3 { _ = try await box.call("glob", ["pattern": "started"]) }
+            if end == "cancellation" { first.cancel() }
+            if end == "restart" { _ = try await box.call("bash", ["restart": true]) }
+            _ = try? await first.value
+            #expect(try await next.hasSuffix("next"))
+        }
+    }
+
     @Test func passesTheEnvironmentAndNothingElse() async throws {
         try await Box.with(change: { spec, _ in spec.environment = [("GREETING", "hello there"), ("PS1", "x")] }) { (box: Box) async throws in
             #expect(try await box.sh("echo $GREETING") == "hello there")

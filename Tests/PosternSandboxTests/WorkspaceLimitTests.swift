@@ -84,6 +84,21 @@ import Testing
         }
     }
 
+    /// They come and go between two looks, beside a shell that does nothing.
+    @Test(arguments: Mode.possible) func countsWhatFileToolsWrite(mode: Mode) async throws {
+        try await Self.limited(mode) { box in
+            _ = try await box.sh("echo warm")
+            // The measuring has come to rest by then.
+            try await Task.sleep(for: .seconds(5))
+            let content = JSON.string(String(repeating: "x", count: 1 << 19))
+            for number in 0..<64 { _ = try await box.call("write", ["file_path": .string("written-\(number)"), "content": content]) }
+            // Seen about a second later.
+            try await Task.sleep(for: .seconds(3))
+            let next = try await box.bash("echo next")
+            #expect(next.text.contains("[disk limit: the workspace holds ") && next.text.contains("more than its limit of 16 MiB"), "\(next.text)")
+        }
+    }
+
     /// An idle shell is ended too if that is what gives the space back.
     @Test(arguments: Mode.possible) func countsWhatTheShellItselfKeepsOpen(mode: Mode) async throws {
         try await Self.limited(mode) { box in

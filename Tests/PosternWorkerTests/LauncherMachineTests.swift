@@ -82,7 +82,7 @@ import Testing
 
     @Test func aTimeLimitEndsInAKillOfEverything() {
         var machine = Machine(timeLimit: .seconds(30), stopGrace: .seconds(5))
-        #expect(machine.apply(.begin(failures: 0), now: .zero) == [.run, .sleep(.seconds(30))])
+        #expect(machine.apply(.begin(failures: 0), now: .zero) == [.sleep(.seconds(30)), .run])
         #expect(machine.apply(.timer, now: .seconds(30)) == [.terminate, .sleep(.seconds(5))])
         #expect(machine.apply(.timer, now: .seconds(35)) == [.kill])
         #expect(machine.apply(.ended(.signalled(9)), now: .seconds(35)) == [.kill, .claim])
@@ -112,7 +112,7 @@ import Testing
         #expect(machine.apply(.held, now: .zero) == [])
         // The time limit of a run that was none.
         #expect(machine.apply(.timer, now: .seconds(30)) == [])
-        #expect(machine.apply(.thawed, now: .seconds(40)) == [.run, .sleep(.seconds(30))])
+        #expect(machine.apply(.thawed, now: .seconds(40)) == [.sleep(.seconds(30)), .run])
         #expect(machine.apply(.thawed, now: .seconds(41)) == [])
         #expect(machine.apply(.held, now: .seconds(42)) == [])
         #expect(machine.apply(.stop(.drain), now: .seconds(43)) == [.claim])
@@ -120,6 +120,16 @@ import Testing
         running(&machine)
         _ = machine.apply(.held, now: .zero)
         #expect(machine.apply(.stop(.superseded), now: .zero) == [.end(.superseded)])
+        // Told to end while it was asked whether it may run.
+        machine = Machine()
+        running(&machine)
+        #expect(machine.apply(.stop(.drain), now: .zero).first == .terminate)
+        #expect(machine.apply(.held, now: .seconds(1)) == [.claim])
+        machine = Machine(timeLimit: .seconds(30))
+        running(&machine)
+        #expect(machine.apply(.timer, now: .seconds(30)).first == .terminate)
+        #expect(machine.apply(.held, now: .seconds(31)) == [])
+        #expect(machine.apply(.thawed, now: .seconds(40)) == [.sleep(.seconds(30)), .run])
     }
 
     /// The lease is not this claim's: nothing is asked or claimed for it.

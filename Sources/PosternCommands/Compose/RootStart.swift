@@ -87,7 +87,11 @@ enum WorkerReach {
 
     /// That sessions which run without a sandbox, as users of their own, can walk to `workdir`.
     static func checkWalk(_ workdir: String) throws(ConfigurationError) {
+        // What a link leads to, of what is there already.
         var parent = workdir
+        while access(parent, F_OK) != 0, let slash = parent.lastIndex(of: "/"), slash > parent.startIndex { parent = String(parent[..<slash]) }
+        // With a name more, so that a parent of what is to be made is looked at too.
+        parent = TextFile.resolved(parent) + (parent == workdir ? "" : "/-")
         while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
             parent = String(parent[..<slash])
             var info = stat()

@@ -124,7 +124,7 @@ package struct ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     package var retryAfter: Duration?
     /// The model's context in tokens, where the refusal of something too long names it.
     package var contextTokens: Int?
-    /// With ``Kind/requestFailed``: the service found fault with what the request holds (400, 422), not with where it went.
+    /// With ``Kind/requestFailed``: the service found fault with what the conversation holds (400, 422), not with a setting or with where it went.
     package var refusesContent: Bool
 
     package init(_ kind: Kind, _ message: String, retryAfter: Duration? = nil, contextTokens: Int? = nil, refusesContent: Bool = false) {

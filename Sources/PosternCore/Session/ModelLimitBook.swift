@@ -1,7 +1,8 @@
 import ManagedAgentsAPI
 import Synchronization
 
-/// What the provider says of each model. Limits are asked for once. Where it does not answer in time nothing is known for a while, and sessions go on without.
+/// What the provider says of each model. Limits are asked for once. Where it does not answer in time nothing is known, sessions go on without, and it is
+/// asked again beside them now and then.
 final class ModelLimitBook: Sendable {
     private enum Entry {
         case known(ModelLimits)
@@ -38,7 +39,12 @@ final class ModelLimitBook: Sendable {
 
     private func entry(of model: String, in entries: inout [String: Entry]) -> Entry {
         switch entries[model] {
-        case .silent(let until)? where until <= now(): break
+        case .silent(let until)? where until <= now():
+            // Nothing that goes on waits for a service that was silent before.
+            let next = Entry.silent(until: now().advanced(by: Self.silence))
+            entries[model] = next
+            Task { _ = await self.ask(model) }
+            return next
         case let entry?: return entry
         case nil: break
         }

@@ -17,9 +17,11 @@ extension SessionMachine {
         return known ?? limits.contextTokens
     }
 
-    /// The bound of an answer; nil where neither the provider nor the settings name one: then the provider knows what to say.
+    /// The bound of an answer; nil where neither the provider nor the settings name one, and no setting or refusal a context that it must fit into:
+    /// then the provider knows what to say.
     var answerTokens: Int? {
-        guard model.outputTokens != nil || limits.model.outputTokens != nil else { return nil }
+        let isBound = model.outputTokens != nil || limits.model.outputTokens != nil
+        guard isBound || limits.model.contextTokens != nil || state.toldContextTokens != nil else { return nil }
         let wanted = min(limits.model.outputTokens ?? limits.answerTokens, model.outputTokens ?? .max)
         return max(1, min(wanted, contextTokens / Self.answerShare))
     }

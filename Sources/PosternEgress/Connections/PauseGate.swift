@@ -77,10 +77,9 @@ final class PauseGate: Sendable {
             defer { state.waiting = [:] }
             return (Array(state.valves.values), Array(state.waiting.values))
         }
-        Self.each(of: valves, { $0.open() }) {
-            for continuation in waiting { continuation.resume() }
-            done()
-        }
+        // Before the valves, which take a while: a pause that comes meanwhile must not find these let through after it.
+        for continuation in waiting { continuation.resume() }
+        Self.each(of: valves, { $0.open() }, then: done)
     }
 
     /// All are asked before any is waited for: an event loop answers when it is through with what its sockets have brought, which takes a while

@@ -13,6 +13,8 @@ struct ModelErrorAnswer {
     /// `error.type` (and `error.code` at OpenAI-compatible services).
     var type: String?
     var code: String?
+    /// `error.param` of OpenAI-compatible services: the field that is at fault.
+    var param: String?
     var message: String?
     var requestID: String?
     var retryAfter: Duration?
@@ -40,6 +42,7 @@ struct ModelErrorAnswer {
         // Some compatible servers send the error as a bare string.
         type = value["error"]?["type"]?.string
         code = value["error"]?["code"]?.string
+        param = value["error"]?["param"]?.string
         message = value["error"]?["message"]?.string ?? value["error"]?.string ?? value["message"]?.string
         requestID = requestID ?? value["request_id"]?.string
         contextTokens = value["error"]?["n_ctx"]?.int
@@ -47,9 +50,17 @@ struct ModelErrorAnswer {
 
     var error: ModelError {
         let kind = kind
-        let refusesContent = kind == .requestFailed && (status.map { $0 == 400 || $0 == 422 } ?? (type == "invalid_request_error"))
+        let isInvalid = status.map { $0 == 400 || $0 == 422 } ?? (type == "invalid_request_error")
+        let refusesContent = kind == .requestFailed && isInvalid && isOfMessages
         return ModelError(
             kind, text, retryAfter: retryAfter, contextTokens: isContextTooLong ? toldContextTokens : nil, refusesContent: refusesContent)
+    }
+
+    /// The fault is in what the conversation holds, not in a setting: that is mended by the operator, and nothing of the conversation may be lost for it.
+    private var isOfMessages: Bool {
+        if param?.hasPrefix("messages") == true { return true }
+        guard let message = message?.lowercased() else { return false }
+        return ["messages", "image", "pdf", "document", "content block"].contains { message.contains($0) }
     }
 
     private var kind: ModelError.Kind {

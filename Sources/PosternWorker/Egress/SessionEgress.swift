@@ -302,7 +302,8 @@ actor SessionEgress {
             let line = "the network request\(place) was refused: \(refusal.reason)\(refusal.remedy.isEmpty ? "" : "; \(refusal.remedy)")"
             // Whose destination is known has proven itself to the proxy.
             if refusal.destination != nil { challenges[.none] = nil }
-            if refusal.kind == .authentication { challenges[refusal.destination] = line } else { note(line) }
+            let hasPlace = challenges[refusal.destination] != nil || challenges.count < Self.mostNotices
+            if refusal.kind == .authentication, hasPlace { challenges[refusal.destination] = line } else { note(line) }
         case .secretUsed(let id, _, let call, let names, let destination):
             try await records.secrets(names, call: call, destination)
             link.send(.recorded(id: id))

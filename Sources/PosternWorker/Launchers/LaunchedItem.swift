@@ -116,7 +116,10 @@ struct LaunchedItem: Sendable {
                 case .claim:
                     timer?.cancel()
                     feed.yield(.claimed(await claim()))
-                case .end(let end): return (end, scriptEnd)
+                case .end(let end):
+                    // After this nobody could let it go on any more.
+                    if await !run.hears { await script?.kill() }
+                    return (end, scriptEnd)
                 }
             }
         }

@@ -131,6 +131,11 @@ package struct LauncherMachine: Sendable, Equatable {
         case (.running, .held):
             state = .held
             return []
+        // Told to end before the launch came to its answer.
+        case (.ending(let reason?, _), .held): return leave(reason, failure: nil)
+        case (.ending(nil, _), .held):
+            state = .held
+            return []
         case (.idle, .stop(let reason)), (.delayed, .stop(let reason)), (.held, .stop(let reason)): return leave(reason, failure: nil)
 
         case (.running, .timer):
@@ -181,7 +186,8 @@ package struct LauncherMachine: Sendable, Equatable {
 
     private mutating func run() -> [Action] {
         state = .running
-        return [.run] + (timeLimit.map { [.sleep($0)] } ?? [])
+        // The timer first: where nothing is launched it is taken back.
+        return (timeLimit.map { [.sleep($0)] } ?? []) + [.run]
     }
 
     /// The script is gone by itself.

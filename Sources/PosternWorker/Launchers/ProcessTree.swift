@@ -14,16 +14,20 @@ struct ProcessTree: Sendable {
 
     /// Sends SIGTERM to the script and to what it has started. Not to a spawner, which ignores it and ends with its worker, and to nothing
     /// below one: a worker that drains still needs its sandboxes.
-    func terminate() {
-        _ = kill(-leader, SIGTERM)
-        for one in members(of: ProcessTable(), except: Self.ignoresTermination) { _ = kill(one.pid, SIGTERM) }
+    ///
+    /// - Parameter hasLeader: as of `members`.
+    func terminate(hasLeader: Bool) {
+        if hasLeader { _ = kill(-leader, SIGTERM) }
+        for one in members(of: ProcessTable(), hasLeader: hasLeader, except: Self.ignoresTermination) { _ = kill(one.pid, SIGTERM) }
     }
 
     /// Kills all. It looks again until none is left, since a process can fork while it is looked for.
-    func killAll() {
-        _ = kill(-leader, SIGKILL)
+    ///
+    /// - Parameter hasLeader: as of `members`.
+    func killAll(hasLeader: Bool) {
+        if hasLeader { _ = kill(-leader, SIGKILL) }
         for _ in 0..<50 {
-            let members = members(of: ProcessTable())
+            let members = members(of: ProcessTable(), hasLeader: hasLeader)
             if members.isEmpty { return }
             for one in members { _ = kill(one.pid, SIGKILL) }
         }

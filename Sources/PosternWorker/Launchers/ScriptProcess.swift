@@ -75,7 +75,7 @@ final class ScriptProcess: Sendable {
         reader = OutputReader(pipe[0], Self.queue, onLine)
         let watch = psb_pidfd_open(started)
         guard watch >= 0 else {
-            tree.killAll()
+            tree.killAll(hasLeader: true)
             _ = Self.reap(started, blocking: true)
             reader.finish {}
             throw StartFailure("the script cannot be watched", -watch)
@@ -93,14 +93,14 @@ final class ScriptProcess: Sendable {
 
     /// Asks the run to end (SIGTERM). Returns when all that are to hear of it have been told.
     func terminate() async {
-        let tree = tree
-        await Self.blocking { tree.terminate() }
+        let (tree, leader) = (tree, leader)
+        await Self.blocking { tree.terminate(hasLeader: !leader.isReaped) }
     }
 
     /// Kills every process of the run. Returns when none is left.
     func kill() async {
-        let tree = tree
-        await Self.blocking { tree.killAll() }
+        let (tree, leader) = (tree, leader)
+        await Self.blocking { tree.killAll(hasLeader: !leader.isReaped) }
     }
 
     /// Longer than anybody waits for a freeze.

@@ -53,6 +53,11 @@ struct DiskMeter {
         kept.end()
     }
 
+    /// In a child of this process, which the measurement is not for.
+    func closeDescriptors() {
+        for folder in workspace.descriptors + outputs.descriptors + kept.openFolders { close(folder) }
+    }
+
     /// What is kept open is looked at first and, by its nature, for a moment; then what has a name.
     private mutating func step() -> Bool { kept.step() && workspace.step() && outputs.step() }
 

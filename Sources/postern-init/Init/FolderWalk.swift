@@ -45,6 +45,9 @@ struct FolderWalk {
         while !levels.isEmpty { leave() }
     }
 
+    /// Of the folders that are open.
+    var descriptors: [Int32] { levels.map { dirfd($0.stream) } }
+
     private mutating func look(at name: UnsafePointer<CChar>, in level: Level) {
         guard strcmp(name, ".") != 0, strcmp(name, "..") != 0 else { return }
         let folder = dirfd(level.stream)

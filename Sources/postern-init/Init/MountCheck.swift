@@ -33,11 +33,12 @@ enum MountCheck {
         }
         guard file >= 0 else { return nil }
         defer { close(file) }
-        guard let identity = FileIdentity(of: file), let mount = mount(of: file) else { return nil }
+        guard let identity = FileIdentity(of: file), let mount = mountID(of: file) else { return nil }
         return (mount, identity)
     }
 
-    private static func mount(of descriptor: Int32) -> Int? {
+    /// The number of the mount that the file was reached through (proc(5), fdinfo).
+    static func mountID(of descriptor: Int32) -> Int? {
         let info = Posix.open(AT_FDCWD, Array("/proc/self/fdinfo/\(descriptor)".utf8), O_RDONLY)
         guard info >= 0 else { return nil }
         defer { close(info) }

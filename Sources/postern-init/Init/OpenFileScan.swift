@@ -65,13 +65,20 @@ struct OpenFileScan {
             tasks = SandboxProcesses.tasks(of: process).map { (process, $0) }
             mappings = MappingList(of: process)
         } else {
-            guard pass < Self.passes else { return finish() }
+            guard pass < Self.passes else {
+                // There were new ones at every pass: somebody may hand a file on from one to the next.
+                isHidden = true
+                return finish()
+            }
             pass += 1
             processes = all.list().filter { !own.contains($0) && known.insert($0).inserted }
             if processes.isEmpty { return finish() }
         }
         return false
     }
+
+    /// Descriptors of what is open.
+    var openFolders: [Int32] { descriptors.map { [dirfd($0.stream)] } ?? [] }
 
     mutating func end() {
         if let descriptors { closedir(descriptors.stream) }

@@ -16,9 +16,11 @@ struct SandboxProcesses {
     /// The threads of a process, which may each have descriptors of their own.
     static func tasks(of process: pid_t) -> [pid_t] { numbers(in: "/proc/\(process)/task") }
 
-    /// A number that stays the same for as long as none of `processes` has run; `nil` when one runs now, or there are too many to tell.
-    static func stillness(of processes: [pid_t]) -> Int? {
+    /// A number that stays the same for as long as none of `processes` has run and none more was `started`, which may have ended since; `nil` when one
+    /// runs now, or there are too many to tell.
+    static func stillness(of processes: [pid_t], started: Int) -> Int? {
         var hasher = Hasher()
+        hasher.combine(started)
         var count = 0
         for process in processes {
             let tasks = tasks(of: process)

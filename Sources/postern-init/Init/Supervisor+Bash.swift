@@ -35,6 +35,7 @@ extension Supervisor {
         lossOfShell = nil
         startShell()
         answer(id, ToolAnswer(text: "bash session restarted"), started: now)
+        runNextBash()
     }
 
     /// Starts a shell if there is none. Failure is found out by the next call.
@@ -139,7 +140,7 @@ extension Supervisor {
         runNextBash()
     }
 
-    /// Answers the running call. `text` makes the result's text of the output, which comes with a newline before it if the text is
+    /// Answers the running call; the next one is for the caller to start. `text` makes the result's text of the output, which comes with a newline before it if the text is
     /// to stand behind something.
     func finishBash(
         text: (String) -> String, isError: Bool, exitCode: Int32?, timedOut: Bool = false, cancelled: Bool = false

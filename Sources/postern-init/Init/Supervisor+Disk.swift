@@ -23,7 +23,7 @@ extension Supervisor {
     private func lookAtDisk(_ now: Int) {
         let all = processes.list()
         // Taken before anything is measured, so that whatever runs meanwhile counts as having run since.
-        let stillness = SandboxProcesses.stillness(of: all)
+        let stillness = SandboxProcesses.stillness(of: all, started: startedProcesses)
         if let stillness, stillness == lastStillness {
             disk.rested(at: now, isAlone: others(all).isEmpty)
             return

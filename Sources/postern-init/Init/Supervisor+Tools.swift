@@ -38,6 +38,7 @@ extension Supervisor {
         tool.pid = pid
         tool.result = result
         tools.append(tool)
+        processStarted()
     }
 
     /// In the child: does the work, leaves the answer in `result`, ends.
@@ -45,6 +46,7 @@ extension Supervisor {
         close(control.descriptor)
         close(children)
         shell?.closeDescriptors()
+        measurement?.closeDescriptors()
         for other in tools { close(other.result) }
         psb_unblock_signals()
         guard psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), UInt64(configuration.limits.openFiles)) >= 0 else { _exit(74) }
@@ -131,6 +133,7 @@ extension Supervisor {
                 limits: configuration.limits
             ).start()
             executions.append(ExecuteCall(id: id, pid: pid, started: monotonicMicroseconds()))
+            processStarted()
         } catch {
             control.send(["type": "exit", "id": JSON(id), "error": .string("\(program): \(SystemError.reason(error.code))"), "code": 126])
         }

@@ -24,6 +24,8 @@ final class Supervisor {
     var executions: [ExecuteCall] = []
     var disk: DiskWatch
     var measurement: DiskMeter?
+    /// By this process itself, beside the shell: file tools and commands.
+    private(set) var startedProcesses = 0
     /// See `SandboxProcesses.stillness`; of the last measurement.
     var lastStillness: Int?
     /// What the last measurement found, if it was more than the limit.
@@ -114,6 +116,7 @@ final class Supervisor {
         } else if bash?.id == id {
             loseShell(because: "the last command was cancelled", killing: true)
             finishBash(text: { "bash: cancelled" + $0 }, isError: true, exitCode: nil, cancelled: true)
+            runNextBash()
         } else if let index = tools.firstIndex(where: { $0.id == id }) {
             tools[index].cancelled = true
             kill(tools[index].pid, SIGKILL)
@@ -177,6 +180,12 @@ final class Supervisor {
         }
     }
 
+    /// A file tool or a command runs: what it leaves is seen soon, also if it is gone by the next look.
+    func processStarted() {
+        startedProcesses += 1
+        disk.callStarted(at: monotonicMicroseconds())
+    }
+
     private func enforceDeadlines() {
         let now = monotonicMicroseconds()
         measureDisk(now)
@@ -184,6 +193,7 @@ final class Supervisor {
             let seconds = Double(bash.timeoutMilliseconds) / 1000
             loseShell(because: "the last command timed out and was killed with all its children", killing: true)
             finishBash(text: { "bash: bash command timed out after \(seconds)s" + $0 }, isError: true, exitCode: nil, timedOut: true)
+            runNextBash()
         }
         for index in tools.indices where now >= tools[index].deadline && !tools[index].timedOut {
             tools[index].timedOut = true

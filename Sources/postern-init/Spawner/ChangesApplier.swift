@@ -71,7 +71,8 @@ struct ChangesApplier {
     private mutating func apply(_ upper: Int32, _ target: Int32, _ order: ChangesOrder) {
         guard report.isComplete else { return refuse(.init(.failed, "not all of the changes can be read")) }
         if let refusal = need.refusal(most: order.mostBytes, of: target) { return refuse(refusal) }
-        let name = Array(".postern-apply-\(getpid())".utf8)
+        // What a session could guess, it could put into its changes.
+        let name = Array(".postern-apply-\(UInt64.random(in: .min ... .max))".utf8)
         guard Posix.withPath(name, { mkdirat(target, $0, 0o700) }) == 0 else {
             fail([name], SystemError.reason(errno))
             return refuse(.init(.failed, "no folder can be made in the workspace"))
@@ -149,6 +150,11 @@ struct ChangesApplier {
             guard let info = Posix.status(upper, name, follow: false) else { continue }
             let old = target >= 0 ? Posix.status(target, name, follow: false) : nil
             let inner = path + [name]
+            if let old, isMounted(target, name, old) {
+                // Nothing can be moved there, and the session has seen what lies under it.
+                fail(inner, "a file system of its own is mounted there: unmount it, or make these changes by hand")
+                continue
+            }
             switch info.st_mode & S_IFMT {
             case S_IFCHR where info.st_rdev == 0: delete(target, name, inner, old)
             case S_IFDIR: folder(upper, target, name, inner, info, old)
@@ -157,6 +163,16 @@ struct ChangesApplier {
             default: report.add(.init(.skipped, NameText.of(inner), detail: "not a file, a folder or a link"))
             }
         }
+    }
+
+    /// Whether something else is mounted over `name`: another file system, or another part of this one (mount ids, proc(5)).
+    private func isMounted(_ target: Int32, _ name: [UInt8], _ old: stat) -> Bool {
+        if old.st_dev != owner.st_dev { return true }
+        guard Posix.isKind(old, S_IFDIR) || Posix.isKind(old, S_IFREG) else { return false }
+        let entry = Posix.open(target, name, psb_open_path | O_NOFOLLOW)
+        guard entry >= 0 else { return false }
+        defer { close(entry) }
+        return MountCheck.mountID(of: entry) != MountCheck.mountID(of: target)
     }
 
     private mutating func fail(_ path: [[UInt8]], _ reason: String) {
@@ -192,11 +208,8 @@ struct ChangesApplier {
         if isApplying || isKept {
             below = Posix.open(target, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             guard below >= 0 else { return fail(path, SystemError.reason(errno)) }
-            // Nothing can be moved there, and the session has seen what lies under it.
-            guard let old = Posix.status(below), old.st_dev == owner.st_dev else {
-                close(below)
-                return fail(path, "a file system of its own is mounted there: unmount it, or make these changes by hand")
-            }
+            // Its owner may have shut it; it gets its rights below.
+            if isApplying, isKept, let old, old.st_mode & 0o300 != 0o300 { fchmod(below, old.st_mode & 0o777 | 0o300) }
         }
         defer { if below >= 0 { close(below) } }
         merge(inner, below, path)

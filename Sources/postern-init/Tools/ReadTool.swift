@@ -55,10 +55,13 @@ extension FileTool {
             throw ToolFailure("read: \(path) is \(max(size, bytes?.count ?? 0)) bytes, exceeds \(media.limit)-byte limit for image/PDF files.")
         }
         // By its data and not by its name: a model service refuses what is named wrongly, with the whole conversation that it is in.
-        guard let found = Self.signature(of: bytes).flatMap({ Self.mediaTypes[$0] }), bytes.count <= found.limit else {
+        guard let found = Self.signature(of: bytes).flatMap({ Self.mediaTypes[$0] }) else {
             let isText = !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
             let hint = isText ? "It is text: read it with bash, or rename it" : "Look at it with bash"
             throw ToolFailure("read: \(path) is named like \(media.type) and does not begin like an image or a PDF. \(hint).")
+        }
+        guard bytes.count <= found.limit else {
+            throw ToolFailure("read: \(path) is \(bytes.count) bytes, exceeds \(found.limit)-byte limit for image/PDF files.")
         }
         let source: JSON = ["type": "base64", "media_type": .string(found.type), "data": .string(Base64.encode(bytes))]
         return ToolAnswer(block: ["type": .string(found.block), "source": source], bytes: bytes.count)
