@@ -15,13 +15,19 @@ package final class ChangesLock: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let code = errno
             let isHeldBySandboxes = code == EWOULDBLOCK && flock(descriptor, LOCK_SH | LOCK_NB) == 0
-            close(descriptor)
+            Self.release(descriptor)
             throw SandboxError(.refused, Self.refusal(folder, code, isHeldBySandboxes: isHeldBySandboxes))
         }
         (self.folder, self.descriptor) = (folder, descriptor)
     }
 
-    deinit { close(descriptor) }
+    deinit { Self.release(descriptor) }
+
+    /// Closing is not enough: a process that is being started has the file open too until it is another program, and with it the lock.
+    private static func release(_ descriptor: Int32) {
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     private static func refusal(_ folder: String, _ code: Int32, isHeldBySandboxes: Bool) -> String {
         guard code == EWOULDBLOCK else { return "the changes in '\(folder)' cannot be locked: \(SystemError.reason(code))" }

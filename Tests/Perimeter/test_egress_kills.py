@@ -19,8 +19,8 @@ from web import Web
 
 pytestmark = BOTH_USERS
 
-#: Kills, and turns of 40 requests each that they fall into.
-KILLS, TURNS = (16, 45) if os.environ.get("POSTERN_FULL") else (6, 20)
+#: Kills, and more turns of 40 requests each than they take.
+KILLS, TURNS = (16, 200) if os.environ.get("POSTERN_FULL") else (5, 100)
 #: A session whose proxy was killed is given back and served again later and later.
 MOST_PROXIES = 2
 
@@ -55,6 +55,7 @@ def test_no_request_without_its_intent(perimeter: Perimeter, web: Web) -> None:
     requests = f"for i in $(seq 40); do {get(web, f'/echo{mark}.$i')}; done".replace(f"{web.url}/echo{mark}.$i", f'"{web.url}/echo{mark}.$i"')
     killed = {"worker": 0, "spawner": 0, "proxy": 0}
     with perimeter.control.watch(session) as events:
+        events.patience = 150
         perimeter.control.say(session, "\n\n".join([f"$ {requests}"] * TURNS))
         for _ in range(KILLS):
             assert wait_for_more(web, mark, source.randint(1, 30)), "no request arrives any more"
@@ -71,12 +72,14 @@ def test_no_request_without_its_intent(perimeter: Perimeter, web: Web) -> None:
             # Without its spawner a worker ends; how it does that is not waited for here.
             perimeter.worker.kill_alone()
             perimeter.start()
+        # Whatever is under way then is cut short too.
+        perimeter.control.send(session, {"type": "user.interrupt"})
         events.until(at_rest)
     assert perimeter.worker is not None
     perimeter.worker.stop(seconds=20)
-    intents = [record["body"]["id"] for record in perimeter.audit("egress_intent", session)]
+    intents = perimeter.audit("egress_intent", session)
     effects = arrived(web, mark)
     measured(f"audit: {killed} killed, {effects} requests arrived, {len(intents)} intents, {max(0, effects - len(intents))} requests without one")
-    assert len(set(intents)) == len(intents) and effects <= len(intents)
+    assert 0 < effects <= len(intents)
     report = perimeter.json("audit", "verify")
     assert report["good"] and report["open_intents"] == 0

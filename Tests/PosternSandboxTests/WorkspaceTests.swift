@@ -91,8 +91,8 @@ import Testing
                 #expect(try await spawner.changes(ChangesOrder(.diff), in: lock, of: folder).entries.isEmpty)
             }
             // Killed, a spawner leaves no lock.
-            _ = try await BubblewrapDriver(spawner: other).start(spec)
-            #expect(throws: SandboxError.self) { try ChangesLock(changes) }
+            let held = try await BubblewrapDriver(spawner: other).start(spec)
+            withExtendedLifetime(held) { _ = #expect(throws: SandboxError.self) { try ChangesLock(changes) } }
             kill(other.processID, SIGKILL)
             await other.close()
             _ = try ChangesLock(changes)

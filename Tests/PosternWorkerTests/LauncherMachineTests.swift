@@ -4,7 +4,7 @@ import Testing
 @Suite struct LauncherMachineTests {
     private typealias Machine = LauncherMachine
 
-    private func running(_ machine: inout Machine) { #expect(machine.apply(.begin(failures: 0), now: .zero).first == .run) }
+    private func running(_ machine: inout Machine) { #expect(machine.apply(.begin(failures: 0), now: .zero).last == .run) }
 
     @Test func aScriptThatStaysUntilItsWorkerHasEnded() {
         var machine = Machine()
