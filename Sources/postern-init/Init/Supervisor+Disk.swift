@@ -17,6 +17,7 @@ extension Supervisor {
         let excess = disk.measured(usage, at: monotonicMicroseconds(), took: done.spent)
         let before = lastExcess
         lastExcess = excess == nil ? nil : usage
+        if excess == nil { isToldOfExcess = false }
         if let excess { exceeded(excess, usage, before: before, began: done.began) }
     }
 
@@ -49,13 +50,17 @@ extension Supervisor {
                 return
             }
             loseShell(because: "the last command filled the workspace and was killed with all its children", killing: true)
+            isToldOfExcess = true
             let text = "bash: killed with everything it had started: \(excess). The session goes on: remove what is not needed"
             finishBash(text: { text + $0 }, isError: true, exitCode: nil)
             runNextBash()
             return
         }
-        // Told with the next result, so that it can be put right.
-        diskNotice = "[disk limit: \(excess). Remove what is not needed: a command that runs on while it is so is killed.]"
+        // Told with the next result, so that it can be put right; once until it is.
+        if !isToldOfExcess {
+            isToldOfExcess = true
+            diskNotice = "[disk limit: \(excess). Remove what is not needed: a command that runs on while it is so is killed.]"
+        }
         let background = others(processes.list()).filter { !SandboxProcesses.isDead($0, $0) }
         guard !background.isEmpty || usage.deletedBytes > 0 || usage.hasHidden else { return }
         loseShell(because: "programs that ran on in the background filled the workspace and were killed with everything else", killing: true)

@@ -30,6 +30,8 @@ final class Supervisor {
     var lastStillness: Int?
     /// What the last measurement found, if it was more than the limit.
     var lastExcess: DiskWatch.Usage?
+    /// The session has been told, or is about to be, and has not come below the limit since.
+    var isToldOfExcess = false
     /// What the next result of the shell is to say of the workspace's size.
     var diskNotice: String?
 
