@@ -65,11 +65,9 @@ struct OpenFileScan {
             tasks = SandboxProcesses.tasks(of: process).map { (process, $0) }
             mappings = MappingList(of: process)
         } else {
-            guard pass < Self.passes else {
-                // There were new ones at every pass: somebody may hand a file on from one to the next.
-                isHidden = true
-                return finish()
-            }
+            // New ones at every pass may hand a file on from one to the next. They are a build's as well, which must not answer for what others
+            // write to the same file system, so nothing is said to be hidden for it.
+            guard pass < Self.passes else { return finish() }
             pass += 1
             processes = all.list().filter { !own.contains($0) && known.insert($0).inserted }
             if processes.isEmpty { return finish() }
