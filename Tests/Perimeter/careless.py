@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 
+from acceptor import Acceptor
 from world import World
 
 TOLD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\ncareless\n"
@@ -20,21 +21,11 @@ class CarelessProxy:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://session:none@127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, name="careless proxy", daemon=True).start()
+        self._acceptor = Acceptor("careless proxy", socket.create_server(("127.0.0.1", 0)), self._take)
+        self.url = f"http://session:none@127.0.0.1:{self._acceptor.port}"
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._take, args=(client,), daemon=True).start()
+        self._acceptor.close()
 
     def _take(self, client: socket.socket) -> None:
         client.settimeout(60)

@@ -11,6 +11,7 @@ import struct
 import threading
 from pathlib import Path
 
+from acceptor import Acceptor
 from certificates import Certificates
 
 #: Names that lead to the allowed service.
@@ -32,27 +33,15 @@ class Service:
     def __init__(self, name: str, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self.name = name
         self.heads: list[str] = []
-        self.connections = 0
-        self._listener, self._tls = listener, tls
-        threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._tls = tls
+        self.acceptor = Acceptor(name, listener, self._talk)
 
     @property
     def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+        return self.acceptor.port
 
     def close(self) -> None:
-        # Ends the thread that waits in `accept` too, which closing alone does not.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+        self.acceptor.close()
 
     def _talk(self, connection: socket.socket) -> None:
         connection.settimeout(60)
@@ -185,11 +174,11 @@ class World:
         self.names.asked.clear()
         for service in [self.plain, self.secure, *self.victims]:
             service.heads.clear()
-            service.connections = 0
+            service.acceptor.connections = 0
 
     def reached(self) -> list[str]:
         """The victims that somebody has reached."""
-        return [f"victim {number}" for number, victim in enumerate(self.victims) if victim.connections]
+        return [f"victim {number}" for number, victim in enumerate(self.victims) if victim.acceptor.connections]
 
     @property
     def prefix(self) -> list[str]:
