@@ -76,6 +76,10 @@ extension ConfigurationKey {
         "shared_workspace", .worker, .path,
         "One folder that every session works in, as the official worker does. Sessions then see each other's files, and one that swaps files while "
             + "another starts makes that start fail.")
+    package static let workspaceMode = ConfigurationKey(
+        "workspace_mode", .worker, .choice(["rw", "cow", "ro"]), default: "rw",
+        "The most that sessions may do with their workspaces, whatever policies say: `rw` leaves it to them, `cow` keeps changes beside the workspace until "
+            + "`postern sandbox workspace apply`, `ro` allows none.")
     package static let maxSessions = ConfigurationKey(
         "max_sessions", .worker, .integer(1...10_000), default: "64", "Sessions served at once. A worker that is full does not poll.")
     package static let maxIdle = ConfigurationKey(
@@ -161,7 +165,7 @@ extension ConfigurationKey {
         .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
-        .sharedWorkspace,
+        .sharedWorkspace, .workspaceMode,
         .maxSessions,
         .maxIdle,
         .sandbox, .workerUser, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .metricsListen, .offloadThreshold, .onWork, .onWorkCompat,
