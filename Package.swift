@@ -116,7 +116,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
+            "PosternAudit", "PosternTunnelWire", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http,
+            .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),

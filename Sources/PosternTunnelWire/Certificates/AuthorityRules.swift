@@ -22,8 +22,7 @@ package enum AuthorityRules {
 
     /// The authority in `pem`: exactly one certificate and nothing else, which keeps every rule at the time `now`.
     package static func check(pem: String, now: Date) throws(CertificateRuleError) -> TunnelAuthority {
-        guard pem.utf8.count <= maximumSize else { throw .tooLarge }
-        let der = try PEMFile.onlyCertificate(of: pem)
+        let der = try onlyCertificate(in: pem)
         let certificate: Certificate
         do { certificate = try Certificate(derEncoded: der) } catch { throw CertificateFloors.weakness(ofKeyIn: der) ?? .unreadable }
         try CertificateFloors.check(certificate, known: known)
@@ -31,6 +30,13 @@ package enum AuthorityRules {
         try checkAuthority(certificate)
         return TunnelAuthority(
             certificate: certificate, fingerprint: Hexadecimal.text(SHA256.hash(data: der)), keyIdentifier: try keyIdentifier(of: certificate))
+    }
+
+    /// The DER of the one certificate in `pem`: what can be said of a file before it is sent anywhere, above all that no key is in it.
+    @discardableResult
+    package static func onlyCertificate(in pem: String) throws(CertificateRuleError) -> [UInt8] {
+        guard pem.utf8.count <= maximumSize else { throw .tooLarge }
+        return try PEMFile.onlyCertificate(of: pem)
     }
 
     private static func checkAuthority(_ certificate: Certificate) throws(CertificateRuleError) {

@@ -44,6 +44,16 @@ enum Sessions: ResourceKind {
     ]
 }
 
+enum Tunnels: ResourceKind {
+    static let noun = "tunnel"
+    static let plural = "tunnels"
+    static let path = "/v1/tunnels"
+    static let columns: [Show.Column] = [
+        .init("id", "id"), .init("domain", "domain"), .init("name", "display_name"), .init("created", "created_at"),
+        .init("archived", "archived_at"),
+    ]
+}
+
 enum Keys: ResourceKind {
     static let noun = "API key"
     static let plural = "keys"
