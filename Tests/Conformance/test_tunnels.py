@@ -144,13 +144,14 @@ def test_another_workspaces_ids_do_not_exist(api: Any, control: Control, strange
 
 def test_roles(control: Control) -> None:
     made = control.call("POST", "/v1/tunnels")["id"]
-    writes = ["", f"/{made}/archive", f"/{made}/reveal_token", f"/{made}/rotate_token", f"/{made}/certificates", f"/{made}/settings"]
+    root, own = f"/v1/tunnels/{made}", f"/postern/v1/tunnels/{made}"
+    writes = ["/v1/tunnels", *(f"{root}/{name}" for name in ("archive", "reveal_token", "rotate_token", "certificates")), f"{own}/settings"]
     for role in ("viewer", "developer"):
         key = key_of(control, role)
-        for path in ("", f"/{made}", f"/{made}/certificates", f"/{made}/settings", f"/{made}/connectors", f"/{made}/connector_keys"):
-            assert key.http.get(f"/v1/tunnels{path}").status_code == 200
+        for path in ("/v1/tunnels", root, f"{root}/certificates", f"{own}/settings", f"{own}/connectors", f"{own}/connector_keys"):
+            assert key.http.get(path).status_code == 200
         for path in writes:
-            refused(key.http.post(f"/v1/tunnels{path}", json={}), 403, "permission_error")
+            refused(key.http.post(path, json={}), 403, "permission_error")
 
 
 def test_a_key_of_an_edge_opens_nothing_else(control: Control, stranger: Control) -> None:
@@ -178,7 +179,7 @@ def test_an_edge_waits_for_changes(control: Control) -> None:
     made = control.call("POST", "/v1/tunnels")
     before = edge.call("GET", "/postern/v1/edge/tunnels")
     assert made["domain"] in [t["domain"] for t in before["tunnels"]]
-    control.call("POST", f"/v1/tunnels/{made['id']}/settings", {"splice": True})
+    control.call("POST", f"/postern/v1/tunnels/{made['id']}/settings", {"splice": True})
     after = edge.http.get("/postern/v1/edge/tunnels", params={"after": before["revision"]}, headers={"postern-poll-seconds": "60"}).json()
     assert after["revision"] > before["revision"]
     assert [t["splice"] for t in after["tunnels"] if t["id"] == made["id"]] == [True]
@@ -202,7 +203,7 @@ def test_a_forged_token_enrols_nothing(control: Control) -> None:
     assert enrolled.status_code == 200 and enrolled.json()["tunnel_id"] == made
     fingerprint = enrolled.json()["connector_key"]
     assert fingerprint == hashlib.sha256(base64.b64decode(key)).hexdigest()
-    control.call("POST", f"/v1/tunnels/{made}/connector_keys/{fingerprint}/revoke")
+    control.call("POST", f"/postern/v1/tunnels/{made}/connector_keys/{fingerprint}/revoke")
     live = edge.call("GET", "/postern/v1/edge/tunnels")
     assert [t["connector_keys"] for t in live["tunnels"] if t["id"] == made] == [[]]
 

@@ -21,6 +21,7 @@ import Testing
     private static let work = "/v1/environments/{environment_id}/work"
     private static let session = "/v1/sessions/{session_id}"
     private static let tunnel = "/v1/tunnels/{tunnel_id}"
+    private static let ownTunnel = "/postern/v1/tunnels/{tunnel_id}"
 
     /// Who gets past the door. What a caller from another workspace finds behind it is nothing; see `anotherWorkspaceSeesNothing`.
     static let table: [String: Set<Kind>] = [
@@ -48,10 +49,10 @@ import Testing
         "POST /v1/tunnels": admins, "GET /v1/tunnels": readers, "GET \(tunnel)": readers, "POST \(tunnel)/archive": admins,
         "POST \(tunnel)/reveal_token": admins, "POST \(tunnel)/rotate_token": admins, "POST \(tunnel)/certificates": admins,
         "GET \(tunnel)/certificates": readers, "GET \(tunnel)/certificates/{certificate_id}": readers,
-        "POST \(tunnel)/certificates/{certificate_id}/archive": admins, "GET \(tunnel)/settings": readers, "POST \(tunnel)/settings": admins,
-        "GET \(tunnel)/connectors": readers, "GET \(tunnel)/connector_keys": readers,
-        "POST \(tunnel)/connector_keys/{fingerprint}/revoke": admins, "POST \(tunnel)/client_certificates": writers,
-        "GET /v1/runtime_authority": readers,
+        "POST \(tunnel)/certificates/{certificate_id}/archive": admins, "GET \(ownTunnel)/settings": readers, "POST \(ownTunnel)/settings": admins,
+        "GET \(ownTunnel)/connectors": readers, "GET \(ownTunnel)/connector_keys": readers,
+        "POST \(ownTunnel)/connector_keys/{fingerprint}/revoke": admins, "POST \(ownTunnel)/client_certificates": writers,
+        "GET /postern/v1/runtime_authority": readers,
         // An edge serves every workspace: no other workspace's admin may know what it knows.
         "GET /postern/v1/edge/tunnels": [.edge, .admin], "POST /postern/v1/edge/enrolments": [.edge, .admin],
         "POST /postern/v1/edge/authorizations": [.edge, .admin], "PUT /postern/v1/edge/connectors": [.edge, .admin],

@@ -46,7 +46,7 @@ import Testing
         // Again is no change.
         #expect(try await enrol(server, try await token(server, tunnel), key).json == reply.json)
         #expect(try await live(server) == before)
-        let listed = try await server.call(.get, "/v1/tunnels/\(tunnel)/connector_keys").json["data"]?.array
+        let listed = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connector_keys").json["data"]?.array
         #expect(listed?.count == 1 && listed?.first?["id"] == .string(fingerprint(key)) && listed?.first?["revoked_at"] == .null)
     }
 
@@ -60,7 +60,7 @@ import Testing
         let known = key()
         _ = try await enrol(server, first, known)
         refused(try await enrol(server, second, known), 409, "key_of_another_tunnel")
-        _ = try await server.call(.post, "/v1/tunnels/\(one)/connector_keys/\(fingerprint(known))/revoke")
+        _ = try await server.call(.post, "/postern/v1/tunnels/\(one)/connector_keys/\(fingerprint(known))/revoke")
         refused(try await enrol(server, first, known), 401, "key_revoked")
         #expect(try await enrol(server, second, known).status == 200, "a revoked key may serve another tunnel")
         _ = try await server.call(.post, "/v1/tunnels/\(one)/rotate_token")
@@ -109,11 +109,11 @@ import Testing
         let refused = try await enrol(server, token, key())
         #expect(refused.status == 409 && refused.json["reason"] == "too_many_keys")
         #expect(try await enrol(server, token, keys[3]).status == 200, "one that is enrolled")
-        let revoked = try await server.call(.post, "/v1/tunnels/\(tunnel)/connector_keys/\(fingerprint(keys[0]))/revoke")
+        let revoked = try await server.call(.post, "/postern/v1/tunnels/\(tunnel)/connector_keys/\(fingerprint(keys[0]))/revoke")
         #expect(revoked.json["revoked_at"]?.string != nil)
-        #expect(try await server.call(.post, "/v1/tunnels/\(tunnel)/connector_keys/\(fingerprint(keys[0]))/revoke").json == revoked.json)
+        #expect(try await server.call(.post, "/postern/v1/tunnels/\(tunnel)/connector_keys/\(fingerprint(keys[0]))/revoke").json == revoked.json)
         #expect(try await enrol(server, token, key()).status == 200)
-        #expect(try await server.call(.post, "/v1/tunnels/\(tunnel)/connector_keys/none/revoke").status == 404)
+        #expect(try await server.call(.post, "/postern/v1/tunnels/\(tunnel)/connector_keys/none/revoke").status == 404)
     }
 
     // MARK: Tunnels
@@ -126,7 +126,7 @@ import Testing
         ).json["secret"]?.string
         let made = [try await server.tunnel(), try await server.tunnel(key: stranger), try await server.tunnel()]
         _ = try await server.call(.post, "/v1/tunnels/\(made[2])/archive")
-        _ = try await server.call(.post, "/v1/tunnels/\(made[0])/settings", body: ["splice": true])
+        _ = try await server.call(.post, "/postern/v1/tunnels/\(made[0])/settings", body: ["splice": true])
         let edge = try await server.apiKey("edge").secret
         let reply = try await server.call(.get, Self.root + "/tunnels", key: edge)
         let tunnels = reply.json["tunnels"]?.array ?? []
@@ -146,16 +146,18 @@ import Testing
         // Without the header, or for another revision, the answer is there at once.
         #expect(try await live(server, after: revision)["revision"]?.int == revision)
         #expect(try await server.call(.get, Self.root + "/tunnels?after=\(revision + 5)", headers: [.posternPollSeconds: "60"]).status == 200)
-        for change in ["archive", "settings", "rotate_token"].reversed() {
+        for change in ["/v1/tunnels/\(tunnel)/rotate_token", "/postern/v1/tunnels/\(tunnel)/settings", "/v1/tunnels/\(tunnel)/archive"] {
             let seen = try #require(try await live(server)["revision"]?.int)
             async let held = server.call(.get, Self.root + "/tunnels?after=\(seen)", headers: [.posternPollSeconds: "60"])
-            _ = try await server.call(.post, "/v1/tunnels/\(tunnel)/\(change)", body: change == "settings" ? ["splice": true] : nil)
+            _ = try await server.call(.post, change, body: change.hasSuffix("settings") ? ["splice": true] : nil)
             #expect(try #require(try await held.json["revision"]?.int) > seen, "\(change)")
         }
+        let seen = try #require(try await live(server)["revision"]?.int)
+        #expect(try await server.call(.get, Self.root + "/tunnels?after=\(seen)", headers: [.posternPollSeconds: "0"]).status == 200)
         let last = try #require(try await live(server)["revision"]?.int)
         let quiet = try await server.call(.get, Self.root + "/tunnels?after=\(last)", headers: [.posternPollSeconds: "1"])
         #expect(quiet.json["revision"]?.int == last)
-        for text in ["0", "61", "x"] {
+        for text in ["-1", "61", "x"] {
             #expect(try await server.call(.get, Self.root + "/tunnels", headers: [.posternPollSeconds: text]).status == 400)
         }
     }
@@ -238,11 +240,11 @@ import Testing
         }
         let reply = try await report([leg])
         #expect(reply.status == 204 && reply.text.isEmpty)
-        let shown = try await server.call(.get, "/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
+        let shown = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
         #expect(shown?["edge"] == "edge-1" && shown?["connector_key"] == .string(fingerprint) && shown?["streams"] == 2)
         #expect(shown?["since"] == "2026-11-27T10:00:00.000000Z" && shown?["bytes_in"] == 3 && shown?["bytes_out"] == 4)
         #expect(try await report([]).status == 204)
-        #expect(try await server.call(.get, "/v1/tunnels/\(tunnel)/connectors").json["data"] == [])
+        #expect(try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"] == [])
         for (key, value): (String, JSON) in [
             ("connector_key", "short"), ("version", .string(String(repeating: "v", count: 65))), ("since", "yesterday"), ("streams", -1),
             ("bytes_in", "3"), ("bytes_out", .null),

@@ -22,7 +22,7 @@ import X509
     }
 
     private func authority(_ server: Fixture, key: String? = nil) async throws -> Certificate {
-        let reply = try await server.call(.get, "/v1/runtime_authority", key: key)
+        let reply = try await server.call(.get, "/postern/v1/runtime_authority", key: key)
         return try Certificate(pemEncoded: reply.json["certificate_pem"]?.string ?? "")
     }
 
@@ -34,7 +34,7 @@ import X509
         let developer = try await server.apiKey("developer")
         let key = P256.Signing.PrivateKey()
         let reply = try await server.call(
-            .post, "/v1/tunnels/\(tunnel)/client_certificates", key: developer.secret,
+            .post, "/postern/v1/tunnels/\(tunnel)/client_certificates", key: developer.secret,
             body: ["csr_pem": .string(try request(.init(key), "root")), "client": "curl", "routes": ["docs", "db"], "ttl_seconds": 600])
         #expect(reply.status == 200, "\(reply.text)")
         let leaf = try Certificate(pemEncoded: reply.json["certificate_pem"]?.string ?? "")
@@ -54,7 +54,7 @@ import X509
         let server = try await Fixture()
         let tunnel = try await server.tunnel()
         let good = try request()
-        let path = "/v1/tunnels/\(tunnel)/client_certificates"
+        let path = "/postern/v1/tunnels/\(tunnel)/client_certificates"
         let weak = try request(.init(P384.Signing.PrivateKey()))
         for (body, words): (JSON, String) in [
             (["client": "c"], "csr_pem"), (["csr_pem": .string(good)], "client"), (["csr_pem": "x", "client": "c"], "csr_pem"),
@@ -111,7 +111,7 @@ import X509
             } ?? true)
         let wrong = try await server.restarted(sealByte: 9)
         let reply = try await wrong.call(
-            .post, "/v1/tunnels/\(tunnel)/client_certificates", body: ["csr_pem": .string(try request()), "client": "c"])
+            .post, "/postern/v1/tunnels/\(tunnel)/client_certificates", body: ["csr_pem": .string(try request()), "client": "c"])
         #expect(reply.status == 500 && reply.message?.contains("seal.key") == true)
         // Another workspace's sealed key in this one's row does not open.
         let credentials = SealedTunnelCredentials(key: try #require(SealKey([UInt8](repeating: 7, count: 32))))

@@ -41,10 +41,11 @@ import X509
         let certificates = try await server.call(.get, "/v1/tunnels/\(made.id)/certificates?include_archived=true").json["data"]?.array
         #expect(certificates?.count == 1 && certificates?.first?["archived_at"] == archived.json["archived_at"])
         for (path, body) in [
-            ("reveal_token", nil), ("rotate_token", [:]), ("settings", ["splice": true]),
-            ("certificates", ["ca_certificate_pem": .string(try Self.authority())]),
+            ("/v1/tunnels/\(made.id)/reveal_token", nil), ("/v1/tunnels/\(made.id)/rotate_token", [:]),
+            ("/postern/v1/tunnels/\(made.id)/settings", ["splice": true]),
+            ("/v1/tunnels/\(made.id)/certificates", ["ca_certificate_pem": .string(try Self.authority())]),
         ] as [(String, JSON?)] {
-            let refused = try await server.call(.post, "/v1/tunnels/\(made.id)/\(path)", body: body)
+            let refused = try await server.call(.post, path, body: body)
             #expect(refused.status == 400 && refused.json["error"]?["details"]?["error_code"] == "tunnel_archived", "\(path)")
         }
     }
@@ -85,7 +86,7 @@ import X509
     @Test func settings() async throws {
         let server = try await Fixture()
         let tunnel = try await server.tunnel()
-        let path = "/v1/tunnels/\(tunnel)/settings"
+        let path = "/postern/v1/tunnels/\(tunnel)/settings"
         #expect(try await server.call(.get, path).json == ["type": "tunnel_settings", "tunnel_id": .string(tunnel), "splice": false])
         #expect(try await server.call(.post, path, body: ["splice": true]).json["splice"] == true)
         #expect(try await server.call(.get, path).json["splice"] == true)
@@ -102,21 +103,23 @@ import X509
         ).json["secret"]?.string
         let tunnel = try await server.tunnel()
         let certificate = try await certify(server, tunnel, try Self.authority()).id
-        let root = "/v1/tunnels/\(tunnel)"
+        let (root, own) = ("/v1/tunnels/\(tunnel)", "/postern/v1/tunnels/\(tunnel)")
         let body: JSON = [
             "splice": true, "ca_certificate_pem": .string(try Self.authority()), "csr_pem": "x", "client": "x", "reason": "x",
         ]
-        for path in ["", "/certificates", "/certificates/\(certificate)", "/settings", "/connectors", "/connector_keys"] {
-            let reply = try await server.call(.get, root + path, key: stranger)
+        for path in [
+            root, root + "/certificates", root + "/certificates/\(certificate)", own + "/settings", own + "/connectors", own + "/connector_keys",
+        ] {
+            let reply = try await server.call(.get, path, key: stranger)
             #expect(reply.status == 404 && reply.type == "not_found_error", "\(path)")
         }
         for (path, keys) in [
-            ("/archive", []), ("/reveal_token", []), ("/rotate_token", ["reason"]), ("/certificates", ["ca_certificate_pem"]),
-            ("/certificates/\(certificate)/archive", []), ("/settings", ["splice"]), ("/connector_keys/f/revoke", []),
-            ("/client_certificates", ["csr_pem", "client"]),
+            (root + "/archive", []), (root + "/reveal_token", []), (root + "/rotate_token", ["reason"]),
+            (root + "/certificates", ["ca_certificate_pem"]), (root + "/certificates/\(certificate)/archive", []), (own + "/settings", ["splice"]),
+            (own + "/connector_keys/f/revoke", []), (own + "/client_certificates", ["csr_pem", "client"]),
         ] {
             let sent = JSON.object(JSONObject(keys.map { ($0, body[$0] ?? .null) }))
-            let reply = try await server.call(.post, root + path, key: stranger, body: sent)
+            let reply = try await server.call(.post, path, key: stranger, body: sent)
             #expect(reply.status == 404 && reply.message == "Tunnel \(tunnel) not found.", "\(path) \(reply.text)")
         }
         #expect(try await server.call(.get, "/v1/tunnels?include_archived=true", key: stranger).json["data"] == [])

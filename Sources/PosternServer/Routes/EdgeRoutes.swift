@@ -15,7 +15,7 @@ struct EdgeRoutes {
             Route(.get, root + "/tunnels", .edge, "Wait for a change of the tunnels that are not archived", query: ["after"]) {
                 call async throws(APIError) in
                 let after = try call.query.int("after")
-                guard let wait = try call.pollWait() else { return .json(try await edges.liveTunnels(after: after, wait: nil).json) }
+                guard let wait = try call.pollWait(least: 0) else { return .json(try await edges.liveTunnels(after: after, wait: nil).json) }
                 guard case .apiKey(let key) = try call.caller() else { throw .internalError }
                 let live = try await call.whileConnected(key, revocations) { () async throws(APIError) in
                     try await edges.liveTunnels(after: after, wait: wait)

@@ -3,7 +3,7 @@ import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
 
-/// `/v1/tunnels` (contract section 2.12), and what Postern adds to it: settings, connectors and their keys, client certificates.
+/// `/v1/tunnels` (contract section 2.12), and what Postern adds under `/postern/v1/tunnels`: settings, connectors and their keys, client certificates.
 struct TunnelRoutes {
     let tunnels: TunnelService
     let edges: EdgeService
@@ -11,6 +11,7 @@ struct TunnelRoutes {
     var routes: [Route] { resources + tokens + certificates + additions + runtimes }
 
     private static let one = "/v1/tunnels/{tunnel_id}"
+    private static let own = "/postern/v1/tunnels/{tunnel_id}"
 
     private var resources: [Route] {
         let tunnels = tunnels
@@ -93,23 +94,23 @@ struct TunnelRoutes {
     private var additions: [Route] {
         let (tunnels, edges) = (tunnels, edges)
         return [
-            Route(.get, Self.one + "/settings", .client(.viewer), "Get a tunnel's settings") { call async throws(APIError) in
+            Route(.get, Self.own + "/settings", .client(.viewer), "Get a tunnel's settings") { call async throws(APIError) in
                 .json(try await tunnels.tunnel(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()).settingsJSON)
             },
-            Route(.post, Self.one + "/settings", .client(.admin), "Change a tunnel's settings", takesBody: true) { call async throws(APIError) in
+            Route(.post, Self.own + "/settings", .client(.admin), "Change a tunnel's settings", takesBody: true) { call async throws(APIError) in
                 let splice = try TunnelParams.splice(try await call.body())
                 return .json(
                     try await tunnels.setSplice(splice, try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()).settingsJSON)
             },
-            Route(.get, Self.one + "/connectors", .client(.viewer), "List a tunnel's legs as edges report them") { call async throws(APIError) in
+            Route(.get, Self.own + "/connectors", .client(.viewer), "List a tunnel's legs as edges report them") { call async throws(APIError) in
                 let legs = try await edges.legs(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID())
                 return .page(legs.map(\.json.encoded), next: nil, last: .null)
             },
-            Route(.get, Self.one + "/connector_keys", .client(.viewer), "List a tunnel's connector keys") { call async throws(APIError) in
+            Route(.get, Self.own + "/connector_keys", .client(.viewer), "List a tunnel's connector keys") { call async throws(APIError) in
                 let keys = try await tunnels.connectorKeys(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID())
                 return .page(keys.map(\.json.encoded), next: nil, last: .null)
             },
-            Route(.post, Self.one + "/connector_keys/{fingerprint}/revoke", .client(.admin), "Revoke a connector key for good") {
+            Route(.post, Self.own + "/connector_keys/{fingerprint}/revoke", .client(.admin), "Revoke a connector key for good") {
                 call async throws(APIError) in
                 .json(
                     try await tunnels.revokeConnectorKey(
@@ -122,13 +123,17 @@ struct TunnelRoutes {
     private var runtimes: [Route] {
         let tunnels = tunnels
         return [
-            Route(.get, "/v1/runtime_authority", .client(.viewer), "Get the authority that signs the workspace's runtime certificates") {
+            Route(.get, "/postern/v1/runtime_authority", .client(.viewer), "Get the authority that signs the workspace's runtime certificates") {
                 call async throws(APIError) in
                 let authority = try await tunnels.runtimeAuthority(workspaceID: try call.workspaceID())
-                return .json(["type": "runtime_authority", "certificate_pem": .string(authority.certificatePEM)] as JSONObject)
+                return .json(
+                    [
+                        "type": "runtime_authority", "workspace_id": .string(authority.workspaceID),
+                        "certificate_pem": .string(authority.certificatePEM),
+                    ] as JSONObject)
             },
             Route(
-                .post, Self.one + "/client_certificates", .client(.developer), "Issue a short-lived client certificate for a tunnel", takesBody: true
+                .post, Self.own + "/client_certificates", .client(.developer), "Issue a short-lived client certificate for a tunnel", takesBody: true
             ) { call async throws(APIError) in
                 let params = try ClientCertificateParams(try await call.body())
                 guard case .apiKey(let key) = try call.caller() else { throw .internalError }

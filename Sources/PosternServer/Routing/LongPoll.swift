@@ -7,9 +7,12 @@ import Synchronization
 // Requests that wait on purpose.
 extension Call {
     /// How long the caller wants to wait at most, from a header of our own; `nil` for not at all.
-    func pollWait() throws(APIError) -> Duration? {
+    /// - Parameter least: In seconds.
+    func pollWait(least: Int = 1) throws(APIError) -> Duration? {
         guard let text = request.headers[.posternPollSeconds] else { return nil }
-        guard let seconds = Int(text), (1...60).contains(seconds) else { throw .invalid("Postern-Poll-Seconds: must be from 1 to 60") }
+        guard let seconds = Int(text), (least...60).contains(seconds) else {
+            throw .invalid("Postern-Poll-Seconds: must be from \(least) to 60")
+        }
         return .seconds(seconds)
     }
 

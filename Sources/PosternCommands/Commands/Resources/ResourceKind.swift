@@ -52,6 +52,9 @@ enum Tunnels: ResourceKind {
         .init("id", "id"), .init("domain", "domain"), .init("name", "display_name"), .init("created", "created_at"),
         .init("archived", "archived_at"),
     ]
+
+    /// What Postern adds to a tunnel.
+    static func ownPath(_ id: String, _ suffix: String) throws -> RequestPath { RequestPath(verbatim: "/postern\(try path(id, suffix).text)") }
 }
 
 enum Keys: ResourceKind {

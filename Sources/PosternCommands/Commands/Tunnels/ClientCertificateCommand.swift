@@ -49,7 +49,7 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 "csr_pem": .string(request.pem), "client": .string(name), "routes": .array(route.map(JSON.string)), "ttl_seconds": JSON(seconds),
             ]
             let answer = try await client.withClient {
-                try await $0.request(.post, Tunnels.path(tunnel, "/client_certificates"), body: .object(body)).json()
+                try await $0.request(.post, Tunnels.ownPath(tunnel, "/client_certificates"), body: .object(body)).json()
             }
             guard let certificate = answer["certificate_pem"]?.string, let expiry = answer["expires_at"]?.string else {
                 throw CommandError(.failure, "the answer holds no certificate")

@@ -14,7 +14,7 @@ struct TunnelConnectorsCommand: AsyncParsableCommand {
     var tunnel: String
 
     func run() async throws {
-        let legs = try await client.withClient { try await $0.list(Tunnels.path(tunnel, "/connectors")) }
+        let legs = try await client.withClient { try await $0.list(Tunnels.ownPath(tunnel, "/connectors")) }
         client.show.list(
             legs,
             columns: [
@@ -40,7 +40,7 @@ struct ConnectorKeysCommand: AsyncParsableCommand {
         var tunnel: String
 
         func run() async throws {
-            let keys = try await client.withClient { try await $0.list(Tunnels.path(tunnel, "/connector_keys")) }
+            let keys = try await client.withClient { try await $0.list(Tunnels.ownPath(tunnel, "/connector_keys")) }
             client.show.list(
                 keys, columns: [.init("fingerprint", "id"), .init("enrolled", "enrolled_at"), .init("revoked", "revoked_at")],
                 empty: "No connector has enrolled.")
@@ -62,7 +62,7 @@ struct ConnectorKeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             let answer = try await client.withClient {
-                try await $0.request(.post, Tunnels.path(tunnel, "/connector_keys/\(PercentEncoding.encode(fingerprint))/revoke")).json()
+                try await $0.request(.post, Tunnels.ownPath(tunnel, "/connector_keys/\(PercentEncoding.encode(fingerprint))/revoke")).json()
             }
             client.show.done("Revoked \(fingerprint).", answer)
         }

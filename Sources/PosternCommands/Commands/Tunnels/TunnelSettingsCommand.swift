@@ -24,6 +24,6 @@ struct TunnelSettingsCommand: AsyncParsableCommand {
     func run() async throws {
         let body = splice.map { JSON.object(["splice": .bool($0)]) }
         client.show.one(
-            try await client.withClient { try await $0.request(body == nil ? .get : .post, Tunnels.path(tunnel, "/settings"), body: body).json() })
+            try await client.withClient { try await $0.request(body == nil ? .get : .post, Tunnels.ownPath(tunnel, "/settings"), body: body).json() })
     }
 }
