@@ -11,6 +11,14 @@ enum TunnelTable {
             splice: try row.integer() != 0, createdAt: try row.time(), archivedAt: try row.optionalTime())
     }
 
+    static func list(_ workspaceID: String, includeArchived: Bool, _ keyset: Keyset) -> SQLStatement {
+        var query = SQLQuery(select)
+        query.where("workspace_id = ?", .text(workspaceID))
+        if !includeArchived { query.where("archived_at IS NULL") }
+        keyset.start(&query, ("created_at", "id"))
+        return query.statement(order: ["created_at", "id"], ascending: keyset.scansAscending, limit: keyset.scanLimit)
+    }
+
     static func decodeToken(_ row: inout SQLRowReader) throws(SQLFailure) -> TunnelTokenRecord {
         TunnelTokenRecord(
             id: try row.text(), tunnelID: try row.text(), createdAt: try row.time(), rotatedAt: try row.optionalTime(),
@@ -86,11 +94,7 @@ extension PosternStore: TunnelStore {
         workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int
     ) async throws(StoreError) -> Page<TunnelRecord> {
         let keyset = Keyset(order: .descending, from: from, limit: limit)
-        var query = SQLQuery(TunnelTable.select)
-        query.where("workspace_id = ?", .text(workspaceID))
-        if !includeArchived { query.where("archived_at IS NULL") }
-        keyset.start(&query, ("created_at", "id"))
-        let statement = query.statement(order: ["created_at", "id"], ascending: keyset.scansAscending, limit: keyset.scanLimit)
+        let statement = TunnelTable.list(workspaceID, includeArchived: includeArchived, keyset)
         return keyset.page(try await all(statement, TunnelTable.decode)) { PagePosition(major: $0.createdAt.microseconds, minor: $0.id) }
     }
 

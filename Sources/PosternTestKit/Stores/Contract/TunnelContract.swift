@@ -192,6 +192,30 @@ extension StoreContract {
             try await change("a tunnel archived twice", raises: false, store, &last) { try await store.archiveTunnel("tnl_a", at: Make.time(1)) }
             try equal(try await store.liveTunnels().tunnels.map(\.id), ["tnl_b"])
         },
+        Case("bounds hold when many write at once") { store in
+            func succeeded(_ action: @escaping @Sendable (Int) async throws -> Void) async -> Int {
+                await withTaskGroup(of: Bool.self) { group in
+                    for index in 0..<20 {
+                        group.addTask {
+                            do {
+                                try await action(index)
+                                return true
+                            } catch { return false }
+                        }
+                    }
+                    return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+                }
+            }
+            try equal(await succeeded { try await store.create(tunnel("t\($0)"), mostLive: 5) }, 5)
+            try await store.create(tunnel("a"), mostLive: 99)
+            try equal(await succeeded { try await store.create(certificate("tcrt_\($0)", "f\($0)"), mostLive: 2) }, 2)
+            try equal(await succeeded { try await store.enrol(key("k\($0)"), mostLive: 16) }, 16)
+            let rotations = await succeeded {
+                let new = TunnelTokenRecord(id: "ttok_n\($0)", tunnelID: "tnl_a", createdAt: Make.time(1))
+                try await store.rotateToken("ttok_a", to: new, reason: nil)
+            }
+            try equal(rotations, 1)
+        },
         Case("a workspace has one runtime authority") { store in
             try expect(try await store.runtimeAuthority(workspaceID: "wrkspc_1") == nil, "made by nobody")
             let authority = RuntimeAuthorityRecord(
