@@ -16,8 +16,10 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 The key is made on this machine and stays on it: only a certificate signing request is sent. The folder gets key.pem, certificate.pem
                 and authorities.pem, by which the client knows the tunnel's connectors. The certificate opens one tunnel, and of it the named routes.
 
-                Example: postern tunnels client-certificate issue tnl_… --client my-laptop --route docs --ttl 8h --output certificate
-                         curl --cert certificate/certificate.pem --key certificate/key.pem --cacert certificate/authorities.pem https://docs.…/mcp
+                Example: postern tunnels client-certificate issue tnl_… \\
+                           --client my-laptop --route docs --ttl 8h --output mine
+                         curl --cert mine/certificate.pem --key mine/key.pem \\
+                           --cacert mine/authorities.pem https://docs.…/mcp
                 """)
 
         @OptionGroup var client: ClientOptions
