@@ -136,6 +136,20 @@ import X509
         }
     }
 
+    /// Whatever bit is turned over, of what is said or of how it is signed, nothing is believed any more.
+    @Test func noMangledCertificateIsAccepted() throws {
+        let authority = try authority()
+        let der = try PEMDocument(pemString: try Forge.pem(try issue(identity, by: authority))).derBytes
+        for place in der.indices {
+            for change in [UInt8(1), 0x20, 0x80] {
+                var mangled = der
+                mangled[place] ^= change
+                guard let leaf = try? Certificate(derEncoded: mangled) else { continue }
+                #expect(throws: RuntimeCertificateError.self, "byte \(place)") { try verify(leaf, authority.certificate) }
+            }
+        }
+    }
+
     @Test func aFreshRequestIsOneThatIsTaken() throws {
         let request = try RuntimeRequest()
         let key = try P256.Signing.PrivateKey(pemRepresentation: request.keyPEM)

@@ -84,6 +84,19 @@ import X509
         #expect(try refusal(try leaf(one), [twin]) == .notSignedByAuthority)
     }
 
+    @Test func noMangledCertificateIsAccepted() throws {
+        let signer = try forge.authority()
+        let der = try PEMDocument(pemString: try Forge.pem(try leaf(signer))).derBytes
+        for place in der.indices {
+            for change in [UInt8(1), 0x20, 0x80] {
+                var mangled = der
+                mangled[place] ^= change
+                guard let leaf = try? Certificate(derEncoded: mangled) else { continue }
+                #expect(try refusal(leaf, [signer]) != nil, "byte \(place)")
+            }
+        }
+    }
+
     @Test func validityHolds() throws {
         let signer = try forge.authority(until: 7_200)
         let names = try extensions(signer, names: [host])
