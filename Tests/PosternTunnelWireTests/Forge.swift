@@ -56,5 +56,15 @@ struct Forge {
     /// An extension that nobody knows.
     static func unknown(critical: Bool) -> Certificate.Extension { .init(oid: [1, 3, 6, 1, 4, 1, 99_999, 1], critical: critical, value: [5, 0]) }
 
+    /// The certificate with one bit of one byte turned over, for each byte, where that can still be read.
+    static func mangled(_ certificate: Certificate) throws -> [Certificate] {
+        let der = try PEMDocument(pemString: try pem(certificate)).derBytes
+        return der.indices.compactMap { place in
+            var mangled = der
+            mangled[place] ^= [1, 0x20, 0x80][place % 3]
+            return try? Certificate(derEncoded: mangled)
+        }
+    }
+
     static func pem(_ certificate: Certificate) throws -> String { try certificate.serializeAsPEM().pemString }
 }

@@ -86,14 +86,9 @@ import X509
 
     @Test func noMangledCertificateIsAccepted() throws {
         let signer = try forge.authority()
-        let der = try PEMDocument(pemString: try Forge.pem(try leaf(signer))).derBytes
-        for place in der.indices {
-            for change in [UInt8(1), 0x20, 0x80] {
-                var mangled = der
-                mangled[place] ^= change
-                guard let leaf = try? Certificate(derEncoded: mangled) else { continue }
-                #expect(try refusal(leaf, [signer]) != nil, "byte \(place)")
-            }
+        let good = try leaf(signer)
+        for leaf in try Forge.mangled(good) where try refusal(leaf, [signer]) == nil {
+            #expect(leaf.tbsCertificateBytes == good.tbsCertificateBytes)
         }
     }
 
