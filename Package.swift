@@ -77,8 +77,8 @@ let sources: [Target] = [
     library(
         "PosternServer",
         [
-            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpCore, .httpTLS, .httpTypes,
-            .httpTypesNIO, .lifecycle, .crypto, .logging, .nio("NIOCore"), .tls,
+            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", "PosternTunnelWire", .http, .httpCore, .httpTLS, .httpTypes,
+            .httpTypesNIO, .lifecycle, .crypto, .x509, .asn1, .logging, .nio("NIOCore"), .tls,
         ]),
 
     // Perimeter.
@@ -106,6 +106,9 @@ let sources: [Target] = [
             .logging,
         ]),
 
+    // Tunnels: what edge, connector, control plane and runtime must mean alike; no I/O.
+    library("PosternTunnelWire", ["PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
+
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
     library(
@@ -113,7 +116,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
+            "PosternAudit", "PosternTunnelWire", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http,
+            .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
@@ -142,7 +146,7 @@ let testTargets: [Target] = [
     tests(
         "PosternServerTests",
         [
-            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
+            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", "PosternTunnelWire", .http, .x509, .asn1, .crypto,
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
@@ -156,6 +160,7 @@ let testTargets: [Target] = [
             .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
+    tests("PosternTunnelWireTests", ["PosternTunnelWire", "PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(
         "PosternWorkerTests",

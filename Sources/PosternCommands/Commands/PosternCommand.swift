@@ -34,7 +34,10 @@ package struct PosternCommand: AsyncParsableCommand {
             CommandGroup(name: "Services", subcommands: [ServeCommand.self, WorkerCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources",
-                subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self, WorkspacesCommand.self]),
+                subcommands: [
+                    AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, TunnelsCommand.self, KeysCommand.self,
+                    WorkspacesCommand.self,
+                ]),
             CommandGroup(
                 name: "Tools",
                 subcommands: [
