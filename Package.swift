@@ -106,6 +106,9 @@ let sources: [Target] = [
             .logging,
         ]),
 
+    // Tunnels: what edge, connector, control plane and runtime must mean alike; no I/O.
+    library("PosternTunnelWire", ["PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
+
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
     library(
@@ -156,6 +159,7 @@ let testTargets: [Target] = [
             .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
+    tests("PosternTunnelWireTests", ["PosternTunnelWire", "PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(
         "PosternWorkerTests",
