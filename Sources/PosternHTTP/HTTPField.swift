@@ -30,6 +30,8 @@ package struct HTTPField: Hashable, Sendable {
 package struct HTTPFields: Hashable, Sendable {
     package var all: [HTTPField] = []
 
+    package init() {}
+
     /// The fields called `key` (lower case).
     package func named(_ key: String) -> [HTTPField] { all.filter { $0.key == key } }
 
