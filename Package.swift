@@ -79,8 +79,8 @@ let sources: [Target] = [
     library(
         "PosternServer",
         [
-            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpCore, .httpTLS, .httpTypes,
-            .httpTypesNIO, .lifecycle, .crypto, .logging, .nio("NIOCore"), .tls,
+            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", "PosternTunnelWire", .http, .httpCore, .httpTLS, .httpTypes,
+            .httpTypesNIO, .lifecycle, .crypto, .x509, .asn1, .logging, .nio("NIOCore"), .tls,
         ]),
 
     library(
@@ -163,7 +163,7 @@ let testTargets: [Target] = [
     tests(
         "PosternServerTests",
         [
-            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
+            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", "PosternTunnelWire", .http, .x509, .asn1, .crypto,
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),

@@ -136,6 +136,14 @@ import X509
         }
     }
 
+    @Test func aFreshRequestIsOneThatIsTaken() throws {
+        let request = try RuntimeRequest()
+        let key = try P256.Signing.PrivateKey(pemRepresentation: request.keyPEM)
+        #expect(try RuntimeCertificate.publicKey(ofRequest: request.pem).rawRepresentation == key.publicKey.rawRepresentation)
+        #expect(!"\(request)".contains("PRIVATE") && !String(reflecting: request).contains("PRIVATE"))
+        #expect(try RuntimeRequest().keyPEM != request.keyPEM)
+    }
+
     @Test func aRequestGivesItsKeyAndNothingElse() throws {
         let key = P256.Signing.PrivateKey()
         let subject = try DistinguishedName { CommonName("admin") }

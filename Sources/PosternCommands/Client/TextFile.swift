@@ -52,6 +52,14 @@ enum TextFile {
         }
     }
 
+    /// Whether a file can be made at `path`, before anything is asked for that would be lost otherwise.
+    static func checkWritable(_ path: String, option: String) throws(CommandError) {
+        let folder = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
+        guard access(folder.isEmpty ? "/" : folder, W_OK | X_OK) == 0 else {
+            throw CommandError(.failure, "\(option): \(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder and those above it; an existing one is left as it is.

@@ -36,7 +36,10 @@ package struct PosternCommand: AsyncParsableCommand {
                 subcommands: [ServeCommand.self, WorkerCommand.self, EdgeCommand.self, ConnectorCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources",
-                subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self, WorkspacesCommand.self]),
+                subcommands: [
+                    AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, TunnelsCommand.self, KeysCommand.self,
+                    WorkspacesCommand.self,
+                ]),
             CommandGroup(
                 name: "Tools",
                 subcommands: [
