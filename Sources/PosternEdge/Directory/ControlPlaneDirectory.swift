@@ -22,7 +22,7 @@ package struct ControlPlaneDirectory: EdgeDirectory {
         let wait = revision == nil ? 0 : poll
         let call = ManagedAgentsClient.CallOptions(
             headers: ["postern-poll-seconds": String(wait)], timeout: .seconds(wait + 15), retry: RetryPolicy.none)
-        let answer = try await Self.asking { () throws(ClientError) in
+        let answer = try await Self.asking { () async throws(ClientError) -> JSONObject in
             try await client.request(.get, "/postern/v1/edge/tunnels", query: ["after": revision.map(String.init)], options: call).object()
         }
         guard let number = answer["revision"]?.int, let list = answer["tunnels"]?.array else { throw Self.malformed("revision and tunnels") }
@@ -89,7 +89,7 @@ package struct ControlPlaneDirectory: EdgeDirectory {
             ["tunnel_id": .string(id), "legs": .array(legs.map(Self.json))]
         }
         let body: JSON = ["edge": .string(edge), "tunnels": .array(tunnels)]
-        _ = try await Self.asking { () throws(ClientError) in
+        _ = try await Self.asking { () async throws(ClientError) -> ClientAnswer in
             try await client.request(.put, "/postern/v1/edge/connectors", body: body, options: Self.once)
         }
     }

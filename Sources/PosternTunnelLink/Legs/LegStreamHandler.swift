@@ -96,13 +96,19 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        guard mode == .output else { return context.close(mode: mode, promise: promise) }
-        guard !hasEnded else {
+        let endsNow = !hasEnded && hasSentHeaders
+        hasEnded = true
+        let end = HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))
+        guard mode == .output else {
+            // What was written arrives as a whole; only what the peer still sends is cut.
+            if endsNow { context.writeAndFlush(wrapOutboundOut(end), promise: nil) }
+            return context.close(mode: mode, promise: promise)
+        }
+        guard endsNow else {
             promise?.succeed()
             return
         }
-        hasEnded = true
-        context.writeAndFlush(wrapOutboundOut(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))), promise: promise)
+        context.writeAndFlush(wrapOutboundOut(end), promise: promise)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

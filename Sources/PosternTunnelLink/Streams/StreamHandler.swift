@@ -106,7 +106,8 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     func channelInactive(context: ChannelHandlerContext) { finish(nil) }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failure = failure ?? error
+        // What breaks after the peer has ended concerns what is sent to it only.
+        if !hasEnded { failure = failure ?? error }
         tellEnd()
         if let promise = handshake {
             handshake = nil

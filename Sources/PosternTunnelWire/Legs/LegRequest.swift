@@ -59,7 +59,7 @@ package struct LegRequest: Hashable, Sendable {
         let agent = Self.single("user-agent", head) ?? ""
         let prefix = "postern-connector/"
         version = agent.hasPrefix(prefix) ? String(agent.dropFirst(prefix.count).prefix(40)) : "unknown"
-        token = try BearerCredential.read(head, field: "authorization").map { (credential) throws(LegRefusal) in
+        token = try BearerCredential.read(head, field: "authorization").map { (credential) throws(LegRefusal) -> String in
             guard credential.utf8.count <= 512 else { throw refuse("the tunnel token is longer than 512 bytes") }
             return credential
         }
