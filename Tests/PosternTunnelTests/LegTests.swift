@@ -1,10 +1,12 @@
 import Foundation
 import NIOCore
-import PosternConnector
+import NIOPosix
 import PosternEdge
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing
+
+@testable import PosternConnector
 
 /// Legs: how they are let in, cut and come back.
 @Suite("Legs", .timeLimit(.minutes(2)))
@@ -178,6 +180,62 @@ struct LegTests {
                 other.stream.close()
                 client.stream.close()
             }
+        }
+    }
+
+    @Test("a stream that a connector refuses unopened goes to another leg")
+    func refused() async throws {
+        var options = TunnelWorld.Options()
+        options.legs = 1
+        let world = try await TunnelWorld(options)
+        try await world.runParts(connects: false) { world in
+            let (configuration, material) = try world.parts(options)
+            let dialer = LegDialer(
+                edges: configuration.edges, tls: try material.outerTLS(), resolve: { _ in [] }, group: MultiThreadedEventLoopGroup.singleton,
+                times: ConnectorTimes())
+            let asked = EventCounter()
+            let events = Leg.Events(
+                goAway: { _ in },
+                call: { call in
+                    asked.add()
+                    call.refuse()
+                })
+            let request = LegRequest(tunnelID: TunnelWorld.tunnelID, leg: "refuser/0", version: "x", token: nil)
+            try await eventually {
+                // The edge may not have heard of its tunnels yet.
+                do { _ = try await dialer.dial(configuration.edges.addresses[0], request, events) } catch { return false }
+                return true
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                let connector = try world.makeConnector()
+                group.addTask { await connector.run() }
+                await world.log.wait { $0.legs == 1 }
+                for index in 0..<4 {
+                    var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                    #expect(try await client.call("POST", "/echo", body: "\(index)").body == "\(index)")
+                    client.stream.close()
+                }
+            }
+            #expect(asked.count > 0)
+        }
+    }
+
+    @Test("who does not read holds his own call back, and no other")
+    func backPressure() async throws {
+        var options = TunnelWorld.Options()
+        options.legs = 1
+        try await TunnelWorld.run(options) { world in
+            let size = 96 << 20
+            var slow = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            try await slow.send("GET /large/\(size) HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\n\r\n")
+            _ = try await slow.head()
+            var other = try await TunnelClient.open(world, .connect(TunnelWorld.apiKey), as: try world.runtime())
+            for index in 0..<50 { #expect(try await other.call("POST", "/echo", body: "\(index)").body == "\(index)") }
+            // Windows of the leg and buffers of sockets are full, and no more is taken.
+            #expect(world.upstream.now.sent < size / 3)
+            slow.stream.close()
+            other.stream.close()
         }
     }
 

@@ -21,12 +21,16 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let upstreamAuthorities: [String: [NIOSSLCertificate]]
 
     /// - Parameters:
-    ///   - read: gives a file's text; a key's only where nobody but its owner can read it.
+    ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
     ///   - now: certificates have to be valid then.
     package init(
-        _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String
+        _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String?
     ) throws {
-        func pem(_ path: String, _ isSecret: Bool = false) throws -> [UInt8] { Array(try read(path, isSecret).utf8) }
+        func text(_ path: String, _ isSecret: Bool) throws -> String {
+            guard let text = try read(path, isSecret) else { throw ConnectorError("\(path) is not there: `postern connector setup` makes it") }
+            return text
+        }
+        func pem(_ path: String, _ isSecret: Bool = false) throws -> [UInt8] { Array(try text(path, isSecret).utf8) }
         func certificates(_ path: String) throws -> [NIOSSLCertificate] {
             do {
                 let list = try NIOSSLCertificate.fromPEMBytes(pem(path))
@@ -44,7 +48,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         edgeAuthorities = try configuration.edges.caFile.map(certificates)
         token = try configuration.identity.tokenFile.flatMap { path in
             // Needed to enrol only: it may be taken away after that.
-            guard let text = try? read(path, true) else { return nil }
+            guard let text = try read(path, true) else { return nil }
             let line = text.prefix { !$0.isNewline }
             guard !line.isEmpty, line.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
                 throw ConnectorError("\(path) holds no tunnel token on its first line")
@@ -55,7 +59,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         var upstream: [String: [NIOSSLCertificate]] = [:]
         for (name, route) in configuration.routes {
             headers[name] = try route.headers.map { header in
-                try HeaderInjection(name: header.name, value: String(try read(header.file, true).prefix { !$0.isNewline }))
+                try HeaderInjection(name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }))
             }
             upstream[name] = try route.caFile.map(certificates)
         }

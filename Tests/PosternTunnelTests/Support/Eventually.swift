@@ -56,6 +56,13 @@ final class EventLog: Sendable {
     }
 }
 
+/// A count that callbacks raise.
+final class EventCounter: Sendable {
+    private let number = Mutex(0)
+    var count: Int { number.withLock { $0 } }
+    func add() { number.withLock { $0 += 1 } }
+}
+
 enum Fingerprint {
     static func of(_ der: [UInt8]) -> String { SHA256.hash(data: der).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }

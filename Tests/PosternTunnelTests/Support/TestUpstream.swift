@@ -14,6 +14,8 @@ final class TestUpstream: Sendable {
         /// Connections that the other side has ended while a request was held.
         var gone = 0
         var bodies = 0
+        /// Bytes of large answers that the connection has taken.
+        var sent = 0
     }
     private let seen = Mutex(Seen())
     let go = Gate()
@@ -82,6 +84,7 @@ final class TestUpstream: Sendable {
                     let piece = min(left, 60_000)
                     try await stream.write(ByteBuffer(repeating: UInt8(ascii: "x"), count: piece))
                     left -= piece
+                    seen.withLock { $0.sent += piece }
                 }
             }
         }

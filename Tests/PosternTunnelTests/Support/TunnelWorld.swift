@@ -137,6 +137,12 @@ final class TunnelWorld: Sendable {
     func makeConnector(edge: Int? = nil, log: EventLog? = nil, options: Options? = nil) throws -> Connector {
         let log = log ?? self.log
         let options = options ?? self.options
+        let (configuration, material) = try parts(edge: edge, options)
+        return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+    }
+
+    /// What a connector is made from.
+    func parts(edge: Int? = nil, _ options: Options) throws -> (ConnectorConfiguration, ConnectorMaterial) {
         let text = """
             tunnel: {id: \(Self.tunnelID), workspace_id: \(Self.workspaceID), domain: \(options.domain)}
             edges: {addresses: ["127.0.0.1:\(edge ?? port)"], name: \(Self.edgeName), ca_file: edge-ca.pem}
@@ -157,12 +163,8 @@ final class TunnelWorld: Sendable {
             "runtime-ca.pem": try runtimeAuthority.certificatePEM,
         ]
         for (name, value) in options.headers { files["header-\(name)"] = value }
-        let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in
-            guard let text = files[path] else { throw ConnectorError("no file \(path)") }
-            return text
-        }
-        return try Connector(
-            configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+        let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
+        return (configuration, material)
     }
 
     // MARK: Callers

@@ -26,6 +26,7 @@ struct ConnectorFiles {
         do {
             material = try ConnectorMaterial(configuration, now: Date()) { name, isSecret in
                 let path = Self.against(folder, name)
+                guard TextFile.exists(path) else { return nil }
                 if isSecret { try Self.checkMode(path) }
                 return try TextFile.read(path)
             }
