@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import PosternTunnelWire
 import SwiftASN1
 import X509
 
@@ -96,6 +97,6 @@ package enum ConnectorCertificates {
 
     /// Lower-case hex of SHA-256 of a certificate's DER, as the API names it.
     package static func fingerprint(certificatePEM: String) throws -> String {
-        SHA256.hash(data: try PEMDocument(pemString: certificatePEM).derBytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        Hexadecimal.text(SHA256.hash(data: try AuthorityRules.onlyCertificate(in: certificatePEM)))
     }
 }

@@ -15,7 +15,5 @@ package struct ConnectorKey: Hashable, Sendable {
     }
 
     /// Lower-case hex.
-    package var fingerprint: String {
-        SHA256.hash(data: der).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-    }
+    package var fingerprint: String { Hexadecimal.text(SHA256.hash(data: der)) }
 }
