@@ -87,7 +87,7 @@ let sources: [Target] = [
         "PosternEdge",
         [
             "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry", "PosternJSON",
-            .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .x509, .asn1, .crypto, .logging,
+            .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
 
     // Perimeter.
@@ -95,7 +95,7 @@ let sources: [Target] = [
         "PosternConnector",
         [
             "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit", "PosternJSON", .nio("NIOCore"),
-            .nio("NIOPosix"), .tls, .http2, .x509, .asn1, .crypto, .logging,
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",

@@ -12,10 +12,11 @@ struct LegMessageTests {
     }
 
     private static func reason(_ text: String) throws -> LegRefusal.Reason? {
+        let head = try head(text)
         do throws(LegRefusal) {
-            _ = try LegRequest(try head(text))
+            _ = try LegRequest(head)
             return nil
-        } catch let error as LegRefusal {
+        } catch {
             return error.reason
         }
     }

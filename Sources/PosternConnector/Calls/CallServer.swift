@@ -3,6 +3,7 @@ import NIOCore
 import NIOSSL
 import PosternTunnelLink
 import PosternTunnelWire
+import SwiftASN1
 import X509
 
 /// Serves the calls of all legs: opens the stream, ends inner TLS, and lets nobody in whose certificate does not count.
@@ -66,7 +67,7 @@ struct CallServer: Sendable {
         do {
             let inner = inner
             _ = try await stream.startTLS(replay: hello.bytes, within: times.handshake) { verifier.handler(inner) }
-            certificate = try await stream.inspect(NIOSSLHandler.self) { $0.peerCertificate }
+            certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate }
         } catch {
             throw verifier.refusal ?? Self.failure(error)
         }

@@ -17,18 +17,18 @@ struct RouteAnswer: Sendable {
         guard head.status != 101 else { throw HTTPRefusal(502, "the upstream switches to a protocol that was not asked for") }
         framing = try BodyFraming(response: head, to: request.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
-        var chunked = false
+        var (chunked, isBounded) = (false, true)
         switch framing {
         case .length(let length): fields.append("Content-Length", String(length))
         case .chunked, .untilClose:
             chunked = request.minorVersion == 1
+            isBounded = chunked
             if chunked { fields.append("Transfer-Encoding", "chunked") }
         case .none:
             // The length that a GET would have is told of a HEAD; a 204 or 304 has none, or tells the same way.
             if let length = head.fields.named("content-length").first, head.status != 204, head.status >= 200 { fields.all.append(length) }
         }
         isChunked = chunked
-        let isBounded = framing == .none || chunked || { if case .length = framing { true } else { false } }()
         callerStays = request.keepsAlive && isBounded
         upstreamStays = head.keepsAlive && framing != .untilClose
         if !callerStays { fields.append("Connection", "close") }

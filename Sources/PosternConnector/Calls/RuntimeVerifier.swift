@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternTunnelWire
+import SwiftASN1
 import Synchronization
 import X509
 

@@ -2,6 +2,7 @@ import Crypto
 import FoundationEssentials
 import NIOSSL
 import PosternTunnelWire
+import SwiftASN1
 import X509
 
 /// The keys and certificates that a connector's document names, read and held against one another. Prints no key.

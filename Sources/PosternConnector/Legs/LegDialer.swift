@@ -28,7 +28,7 @@ struct LegDialer: Sendable {
             }
             let head = try ResponseHead(lines: lines)
             guard try LegAnswer.isAccepted(head) else { throw LegAnswer.refusal(head, body: try await body(of: head, &reader)) }
-            return try await Leg.begin(.server, on: stream, rest: reader.takeBuffer(), times: times.leg, events)
+            return try await Leg.begin(.connector, on: stream, rest: reader.takeBuffer(), times: times.leg, events)
         } catch {
             channel.close(promise: nil)
             throw error

@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
 

@@ -3,6 +3,7 @@ import NIOCore
 import NIOSSL
 import PosternHTTP
 import PosternJSON
+import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
 

@@ -2,8 +2,10 @@ import Logging
 import NIOCore
 import NIOSSL
 import PosternHTTP
+import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
+import SwiftASN1
 import X509
 
 #if canImport(Glibc)
@@ -38,7 +40,7 @@ struct LegDesk: Sendable {
 
     /// The key whose use the handshake has proved.
     private static func key(of stream: ByteStream) async throws -> ConnectorKey {
-        let certificate = try await stream.inspect(NIOSSLHandler.self) { try $0.peerCertificate?.toDERBytes() }
+        let certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate?.toDERBytes() }
         guard let certificate, let parsed = try? Certificate(derEncoded: certificate), let key = ConnectorKey(certificate: parsed) else {
             throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")
         }
@@ -92,7 +94,7 @@ struct LegDesk: Sendable {
         try await stream.write(LegAnswer.accepted)
         let id = table.nextID()
         let standing = StandingLeg()
-        let leg = try await Leg.begin(.client, on: stream, rest: ByteBuffer(), times: limits.leg, .init(goAway: { _ in standing.drain() }))
+        let leg = try await Leg.begin(.edge, on: stream, rest: ByteBuffer(), times: limits.leg, .init(goAway: { _ in standing.drain() }))
         let entry = EdgeLeg(
             id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil), leg: leg
         )

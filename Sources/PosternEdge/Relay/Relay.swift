@@ -51,7 +51,7 @@ final class Relay: Sendable {
         return Ended(sent: sent, received: received, failure: failure)
     }
 
-    private func pass(_ from: ByteStream, to: ByteStream, _ count: WritableKeyPath<State, Int> & Sendable) async throws {
+    private func pass(_ from: ByteStream, to: ByteStream, _ count: any WritableKeyPath<State, Int> & Sendable) async throws {
         while let bytes = try await next(from) {
             try await to.write(bytes)
             state.withLock { state in

@@ -1,3 +1,4 @@
+import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
 

@@ -7,6 +7,9 @@ package struct Leg: Sendable {
     package let channel: any Channel
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
 
+    /// Whose end of the leg it is.
+    package enum Side: Sendable { case edge, connector }
+
     /// What a leg tells while it stands. Called on its event loop.
     package struct Events: Sendable {
         /// The peer takes no further streams beyond this number.
@@ -30,7 +33,7 @@ package struct Leg: Sendable {
 
     /// Turns a connection into a leg. The channel has been read up to the end of the `101` or of what asked for it; what was read beyond it is
     /// the leg's.
-    package static func begin(_ mode: NIOHTTP2Handler.ParserMode, on stream: ByteStream, rest: ByteBuffer, times: Times = Times(), _ events: Events)
+    package static func begin(_ side: Side, on stream: ByteStream, rest: ByteBuffer, times: Times = Times(), _ events: Events)
         async throws -> Leg
     {
         let channel = stream.channel
@@ -39,7 +42,7 @@ package struct Leg: Sendable {
             let (removed, unread) = stream.detachInEventLoop()
             return removed.flatMapThrowing {
                 let handler = NIOHTTP2Handler(
-                    mode: mode, eventLoop: loop, connectionConfiguration: connection, streamConfiguration: streams,
+                    mode: side == .edge ? .client : .server, eventLoop: loop, connectionConfiguration: connection, streamConfiguration: streams,
                     inboundStreamInitializer: { stream in
                         stream.eventLoop.makeCompletedFuture { try LegCall.attach(to: stream, events.call) }
                     })

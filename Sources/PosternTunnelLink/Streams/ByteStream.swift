@@ -127,10 +127,8 @@ package struct ByteStream: Sendable {
         }
     }
 
-    /// Looks at a handler of the pipeline in its event loop.
-    package func inspect<Handler: ChannelHandler, Value: Sendable>(
-        _ type: Handler.Type, _ body: @escaping @Sendable (Handler) throws -> Value
-    ) async throws -> Value {
-        try await channel.eventLoop.submit { try body(channel.pipeline.syncOperations.handler(type: type)) }.get()
+    /// Looks at the pipeline in its event loop.
+    package func inspect<Value: Sendable>(_ body: @escaping @Sendable (ChannelPipeline.SynchronousOperations) throws -> Value) async throws -> Value {
+        try await channel.eventLoop.submit { try body(channel.pipeline.syncOperations) }.get()
     }
 }
