@@ -1,7 +1,9 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 import PosternEdge
+import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing
@@ -166,7 +168,7 @@ struct LegTests {
                 let draining = Task { await first.drain() }
                 // Under another name, so that it is no ghost of the first one.
                 let log = EventLog()
-                var second = options
+                var second = world.options
                 second.name = "second"
                 let next = try world.makeConnector(log: log, options: second)
                 group.addTask { await next.run() }
@@ -189,7 +191,7 @@ struct LegTests {
         options.legs = 1
         let world = try await TunnelWorld(options)
         try await world.runParts(connects: false) { world in
-            let (configuration, material) = try world.parts(options)
+            let (configuration, material) = try world.parts(world.options)
             let dialer = LegDialer(
                 edges: configuration.edges, tls: try material.outerTLS(), resolve: { _ in [] }, group: MultiThreadedEventLoopGroup.singleton,
                 times: ConnectorTimes())
