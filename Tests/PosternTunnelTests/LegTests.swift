@@ -131,10 +131,17 @@ struct LegTests {
                 for _ in 0..<3 {
                     relay.cut()
                     let start = ContinuousClock.now
-                    var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
-                    #expect(try await client.call("POST", "/echo", body: "again").body == "again")
+                    // A call that meets the leg before the edge has heard of its end fails, since a connector may have seen it. Its caller tries again.
+                    try await eventually {
+                        do {
+                            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                            defer { client.stream.close() }
+                            return try await client.call("POST", "/echo", body: "again").body == "again"
+                        } catch {
+                            return false
+                        }
+                    }
                     #expect(ContinuousClock.now - start < .seconds(3))
-                    client.stream.close()
                 }
             }
         }
