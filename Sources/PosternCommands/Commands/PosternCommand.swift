@@ -31,7 +31,9 @@ package struct PosternCommand: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         groupedSubcommands: [
-            CommandGroup(name: "Services", subcommands: [ServeCommand.self, WorkerCommand.self, ScriptedModelCommand.self]),
+            CommandGroup(
+                name: "Services",
+                subcommands: [ServeCommand.self, WorkerCommand.self, EdgeCommand.self, ConnectorCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources",
                 subcommands: [

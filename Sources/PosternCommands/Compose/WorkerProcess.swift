@@ -144,7 +144,7 @@ struct WorkerProcess {
             ProcessMetrics.register(metrics.registry)
             let worker = Worker(
                 configuration: configuration, transport: transport, driver: driver, mode: mode, metrics: metrics, logger: logger)
-            let server = settings.metricsListen.map { MetricsServer(address: $0, metrics: metrics, logger: logger) }
+            let server = settings.metricsListen.map { MetricsServer(address: $0, metrics: { await metrics.rendered() }, logger: logger) }
             try server?.prepare()
             let services: [(any Service)?] = [server, worker]
             try await Services.run(services.compactMap(\.self), logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)

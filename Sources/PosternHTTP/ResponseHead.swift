@@ -1,13 +1,13 @@
 /// The head of a response, syntactically sound and with one reading only.
-struct ResponseHead: Hashable, Sendable {
-    var minorVersion: Int
+package struct ResponseHead: Hashable, Sendable {
+    package var minorVersion: Int
     /// 100 to 599.
-    var status: Int
-    var reason: [UInt8]
-    var fields: HTTPFields
+    package var status: Int
+    package var reason: [UInt8]
+    package var fields: HTTPFields
 
     /// From the lines of a head (RFC 9112, section 4).
-    init(lines: [ArraySlice<UInt8>]) throws(HTTPRefusal) {
+    package init(lines: [ArraySlice<UInt8>]) throws(HTTPRefusal) {
         let line = lines.first ?? []
         let version = line.prefix(9)
         guard version.elementsEqual("HTTP/1.1 ".utf8) || version.elementsEqual("HTTP/1.0 ".utf8) else {
@@ -31,16 +31,16 @@ struct ResponseHead: Hashable, Sendable {
     }
 
     /// Whether this is an answer before the final one. 101 is final here: the protocol changes.
-    var isInterim: Bool { status < 200 && status != 101 }
+    package var isInterim: Bool { status < 200 && status != 101 }
 
     /// Whether the server keeps its connection open after the body.
-    var keepsAlive: Bool {
+    package var keepsAlive: Bool {
         let options = fields.named("connection").flatMap(\.tokens)
         return minorVersion == 1 ? !options.contains("close") : options.contains("keep-alive")
     }
 
     /// The bytes on the wire, with the empty line.
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var output = Array("HTTP/1.1 \(status) ".utf8) + reason + [0x0D, 0x0A]
         fields.write(to: &output)
         return output

@@ -1,19 +1,19 @@
 /// Cuts the head of an HTTP/1 message (RFC 9112, section 2.1) out of what a connection delivers. A value without I/O.
 ///
 /// Lines end in CRLF: a bare CR or LF, and a NUL, end the connection, because parsers disagree about them.
-struct HeadReader: Sendable {
-    static let maximumBytes = 65_536
-    static let maximumFields = 128
+package struct HeadReader: Sendable {
+    package static let maximumBytes = 65_536
+    package static let maximumFields = 128
 
     private var bytes: [UInt8] = []
     private var scanned = 0
 
-    init() {}
+    package init() {}
 
-    var isEmpty: Bool { bytes.isEmpty }
+    package var isEmpty: Bool { bytes.isEmpty }
 
     /// Takes the next bytes. The lines of the head without their ends, once it is whole; `rest` is what came after it.
-    mutating func feed(_ more: some Sequence<UInt8>) throws(HTTPRefusal) -> (lines: [ArraySlice<UInt8>], rest: ArraySlice<UInt8>)? {
+    package mutating func feed(_ more: some Sequence<UInt8>) throws(HTTPRefusal) -> (lines: [ArraySlice<UInt8>], rest: ArraySlice<UInt8>)? {
         bytes.append(contentsOf: more)
         while scanned < bytes.count {
             switch bytes[scanned] {
@@ -49,7 +49,7 @@ struct HeadReader: Sendable {
     }
 
     /// The fields of a head, after its first line.
-    static func fields(_ lines: ArraySlice<ArraySlice<UInt8>>) throws(HTTPRefusal) -> HTTPFields {
+    package static func fields(_ lines: ArraySlice<ArraySlice<UInt8>>) throws(HTTPRefusal) -> HTTPFields {
         guard lines.count <= maximumFields else { throw HTTPRefusal(431, "the head has more than \(maximumFields) fields") }
         var fields = HTTPFields()
         for line in lines {

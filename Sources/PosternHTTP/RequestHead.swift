@@ -1,15 +1,15 @@
 /// The head of a request, syntactically sound and with one reading only.
-struct RequestHead: Hashable, Sendable {
-    var method: String
+package struct RequestHead: Hashable, Sendable {
+    package var method: String
     /// The request target as it came: printable ASCII.
-    var target: [UInt8]
+    package var target: [UInt8]
     /// Minor version of HTTP/1: 0 or 1.
-    var minorVersion: Int
-    var fields: HTTPFields
-    var body: BodyFraming
+    package var minorVersion: Int
+    package var fields: HTTPFields
+    package var body: BodyFraming
 
     /// From the lines of a head (RFC 9112, sections 3, 5, 6).
-    init(lines: [ArraySlice<UInt8>]) throws(HTTPRefusal) {
+    package init(lines: [ArraySlice<UInt8>]) throws(HTTPRefusal) {
         let parts = (lines.first ?? []).split(separator: 0x20, omittingEmptySubsequences: false)
         guard parts.count == 3 else { throw HTTPRefusal("the request line is not METHOD TARGET VERSION") }
         guard (1...32).contains(parts[0].count), parts[0].allSatisfy(HTTPText.isToken) else { throw HTTPRefusal("the method is no token") }
@@ -39,26 +39,26 @@ struct RequestHead: Hashable, Sendable {
     }
 
     /// The first field by which some servers take another method than the one of the request line; `nil` without one.
-    var methodOverride: HTTPField? {
+    package var methodOverride: HTTPField? {
         let names: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
         return fields.all.first { names.contains(String($0.key.map { $0 == "_" || $0 == "." ? "-" : $0 })) }
     }
 
     /// Whether the connection is to be kept open after the answer (RFC 9112, section 9.3).
-    var wantsKeepAlive: Bool {
+    package var wantsKeepAlive: Bool {
         let options = (fields.named("connection") + fields.named("proxy-connection")).flatMap(\.tokens)
         if options.contains("close") { return false }
         return minorVersion == 1 || options.contains("keep-alive")
     }
 
     /// The protocol that the client asks to switch to; `nil` when it does not ask.
-    var upgrade: String? {
+    package var upgrade: String? {
         guard fields.contains("upgrade") || fields.named("connection").contains(where: { $0.tokens.contains("upgrade") }) else { return nil }
         return fields.named("upgrade").flatMap(\.tokens).joined(separator: ",")
     }
 
     /// The bytes on the wire, with the empty line.
-    func encoded(target: [UInt8]) -> [UInt8] {
+    package func encoded(target: [UInt8]) -> [UInt8] {
         var output = Array(method.utf8) + [0x20] + target + Array(" HTTP/1.1\r\n".utf8)
         fields.write(to: &output)
         return output
@@ -67,7 +67,7 @@ struct RequestHead: Hashable, Sendable {
 
 extension HTTPFields {
     /// Appends the fields and the empty line.
-    func write(to output: inout [UInt8]) {
+    package func write(to output: inout [UInt8]) {
         for field in all {
             output += field.name.utf8
             output += [UInt8(ascii: ":"), 0x20]

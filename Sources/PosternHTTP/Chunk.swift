@@ -1,8 +1,8 @@
 import NIOCore
 
 /// The chunked coding (RFC 9112, section 7.1), for writing.
-enum Chunk {
-    static func wrap(_ bytes: ByteBuffer) -> ByteBuffer {
+package enum Chunk {
+    package static func wrap(_ bytes: ByteBuffer) -> ByteBuffer {
         var output = ByteBuffer()
         output.reserveCapacity(bytes.readableBytes + 24)
         output.writeString(String(bytes.readableBytes, radix: 16))
@@ -12,5 +12,5 @@ enum Chunk {
         return output
     }
 
-    static let last = ByteBuffer(string: "0\r\n\r\n")
+    package static let last = ByteBuffer(string: "0\r\n\r\n")
 }

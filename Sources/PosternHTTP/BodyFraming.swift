@@ -1,17 +1,17 @@
 /// How the end of a body is found (RFC 9112, section 6.3). What two parsers could read differently is refused.
-enum BodyFraming: Hashable, Sendable {
+package enum BodyFraming: Hashable, Sendable {
     case none
     case length(Int)
     case chunked
     /// Up to the end of the connection; responses only.
     case untilClose
 
-    init(request fields: HTTPFields, minorVersion: Int) throws(HTTPRefusal) {
+    package init(request fields: HTTPFields, minorVersion: Int) throws(HTTPRefusal) {
         self = try Self.declared(fields, minorVersion) ?? .none
     }
 
     /// The framing of the answer to a request with `method`.
-    init(response head: ResponseHead, to method: String) throws(HTTPRefusal) {
+    package init(response head: ResponseHead, to method: String) throws(HTTPRefusal) {
         do throws(HTTPRefusal) {
             let declared = try Self.declared(head.fields, head.minorVersion)
             if method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304 {
@@ -42,5 +42,5 @@ enum BodyFraming: Hashable, Sendable {
     }
 
     /// Whether there is surely nothing to read.
-    var isEmpty: Bool { self == .none || self == .length(0) }
+    package var isEmpty: Bool { self == .none || self == .length(0) }
 }

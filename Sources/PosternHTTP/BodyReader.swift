@@ -1,7 +1,7 @@
 import NIOCore
 
 /// Takes one body out of what a connection delivers, without its framing. A value without I/O.
-struct BodyReader: Sendable {
+package struct BodyReader: Sendable {
     private enum State: Hashable, Sendable {
         /// Bytes of the body, or of the present chunk, that are still to come.
         case bytes(Int)
@@ -19,7 +19,7 @@ struct BodyReader: Sendable {
     private var line: [UInt8] = []
     private var trailerBytes = 0
 
-    init(_ framing: BodyFraming) {
+    package init(_ framing: BodyFraming) {
         chunked = framing == .chunked
         state =
             switch framing {
@@ -30,10 +30,10 @@ struct BodyReader: Sendable {
             }
     }
 
-    var isDone: Bool { state == .done }
+    package var isDone: Bool { state == .done }
 
     /// The next bytes of the body, taken from the front of `input`; `nil` when `input` holds no more of it. What follows the body stays.
-    mutating func next(_ input: inout ByteBuffer) throws(HTTPRefusal) -> ByteBuffer? {
+    package mutating func next(_ input: inout ByteBuffer) throws(HTTPRefusal) -> ByteBuffer? {
         while input.readableBytes > 0 {
             switch state {
             case .done: return nil
@@ -63,7 +63,7 @@ struct BodyReader: Sendable {
     }
 
     /// The connection has ended. Throws where the body is cut off.
-    mutating func end() throws(HTTPRefusal) {
+    package mutating func end() throws(HTTPRefusal) {
         switch state {
         case .done: break
         case .untilClose: state = .done
