@@ -47,7 +47,7 @@ import Testing
 
     @Test func aSessionThatIsAlwaysGoneIsGivenUp() async {
         let link = FakeLink { request, _ async throws(MCPError) in
-            if request.method == "initialize" { return Hello.handshake(session: "x") }
+            if request.method == "initialize" { return Hello.handshake("2025-06-18", session: "x") }
             throw .sessionLost
         }
         var options = MCPClient.Options.test

@@ -1,3 +1,4 @@
+import ManagedAgentsClient
 import PosternMCP
 import Testing
 

@@ -22,19 +22,26 @@ struct CallMCPToolCommand: AsyncParsableCommand {
             Example: postern mcp call --stdio search - -- python3 server.py < arguments.json
             """)
 
+    // With --stdio there is no URL, and each word is what the one after it is called.
+    @Argument(help: "The server's URL; none with --stdio.")
+    var url: String?
+
+    @Argument(help: "The tool's name.")
+    var tool: String?
+
+    @Argument(help: "Its arguments as a JSON object; - reads standard input. None are {}.")
+    var arguments: String?
+
     @OptionGroup var server: MCPServerOptions
 
     @Option(name: .long, help: ArgumentHelp("Write images, sounds, files and long texts into this folder.", valueName: "folder"))
     var save: String?
 
-    @Argument(help: "URL, without --stdio; the tool's name; its arguments as a JSON object, - reads standard input.")
-    var words: [String]
-
     func run() async throws {
-        var words = words
+        var words = [url, tool, arguments].compactMap { $0 }
         let connection = try MCPConnection(server, url: try server.url(&words))
         guard let tool = words.first, words.count <= 2 else { throw ValidationError("give the tool's name and its arguments as one JSON object") }
-        let arguments = try Self.arguments(words.count == 2 ? words[1] : "{}")
+        let arguments = try Self.parse(words.count == 2 ? words[1] : "{}")
         let terminal = Terminal()
         let showsProgress = isatty(STDERR_FILENO) == 1
         let result: ToolResult
@@ -58,7 +65,7 @@ struct CallMCPToolCommand: AsyncParsableCommand {
         }
     }
 
-    private static func arguments(_ text: String) throws -> JSONObject {
+    private static func parse(_ text: String) throws -> JSONObject {
         let source = text == "-" ? try TextFile.read("-") : text
         let json: JSON
         do { json = try JSON(parsing: source) } catch { throw CommandError(.usage, "the arguments are no JSON: \(error)") }

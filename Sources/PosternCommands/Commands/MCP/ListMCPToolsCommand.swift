@@ -14,13 +14,13 @@ struct ListMCPToolsCommand: AsyncParsableCommand {
             Example: postern mcp tools https://docs.example.com/mcp
             """)
 
+    @Argument(help: "The server's URL; none with --stdio.")
+    var url: String?
+
     @OptionGroup var server: MCPServerOptions
 
     @Flag(name: .long, help: "Print the list again whenever it has changed.")
     var follow = false
-
-    @Argument(help: "The server's URL.")
-    var url: String?
 
     func run() async throws {
         var words = url.map { [$0] } ?? []

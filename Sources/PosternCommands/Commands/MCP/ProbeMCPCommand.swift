@@ -14,10 +14,10 @@ struct ProbeMCPCommand: AsyncParsableCommand {
             Example: postern mcp probe --stdio -- npx server
             """)
 
-    @OptionGroup var server: MCPServerOptions
-
-    @Argument(help: "The server's URL.")
+    @Argument(help: "The server's URL; none with --stdio.")
     var url: String?
+
+    @OptionGroup var server: MCPServerOptions
 
     func run() async throws {
         var words = url.map { [$0] } ?? []
