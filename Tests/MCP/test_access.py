@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import socket
+import socketserver
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,17 +119,62 @@ def test_a_server_behind_a_name_and_certificates_as_a_tunnel_has_them(tmp_path: 
         good = postern("call", url, "echo", '{"text": "through"}', *to_edge, *proof, "--ca-file", str(ours.file))
         assert (good.status, good.output) == (0, "through\n"), good.error
         for arguments in (
-            [*to_edge, "--ca-file", str(ours.file)],  # no certificate of ours
+            [*to_edge, "--ca-file", str(ours.file)],  # no certificate of this side
             [*to_edge, *proof],  # the system's authorities do not know theirs
             [*to_edge, *proof, "--ca-file", str(theirs.file)],  # another authority
             [*to_edge, "--client-cert", foreign[0], "--client-key", foreign[1], "--ca-file", str(ours.file)],  # another's certificate
         ):
             refused = postern("call", url, "echo", '{"text": "through"}', *arguments, "--timeout", "5")
-            assert refused.status in (1, 69) and refused.output == "", (arguments, refused)
+            assert refused.status == 69 and refused.output == "" and "no connection" in refused.error, (arguments, refused)
         other = postern("probe", "https://other.ab12cd34.tunnel.example.com/mcp", *to_edge, *proof, "--ca-file", str(ours.file), "--timeout", "5")
         assert other.status == 69, "the certificate is for another name"
     unreadable = postern("probe", url, "--client-cert", str(tmp_path / "none"), "--client-key", client[1])
     assert unreadable.status != 0 and "cannot be read" in unreadable.error
+
+
+class ConnectProxy(socketserver.StreamRequestHandler):
+    """A corporate proxy that knows no names: whatever is asked for leads to one port."""
+
+    port = 0
+    asked: list[str] = []
+
+    def handle(self) -> None:
+        request = self.rfile.readline().decode()
+        self.asked.append(request.split()[1] if request.startswith("CONNECT ") else request)
+        while self.rfile.readline().strip():
+            pass
+        with socket.create_connection(("127.0.0.1", self.port)) as upstream:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=self._copy, args=(upstream, self.connection), daemon=True)
+            back.start()
+            self._copy(self.connection, upstream)
+            back.join(5)
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_proxy_is_passed_by_connect(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ours")
+    certificate, key = authority.issue(NAME, is_server=True)
+    with serving(tmp_path, command("1", "http", "--hosts", NAME, "--tls", certificate, key)) as server:
+        ConnectProxy.port, ConnectProxy.asked = server.port, []
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), ConnectProxy) as proxy:
+            proxy.daemon_threads = True
+            threading.Thread(target=proxy.serve_forever, daemon=True).start()
+            address = f"http://127.0.0.1:{proxy.server_address[1]}"
+            by_option = postern("call", f"https://{NAME}/mcp", "echo", '{"text": "through"}', "--ca-file", str(authority.file), "--proxy", address)
+            by_variable = postern("call", f"https://{NAME}/mcp", "echo", '{"text": "through"}', "--ca-file", str(authority.file), HTTPS_PROXY=address)
+            proxy.shutdown()
+        for done in (by_option, by_variable):
+            assert (done.status, done.output) == (0, "through\n"), done.error
+        assert set(ConnectProxy.asked) == {f"{NAME}:443"}
 
 
 def test_a_wrong_host_is_told(server: Callable[..., Server]) -> None:

@@ -27,7 +27,7 @@ SERVERS = [("1", ()), ("1", ("--json",)), ("2", ()), ("2", ("--stateless", "--js
 def test_outcomes(server: Callable[..., Server], tmp_path: Path, sdk: str, flags: tuple[str, ...]) -> None:
     url = server(sdk, *flags).url
     broken = postern("call", url, "broken")
-    assert broken.status == 2 and "it is broken" in broken.output and "the tool broken failed" in broken.error
+    assert broken.status == 2 and "Error executing tool broken" in broken.output and "the tool broken failed" in broken.error
     wrong = postern("call", url, "add", '{"a": "x"}')
     assert wrong.status == 2, wrong
     unknown = postern("call", url, "no-such-tool")

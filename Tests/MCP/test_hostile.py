@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import time
 from typing import Any
 
@@ -40,7 +42,16 @@ def test_a_call_whose_connection_breaks_is_not_made_again(revision: str) -> None
         handler.close_connection = True
         handler.connection.close()
 
-    for answer in (cut, none):
+    def reset(handler: Hostile, method: str, headers: dict[str, str], message: Any) -> None:
+        handler.close_connection = True
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.connection.close()
+
+    def garbage(handler: Hostile, method: str, headers: dict[str, str], message: Any) -> None:
+        handler.close_connection = True
+        handler.write("HTTP/9 what\r\n\r\n")
+
+    for answer in (cut, none, reset, garbage):
         with answering(revision, answer) as server:
             done = call(server)
             assert done.status == 1 and "not known whether" in done.error, done.error
@@ -199,3 +210,24 @@ def test_a_server_that_speaks_only_what_is_unknown() -> None:
 def test_nothing_answers() -> None:
     done = postern("probe", "http://127.0.0.1:9/mcp", "--json")
     assert done.status == 69 and done.json["error"]["kind"] == "unreachable" and done.json["steps"][0]["error"] == "unreachable"
+
+
+def test_a_token_that_the_server_repeats_is_not_shown(tmp_path: Any) -> None:
+    token, field = tmp_path / "token", tmp_path / "fields"
+    token.write_text("canary-of-a-token\n")
+    field.write_text("X-Key: canary-of-a-field\n")
+
+    def echo(handler: Hostile, method: str, headers: dict[str, str], message: Any) -> None:
+        what = f"{headers['authorization']} {headers['x-key']}"
+        match message["params"]["name"]:
+            case "401": handler.send(401, WWW_Authenticate=f'Bearer error="invalid_token", error_description="{what}", scope="{what}"')
+            case "403": handler.send(403, WWW_Authenticate=f'Bearer error="insufficient_scope", error_description="{what}"')
+            case "400": handler.send(400, what.encode(), "text/plain")
+            case "302": handler.send(302, Location=f"https://x/?{what.replace(' ', '+')}")
+            case "type": handler.send(200, b"", f"text/{what.replace(' ', '+')}")
+            case _: handler.send(200, json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32603, "message": what}}).encode())
+
+    with answering(MODERN, echo) as server:
+        for name in ("401", "403", "400", "302", "type", "error"):
+            done = postern("call", server.url, name, "--bearer-file", str(token), "--header-file", str(field))
+            assert done.status != 0 and "canary" not in done.output + done.error and "<redacted>" in done.error, (name, done)

@@ -40,7 +40,7 @@ import Testing
         await client.close()
         #expect(
             link.asked == [
-                "server/discover", "initialize", "notifications/initialized", "tools/call", "tools/call", "server/discover", "initialize",
+                "server/discover", "initialize", "notifications/initialized", "tools/call", "tools/call", "initialize",
                 "notifications/initialized", "tools/call", "end 2",
             ])
     }
@@ -152,6 +152,11 @@ import Testing
         await #expect(throws: MCPError.malformed("tools/list has more than 1000 pages")) { try await endless.tools() }
         let huge = lister { _ in ["tools": .array((0...10_000).map { Self.tool("t\($0)") })] }
         await #expect(throws: MCPError.malformed("tools/list names more than 10000 tools")) { try await huge.tools() }
+        let long = String(repeating: "x", count: 33 << 20)
+        let heavy = lister { cursor in
+            ["tools": [["name": "t", "description": .string(long), "inputSchema": [:]]], "nextCursor": .string("\(cursor ?? "")x")]
+        }
+        await #expect(throws: MCPError.tooLarge("the list of tools", limit: 64 << 20)) { try await heavy.tools() }
     }
 
     @Test(arguments: [["tools": [["name": "t"]]], ["tools": [1]], ["tools": [["name": "", "inputSchema": [:]]]], [:]] as [JSONObject])

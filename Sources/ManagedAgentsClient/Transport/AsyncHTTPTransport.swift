@@ -3,6 +3,12 @@ import NIOCore
 import NIOHTTP1
 import NIOSSL
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// The real transport: async-http-client over HTTP/1.1, one connection per exchange in flight, kept warm between exchanges.
 /// `shutdown()` must be called once, last.
 package struct AsyncHTTPTransport: ClientTransport {
@@ -148,7 +154,10 @@ package struct AsyncHTTPTransport: ClientTransport {
 
     private static func translate(_ error: any Error) -> TransportError {
         if error is CancellationError || Task.isCancelled { return .cancelled }
-        guard let error = error as? HTTPClientError else { return .connection("\(error)") }
+        guard let error = error as? HTTPClientError else {
+            if isRefusedCertificate(error) { return .connection("the other side refuses the TLS certificate of this one: \(error)") }
+            return isBreak(error) ? .broken("\(error)") : .connection("\(error)")
+        }
         switch error {
         case .cancelled: return .cancelled
         case .deadlineExceeded, .readTimeout, .writeTimeout, .connectTimeout, .tlsHandshakeTimeout, .httpProxyHandshakeTimeout,
@@ -157,6 +166,38 @@ package struct AsyncHTTPTransport: ClientTransport {
         case .remoteConnectionClosed: return .broken(error.shortDescription)
         case .proxyAuthenticationRequired, .invalidProxyResponse: return .connection("proxy: \(error.shortDescription)")
         default: return .broken(error.shortDescription)
+        }
+    }
+}
+
+extension AsyncHTTPTransport {
+    /// Whether a connection that stood has broken: the request may have been read then. What is not known counts as a connection that could not be made,
+    /// which is what most of it is: names, addresses, handshakes, and what `checkConnection` refuses.
+    private static func isBreak(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IOError: [ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN, ETIMEDOUT].contains(error.errnoCode)
+        case let error as ChannelError:
+            switch error {
+            case .connectTimeout, .connectPending: false
+            default: true
+            }
+        case let error as NIOSSLError:
+            switch error {
+            case .uncleanShutdown, .writeDuringTLSShutdown, .readInInvalidTLSState, .shutdownFailed: true
+            default: false
+            }
+        case is BoringSSLError, is HTTPParserError: true
+        default: false
+        }
+    }
+
+    /// In TLS 1.3 a client's certificate is judged after the client has finished its handshake, and may have sent its request: the alert says that
+    /// nobody has read that.
+    private static func isRefusedCertificate(_ error: any Error) -> Bool {
+        guard error is BoringSSLError || error is NIOSSLError else { return false }
+        let text = "\(error)"
+        return ["CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNSUPPORTED_CERTIFICATE"].contains {
+            text.contains($0)
         }
     }
 }

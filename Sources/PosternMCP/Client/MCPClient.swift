@@ -181,7 +181,8 @@ package actor MCPClient {
                 return try Self.complete(try await send(method, params, fields, open, onProgress).result)
             } catch {
                 guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw error }
-                options.eras.forget(link.origin)
+                // The session is gone and the era still the same; what the server says of revisions is news.
+                if case .server = error { options.eras.forget(link.origin) }
                 isSecondTry = true
             }
         }

@@ -39,13 +39,13 @@ package enum MCPError: Error, Sendable, Equatable {
 }
 
 extension MCPError {
-    /// What a request came to that failed before its answer's head. `sent`: whether the request may have reached the server.
+    /// What a request came to that failed before its answer's head. A time-out is one of connecting (`HTTPLink.unlimited`).
     package init(_ error: TransportError) {
         switch error {
         case .cancelled: self = .cancelled
         case .connection(let reason): self = .unreachable(reason)
         case .refused(let reason): self = .refused(reason)
-        case .timeout(let reason): self = .unreachable("it did not answer in time (\(reason))")
+        case .timeout(let reason): self = .unreachable("none could be made in time (\(reason))")
         case .broken(let reason): self = .outcomeUnknown("the connection broke before the answer: \(reason)")
         }
     }
@@ -103,7 +103,7 @@ extension MCPError: CustomStringConvertible {
                 + Revision.allCases.map(\.rawValue).joined(separator: ", ")
         case .notOffered(let what): "the server does not offer \(what)"
         case .malformed(let reason): "the server breaks the protocol: \(reason)"
-        case .tooLarge(let what, let limit): "\(what) is larger than \(limit) bytes; give --max-message-bytes"
+        case .tooLarge(let what, let limit): "\(what) is larger than \(limit) bytes"
         case .outcomeUnknown(let reason): "it is not known whether the server has carried out the request, which is not sent again: \(reason)"
         case .ended(let reason): "the server has ended: \(reason)"
         }

@@ -59,7 +59,7 @@ package struct HTTPLink: MCPLink {
                 input = await head(get(request.context, lastEventID), &response)
             case .finish(.success(let result)): return LinkAnswer(result: result, sessionID: sessionID)
             case .finish(.failure(.cancelled)): return try await cancelled(request)
-            case .finish(.failure(let error)): throw Task.isCancelled ? .cancelled : error
+            case .finish(.failure(let error)): throw Task.isCancelled ? .cancelled : masked(error)
             }
         }
     }
@@ -99,8 +99,9 @@ package struct HTTPLink: MCPLink {
         guard !(200...299).contains(response.status) else { return }
         if response.status == 404, context.sessionID != nil { throw .sessionLost }
         let excerpt = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
-        throw response.status == 401
-            ? .unauthorized(Self.challenge(response.headers), hasToken: settings.bearer != nil) : HTTPExchange.status(response.status, excerpt)
+        throw masked(
+            response.status == 401
+                ? .unauthorized(Self.challenge(response.headers), hasToken: settings.bearer != nil) : HTTPExchange.status(response.status, excerpt))
     }
 
     package func end(_ context: WireContext) async {
@@ -128,7 +129,7 @@ package struct HTTPLink: MCPLink {
                 case .again(let delay):
                     do { try await Task.sleep(for: delay) } catch { throw MCPError.cancelled }
                     break reading
-                case .fail(let error): throw Task.isCancelled ? .cancelled : error
+                case .fail(let error): throw Task.isCancelled ? .cancelled : masked(error)
                 }
             }
         }
@@ -146,8 +147,9 @@ package struct HTTPLink: MCPLink {
         request(.get, context, body: [], fields: lastEventID.map { [(name: "Last-Event-ID", value: $0)] } ?? [])
     }
 
-    /// The head may take as long as the request: whoever waits has the deadline.
-    private static let headTimeout = Duration.seconds(24 * 3600)
+    /// Longer than any request may take: whoever waits has the deadline. A transport's own time-out for reading must not be shorter, so that one that
+    /// it reports is one of connecting, and the request was not sent.
+    package static let unlimited = Duration.seconds(48 * 3600)
 
     private func request(
         _ method: ClientMethod, _ context: WireContext, body: [UInt8], fields: [(name: String, value: String)] = []
@@ -159,7 +161,7 @@ package struct HTTPLink: MCPLink {
         if let revision = context.revision { headers["MCP-Protocol-Version"] = revision.rawValue }
         if let sessionID = context.sessionID { headers["Mcp-Session-Id"] = sessionID }
         for field in fields { headers[field.name] = field.value }
-        return ClientRequest(method: method, target: endpoint.target, headers: headers, body: body, timeout: Self.headTimeout)
+        return ClientRequest(method: method, target: endpoint.target, headers: headers, body: body, timeout: Self.unlimited)
     }
 
     private func head(_ request: ClientRequest, _ response: inout ClientResponse?) async -> HTTPExchange.Input {
@@ -197,6 +199,37 @@ package struct HTTPLink: MCPLink {
             return bytes.map { .bytes($0) } ?? .end
         } catch {
             return .broken(TransportError(reading: error))
+        }
+    }
+
+    // MARK: - Secrets
+
+    /// The error without the token and the fields that were sent: a server may repeat them in what it answers.
+    private func masked(_ error: MCPError) -> MCPError {
+        switch error {
+        case .status(let status, let text): .status(status, masked(text))
+        case .server(let answer): .server(RPCError(code: answer.code, message: masked(answer.message), data: answer.data))
+        case .malformed(let text): .malformed(masked(text))
+        case .redirected(let status, let location): .redirected(status: status, location: masked(location))
+        case .unauthorized(let challenge?, let hasToken): .unauthorized(masked(challenge), hasToken: hasToken)
+        case .insufficientScope(let challenge): .insufficientScope(masked(challenge))
+        default: error
+        }
+    }
+
+    private func masked(_ challenge: BearerChallenge) -> BearerChallenge {
+        BearerChallenge(
+            error: challenge.error.map(masked), errorDescription: challenge.errorDescription.map(masked), scope: challenge.scope.map(masked),
+            resourceMetadata: challenge.resourceMetadata.map(masked))
+    }
+
+    /// Shorter values are no secrets, and would be found in any text.
+    private static let shortestSecret = 6
+
+    private func masked(_ text: String) -> String {
+        let secrets = (settings.bearer.map { [$0.value] } ?? []) + settings.fields.map(\.value.value)
+        return secrets.reduce(text) { text, secret in
+            secret.utf8.count < Self.shortestSecret ? text : text.replacing(secret, with: "<redacted>")
         }
     }
 

@@ -50,6 +50,8 @@ struct MCPConnection: Sendable {
             }
             configuration.connectTo = try options.connectTo.map { try address($0, standardPort: endpoint.base.port) }
             configuration.warmConnections = 0
+            // --timeout and --max-time decide, which may be a day.
+            configuration.readTimeout = HTTPLink.unlimited
             return configuration
         } catch let error as CommandError {
             throw error
