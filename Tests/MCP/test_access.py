@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from peers import HostileServer, MODERN, Server, command, postern, serving
+from processes import ChildProcess
 
 NAME = "docs.ab12cd34.tunnel.example.com"
 METADATA = "https://docs.example.com/.well-known/oauth-protected-resource/mcp"
@@ -126,6 +127,16 @@ def test_a_server_behind_a_name_and_certificates_as_a_tunnel_has_them(tmp_path: 
         ):
             refused = postern("call", url, "echo", '{"text": "through"}', *arguments, "--timeout", "5")
             assert refused.status == 69 and refused.output == "" and "no connection" in refused.error, (arguments, refused)
+        # A server that says why, by a TLS alert.
+        openssl = ChildProcess(
+            "openssl", ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificate, "-key", key, "-CAfile", str(ours.file), "-Verify", "1",
+                        "-verify_return_error", "-www"], log=tmp_path / "openssl.log")
+        try:
+            port = openssl.wait_for(r"ACCEPT 127\.0\.0\.1:(\d+)").group(1)
+            told = postern("probe", url, "--connect-to", f"127.0.0.1:{port}", "--ca-file", str(ours.file), "--timeout", "5")
+            assert told.status == 69 and "wants another client certificate" in told.error and "CERTIFICATE_REQUIRED" in told.error, told
+        finally:
+            openssl.stop()
         other = postern("probe", "https://other.ab12cd34.tunnel.example.com/mcp", *to_edge, *proof, "--ca-file", str(ours.file), "--timeout", "5")
         assert other.status == 69, "the certificate is for another name"
     unreadable = postern("probe", url, "--client-cert", str(tmp_path / "none"), "--client-key", client[1])

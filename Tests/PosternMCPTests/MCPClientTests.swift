@@ -179,6 +179,20 @@ import Testing
         await #expect(throws: MCPError.inputRequired(["Sure?"])) { try await client.call(tool: "t", arguments: [:]) }
     }
 
+    /// What merely asks has no outcome to worry about; a call has.
+    @Test func onlyACallsOutcomeIsUnknown() async {
+        let link = FakeLink { request, _ async throws(MCPError) in
+            if request.method == "server/discover" { return Hello.modern }
+            throw .outcomeUnknown("cut")
+        }
+        let client = MCPClient(link, options: .test)
+        await #expect(throws: MCPError.unreachable("cut")) { try await client.tools() }
+        await #expect(throws: MCPError.outcomeUnknown("cut")) { try await client.call(tool: "t", arguments: [:]) }
+        #expect(link.asked == ["server/discover", "tools/list", "tools/call"])
+        let deaf = MCPClient(FakeLink { _, _ async throws(MCPError) in throw .outcomeUnknown("cut") }, options: .test)
+        await #expect(throws: MCPError.unreachable("cut")) { try await deaf.open() }
+    }
+
     @Test func progressKeepsARequestAliveAndSilenceEndsIt() async throws {
         let link = FakeLink { request, hear async throws(MCPError) in
             if request.method == "server/discover" { return Hello.modern }

@@ -155,7 +155,9 @@ package struct AsyncHTTPTransport: ClientTransport {
     private static func translate(_ error: any Error) -> TransportError {
         if error is CancellationError || Task.isCancelled { return .cancelled }
         guard let error = error as? HTTPClientError else {
-            if isRefusedCertificate(error) { return .connection("the other side refuses the TLS certificate of this one: \(error)") }
+            if let alert = refusedCertificate(error) {
+                return .connection("the other side wants another client certificate than it was given, if any (TLS alert \(alert))")
+            }
             return isBreak(error) ? .broken("\(error)") : .connection("\(error)")
         }
         switch error {
@@ -193,12 +195,13 @@ extension AsyncHTTPTransport {
 
     /// In TLS 1.3 a client's certificate is judged after the client has finished its handshake, and may have sent its request: the alert says that
     /// nobody has read that.
-    private static func isRefusedCertificate(_ error: any Error) -> Bool {
-        guard error is BoringSSLError || error is NIOSSLError else { return false }
+    private static func refusedCertificate(_ error: any Error) -> String? {
+        guard error is BoringSSLError || error is NIOSSLError else { return nil }
         let text = "\(error)"
-        return ["CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_", "ALERT_UNSUPPORTED_CERTIFICATE"].contains {
-            text.contains($0)
-        }
+        return [
+            "CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED", "CERTIFICATE_UNKNOWN",
+            "UNSUPPORTED_CERTIFICATE",
+        ].first { text.contains("ALERT_\($0)") }
     }
 }
 

@@ -73,7 +73,8 @@ extension MCPClient {
     /// new list.
     /// - Parameter begun: called when the server listens, and again after its stream was lost: what has changed in between is not told.
     package func toolChanges(begun: @escaping @Sendable () -> Void = {}, _ changed: @escaping @Sendable () async -> Void) async throws(MCPError) {
-        let failures = Mutex(0)
+        // Nil before the server has listened once: what has never worked is not tried again.
+        let failures = Mutex<Int?>(nil)
         while true {
             do throws(MCPError) {
                 try await listenForToolChanges(
@@ -84,10 +85,10 @@ extension MCPClient {
                 throw .ended("it has ended the notices of changes")
             } catch {
                 let count = failures.withLock { count in
-                    count += 1
+                    count = count.map { $0 + 1 }
                     return count
                 }
-                guard Self.isLost(error), count <= Self.maximumListens else { throw error }
+                guard let count, count <= Self.maximumListens, Self.isLost(error) else { throw error }
             }
             do { try await Task.sleep(for: Self.listenDelay) } catch { throw .cancelled }
         }

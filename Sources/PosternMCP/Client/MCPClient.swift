@@ -140,8 +140,12 @@ package actor MCPClient {
         // What opens a connection is not cancelled (utilities, "Cancellation").
         request.canBeCancelled = false
         let (link, sent) = (link, request)
-        return try await Watchdog(method, silence: options.opening, maximum: options.opening)
-            .guarding { () async throws(MCPError) -> LinkAnswer in try await link.exchange(sent) { _ in } }
+        do throws(MCPError) {
+            return try await Watchdog(method, silence: options.opening, maximum: options.opening)
+                .guarding { () async throws(MCPError) -> LinkAnswer in try await link.exchange(sent) { _ in } }
+        } catch {
+            throw Self.settled(method, error)
+        }
     }
 
     private func announce(_ context: WireContext) async throws(MCPError) {
@@ -180,12 +184,18 @@ package actor MCPClient {
             do throws(MCPError) {
                 return try Self.complete(try await send(method, params, fields, open, onProgress).result)
             } catch {
-                guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw error }
+                guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw Self.settled(method, error) }
                 // The session is gone and the era still the same; what the server says of revisions is news.
                 if case .server = error { options.eras.forget(link.origin) }
                 isSecondTry = true
             }
         }
+    }
+
+    /// Only a call of a tool has an outcome to worry about: what merely asks came to nothing.
+    private static func settled(_ method: String, _ error: MCPError) -> MCPError {
+        if case .outcomeUnknown(let reason) = error, method != "tools/call" { return .unreachable(reason) }
+        return error
     }
 
     private func send(

@@ -17,7 +17,6 @@ package struct RPCError: Error, Sendable, Equatable, CustomStringConvertible {
 
 extension RPCError {
     package static let methodNotFound = -32601
-    package static let invalidParams = -32602
     /// Headers and body of a request do not say the same (2026-07-28).
     package static let headerMismatch = -32020
     /// The request lacks a capability of the client that the server needs (2026-07-28).
