@@ -4,8 +4,9 @@ import PosternSandboxWire
 enum LimitNotice {
     /// The lines to be put behind a call's text; empty when no limit was met.
     /// - Parameters:
+    ///   - full: places inside whose file systems have become full, which process 1 has measured.
     ///   - text: what the call gave, in which a program may have repeated what the kernel told it.
-    static func lines(_ events: LimitEvents, _ limits: SandboxLimits, countsProcesses: Bool, failed: Bool, text: String) -> [String] {
+    static func lines(_ events: LimitEvents, _ limits: SandboxLimits, countsProcesses: Bool, failed: Bool, full: [String], text: String) -> [String] {
         var lines: [String] = []
         if events.memoryKills > 0, let bytes = limits.memoryBytes {
             let processes = events.memoryKills == 1 ? "a process" : "\(events.memoryKills) processes"
@@ -19,12 +20,14 @@ enum LimitNotice {
                 "[process limit: the sandbox may have \(limits.processes) processes and threads at one time; more were refused. "
                     + "The session goes on: start fewer at a time.]")
         }
-        if failed, text.contains("No space left on device") || text.contains("Disk quota exceeded") {
+        let saysFull = failed && (text.contains("No space left on device") || text.contains("Disk quota exceeded"))
+        if saysFull || !full.isEmpty {
+            let which = full.isEmpty ? "a file system is full" : "\(full.joined(separator: ", ")) \(full.count == 1 ? "is" : "are") full"
             let workspace = limits.diskBytes.map { "the workspace \(ByteText.of($0))" } ?? "the workspace has the space of its disk"
             let files = limits.inodes.map { " in at most \($0) files" } ?? ""
             let temporary = limits.temporaryFolderBytes
             lines.append(
-                "[disk limit: a file system is full. /tmp and the home folder hold \(ByteText.of(temporary)) each, /dev/shm "
+                "[disk limit: \(which). /tmp and the home folder hold \(ByteText.of(temporary)) each, /dev/shm "
                     + "\(ByteText.of(max(65_536, temporary / 4))), \(workspace)\(files). The session goes on: remove what is not needed.]")
         }
         if failed, text.contains("File size limit exceeded") || text.contains("File too large") {

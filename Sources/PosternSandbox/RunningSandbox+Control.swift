@@ -30,11 +30,12 @@ extension RunningSandbox {
     }
 
     /// The text blocks of a call, with a line about each limit that it met.
-    func noticed(_ content: [JSON], isError: Bool, limits: SandboxLimits, counters: LimitCounters) -> [JSON] {
+    /// - Parameter full: places whose file systems have become full.
+    func noticed(_ content: [JSON], isError: Bool, full: [String], limits: SandboxLimits, counters: LimitCounters) -> [JSON] {
         let last = content.lastIndex { $0["type"] == "text" }
         let text = last.flatMap { content[$0]["text"]?.string } ?? ""
         let lines = LimitNotice.lines(
-            counters.news(), limits, countsProcesses: counters.countsProcesses, failed: isError, text: text)
+            counters.news(), limits, countsProcesses: counters.countsProcesses, failed: isError, full: full, text: text)
         guard !lines.isEmpty else { return content }
         var content = content
         let notice = lines.joined(separator: "\n")

@@ -152,7 +152,8 @@ package final class RunningSandbox: ListeningSandbox {
         let isError = outcome["is_error"]?.bool ?? true
         var content = outcome["content"]?.array ?? []
         if let counters {
-            content = noticed(content, isError: isError, limits: limits, counters: counters)
+            content = noticed(
+                content, isError: isError, full: (message.body["full"]?.array ?? []).compactMap(\.string), limits: limits, counters: counters)
         }
         return ToolOutcome(
             content: content, isError: isError, inputBytes: invocation.input.encoded.count,

@@ -7,6 +7,8 @@ package enum SandboxPaths {
     package static let home = "/home/agent"
     /// Certificates that programs inside trust, where the proxy reads their TLS.
     package static let certificates = "/home/agent/.postern/ca-bundle.pem"
+    /// The same for Java, as PKCS #12; the system's own store leads here.
+    package static let javaCertificates = "/home/agent/.postern/cacerts"
     package static let initProgram = "/run/postern/init"
     /// The only user there is. Never 0.
     package static let userID = 1000

@@ -59,10 +59,10 @@ def fill_kept(path, most):
 def _():
     opened = []
     try:
-        while len(opened) < 100_000: opened.append(os.open("/dev/null", os.O_RDONLY))
+        while len(opened) < 6000: opened.append(os.open("/dev/null", os.O_RDONLY))
     except OSError as error:
         if error.errno != errno.EMFILE: raise
-    return len(opened) >= 100_000
+    return len(opened) >= 6000
 
 
 @attack("RES_LOCKED", "h", "E", only_all=True)

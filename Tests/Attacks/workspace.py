@@ -9,6 +9,12 @@ def changes(*attempts):
     return [number for number, attempt in enumerate(attempts) if not fails(attempt)]
 
 
+@attack("FS_GIT_BESIDE", "h", "E", only_all=True)
+def _():
+    # Not an attack but its opposite: what is not protected stays the agent's, so that a pass below is not an empty one.
+    return fails(lambda: open(WORKSPACE + ".git/index", "w")) or fails(lambda: os.mkdir(WORKSPACE + ".git/objects/ab"))
+
+
 @attack("FS_GIT_HOOKS_CONFIG", "h", "M", only_all=True)
 def _():
     hooks, config = WORKSPACE + ".git/hooks", WORKSPACE + ".git/config"
@@ -33,12 +39,6 @@ def _():
 
 @attack("FS_AGENT_CONFIG", "h", "M", only_all=True)
 def _(): return changes(*[lambda name=name: open(WORKSPACE + name, "a") for name in AGENT_FILES], lambda: os.rename(WORKSPACE + ".claude", WORKSPACE + "c"))
-
-
-@attack("FS_GIT_BESIDE", "h", "E", only_all=True)
-def _():
-    # Not an attack but its opposite: what is not protected stays the agent's, so that a pass above is not an empty one.
-    return fails(lambda: open(WORKSPACE + ".git/index", "w")) or fails(lambda: os.mkdir(WORKSPACE + ".git/objects/ab"))
 
 
 @attack("FS_GIT_PLANT_BARE", "h", "W", only_all=True)

@@ -26,7 +26,7 @@ def served(perimeters: Callable[..., Perimeter]) -> tuple[Perimeter, str]:
     perimeter.run(session, "\n\n".join([
         '@read {"file_path":"secret.env"}', '@read {"file_path":"./secret.env"}', '@read {"file_path":"secret.env"}',
         '@write {"file_path":"lock.txt","content":"x"}', '@read {"file_path":"/etc/passwd"}', '@read {"file_path":"missing"}',
-        '@read {"file_path":"lock.txt"}', "$ cat secret.env", "$ seq 1 2000"]))
+        '@read {"file_path":"lock.txt"}', "$ ln -s secret.env link", '@read {"file_path":"link"}', "$ cat secret.env", "$ seq 1 2000"]))
     return perimeter, session
 
 
@@ -36,9 +36,9 @@ def test_refused_files_are_recorded_by_rule(served: tuple[Perimeter, str]) -> No
     told = {(d["operation"], d["path"], d["rule"].partition("[")[0]) for d in decisions}
     assert told == {
         ("read", "secret.env", "files.hidden"), ("read", "./secret.env", "files.hidden"), ("write", "lock.txt", "files.protected"),
-        ("read", "/etc/passwd", "tool_roots")}
+        ("read", "/etc/passwd", "tool_roots"), ("read", "link", "kernel")}
     # The third read of the same file was only counted.
-    assert len(decisions) == 4 and not any(d["allowed"] for d in decisions)
+    assert len(decisions) == 5 and not any(d["allowed"] for d in decisions)
 
 
 def test_stats_count_them_by_rule(served: tuple[Perimeter, str]) -> None:

@@ -23,10 +23,8 @@ def python(name: str, code: str) -> str:
     return PYTHON.replace("NAME", name).replace("CODE", code)
 
 
-# Java keeps roots of its own and answers no proxy's question by default, so both are set.
-JAVA = ("[ -e roots.p12 ] || keytool -importcert -noprompt -alias egress -file $SSL_CERT_FILE -keystore roots.p12 -storepass changeit 2>/dev/null; "
-        "java -Xint -XX:-UsePerfData -Djdk.http.auth.tunneling.disabledSchemes= -Djavax.net.ssl.trustStore=roots.p12 "
-        "-Djavax.net.ssl.trustStorePassword=changeit -cp . Get")
+# Java answers no proxy's question for a password by default. Whom it trusts is set for it, where the system has one store for all its runtimes.
+JAVA = "java -Xint -XX:-UsePerfData -Djdk.http.auth.tunneling.disabledSchemes= -cp . Get"
 
 PROGRAMS = {
     "curl": "curl --silent --show-error --header \"Authorization: Bearer $TOKEN\" $URL",
@@ -90,6 +88,14 @@ def test_a_program_reaches_the_service_with_the_value(perimeter: Perimeter, web:
     assert TOKEN not in told.text
     if program != "git":
         assert json.loads(told.text.splitlines()[0])[0] == "GET"
+
+
+def test_java_trusts_what_the_system_trusts_as_well(perimeter: Perimeter) -> None:
+    skip_without("Java")
+    count = "grep -c 'BEGIN CERTIFICATE' $SSL_CERT_FILE"
+    listed = perimeter.shell(perimeter.session(), f"keytool -list -cacerts -storepass changeit 2>/dev/null | grep -c trustedCertEntry; {count}").text
+    stores, bundle = (int(line) for line in listed.split())
+    assert stores == bundle > 1, listed
 
 
 def test_a_program_that_dials_by_itself_reaches_nothing(perimeter: Perimeter, web: Web) -> None:

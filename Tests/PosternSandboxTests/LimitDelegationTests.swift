@@ -89,7 +89,7 @@ import Testing
         }
         let filler = try await sh("head -c 32M /dev/zero > fill")
         #expect(
-            filler.isError && filler.text.contains("[disk limit: a file system is full.")
+            filler.isError && filler.text.contains("[disk limit: ") && filler.text.contains(" full. /tmp and ")
                 && filler.text.contains("the workspace 8 MiB in at most 100 files"), "\(filler.text)")
         let files = try await sh("rm fill; for i in $(seq 200); do : > f$i || exit 1; done")
         #expect(files.isError && files.text.contains("[disk limit:"), "\(files.text)")

@@ -106,8 +106,8 @@ import Testing
     @Test func saysWhichLimitWasMet() {
         var limits = SandboxLimits()
         limits.memoryBytes = 512 << 20
-        func lines(_ events: LimitEvents, failed: Bool = true, counts: Bool = true, _ text: String = "") -> [String] {
-            LimitNotice.lines(events, limits, countsProcesses: counts, failed: failed, text: text)
+        func lines(_ events: LimitEvents, failed: Bool = true, counts: Bool = true, full: [String] = [], _ text: String = "") -> [String] {
+            LimitNotice.lines(events, limits, countsProcesses: counts, failed: failed, full: full, text: text)
         }
         #expect(lines(LimitEvents()).isEmpty)
         let memory = lines(LimitEvents(memoryKills: 2), failed: false)
@@ -117,6 +117,10 @@ import Testing
         #expect(lines(LimitEvents(), counts: false, "bash: fork: retry: Resource temporarily unavailable").count == 1)
         #expect(lines(LimitEvents(), failed: false, counts: false, "Resource temporarily unavailable").isEmpty)
         #expect(lines(LimitEvents(), "cp: No space left on device").first?.contains("128 MiB each") == true)
+        // What is measured is said whatever became of the call.
+        #expect(lines(LimitEvents(), failed: false, full: ["/tmp"]).first?.hasPrefix("[disk limit: /tmp is full. /tmp and") == true)
+        #expect(lines(LimitEvents(), full: ["/tmp", "/workspace"], "No space left on device").first?.contains("/tmp, /workspace are full.") == true)
+        #expect(lines(LimitEvents(), failed: false, "No space left on device").isEmpty)
         #expect(ByteText.of(1536) == "1.5 KiB" && ByteText.of(4 << 30) == "4 GiB" && ByteText.of(7) == "7 bytes")
     }
 

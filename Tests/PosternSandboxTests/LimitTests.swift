@@ -55,7 +55,8 @@ import Testing
             let filler = try await box.bash(
                 "head -c 1G /dev/zero > /tmp/fill; cp /tmp/fill /home/agent/fill; cp /tmp/fill /dev/shm/fill", timeout: 60_000)
             #expect(
-                filler.isError && filler.text.contains("[disk limit: a file system is full. /tmp and the home folder hold 64 MiB each"),
+                filler.isError
+                    && filler.text.contains("[disk limit: /tmp, /home/agent, /dev/shm are full. /tmp and the home folder hold 64 MiB each"),
                 "\(filler.text)")
             #expect(try await box.sh("rm /tmp/fill /home/agent/fill /dev/shm/fill; echo x > /tmp/x && cat /tmp/x") == "x")
         }

@@ -53,8 +53,8 @@ import Testing
         }
     }
 
-    @Test func survivesAFloodInBoundedMemory() async throws {
-        try await Box.with(change: { spec, _ in spec.limits.toolOutputBytes = 256 << 10 }) { (box: Box) async throws in
+    @Test(arguments: Mode.possible) func survivesAFloodInBoundedMemory(mode: Mode) async throws {
+        try await Box.with(mode, change: { spec, _ in spec.limits.toolOutputBytes = 256 << 10 }) { (box: Box) async throws in
             // Small enough to be reached on a machine that is busy with other tests.
             let flood = try await box.bash("yes 'a line of the flood'", timeout: 5000)
             #expect(flood.timedOut && flood.isError)

@@ -6,8 +6,8 @@ import Testing
 
 @Suite struct RobustnessTests {
     /// W5: a link swapped between check and use. Whatever the tools answer, nothing appears outside the roots.
-    @Test func writesThroughNoSwappedLink() async throws {
-        try await Box.with { (box: Box) async throws in
+    @Test(arguments: Mode.possible) func writesThroughNoSwappedLink(mode: Mode) async throws {
+        try await Box.with(mode) { (box: Box) async throws in
             _ = try await box.sh(
                 "mkdir real /tmp/aim; (while :; do ln -sfn /tmp/aim d; rm -f d; mkdir d; rmdir d; ln -sfn real d; rm -f d; done) >/dev/null 2>&1 &")
             for number in 0..<300 {
@@ -19,8 +19,8 @@ import Testing
     }
 
     /// W6: paths that never end.
-    @Test func endsOnPathsWithoutEnd() async throws {
-        try await Box.with(change: { spec, _ in (spec.limits.toolTimeoutMilliseconds, spec.limits.fileBytes) = (700, 1 << 45) }) {
+    @Test(arguments: Mode.possible) func endsOnPathsWithoutEnd(mode: Mode) async throws {
+        try await Box.with(mode, change: { spec, _ in (spec.limits.toolTimeoutMilliseconds, spec.limits.fileBytes) = (700, 1 << 45) }) {
             (box: Box) async throws in
             _ = try await box.sh(
                 "mkfifo fifo; ln -s /dev/zero zero; truncate -s 1T sparse; mkdir -p deep; cd deep; for i in $(seq 300); do mkdir d; cd d; done 2>/dev/null; cd /workspace; ln -s . self; for i in $(seq 2000); do echo x > \"f$i\"; done"

@@ -32,6 +32,7 @@ import Testing
             ("write", ".git/config", "write: .git/config: read-only file system", "files.protected[0]"),
             ("edit", ".git/hooks/x", "edit: .git/hooks/x: read-only file system", "files.protected[0]"),
             ("read", "/etc/shadow", "read: path '/etc/shadow' is outside the session's working directory and its other", "tool_roots"),
+            ("read", "link", "read: link: permission denied", "kernel"), ("read", ".git/config", "read: .git/config: permission denied", "kernel"),
             ("read", "../../etc/passwd", "read: path is outside the session's working directory and", "tool_roots"),
         ] {
             let refusal = records.refusal(of: Self.call(tool, ["file_path": .string(path)]), saying: text)
@@ -44,7 +45,7 @@ import Testing
         let records = try self.records()
         for (tool, input, text) in [
             ("read", ["file_path": "missing.txt"], "read: missing.txt: no such file or directory"),
-            ("read", ["file_path": "mine.txt"], "read: mine.txt: permission denied"), ("read", ["file_path": ".git/config"], "permission denied"),
+            ("edit", ["file_path": "mine.txt"], "edit: 'permission denied' not found in mine.txt"),
             ("edit", ["file_path": ".git/config"], "edit: old_string not found"), ("bash", ["command": "cat .env"], "permission denied"),
             ("read", [:], "read: file_path is required"), ("read", ["file_path": 7], "permission denied"),
         ] as [(String, JSON, String)] { #expect(records.refusal(of: Self.call(tool, input), saying: text) == nil, "\(tool) \(text)") }

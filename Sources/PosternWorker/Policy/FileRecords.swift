@@ -49,9 +49,9 @@ struct FileRecords: Sendable {
             AuditRecord.FileDecision(operation: operation.name, path: shown, isAllowed: false, rule: rule)
         }
         if Self.toolRootWords.contains(where: { text.contains($0) }) { return refused("tool_roots") }
-        guard Self.kernelWords.contains(where: { text.contains($0) }), let target = Self.target(path) else { return nil }
-        let decision = policy.files.decide(target, workspace: policy.workspace, denials: denials)
-        guard decision.access < operation.access else { return nil }
+        guard Self.kernelWords.contains(where: { text.hasSuffix($0) }) else { return nil }
+        let decision = Self.target(path).map { policy.files.decide($0, workspace: policy.workspace, denials: denials) }
+        guard let decision, decision.access < operation.access else { return refused(Self.kernelRule) }
         return refused(decision.rule ?? "mandatory")
     }
 
@@ -60,6 +60,8 @@ struct FileRecords: Sendable {
         "read": ("read", .read), "glob": ("read", .read), "grep": ("read", .read), "write": ("write", .write), "edit": ("write", .write),
     ]
     private static let kernelWords = [EACCES, EROFS].map { SystemError.reason($0) }
+    /// No rule refuses the path as it is written: it leads elsewhere by a link, or the file's own rights are the reason.
+    private static let kernelRule = "kernel"
     /// A path beyond the folders of the file tools.
     private static let toolRootWords = ["is outside the session's working directory", "is inside read-only directory"]
     private static let longestPath = 1024

@@ -34,6 +34,7 @@ final class Supervisor {
     var isToldOfExcess = false
     /// What the next result of the shell is to say of the workspace's size.
     var diskNotice: String?
+    private var fullFileSystems: FullFileSystems
 
     init(layers: Set<SandboxLayer>, children: Int32, places: Places, configuration: InitConfiguration) {
         self.layers = layers
@@ -41,6 +42,7 @@ final class Supervisor {
         self.configuration = configuration
         disk = DiskWatch(configuration.limits, at: monotonicMicroseconds(), volumeBytes: DiskMeter.volumeBytes(of: places.workspace))
         roots = places.roots
+        fullFileSystems = FullFileSystems(home: places.roots.home)
         workspace = places.workspace
         store = OutputStore(directory: places.outputs, path: places.roots.outputs, limit: configuration.limits.toolOutputBytes)
         environment = Self.variables(configuration, places.roots)
@@ -131,8 +133,10 @@ final class Supervisor {
     func answer(
         _ id: Int, _ answer: ToolAnswer, started: Int, exitCode: Int32? = nil, timedOut: Bool = false, cancelled: Bool = false
     ) {
+        let full = layers.contains(.mounts) ? fullFileSystems.news() : []
         control.send([
-            "type": "result", "id": JSON(id), "outcome": answer.json, "microseconds": JSON(monotonicMicroseconds() - started),
+            "type": "result", "id": JSON(id), "outcome": answer.json, "full": .array(full.map { .string($0) }),
+            "microseconds": JSON(monotonicMicroseconds() - started),
             "exit_code": exitCode.map { JSON(Int($0)) } ?? .null, "timed_out": .bool(timedOut), "cancelled": .bool(cancelled),
         ])
     }

@@ -54,6 +54,8 @@ struct BubblewrapPlan {
         for name in EtcFolder.bound { arguments += ["--ro-bind", "/etc/\(name)", "/etc/\(name)"] }
         guard hasResolver else { return arguments }
         for file in EtcFolder.ofResolver { arguments += ["--ro-bind", "\(run.resolver)/\(file.name)", "/etc/\(file.name)"] }
+        // Java knows neither proxy variables nor a variable for certificates.
+        for folder in EtcFolder.ofJava { arguments += ["--ro-bind", "\(run.resolver)/\(EtcFolder.javaFolder)", "/etc/\(folder)"] }
         return arguments
     }
 

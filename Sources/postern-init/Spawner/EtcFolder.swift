@@ -50,10 +50,22 @@ enum EtcFolder {
         }
     }()
 
+    /// Folders below `/etc` in which a system keeps the store that all its Java runtimes read. In sandboxes whose proxy reads TLS a folder lies over
+    /// it whose store is a link to the session's.
+    static let ofJava = ["ssl/certs/java", "pki/ca-trust/extracted/java"].filter {
+        Posix.status(AT_FDCWD, Array("/etc/\($0)".utf8), follow: false).map { Posix.isKind($0, S_IFDIR) } ?? false
+    }
+    static let javaFolder = "java"
+    static let javaStore = "cacerts"
+
     /// The folder `path`, and beside it `resolver` with the files of `ofResolver`.
     static func make(at path: String, resolver: String) throws(SystemFailure) {
         guard mkdir(resolver, 0o755) == 0 else { throw SystemFailure("mkdir \(resolver)") }
         for file in ofResolver { try write(Array(file.text.utf8), to: "\(resolver)/\(file.name)") }
+        let java = "\(resolver)/\(javaFolder)"
+        guard mkdir(java, 0o755) == 0, symlink(SandboxPaths.javaCertificates, "\(java)/\(javaStore)") == 0 else {
+            throw SystemFailure("mkdir \(java)")
+        }
         guard mkdir(path, 0o755) == 0 else { throw SystemFailure("mkdir \(path)") }
         for folder in ["ssl", "ld.so.conf.d"] { mkdir("\(path)/\(folder)", 0o755) }
         for file in madeUp { try write(Array(file.text.utf8), to: "\(path)/\(file.name)") }

@@ -6,6 +6,8 @@ import PosternSandboxWire
 enum AttackColumn: String, CaseIterable, Sendable {
     case none, mounts, namespaces, network, seccomp, landlock, user
     case allAsRoot, allAsUser
+    /// Not a layer by itself: what the rows that take all layers are worth.
+    case wide
 
     /// Those that this process can start: a user of its own for each session takes root.
     static var possible: [AttackColumn] { allCases.filter { geteuid() == 0 || !$0.isRoot } }
@@ -22,6 +24,7 @@ enum AttackColumn: String, CaseIterable, Sendable {
         case .user: "U"
         case .allAsRoot: "all/root"
         case .allAsUser: "all/user"
+        case .wide: "wide"
         }
     }
 
@@ -36,6 +39,7 @@ enum AttackColumn: String, CaseIterable, Sendable {
         case .user: "a user of its own only"
         case .allAsRoot: "all layers, spawner started as root"
         case .allAsUser: "all layers but the user of its own, spawner started as an ordinary user"
+        case .wide: "all/user again, but with wide limits, nothing protected and nothing scanned; only the rows that no single layer is asked about"
         }
     }
 
@@ -48,7 +52,7 @@ enum AttackColumn: String, CaseIterable, Sendable {
     var unsafeLayers: Set<SandboxLayer>? {
         switch self {
         case .none, .user: []
-        case .allAsRoot, .allAsUser: nil
+        case .allAsRoot, .allAsUser, .wide: nil
         default: SandboxLayer(rawValue: rawValue).map { [$0] } ?? []
         }
     }

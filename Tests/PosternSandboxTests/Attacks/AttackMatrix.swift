@@ -79,7 +79,7 @@ struct AttackMatrix: Sendable {
             for (column, cell) in row.cells {
                 let before = old[column] ?? .skipped
                 guard cell != before, ![cell, before].contains(.absent), column != .none else { continue }
-                guard column.hasAllLayers || (row.cells[.none] == .passed && old[.none] == .passed) else { continue }
+                guard column.hasAllLayers || column == .wide || (row.cells[.none] == .passed && old[.none] == .passed) else { continue }
                 lines.append("\(row.name) in \(column.letter): committed '\(before.rawValue)', now '\(cell.rawValue)'")
             }
         }
@@ -92,7 +92,7 @@ struct AttackMatrix: Sendable {
     var escapes: [String] {
         rows.flatMap { row in
             AttackColumn.allCases.filter { column in
-                row.cells[column] == .passed
+                column != .wide && row.cells[column] == .passed
                     && (column.hasAllLayers || column != .none && row.layers.contains(column.letter) || row.layers.contains("E"))
             }.map { "\(row.name) passes \($0.letter)" }
         }

@@ -12,7 +12,7 @@ import Testing
         for column in AttackColumn.possible {
             #if !DEBUG
             // Single layers exist in debug builds only; see `aReleaseBuildHasAllLayers`.
-            guard column.hasAllLayers else { continue }
+            guard column.unsafeLayers == nil else { continue }
             #endif
             let start = ContinuousClock.now
             let details = try await attack(in: column, &matrix)
@@ -27,6 +27,9 @@ import Testing
             "\(matrix.rows.count) rows, \(boundaries) of boundaries, \(matrix.rows.count - boundaries) of hardening; escapes: \(matrix.escapes.count)"
         )
         #expect(matrix.escapes.isEmpty, "\(matrix.escapes.joined(separator: "\n"))")
+        // What is stopped by limits and protection passes without them; but for what the kernel never lets through, and what has to work.
+        let stoppedAnyhow = Set(matrix.rows.filter { ![nil, .passed].contains($0.cells[.wide]) }.map(\.name))
+        #expect(stoppedAnyhow == ["PROC_SIGNAL_INIT", "FS_GIT_BESIDE", "RES_LOCKED", "RES_LIMITS_RAISED"])
         #if DEBUG
         // The attacks are attacks: most pass where nothing but the kernel's ordinary rules stops them.
         #expect(matrix.count(.none, .passed) > matrix.rows.count / 2)
@@ -51,27 +54,29 @@ import Testing
         let scratch = try Scratch(column.isRoot ? .root : .user)
         if geteuid() == 0, !column.isRoot { chown(scratch.path, column.victim, column.victim) }
         var spec = scratch.spec
-        spec.limits = limits
+        spec.limits = column == .wide ? wideLimits : limits
         if column.hasAllLayers {
             spec.limits.memoryBytes = 256 << 20
             spec.limits.diskBytes = 48 << 20
             spec.limits.inodes = 3000
-            guardWorkspace(&spec, scratch, column)
         }
+        if column.unsafeLayers == nil { plantRepositories(&spec, scratch, column) }
         let started = try await BubblewrapDriver(spawner: spawner).start(spec)
         guard let sandbox = started as? RunningSandbox else { throw SandboxError(.lost, "not a running sandbox") }
-        let isUnsafe = !column.hasAllLayers
+        let isUnsafe = column.unsafeLayers != nil
         #expect(sandbox.layers.isUnsafe == isUnsafe && sandbox.layers.inForce == column.unsafeLayers ?? Set(SandboxLayer.allCases))
         var aims = victim.aims
         aims["all"] = .bool(column.hasAllLayers)
-        let (input, output, errors) = (AttackScripts.file(AttackScripts.program), AttackScripts.file(), AttackScripts.file())
-        defer { for file in [input, output, errors] { close(file) } }
-        let status = try await sandbox.execute(
-            ["/usr/bin/python3", "-I", "-", JSON.object(aims).text], stdin: input, stdout: output, stderr: errors)
-        #expect(status == .exited(0), "\(AttackScripts.contents(errors))")
-        var rows = try AttackScripts.contents(output).split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
-        if column.hasAllLayers {
-            for name in ["RES_DISK", "RES_INODES"] { rows.append(try await attackUntilKilled(name, in: sandbox, aims)) }
+        aims["wide"] = .bool(column == .wide)
+        var rows = try await self.rows(in: sandbox, aims)
+        for name in ["RES_DISK", "RES_INODES"] where column.unsafeLayers == nil {
+            if column.hasAllLayers {
+                rows.append(try await attackUntilKilled(name, in: sandbox, aims))
+            } else {
+                aims["only"] = .string(name)
+                aims["patience"] = 0
+                rows += try await self.rows(in: sandbox, aims).filter { $0["state"] != "begun" }
+            }
         }
         await sandbox.stop()
         if column.hasAllLayers {
@@ -91,6 +96,16 @@ import Testing
             }
             return "\(column.letter) \(cell.rawValue) \(name): \(row["detail"]?.string ?? "")"
         }
+    }
+
+    /// Gives the attacks to a Python inside the sandbox; its answers.
+    private func rows(in sandbox: RunningSandbox, _ aims: JSONObject) async throws -> [JSON] {
+        let (input, output, errors) = (AttackScripts.file(AttackScripts.program), AttackScripts.file(), AttackScripts.file())
+        defer { for file in [input, output, errors] { close(file) } }
+        let status = try await sandbox.execute(
+            ["/usr/bin/python3", "-I", "-", JSON.object(aims).text], stdin: input, stdout: output, stderr: errors)
+        #expect(status == .exited(0), "\(AttackScripts.contents(errors))")
+        return try AttackScripts.contents(output).split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
     }
 
     /// A row that ends by everything around it being killed, as a command of the agent's: the session goes on.
@@ -133,8 +148,8 @@ import Testing
         return .object(judged)
     }
 
-    /// A workspace with repositories and configuration in it that the policy protects; see Tests/Attacks/workspace.py.
-    private func guardWorkspace(_ spec: inout SandboxSpec, _ scratch: Scratch, _ column: AttackColumn) {
+    /// A workspace with repositories and configuration in it that the policy protects, where it does; see Tests/Attacks/workspace.py.
+    private func plantRepositories(_ spec: inout SandboxSpec, _ scratch: Scratch, _ column: AttackColumn) {
         let folder = scratch.path + "/guarded"
         let deep = "/deep/1/2/3/4/5"
         let folders =
@@ -148,6 +163,7 @@ import Testing
         let owner = column.isRoot ? 4321 : column.victim
         if geteuid() == 0 { for path in folders + files { lchown(folder + path, owner, owner) } }
         spec.workspace = .folder(folder)
+        guard column.hasAllLayers else { return }
         spec.protected = [
             "**/.git/hooks", "**/.git/config", "**/.claude/settings.json", "**/.mcp.json", "**/.vscode/tasks.json", "**/.gitmodules", "CLAUDE.md",
         ]
@@ -160,6 +176,16 @@ import Testing
         limits.fileBytes = 32 << 20
         limits.openFiles = 256
         limits.temporaryBytes = 16 << 20
+        return limits
+    }
+
+    /// Beyond all that the attacks ask for.
+    private var wideLimits: SandboxLimits {
+        var limits = SandboxLimits()
+        limits.processes = 4096
+        limits.memoryBytes = nil
+        limits.openFiles = 10_000
+        limits.temporaryBytes = 512 << 20
         return limits
     }
 

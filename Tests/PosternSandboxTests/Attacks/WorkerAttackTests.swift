@@ -58,8 +58,8 @@ import Testing
     }
 
     /// W7: names and output that would say something to a terminal or to a reader of lines come back as one value of JSON each, whole.
-    @Test func namesAndOutputStayData() async throws {
-        try await Box.with { (box: Box) async throws in
+    @Test(arguments: Mode.possible) func namesAndOutputStayData(mode: Mode) async throws {
+        try await Box.with(mode) { (box: Box) async throws in
             let name = "a\nb\u{1B}]52;c;YQ==\u{7}"
             #expect(try await box.call("write", ["file_path": .string(name), "content": "x"]).isError == false)
             #expect(try await box.sh("ls | wc -c") == "\(name.utf8.count + 1)")
