@@ -245,6 +245,31 @@ def test_a_server_that_does_not_start_or_ends_at_once() -> None:
     assert ended.json["ok"] is False and ended.json["error"]["kind"] == "ended"
 
 
+DYING = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["method"] == "tools/call":
+        sys.exit(3)
+    if message["method"] == "initialize":
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "dying", "version": "1"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+    elif "id" in message:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
+"""
+
+
+def test_a_server_that_dies_in_a_call_leaves_its_outcome_unknown() -> None:
+    done = postern("call", "--stdio", "any", "--", python_of("2"), "-c", DYING)
+    assert done.status == 1 and "not known whether" in done.error and "exit status 3" in done.error
+
+
+@pytest.mark.parametrize("text", ["::1", "a/b", "a:b", "", "[::1", "a:0", "x@y"])
+def test_an_address_to_connect_to_that_is_none(text: str) -> None:
+    done = postern("probe", "https://docs.example.com/mcp", "--connect-to", text)
+    assert done.status == 64 and "--connect-to" in done.error
+
+
 def test_a_server_that_ignores_the_end_of_its_input_is_killed_with_its_children(tmp_path: Path) -> None:
     script = tmp_path / "stubborn.sh"
     pids = tmp_path / "pids"

@@ -99,7 +99,7 @@ import Testing
     private static let question = JSONRPCMessage.request(id: .text("q"), method: "ping", params: nil)
     private static let text =
         ": hello\r\n\r\nid: e1\r\ndata:\r\n\r\n" + event(notice, id: "e2").replacing("\n", with: "\r") + event(.response(id: .number(9), result: [:]))
-        + "event: ping\ndata: {}\n\nretry: 40\n" + event(question) + event(answer, id: "e3") + event(notice)
+        + "event: ping\ndata: {}\n\nretry: 80\n" + event(question) + event(answer, id: "e3") + event(notice)
 
     private func run(_ pieces: [[UInt8]]) -> ([JSONRPCMessage], HTTPExchange.Next) {
         var exchange = exchange()
@@ -149,7 +149,7 @@ import Testing
             switch exchange.receive(.broken(.broken("cut"))).next {
             case .resume(let lastEventID, let delay):
                 #expect(lastEventID == expected, "cut at \(cut)")
-                #expect(delay == (seen.contains("retry: 40\n") ? .milliseconds(40) : .seconds(1)))
+                #expect(delay == (seen.contains("retry: 80\n") ? .milliseconds(80) : .seconds(1)))
                 #expect(exchange.receive(.head(Self.stream)).next == .read)
                 #expect(exchange.receive(.bytes(Array(Self.event(Self.answer).utf8))).next == .finish(.success(["ok": true])))
             case .finish(.failure(.outcomeUnknown)): #expect(expected == nil, "cut at \(cut)")

@@ -152,7 +152,7 @@ import Darwin
             let listening = Task { try await link.listen(Self.context) { _ in } }
             _ = try await server.next()
             server.end()
-            await #expect(throws: MCPError.ended("it has closed its output")) { try await call.value }
+            await #expect(throws: MCPError.outcomeUnknown("it has closed its output")) { try await call.value }
             await #expect(throws: MCPError.ended("it has closed its output")) { try await listening.value }
             await #expect(throws: MCPError.self) { try await link.exchange(Self.request(2)) { _ in } }
         }

@@ -144,7 +144,7 @@ package actor MCPClient {
             return try await Watchdog(method, silence: options.opening, maximum: options.opening)
                 .guarding { () async throws(MCPError) -> LinkAnswer in try await link.exchange(sent) { _ in } }
         } catch {
-            throw Self.settled(method, error)
+            throw settled(method, error)
         }
     }
 
@@ -184,7 +184,7 @@ package actor MCPClient {
             do throws(MCPError) {
                 return try Self.complete(try await send(method, params, fields, open, onProgress).result)
             } catch {
-                guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw Self.settled(method, error) }
+                guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw settled(method, error) }
                 // The session is gone and the era still the same; what the server says of revisions is news.
                 if case .server = error { options.eras.forget(link.origin) }
                 isSecondTry = true
@@ -193,9 +193,9 @@ package actor MCPClient {
     }
 
     /// Only a call of a tool has an outcome to worry about: what merely asks came to nothing.
-    private static func settled(_ method: String, _ error: MCPError) -> MCPError {
-        if case .outcomeUnknown(let reason) = error, method != "tools/call" { return .unreachable(reason) }
-        return error
+    private func settled(_ method: String, _ error: MCPError) -> MCPError {
+        guard case .outcomeUnknown(let reason) = error, method != "tools/call" else { return error }
+        return link.medium == .stdio ? .ended(reason) : .unreachable(reason)
     }
 
     private func send(

@@ -81,9 +81,10 @@ extension MCPError: CustomStringConvertible {
         case .unreachable(let reason): "no connection: \(reason)"
         case .refused(let reason): reason
         case .timedOut(let method, let seconds, let hasProgress):
-            hasProgress
+            (hasProgress
                 ? "\(method) took longer than \(seconds) s, the longest time even with progress; give --max-time"
-                : "\(method) was neither answered nor told of progress within \(seconds) s; give --timeout"
+                : "\(method) was neither answered nor told of progress within \(seconds) s; give --timeout")
+                + (method == "tools/call" ? " (it was cancelled at the server, which may have carried it out)" : "")
         case .unauthorized(let challenge, let hasToken): Self.unauthorized(challenge, hasToken)
         case .insufficientScope(let challenge):
             "403 insufficient_scope: the token is valid but does not allow this"

@@ -77,8 +77,11 @@ package struct HTTPExchange: Sendable {
     static let errorLimit = 64 << 10
     /// How often a stream is asked for in a row without an event of it.
     static let maximumAttempts = 5
-    /// The wait before a stream is asked for again where the server names none, and the longest that it may name.
-    static let defaultRetry = Duration.seconds(1), longestRetry = Duration.seconds(60)
+    /// The wait before a stream is asked for again where the server names none.
+    static let defaultRetry = Duration.seconds(1)
+
+    /// The wait that a server names, within bounds: it makes nobody ask without a pause, or for ever later.
+    static func retry(milliseconds: Int) -> Duration { .milliseconds(min(max(milliseconds, 50), 60_000)) }
 
     private let settings: Settings
     private var state = State.waiting
@@ -193,7 +196,7 @@ package struct HTTPExchange: Sendable {
         var reaction = Reaction(next: .read)
         let events: [ServerSentEvent]
         do { events = try parser.parse(bytes) } catch { return finish(.failure(.tooLarge("an event", limit: error.limit)), reaction) }
-        if let milliseconds = parser.retryMilliseconds { retry = min(.milliseconds(milliseconds), Self.longestRetry) }
+        if let milliseconds = parser.retryMilliseconds { retry = Self.retry(milliseconds: milliseconds) }
         for event in events {
             attempts = 0
             // With its whole event only: one that is cut is sent again.

@@ -61,7 +61,7 @@ package struct NoticeStream: Sendable {
         var reaction = Reaction(next: .read)
         let events: [ServerSentEvent]
         do { events = try parser.parse(bytes) } catch { return Reaction(next: .fail(.tooLarge("an event", limit: error.limit))) }
-        if let milliseconds = parser.retryMilliseconds { retry = min(.milliseconds(milliseconds), HTTPExchange.longestRetry) }
+        if let milliseconds = parser.retryMilliseconds { retry = HTTPExchange.retry(milliseconds: milliseconds) }
         for event in events {
             if let id = event.lastEventID { lastEventID = id.isEmpty ? nil : id }
             guard event.name == nil || event.name == "message", !event.data.isEmpty else { continue }

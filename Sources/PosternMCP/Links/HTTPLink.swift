@@ -12,6 +12,9 @@ package struct HTTPLink: MCPLink {
         package var messageLimit = 16 << 20
 
         package init() {}
+
+        /// Whether a credential is sent, by either way.
+        var hasToken: Bool { bearer != nil || fields.contains { $0.name.lowercased() == "authorization" } }
     }
 
     /// Fields that are this link's to set: who sets them from outside says something else than the message does.
@@ -75,7 +78,7 @@ package struct HTTPLink: MCPLink {
     private func machineSettings(_ request: LinkRequest) -> HTTPExchange.Settings {
         var machine = HTTPExchange.Settings(id: request.id, revision: request.context.revision)
         machine.hasSession = request.context.sessionID != nil
-        machine.hasToken = settings.bearer != nil
+        machine.hasToken = settings.hasToken
         machine.messageLimit = settings.messageLimit
         return machine
     }
@@ -101,7 +104,7 @@ package struct HTTPLink: MCPLink {
         let excerpt = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
         throw masked(
             response.status == 401
-                ? .unauthorized(Self.challenge(response.headers), hasToken: settings.bearer != nil) : HTTPExchange.status(response.status, excerpt))
+                ? .unauthorized(Self.challenge(response.headers), hasToken: settings.hasToken) : HTTPExchange.status(response.status, excerpt))
     }
 
     package func end(_ context: WireContext) async {
@@ -114,7 +117,7 @@ package struct HTTPLink: MCPLink {
 
     package func listen(_ context: WireContext, hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) {
         var stream = NoticeStream(
-            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: settings.bearer != nil)
+            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: settings.hasToken)
         while true {
             var response: ClientResponse?
             var body: ClientBody.AsyncIterator?

@@ -136,7 +136,9 @@ package final class StdioLink: MCPLink {
             defer { (state.waiters, state.endings) = ([:], [:]) }
             return (state.waiters, state.endings)
         }
-        for waiter in waiters.values { waiter.resolve(.failure(error)) }
+        // What was sent may have been carried out before the end.
+        let lost: MCPError = if case .ended(let reason) = error { .outcomeUnknown(reason) } else { error }
+        for waiter in waiters.values { waiter.resolve(.failure(lost)) }
         for ending in endings.values { ending.resolve(error) }
     }
 

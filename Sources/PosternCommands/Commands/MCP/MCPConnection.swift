@@ -62,7 +62,7 @@ struct MCPConnection: Sendable {
 
     /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`: the grammar of a URL's authority.
     private static func address(_ text: String, standardPort: Int) throws -> AsyncHTTPTransport.Address {
-        guard !text.contains("/"), let parsed = try? BaseURL("https://\(text)") else {
+        guard !text.contains("/"), let parsed = try? BaseURL("https://\(text)"), text.hasPrefix("[") || !parsed.host.contains(":") else {
             throw CommandError(.usage, "--connect-to must be written HOST or HOST:PORT, an IPv6 address in brackets, not \"\(text)\"")
         }
         let hasPort = text.hasSuffix(":\(parsed.port)")
@@ -167,8 +167,11 @@ struct MCPConnection: Sendable {
                 outcome = .failure(error)
             }
             let ending = await server.stop()
-            if case .failure(.ended(let reason)) = outcome { throw .ended("\(reason); \(ending)") }
-            return try outcome.get()
+            switch outcome {
+            case .failure(.ended(let reason)): throw .ended("\(reason); \(ending)")
+            case .failure(.outcomeUnknown(let reason)): throw .outcomeUnknown("\(reason); \(ending)")
+            default: return try outcome.get()
+            }
         }
     }
 }
