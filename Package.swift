@@ -100,6 +100,8 @@ let sources: [Target] = [
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
+    // Both sides.
+    library("PosternMCP", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix")]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON", .crypto]),
     library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
@@ -133,8 +135,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams, .lifecycle,
-            .signals, .logging, .http, .httpTypes, .httpClient,
+            "PosternAudit", "PosternMCP", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
+            .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
@@ -167,6 +169,7 @@ let testTargets: [Target] = [
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
+    tests("PosternMCPTests", ["PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOPosix")]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
     tests("PosternAuditTests", ["PosternAudit", "PosternJSON", .crypto]),
     tests("PosternPolicyTests", ["PosternPolicy", "PosternJSON"]),

@@ -23,13 +23,17 @@ import Testing
         ["environments", "keys", "create", "env_1"], ["environments", "delete", "env_1"], ["keys", "create", "--role", "viewer"],
         ["sessions", "run", "--agent", "a", "--environment", "e", "hello", "world"], ["sessions", "run", "--session", "s", "hi"],
         ["sessions", "attach", "s", "--follow"], ["sessions", "send", "s", "--deny", "sevt_1", "no"], ["docs", "configuration"],
+        ["mcp", "probe", "https://x/mcp", "--timeout", "5m"], ["mcp", "tools", "--stdio", "--", "server", "--flag"],
+        ["mcp", "call", "https://x/mcp", "tool", "{}", "--revision", "2025-06-18"], ["mcp", "call", "--stdio", "tool", "{}", "--", "server"],
     ])
     func commandsParse(arguments: [String]) throws { _ = try PosternCommand.parseAsRoot(arguments) }
 
     @Test(arguments: [
         ["agents", "creat"], ["keys", "create", "--role", "owner"], ["sessions", "run"], ["sessions", "run", "--session", "s", "--agent", "a", "x"],
         ["sessions", "send", "s"], ["sessions", "send", "s", "--interrupt", "--allow", "x"], ["agents", "list", "--limit", "0"],
-        ["serve", "--lisen", "x"],
+        ["serve", "--lisen", "x"], ["mcp", "tools", "--stdio"], ["mcp", "tools", "https://x/mcp", "--", "server"],
+        ["mcp", "probe", "https://x/mcp", "--revision", "2024-11-05"], ["mcp", "probe", "https://x/mcp", "--client-cert", "c"],
+        ["mcp", "tools", "--stdio", "--bearer-file", "f", "--", "server"], ["mcp", "probe", "https://x/mcp", "--timeout", "0"],
     ])
     func wrongCommandsDoNot(arguments: [String]) {
         #expect(throws: (any Error).self) { try PosternCommand.parseAsRoot(arguments) }

@@ -15,7 +15,8 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Credentials, a query or a fragment in the address are refused; the error never repeats the text, which may hold a secret.
-    package init(_ text: String) throws(Invalid) {
+    /// - Parameter allowsPlainHTTP: accept `http` beyond loopback, where what is sent crosses a network in the clear.
+    package init(_ text: String, allowsPlainHTTP: Bool = false) throws(Invalid) {
         let rest: Substring
         if text.lowercased().hasPrefix("https://") {
             (isTLS, rest) = (true, text.dropFirst(8))
@@ -59,7 +60,7 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
         } else {
             port = isTLS ? 443 : 80
         }
-        guard isTLS || isLoopback else {
+        guard isTLS || allowsPlainHTTP || isLoopback else {
             throw Invalid(description: "plain HTTP is dialled on loopback only; use https:// for \(host)")
         }
     }
@@ -69,8 +70,8 @@ package struct BaseURL: Sendable, Equatable, CustomStringConvertible {
     /// Whether the service is on this machine.
     package var isLoopback: Bool { Loopback.includes(host) }
 
-    package var description: String {
-        let shown = host.contains(":") ? "[\(host)]" : host
-        return "\(isTLS ? "https" : "http")://\(shown):\(port)\(prefix)"
-    }
+    /// The host as a URL writes it: an IPv6 address in brackets.
+    package var writtenHost: String { host.contains(":") ? "[\(host)]" : host }
+
+    package var description: String { "\(isTLS ? "https" : "http")://\(writtenHost):\(port)\(prefix)" }
 }

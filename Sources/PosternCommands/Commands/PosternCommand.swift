@@ -43,7 +43,8 @@ package struct PosternCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Tools",
                 subcommands: [
-                    SandboxCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self, BenchCommand.self,
+                    SandboxCommand.self, MCPCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self,
+                    BenchCommand.self,
                     EgressProcessCommand.self,
                 ]),
         ])

@@ -5,9 +5,9 @@ package enum CommandStatus: Int32, Sendable, CaseIterable {
     case success = 0
     /// The API refused the request, or something failed that has no status of its own.
     case failure = 1
-    /// A session ended with an error: retries exhausted, budget reached, refused by the model, terminated.
+    /// A session ended with an error: retries exhausted, budget reached, refused by the model, terminated. `mcp call`: the tool itself failed.
     case sessionFailed = 2
-    /// A session waits for an answer that this command does not give: a confirmation, or a custom tool's result.
+    /// A session waits for an answer that this command does not give: a confirmation, or a custom tool's result. `mcp call`: the tool asks for more.
     case sessionWaits = 3
     /// The thing named does not exist.
     case notFound = 4
@@ -33,12 +33,12 @@ package enum CommandStatus: Int32, Sendable, CaseIterable {
         switch self {
         case .success: "done; for a session: its turn ended"
         case .failure: "refused by the API, or failed"
-        case .sessionFailed: "the session ended with an error"
-        case .sessionWaits: "the session waits for a confirmation or a custom tool's result"
+        case .sessionFailed: "the session ended with an error; mcp call: the tool failed"
+        case .sessionWaits: "the session waits for a confirmation or a custom tool's result; mcp call: the tool asks for more"
         case .notFound: "what was named does not exist"
         case .checkFailed: "a check found something wrong"
         case .usage: "wrong arguments"
-        case .unavailable: "nothing answers at the base URL"
+        case .unavailable: "nothing answers at the base URL, or at the MCP server's"
         case .refused: "the key is missing, wrong, or not allowed to do this"
         case .configuration: "a setting is missing or wrong"
         case .sandboxFailed: "sandbox run: the sandbox could not be made"
