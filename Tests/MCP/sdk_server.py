@@ -1,7 +1,7 @@
 """An MCP server made with the official SDK, of whichever major version is installed: the peer of the suite.
 
 sdk_server.py stdio
-sdk_server.py http [--port N] [--stateless] [--json] [--events] [--auth] [--hosts NAME] [--tls CERT KEY [--clients CA]]
+sdk_server.py http [--address ADDRESS] [--port N] [--stateless] [--json] [--events] [--auth] [--hosts NAME] [--tls CERT KEY [--clients CA]]
 
 Over HTTP it prints its port when it listens. What tools do that must be seen from outside is printed to standard error.
 """
@@ -180,6 +180,7 @@ def main() -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("stdio")
     http = kinds.add_parser("http")
+    http.add_argument("--address", default="127.0.0.1")
     http.add_argument("--port", type=int, default=0)
     http.add_argument("--stateless", action="store_true")
     http.add_argument("--json", action="store_true")
@@ -195,7 +196,7 @@ def main() -> None:
         return
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", arguments.port))
+    listener.bind((arguments.address, arguments.port))
     listener.listen(64)
     settings: dict[str, Any] = {}
     if arguments.tls:

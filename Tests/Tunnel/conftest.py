@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# `certificates` and `haystack` are the perimeter suite's.
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python"), str(ROOT / "Tests" / "Perimeter")]
+# `certificates` and `haystack` are the perimeter suite's, `peers` the MCP suite's.
+sys.path[:0] = [str(Path(__file__).parent), *(str(ROOT / "Tests" / name) for name in ("Support/python", "Perimeter", "MCP"))]
 
 from tunnel import Tunnel  # noqa: E402
 from time_limit import time_limit  # noqa: E402

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from haystack import Search
@@ -189,10 +190,19 @@ def test_calls_come_back_after_a_kill_of_edge_and_connector(tunnel: Tunnel, lapt
 def test_calls_are_in_the_audit_log_with_their_intent_first(tunnel: Tunnel, laptop: Path) -> None:
     splice(tunnel, True)
     until(lambda: tunnel.curl(laptop, path="/recorded").returncode == 0)
-    lines = [json.loads(line) for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines()]
-    intents = [line["body"]["id"] for line in lines if line["kind"] == "tunnel_intent"]
-    outcomes = {line["body"]["id"]: line["body"] for line in lines if line["kind"] == "tunnel_outcome"}
-    assert intents and outcomes[intents[-1]]["status"] == 200
+    lines: list[dict[str, Any]] = []
+    intents: list[str] = []
+    outcomes: dict[str, dict[str, Any]] = {}
+
+    def recorded() -> bool:
+        """The outcome is written when the answer has gone, so a caller may be ahead of it."""
+        lines[:] = [json.loads(line) for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines()]
+        intents[:] = [line["body"]["id"] for line in lines if line["kind"] == "tunnel_intent"]
+        outcomes.update({line["body"]["id"]: line["body"] for line in lines if line["kind"] == "tunnel_outcome"})
+        return bool(intents) and intents[-1] in outcomes
+
+    until(recorded)
+    assert outcomes[intents[-1]]["status"] == 200
     assert "/recorded" not in (tunnel.connector_folder / "audit.jsonl").read_text()
     assert any(line["kind"] == "tunnel_refused" and line["body"]["decision"] == "caller_not_allowed" for line in lines)
 
