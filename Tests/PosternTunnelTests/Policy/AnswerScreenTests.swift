@@ -117,20 +117,20 @@ struct EventScreenTests {
     func filtering() throws {
         let before = ": hello\n\nid: 1\nretry: 5\ndata:\n\nevent: message\r\ndata: {\"jsonrpc\":\"2.0\",\r\ndata: \"id\":2,\"result\":{}}\r\n\r\n"
         let after = "event: endpoint\ndata: /messages?x\n\n:\r\rdata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n"
-        let text = before + "id: 7\n: note\ndata: \(list)\n\n" + after
+        let text = before + "id: 7\n: note\ndata: \(Self.list)\n\n" + after
         var chance = SeededGenerator(seed: 3)
         for _ in 0..<200 {
             let passed = try Self.pass(text) { Int.random(in: 1...40, using: &chance) }
-            #expect(passed == before + "id: 7\n: note\ndata: \(shown)\n\n" + after)
+            #expect(passed == before + "id: 7\n: note\ndata: \(Self.shown)\n\n" + after)
         }
         // Over several data lines, with CR alone, with a mark at the start, without the space.
-        let parts = list.replacing("\"result\"", with: "\ndata:\"result\"")
-        #expect(try Self.pass("data:\(parts)\n\n") == "data: \(shown)\n\n")
-        #expect(try Self.pass("\u{FEFF}data: \(list)\r\r") == "data: \(shown)\n\n")
+        let parts = Self.list.replacing("\"result\"", with: "\ndata:\"result\"")
+        #expect(try Self.pass("data:\(parts)\n\n") == "data: \(Self.shown)\n\n")
+        #expect(try Self.pass("\u{FEFF}data: \(Self.list)\r\r") == "data: \(Self.shown)\n\n")
     }
 
     @Test("an event that is not ended is no event")
-    func unfinished() throws { #expect(try Self.pass("data: \(list)\n") == "") }
+    func unfinished() throws { #expect(try Self.pass("data: \(Self.list)\n") == "") }
 
     @Test("no event hides behind what some readers take for the end of a line", arguments: ["\u{2028}", "\u{2029}", "\u{85}"])
     func lineBreaks(_ mark: String) throws {

@@ -1,6 +1,8 @@
 import NIOCore
 import PosternHTTP
 import PosternJSON
+import PosternTunnelLink
+import Synchronization
 import Testing
 
 @testable import PosternConnector
