@@ -1,6 +1,7 @@
 import Foundation
 import PosternConnector
 import PosternTunnelWire
+import SwiftASN1
 import Testing
 import X509
 

@@ -112,7 +112,7 @@ struct TunnelTests {
                 (try world.runtime { $0.tunnelID = "tnl_2" }, .certificate(.otherTunnel("tnl_2"))),
                 (try world.runtime(from: -600, until: -60), .certificate(.expired)),
                 (try world.runtime(from: 60, until: 600), .certificate(.notYetValid)),
-                (try TunnelWorld.Caller(identity, authority: own), .certificate(.notSigned)), (.none, .none),
+                (try TunnelWorld.Caller(identity, authority: own), .certificate(.otherAuthority)), (.none, .none),
             ]
             for way in [TunnelClient.Way.splice, .connect(TunnelWorld.apiKey)] {
                 for (caller, expected) in cases {

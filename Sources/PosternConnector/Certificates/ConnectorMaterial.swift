@@ -99,13 +99,14 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         for route in configuration.routes.keys.sorted() where !covers("*.\(domain)") && !covers("\(route).\(domain)") {
             throw ConnectorError("the certificate in \(server.certificateFile) is neither for *.\(domain) nor for \(route).\(domain)")
         }
-        guard let key = try? Certificate.PrivateKey(pemEncoded: String(decoding: try pem(server.keyFile, true), as: UTF8.self)) else {
+        let keyText = String(decoding: try pem(server.keyFile, true), as: UTF8.self)
+        guard let key = try? Certificate.PrivateKey(pemEncoded: keyText) else {
             throw ConnectorError("\(server.keyFile) holds no private key in PEM")
         }
         guard key.publicKey == leaf.publicKey else {
             throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: try pem(server.keyFile, true), format: .pem), chain, leaf.notValidAfter)
+        return (try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem), chain, leaf.notValidAfter)
     }
 
     package var description: String { "ConnectorMaterial(\(key.fingerprint))" }

@@ -84,5 +84,10 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package struct Header: Hashable, Sendable {
         package var name: String
         package var file: String
+
+        package init(name: String, file: String) {
+            self.name = name
+            self.file = file
+        }
     }
 }

@@ -7,9 +7,14 @@ import X509
 /// The keys and certificates that a connector's setup makes, all on P-256. What is secret never leaves the machine that calls this.
 package enum ConnectorCertificates {
     package struct Made: Sendable {
-        /// Prints no key by itself: to be written to a file of mode 0600.
+        /// To be written to a file of mode 0600.
         package let keyPEM: String
         package let certificatePEM: String
+
+        package init(keyPEM: String, certificatePEM: String) {
+            self.keyPEM = keyPEM
+            self.certificatePEM = certificatePEM
+        }
     }
 
     /// In seconds.

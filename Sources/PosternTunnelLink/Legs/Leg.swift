@@ -104,6 +104,8 @@ package struct Leg: Sendable {
                 try stream.syncOptions?.setOption(.autoRead, value: false)
                 try stream.pipeline.syncOperations.addHandler(LegStreamHandler(.caller(authority: ConnectTarget.text(host), opened: opened)))
                 attached.succeed(try ByteStream.attachInEventLoop(to: stream))
+                // The connector's answer, which nobody asks for otherwise.
+                stream.read()
             }
         }
         return try await attached.futureResult.get()
@@ -157,7 +159,9 @@ package struct LegCall: Sendable {
         let opening = LegOpening(call)
         let handler = LegStreamHandler(.callee { opening.asked($0) })
         try pipeline.addHandler(handler)
-        opening.call = LegCall.Unasked(stream: try ByteStream.attachInEventLoop(to: channel), handler: handler)
+        let inner = NestedChannel(in: channel)
+        try pipeline.addHandler(inner.handler)
+        opening.call = LegCall.Unasked(stream: try ByteStream.attachInEventLoop(to: inner), handler: handler)
         // The head of the stream, without which nobody knows of it.
         channel.read()
     }

@@ -83,11 +83,8 @@ package struct ByteStream: Sendable {
     /// Ends the connection below TLS: the peer sees no `close_notify`, and so that what it got is not all. Idempotent.
     package func abort() {
         channel.eventLoop.execute { [channel] in
-            if let leg = try? channel.pipeline.syncOperations.handler(type: LegStreamHandler.self) {
-                leg.abort()
-            } else {
-                channel.close(promise: nil)
-            }
+            let outer = (channel as? NestedChannel)?.parent ?? channel
+            if let leg = try? outer.pipeline.syncOperations.handler(type: LegStreamHandler.self) { leg.abort() } else { outer.close(promise: nil) }
         }
     }
 

@@ -1,5 +1,6 @@
 import Crypto
 import PosternConnector
+import PosternTunnelWire
 import Synchronization
 import Testing
 
@@ -12,6 +13,7 @@ final class EventLog: Sendable {
     private let state = Mutex(State())
 
     func add(_ event: ConnectorEvent) {
+        if TunnelWorld.isLogged { print("connector:", event) }
         let waiters = state.withLock { state in
             state.events.append(event)
             defer { state.waiters = [] }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternConnector
 import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire

@@ -109,7 +109,7 @@ final class TunnelWorld: Sendable {
             let listening = Gate()
             let edge = try makeEdge()
             group.addTask { [self] in
-                try await edge.run { port in
+                try await edge.run { [self] port in
                     edgePort.withLock { $0 = port }
                     listening.open()
                 }
@@ -131,7 +131,7 @@ final class TunnelWorld: Sendable {
             host: "127.0.0.1", port: port, domain: Self.edgeName, certificate: Array(edgeAuthority.leaf.certificatePEM.utf8),
             key: Array(edgeAuthority.leaf.keyPEM.utf8))
         settings.limits = options.edgeLimits
-        return Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: Logger(label: "edge") { _ in SwiftLogNoOpLogHandler() })
+        return Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: Self.logger)
     }
 
     /// - Parameter edge: where the connector dials; the world's edge where none is given.
@@ -168,6 +168,16 @@ final class TunnelWorld: Sendable {
         let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
         return (configuration, material)
     }
+
+    /// `POSTERN_TEST_LOG=1` shows what edge and connectors say.
+    static let isLogged = ProcessInfo.processInfo.environment["POSTERN_TEST_LOG"] != nil
+
+    private static let logger: Logger = {
+        guard isLogged else { return Logger(label: "edge") { _ in SwiftLogNoOpLogHandler() } }
+        var logger = Logger(label: "edge") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .debug
+        return logger
+    }()
 
     // MARK: Callers
 
