@@ -33,7 +33,14 @@ struct EventStream: Sendable {
             if afterReturn {
                 afterReturn = false
                 if byte == 0x0A {
-                    if event.bytes.isEmpty, !events.isEmpty { events[events.count - 1].bytes.append(byte) } else { event.bytes.append(byte) }
+                    if !event.bytes.isEmpty {
+                        event.bytes.append(byte)
+                    } else if events.isEmpty {
+                        // Its event has gone already.
+                        events.append(Event(bytes: [byte]))
+                    } else {
+                        events[events.count - 1].bytes.append(byte)
+                    }
                     continue
                 }
             }

@@ -15,7 +15,8 @@ struct AnswerScreenTests {
         AnswerScreen(policy: try PolicyDocument.policy(policy), identity: PolicyDocument.identity())
     }
 
-    private static func names(_ bytes: [UInt8]) throws -> [String] {
+    private static func names(_ bytes: [UInt8]?) throws -> [String] {
+        let bytes = try #require(bytes)
         let object = try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
         let tools = try #require((object["result"] as? [String: Any])?["tools"] as? [[String: Any]])
         return tools.compactMap { $0["name"] as? String }
@@ -24,7 +25,7 @@ struct AnswerScreenTests {
     @Test("lists of tools lose those that the caller may not call")
     func lists() throws {
         let screened = try Self.screen().screen(Array(Self.list.utf8))
-        #expect(try Self.names(try #require(screened.bytes)) == ["read"] && screened.hidden == 2 && screened.seen.map(\.tool) == ["read"])
+        #expect(try Self.names(screened.bytes) == ["read"] && screened.hidden == 2 && screened.seen.map(\.tool) == ["read"])
         #expect(String(decoding: screened.bytes ?? [], as: UTF8.self).contains("nextCursor"))
         let batch = try Self.screen().screen(Array(#"[{"jsonrpc":"2.0","id":2,"result":{}},\#(Self.list)]"#.utf8))
         #expect(batch.hidden == 2)
@@ -51,10 +52,10 @@ struct AnswerScreenTests {
     func pins() throws {
         let pin = ToolDigest(of: ["name": "read", "inputSchema": ["minimum": 1.5]])
         let policy = "tools: {pins: {read: \"\(pin)\"}}"
-        #expect(try Self.names(try #require(try Self.screen(policy).screen(Array(Self.list.utf8)).bytes)) == ["read"])
+        #expect(try Self.names(Self.screen(policy).screen(Array(Self.list.utf8)).bytes) == ["read"])
         let changed = Array(Self.list.replacing("1.50", with: "1.51").utf8)
         let screened = try Self.screen(policy).screen(changed)
-        #expect(try Self.names(try #require(screened.bytes)).isEmpty && screened.seen.map(\.tool) == ["read"])
+        #expect(try Self.names(screened.bytes).isEmpty && screened.seen.map(\.tool) == ["read"])
     }
 
     @Test(
@@ -74,7 +75,7 @@ struct AnswerScreenTests {
     func names() throws {
         let text =
             #"{"id":1,"result":{"tools":[{"name":"rea\u0000d"},{"Name":"read"},{"name":"read","Name":"drop"},{"name":1},"read",{"name":"read","Description":"x"}]}}"#
-        #expect(try Self.names(try #require(try Self.screen("tools: {allow: [\"*\"]}").screen(Array(text.utf8)).bytes)).isEmpty)
+        #expect(try Self.names(Self.screen("tools: {allow: [\"*\"]}").screen(Array(text.utf8)).bytes).isEmpty)
     }
 
     @Test("what cannot be read is not passed on")

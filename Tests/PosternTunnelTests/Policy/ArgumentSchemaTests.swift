@@ -38,15 +38,15 @@ struct ArgumentSchemaTests {
         ])
     func words(_ schema: String, _ good: [String], _ bad: [String]) throws {
         let schema = try Self.schema(schema)
-        for text in good { #expect(schema.problem(try JSON(parsing: text)) == nil, "\(text)") }
-        for text in bad { #expect(schema.problem(try JSON(parsing: text)) != nil, "\(text)") }
+        for text in good { #expect(try schema.problem(JSON(parsing: text)) == nil, "\(text)") }
+        for text in bad { #expect(try schema.problem(JSON(parsing: text)) != nil, "\(text)") }
     }
 
     @Test("say where a value does not fit, and nothing of it")
     func problems() throws {
         let schema = try Self.schema(
             "{type: object, properties: {a: {type: array, items: {type: string, maxLength: 3}}}, additionalProperties: {type: integer}}")
-        #expect(schema.problem(try JSON(parsing: #"{"a":["x","canary"]}"#)) == "arguments.a[1] is longer than 3 characters")
-        #expect(schema.problem(try JSON(parsing: #"{"canary":"x"}"#))?.contains("canary") == false)
+        #expect(try schema.problem(JSON(parsing: #"{"a":["x","canary"]}"#)) == "arguments.a[1] is longer than 3 characters")
+        #expect(try schema.problem(JSON(parsing: #"{"canary":"x"}"#))?.contains("canary") == false)
     }
 }

@@ -12,14 +12,12 @@ import Testing
 struct PolicyTunnelTests {
     private static let type = "Content-Type: application/json\r\n"
 
-    private static func run(_ policy: String, _ body: @escaping @Sendable (TunnelWorld, inout TunnelClient) async throws -> Void) async throws {
+    private static func run(_ policy: String, _ body: @escaping @Sendable (TunnelWorld) async throws -> Void) async throws {
         var options = TunnelWorld.Options()
         options.policy = try PolicyDocument.policy(policy)
         try await TunnelWorld.run(options) { world in
             world.answer(json: #"{"jsonrpc":"2.0","id":1,"result":{}}"#)
-            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
-            try await body(world, &client)
-            client.stream.close()
+            try await body(world)
         }
     }
 
@@ -29,7 +27,9 @@ struct PolicyTunnelTests {
 
     @Test("what was judged is what is sent, byte for byte, by its length and in chunks")
     func bytes() async throws {
-        try await Self.run("tools: {allow: [read]}") { world, client in
+        try await Self.run("tools: {allow: [read]}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             let text =
                 " {\"params\" :{\"name\":\"re\\u0061d\",\"arguments\":{\"x\":1.50,\"y\":\"\\/é\"}},\r\n\t\"method\":\"tools\\/call\",\"id\":1,\"jsonrpc\":\"2.0\"} \n"
             let first = try await client.call("POST", "/mcp", body: text, fields: Self.type)
@@ -49,7 +49,9 @@ struct PolicyTunnelTests {
 
     @Test("a refused message never reaches the upstream, is answered with its id, and the connection carries more")
     func refused() async throws {
-        try await Self.run("tools: {allow: [read]}") { world, client in
+        try await Self.run("tools: {allow: [read]}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             let refused = try await client.call("POST", "/mcp", body: Self.call("write", id: 41), fields: Self.type)
             let json = try JSON(parsing: refused.body)
             #expect(refused.status == 200 && json["id"] == 41 && json["error"]?["data"]?["rule"] == "tools.allow")
@@ -68,7 +70,9 @@ struct PolicyTunnelTests {
 
     @Test("a body over the bound is refused as soon as that is known, also where its length is not told")
     func tooLarge() async throws {
-        try await Self.run("max_body_bytes: 1024") { world, client in
+        try await Self.run("max_body_bytes: 1024") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             let start = "POST /mcp HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\n\(Self.type)"
             try await client.send(start + "Content-Length: 1025\r\nExpect: 100-continue\r\n\r\n")
             let answer = try await client.answer()
@@ -83,7 +87,9 @@ struct PolicyTunnelTests {
 
     @Test("a caller that waits to be asked for its body is asked before it is judged")
     func expectation() async throws {
-        try await Self.run("mode: enforce") { world, client in
+        try await Self.run("mode: enforce") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
             try await client.send(
                 "POST /mcp HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\n\(Self.type)Content-Length: \(ping.utf8.count)\r\nExpect: 100-continue\r\n\r\n"
@@ -100,7 +106,9 @@ struct PolicyTunnelTests {
 
     @Test("tools that a caller may not call are in no list, in JSON and in event streams")
     func lists() async throws {
-        try await Self.run("tools: {allow: [read]}") { world, client in
+        try await Self.run("tools: {allow: [read]}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             let shown = #"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read","description":"Reads."}]}}"#
             world.answer(json: Self.list)
             #expect(try await client.call("POST", "/mcp", body: Self.ask, fields: Self.type).body == shown)
@@ -113,7 +121,9 @@ struct PolicyTunnelTests {
 
     @Test("an answer that cannot be read is not passed on")
     func unreadable() async throws {
-        try await Self.run("tools: {allow: [read]}") { world, client in
+        try await Self.run("tools: {allow: [read]}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             world.answer(json: Self.list, fields: "Content-Encoding: gzip\r\n")
             let answer = try await client.call("POST", "/mcp", body: Self.ask, fields: Self.type)
             #expect(answer.status == 502 && !answer.body.contains("write"))
@@ -123,16 +133,17 @@ struct PolicyTunnelTests {
     @Test("a tool whose definition changes after it was pinned is neither listed nor called")
     func pins() async throws {
         let pin = ToolDigest(of: ["name": "read", "description": "Reads."])
-        try await Self.run("tools: {pins: {read: \"\(pin)\"}}") { world, client in
-            func call(_ body: String) async throws -> String { try await client.call("POST", "/mcp", body: body, fields: Self.type).body }
-            #expect(try await call(Self.call("read")).contains("send tools/list"))
+        try await Self.run("tools: {pins: {read: \"\(pin)\"}}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
+            #expect(try await client.call("POST", "/mcp", body: Self.call("read"), fields: Self.type).body.contains("send tools/list"))
             world.answer(json: Self.list)
-            #expect(try await call(Self.ask).contains("Reads."))
+            #expect(try await client.call("POST", "/mcp", body: Self.ask, fields: Self.type).body.contains("Reads."))
             world.answer(json: #"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#)
-            #expect(try await call(Self.call("read")).contains("content"))
+            #expect(try await client.call("POST", "/mcp", body: Self.call("read"), fields: Self.type).body.contains("content"))
             world.answer(json: Self.list.replacing("Reads.", with: "Reads and sends."))
-            #expect(try await !call(Self.ask).contains("sends"))
-            #expect(try await call(Self.call("read")).contains("has changed"))
+            #expect(try await !client.call("POST", "/mcp", body: Self.ask, fields: Self.type).body.contains("sends"))
+            #expect(try await client.call("POST", "/mcp", body: Self.call("read"), fields: Self.type).body.contains("has changed"))
             #expect(world.upstream.now.messages.filter { $0.contains("tools/call") }.count == 1)
             #expect(world.log.events.contains { if case .toolChanged("docs", "read") = $0 { true } else { false } })
         }
@@ -140,7 +151,9 @@ struct PolicyTunnelTests {
 
     @Test("a policy that only records lets everything through, large bodies too, and says what it would have refused")
     func dryRun() async throws {
-        try await Self.run("mode: dry_run\nmax_body_bytes: 1024\ntools: {allow: [read]}") { world, client in
+        try await Self.run("mode: dry_run\nmax_body_bytes: 1024\ntools: {allow: [read]}") { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            defer { client.stream.close() }
             world.answer(json: Self.list)
             #expect(try await client.call("POST", "/mcp", body: Self.ask, fields: Self.type).body == Self.list)
             let bodies = [Self.call("write"), "{", String(repeating: "x", count: 300_000)]

@@ -89,7 +89,8 @@ struct RPCBodyTests {
     func encodings() throws {
         let good = #"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":"x"}}"#
         for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf16BigEndian, .utf32] {
-            #expect(Self.rule(Array(try #require(good.data(using: encoding)))) == "body.json")
+            let bytes = Array(try #require(good.data(using: encoding)))
+            #expect(Self.rule(bytes) == "body.json")
         }
         // Overlong, a surrogate, a lone continuation, a byte that never stands, one that is cut.
         for bytes in [[0xC0, 0xAF], [0xED, 0xA0, 0x80], [0x80], [0xFF], [0xE2, 0x82]] as [[UInt8]] {

@@ -35,7 +35,7 @@ struct RoutePolicyReaderTests {
             ("rules: [{callers: {agents: [a]}, methods: {allow: [x]}}]", "is no known key"),
             ("rules: [{callers: {agents: [a]}, read_only: true}]", "pin the tools"), ("arguments: [a]", "mapping of tools to schemas"),
             ("arguments: {t: {type: object, properties: {a: {type: text}}}}", "must be one of null, boolean"),
-            ("arguments: {t: {anyOf: []}}", "connector.yaml:10:22: error: routes.docs.policy.arguments.t.anyOf: is no known key here"),
+            ("arguments: {t: {anyOf: []}}", "connector.yaml:10:23: error: routes.docs.policy.arguments.t.anyOf: is no known key here"),
             ("arguments: {t: {$ref: x}}", "is no known key"), ("arguments: {t: {type: string, format: email}}", "is no known key"),
             ("arguments: {t: {not: {}}}", "is no known key"), ("arguments: {t: {patternProperties: {}}}", "is no known key"),
             ("arguments: {t: {pattern: ^a$}}", "write type: string beside it"),
