@@ -1,4 +1,6 @@
 import ArgumentParser
+import PosternConnector
+import PosternTunnelWire
 
 /// `postern connector check`
 struct ConnectorCheckCommand: AsyncParsableCommand {

@@ -4,6 +4,7 @@ import ManagedAgentsAPI
 import PosternAudit
 import PosternConnector
 import PosternEgress
+import PosternTunnelWire
 import ServiceLifecycle
 
 /// `postern connector run`
