@@ -94,8 +94,8 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit", "PosternJSON", .nio("NIOCore"),
-            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",

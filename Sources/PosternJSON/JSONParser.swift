@@ -18,10 +18,13 @@ extension JSON {
         package var maximumDepth = 128
         /// Refuse `\ud800` without its other half instead of reading it as U+FFFD.
         package var rejectsLoneSurrogates = false
+        /// Values in all, each member and element counted: a short text of many small values takes many times its length in memory.
+        package var maximumValues = Int.max
 
-        package init(maximumDepth: Int = 128, rejectsLoneSurrogates: Bool = false) {
+        package init(maximumDepth: Int = 128, rejectsLoneSurrogates: Bool = false, maximumValues: Int = .max) {
             self.maximumDepth = maximumDepth
             self.rejectsLoneSurrogates = rejectsLoneSurrogates
+            self.maximumValues = maximumValues
         }
     }
 
@@ -55,10 +58,13 @@ private struct Parser {
     let bytes: UnsafeBufferPointer<UInt8>
     let options: JSON.ParseOptions
     var position = 0
+    /// How many more values there may be.
+    private var valuesLeft: Int
 
     init(bytes: UnsafeBufferPointer<UInt8>, options: JSON.ParseOptions) {
         self.bytes = bytes
         self.options = options
+        valuesLeft = options.maximumValues
     }
 
     func error(_ reason: String) -> JSONParseError { JSONParseError(offset: position, reason: reason) }
@@ -75,6 +81,8 @@ private struct Parser {
     mutating func value(depth: Int) throws(JSONParseError) -> JSON {
         skipSpace()
         guard position < bytes.count else { throw error("unexpected end") }
+        guard valuesLeft > 0 else { throw error("more than \(options.maximumValues) values") }
+        valuesLeft -= 1
         switch bytes[position] {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)

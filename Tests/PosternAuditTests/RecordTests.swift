@@ -80,6 +80,24 @@ import Testing
         #expect(fixture.kinds == ["genesis", "checkpoint", "freeze", "checkpoint"])
     }
 
+    @Test func whatAPolicyReadOfACallIsSaid() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        var call = AuditRecord.TunnelCall(
+            id: "t1", tunnel: "tnl_1", route: "docs", upstream: "http://10.0.0.7:80", method: "POST", caller: ["client": "curl"],
+            decision: "would_refuse")
+        call.messages = [.init(method: "tools/call", tool: "read"), .init(method: "ping", tool: nil)]
+        call.rule = "tools.allow"
+        var outcome = AuditRecord.TunnelOutcome(id: "t1", status: 200, bytesSent: 1, bytesReceived: 2, milliseconds: 3, error: nil)
+        outcome.hiddenTools = 4
+        try await log.append(fixture.record(.tunnelIntent(call), session: nil), durable: true)
+        try await log.append(fixture.record(.tunnelOutcome(outcome), session: nil), durable: true)
+        await log.finish()
+        let intent = try #require(fixture.lines.first { $0["kind"] == "tunnel_intent" })["body"]
+        #expect(intent?["rule"] == "tools.allow" && intent?["messages"] == [["method": "tools/call", "tool": "read"], ["method": "ping"]])
+        #expect(try #require(fixture.lines.first { $0["kind"] == "tunnel_outcome" })["body"]?["hidden_tools"] == 4)
+    }
+
     @Test func timesAreReadAsTheyAreWritten() {
         for (text, nanoseconds) in [
             ("1970-01-01T00:00:00.000000Z", 0), ("2000-02-29T23:59:59.5Z", 951_868_799_500_000_000),

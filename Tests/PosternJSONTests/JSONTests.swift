@@ -93,3 +93,12 @@ import Testing
         }
     }
 }
+
+@Suite struct JSONValueBoundTests {
+    @Test func countsEachValue() throws {
+        let text = #"[1,{"a":[2,3]},"x"]"#
+        #expect(try JSON(parsing: text, options: .init(maximumValues: 7)).array?.count == 3)
+        let error = #expect(throws: JSONParseError.self) { try JSON(parsing: text, options: .init(maximumValues: 6)) }
+        #expect(error?.reason == "more than 6 values")
+    }
+}

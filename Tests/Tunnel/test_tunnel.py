@@ -207,6 +207,46 @@ def test_calls_are_in_the_audit_log_with_their_intent_first(tunnel: Tunnel, lapt
     assert any(line["kind"] == "tunnel_refused" and line["body"]["decision"] == "caller_not_allowed" for line in lines)
 
 
+def call(tool: str, **members: object) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}, **members})
+
+
+def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    document = tunnel.connector_folder / "connector.yaml"
+    before = document.read_text()
+    pins = tunnel.folder / "tools.json"
+    pins.write_text('{"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "read", "annotations": {"readOnlyHint": true}}]}}')
+    assert tunnel.command("connector", "pin", str(pins)).startswith('pins:\n  "read": sha256:')
+    place = "    addresses: [127.0.0.0/8]"
+    document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}, mod: enforce}}"))
+    assert "is no known key here" in tunnel.command("connector", "check", "--config", str(document), check=False)
+    document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}}}"))
+    assert "under a policy" in tunnel.command("connector", "check", "--config", str(document))
+    tunnel.connector.kill()
+    tunnel.connector = tunnel.start_connector()
+    post = ("--header", "Content-Type: application/json", "--data-binary")
+    try:
+        until(lambda: tunnel.curl(laptop).returncode == 0)
+        body = " " + call("read") + "\n"
+        assert json.loads(tunnel.curl(laptop, *post, body).stdout)["body"] == body
+        asked = len(tunnel.upstream.asked)
+        refused = json.loads(tunnel.curl(laptop, *post, call("write")).stdout)
+        assert refused["id"] == 7 and refused["error"]["code"] == 403 and refused["error"]["data"]["rule"] == "tools.allow"
+        assert json.loads(tunnel.curl(laptop, *post, "{").stdout)["error"]["data"]["rule"] == "body.json"
+        assert json.loads(tunnel.curl(laptop, *post, call("read"), "--header", "Mcp-Name: write").stdout)["error"]["code"] == 400
+        assert len(tunnel.upstream.asked) == asked
+    finally:
+        document.write_text(before)
+        tunnel.connector.kill()
+        tunnel.connector = tunnel.start_connector()
+    lines = [json.loads(line) for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines()]
+    read = {"method": "tools/call", "tool": "read"}
+    assert any(line["kind"] == "tunnel_intent" and line["body"].get("messages") == [read] for line in lines)
+    rules = [line["body"].get("rule") for line in lines if line["kind"] == "tunnel_refused" and line["body"]["decision"] == "policy"]
+    assert rules == ["tools.allow", "body.json", "headers.equal"]
+
+
 def test_a_revoked_key_and_an_archived_tunnel_take_no_more_calls(tunnel: Tunnel, laptop: Path) -> None:
     splice(tunnel, True)
     until(lambda: tunnel.curl(laptop).returncode == 0)

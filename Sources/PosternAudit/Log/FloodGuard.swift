@@ -92,7 +92,8 @@ struct FloodGuard: Sendable {
         switch record.kind {
         case .egressRefused(let request):
             "\(request.method) \(request.host):\(request.port) \(request.rule ?? "no rule"): \(request.decision)"
-        case .tunnelRefused(let call): "\(call.route ?? "no route"): \(call.decision)"
+        case .tunnelRefused(let call):
+            "\(call.route ?? "no route"): \(call.decision) \(call.rule ?? "") \(call.messages.map { "\($0.method) \($0.tool ?? "")" }.joined(separator: ","))"
         case .keyUsed(let name, let purpose): "\(name): \(purpose)"
         case .fileDecision(let decision) where !decision.isAllowed: "\(decision.operation) \(decision.path): \(decision.rule ?? "no rule")"
         default: nil

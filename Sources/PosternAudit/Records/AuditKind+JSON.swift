@@ -141,6 +141,15 @@ extension AuditRecord.TunnelCall {
         body["route"] = route.map(JSON.string)
         body["upstream"] = upstream.map(JSON.string)
         body["method"] = method.map(JSON.string)
+        if !messages.isEmpty {
+            body["messages"] = .array(
+                messages.map { message in
+                    var body: JSONObject = ["method": .string(message.method)]
+                    body["tool"] = message.tool.map(JSON.string)
+                    return .object(body)
+                })
+        }
+        body["rule"] = rule.map(JSON.string)
         if !caller.isEmpty { body["caller"] = .object(JSONObject(caller.map { ($0.key, JSON.string($0.value)) })) }
         return body
     }
@@ -153,6 +162,7 @@ extension AuditRecord.TunnelOutcome {
         ]
         body["status"] = status.map { JSON($0) }
         body["error"] = error.map(JSON.string)
+        if hiddenTools > 0 { body["hidden_tools"] = JSON(hiddenTools) }
         return body
     }
 }

@@ -11,8 +11,25 @@ extension AuditRecord {
         package var method: String?
         /// What the caller's certificate says of it, such as `client` or `agent`; empty where none was accepted.
         package var caller: [String: String]
-        /// `allowed`, or the reason of a refusal.
+        /// `allowed`, `would_refuse` of a policy that only records, or the reason of a refusal.
         package var decision: String
+        /// What the policy of the route read in the body; empty without one.
+        package var messages: [Message] = []
+        /// Of the policy, where it refuses or would.
+        package var rule: String?
+
+        /// A message of MCP.
+        package struct Message: Sendable, Equatable {
+            /// Empty for a response.
+            package var method: String
+            /// That is called; `nil` where none is.
+            package var tool: String?
+
+            package init(method: String, tool: String?) {
+                self.method = method
+                self.tool = tool
+            }
+        }
 
         package init(
             id: String, tunnel: String, route: String?, upstream: String?, method: String?, caller: [String: String], decision: String
@@ -38,6 +55,8 @@ extension AuditRecord {
         package var milliseconds: Int
         /// Why it failed; `nil` if it did not.
         package var error: String?
+        /// Tools that the policy left out of the answer, or would have.
+        package var hiddenTools = 0
 
         package init(id: String, status: Int?, bytesSent: Int, bytesReceived: Int, milliseconds: Int, error: String?) {
             self.id = id

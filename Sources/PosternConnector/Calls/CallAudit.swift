@@ -8,6 +8,21 @@ package struct CallRecord: Sendable, Hashable {
     package var route: String
     package var upstream: String
     package var method: String
+    /// What the policy of the route said; `nil` where it has none, or has not been asked.
+    package var judged: Judged?
+
+    package struct Judged: Sendable, Hashable {
+        /// The messages of the body: their methods, and the tools that they call.
+        package var messages: [Message]
+        /// Of a refusal, also where the policy only records.
+        package var rule: String?
+        package var isDryRun: Bool
+
+        package struct Message: Sendable, Hashable {
+            package var method: String
+            package var tool: String?
+        }
+    }
 }
 
 /// Records calls: the intent before the first byte goes upstream, the outcome after, or that there was none.

@@ -19,6 +19,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
     /// The certificate is for other routes.
     case routeNotOpened(String)
     case callerNotAllowed(String)
+    /// The policy of the route does not let the message through.
+    case policy(PolicyRefusal)
     case unknownUpstreamName(String)
     case upstreamAddress(UpstreamAddressRefusal)
     case upstreamConnection(String)
@@ -41,6 +43,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .request(let refusal): refusal.status == 421 ? "misdirected_request" : "malformed_request"
         case .routeNotOpened: "route_not_opened"
         case .callerNotAllowed: "caller_not_allowed"
+        case .policy: "policy"
         case .unknownUpstreamName: "upstream_name"
         case .upstreamAddress: "upstream_address"
         case .upstreamConnection: "upstream_connection"
@@ -55,6 +58,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .request(let refusal): refusal.status
         case .routeNotOpened, .callerNotAllowed, .certificate: 403
+        case .policy(let refusal): refusal.status
         case .unknownUpstreamName, .upstreamAddress, .upstreamConnection, .upstreamAnswer: 502
         case .auditFailed: 503
         case .tooSlow: 408
@@ -74,6 +78,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .request(let refusal): refusal.reason
         case .routeNotOpened(let route): "the caller's certificate does not open the route \"\(route)\""
         case .callerNotAllowed(let route): "the caller is none of those that the route \"\(route)\" names as its callers"
+        case .policy(let refusal): "refused by the route's policy (\(refusal.rule)): \(refusal.message); \(refusal.remedy)"
         case .unknownUpstreamName(let reason): "the upstream's name cannot be resolved: \(reason)"
         case .upstreamAddress(let refusal): "\(refusal)"
         case .upstreamConnection(let reason): "the upstream could not be connected: \(reason)"

@@ -8,6 +8,8 @@ final class CallProgress: Sendable {
         /// Bytes of the bodies, without framing.
         var sent = 0
         var received = 0
+        /// Tools that the policy of the route left out of the answer, or would have.
+        var hidden = 0
     }
     private let state = Mutex(State())
 
@@ -15,5 +17,6 @@ final class CallProgress: Sendable {
 
     func begin(_ status: Int) { state.withLock { $0.status = status } }
     func sent(_ bytes: Int) { state.withLock { $0.sent += bytes } }
+    func hid(_ tools: Int) { state.withLock { $0.hidden += tools } }
     func received(_ bytes: Int) { state.withLock { $0.received += bytes } }
 }

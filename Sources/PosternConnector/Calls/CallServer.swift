@@ -13,6 +13,8 @@ struct CallServer: Sendable {
     let inner: NIOSSLContext
     /// By route.
     let dialers: [String: UpstreamDialer]
+    /// By route; of those with a policy.
+    let guards: [String: RouteGuard]
     let times: ConnectorTimes
     let now: @Sendable () -> Date
     /// An id for the record of a call.
@@ -36,7 +38,7 @@ struct CallServer: Sendable {
             let (identity, expires) = try await letIn(call.stream, host)
             await InnerConnection(
                 stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: identity, expires: expires,
-                dialer: dialer, times: times, now: now, newID: newID, audit: audit, observe: observe
+                dialer: dialer, routeGuard: guards[host.route], times: times, now: now, newID: newID, audit: audit, observe: observe
             ).run()
         } catch {
             observe(.refused(route: host.route, error))

@@ -9,6 +9,16 @@ struct Exchange: Sendable {
     let request: RouteRequest
     let times: ConnectorTimes
     let progress: CallProgress
+    /// What was read of the request's body already; `nil` without a policy.
+    var held: HeldBody?
+    /// How the answer is screened; `nil` without a policy.
+    var screening: Screening?
+
+    /// A policy's part in an answer.
+    struct Screening: Sendable {
+        let screen: AnswerScreen
+        let saw: @Sendable (AnswerScreen.Screened) -> Void
+    }
 
     /// Where both connections stand after an answer.
     struct Ended: Sendable {
@@ -46,7 +56,7 @@ struct Exchange: Sendable {
 
     private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
         do { try await link.stream.write(request.wire) } catch { throw CallError.upstreamConnection("\(error)") }
-        if request.expectsContinue { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
+        if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
         return try await withThrowingTaskGroup(of: Half.self) { group in
             group.addTask { try await upload(reader, to: link.stream) }
             group.addTask { .answered(try await answer(from: link.reader)) }
@@ -82,7 +92,11 @@ struct Exchange: Sendable {
     /// The body, framed anew: its bytes stay as they are.
     private func upload(_ reader: MessageReader, to upstream: ByteStream) async throws -> Half {
         var reader = reader
-        var body = BodyReader(request.framing)
+        var body = held?.rest ?? BodyReader(request.framing)
+        if let bytes = held?.bytes, bytes.readableBytes > 0 {
+            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(bytes) : bytes) } catch { return .uploadEnded }
+            progress.sent(bytes.readableBytes)
+        }
         while let part = try await next(&reader, &body) {
             do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(part) : part) } catch { return .uploadEnded }
             progress.sent(part.readableBytes)
@@ -109,6 +123,13 @@ struct Exchange: Sendable {
     private func answer(from link: MessageReader) async throws -> Answered {
         var reader = link
         let head = try await finalHead(&reader)
+        if let screening {
+            switch try plan(head) {
+            case .pass: break
+            case .whole: return try await whole(head, &reader, screening)
+            case .events: return try await events(head, &reader, screening)
+            }
+        }
         let answer: RouteAnswer
         do throws(HTTPRefusal) { answer = try RouteAnswer(head, to: request) } catch { throw CallError.upstreamAnswer(error.reason) }
         var body = BodyReader(answer.framing)
@@ -128,6 +149,86 @@ struct Exchange: Sendable {
         if answer.isChunked { output.writeImmutableBuffer(Chunk.last) }
         if output.readableBytes > 0 { try await tell(output) }
         return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
+    }
+
+    // MARK: Under a policy
+
+    private func plan(_ head: ResponseHead) throws(CallError) -> AnswerScreen.Plan {
+        let framing: BodyFraming
+        do throws(HTTPRefusal) { framing = try BodyFraming(response: head, to: request.method) } catch { throw .upstreamAnswer(error.reason) }
+        do throws(AnswerScreen.Problem) {
+            return try AnswerScreen.plan(head, to: request.method, hasBody: !framing.isEmpty)
+        } catch {
+            throw .upstreamAnswer(error.reason)
+        }
+    }
+
+    /// An answer that is read whole before its head goes to the caller, so that one that cannot be passed on is still answered.
+    private func whole(_ head: ResponseHead, _ reader: inout MessageReader, _ screening: Screening) async throws -> Answered {
+        var body = try bodyReader(head)
+        var bytes: [UInt8] = []
+        while let part = try await nextOfAnswer(&reader, &body) {
+            bytes += part.readableBytesView
+            guard bytes.count <= AnswerScreen.mostBytes else {
+                throw CallError.upstreamAnswer("the upstream's answer has more than \(AnswerScreen.mostBytes) bytes, and a policy has to read it")
+            }
+        }
+        let shown = try screened(screening) { () throws(AnswerScreen.Problem) in try screening.screen.screen(bytes) } ?? bytes
+        let answer = try routeAnswer(head, .whole(length: shown.count))
+        progress.begin(head.status)
+        try await tell(ByteBuffer(bytes: answer.wire + shown))
+        progress.received(shown.count)
+        return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
+    }
+
+    /// An answer that is passed on event by event.
+    private func events(_ head: ResponseHead, _ reader: inout MessageReader, _ screening: Screening) async throws -> Answered {
+        let answer = try routeAnswer(head, .pieces)
+        var body = try bodyReader(head)
+        var stream = EventStream(limit: AnswerScreen.mostBytes)
+        progress.begin(head.status)
+        try await tell(ByteBuffer(bytes: answer.wire))
+        while let part = try await nextOfAnswer(&reader, &body) {
+            var output = ByteBuffer()
+            let events: [EventStream.Event]
+            do throws(EventStream.Problem) { events = try stream.feed(part.readableBytesView) } catch {
+                throw CallError.upstreamAnswer(
+                    error == .tooLarge
+                        ? "an event of the upstream has more than \(AnswerScreen.mostBytes) bytes"
+                        : "an event of the upstream holds a byte at which some readers end a line")
+            }
+            for event in events {
+                output.writeBytes(try screened(screening) { () throws(AnswerScreen.Problem) in try screening.screen.screen(event) } ?? event.bytes)
+            }
+            guard output.readableBytes > 0 else { continue }
+            try await tell(answer.isChunked ? Chunk.wrap(output) : output)
+            progress.received(output.readableBytes)
+        }
+        if answer.isChunked { try await tell(Chunk.last) }
+        return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
+    }
+
+    private func screened(
+        _ screening: Screening, _ screen: () throws(AnswerScreen.Problem) -> AnswerScreen.Screened
+    ) throws(CallError) -> [UInt8]? {
+        do throws(AnswerScreen.Problem) {
+            let screened = try screen()
+            progress.hid(screened.hidden)
+            screening.saw(screened)
+            return screened.bytes
+        } catch {
+            throw .upstreamAnswer(error.reason)
+        }
+    }
+
+    private func routeAnswer(_ head: ResponseHead, _ screened: RouteAnswer.Screened) throws(CallError) -> RouteAnswer {
+        do throws(HTTPRefusal) { return try RouteAnswer(head, to: request, screened: screened) } catch { throw .upstreamAnswer(error.reason) }
+    }
+
+    private func bodyReader(_ head: ResponseHead) throws(CallError) -> BodyReader {
+        do throws(HTTPRefusal) { return BodyReader(try BodyFraming(response: head, to: request.method)) } catch {
+            throw .upstreamAnswer(error.reason)
+        }
     }
 
     private func finalHead(_ reader: inout MessageReader) async throws -> ResponseHead {

@@ -15,6 +15,8 @@ struct InnerConnection: Sendable {
     /// When the caller's certificate ends; no call begins after that.
     let expires: Date
     let dialer: UpstreamDialer
+    /// `nil` where the route has no policy.
+    let routeGuard: RouteGuard?
     let times: ConnectorTimes
     let now: @Sendable () -> Date
     let newID: @Sendable () -> String
@@ -44,13 +46,26 @@ struct InnerConnection: Sendable {
     private func serve(_ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
         var reader = reader
         guard let request = try await nextRequest(&reader) else { return nil }
-        let record = CallRecord(
+        var record = CallRecord(
             id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: request.method)
+        var held: HeldBody?
+        defer { if let held { routeGuard?.release(held.bytes.readableBytes) } }
         do throws(CallError) {
             try decide()
+            if let routeGuard { held = try await hold(&reader, request, routeGuard) }
         } catch {
             try await audit?.refused(record, id: record.id, route: host.route, error)
             throw error
+        }
+        if let routeGuard, let held, let refusal = judge(held, request, routeGuard, &record) {
+            guard routeGuard.policy.mode == .dryRun else {
+                observe(.refused(route: host.route, .policy(refusal.refusal)))
+                try await audit?.refused(record, id: record.id, route: host.route, .policy(refusal.refusal))
+                let stays = request.keepsAlive && held.rest.isDone
+                do { try await stream.write(ByteBuffer(bytes: refusal.encoded(keepsAlive: stays))) } catch { throw .callerGone("\(error)") }
+                return stays ? reader : nil
+            }
+            observe(.wouldRefuse(route: host.route, refusal.refusal))
         }
         try await audit?.begins(record)
         observe(.called(route: host.route, identity))
@@ -58,7 +73,7 @@ struct InnerConnection: Sendable {
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
-            ended = try await exchange(request, reader, &kept, progress)
+            ended = try await exchange(request, reader, held, &kept, progress)
         } catch {
             failure = error
         }
@@ -75,10 +90,61 @@ struct InnerConnection: Sendable {
         guard route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
     }
 
+    // MARK: The policy of the route
+
+    /// The body up to the policy's bound. Nothing has gone upstream before that.
+    private func hold(_ reader: inout MessageReader, _ request: RouteRequest, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
+        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
+        do {
+            if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
+                try await stream.write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+            }
+            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: times.head)
+        } catch let error as CallError {
+            throw error
+        } catch let refusal as HTTPRefusal {
+            throw .request(refusal)
+        } catch is TimedOut {
+            throw .tooSlow
+        } catch {
+            throw .callerGone("\(error)")
+        }
+    }
+
+    /// What the policy says against the request; `nil` when it passes. Notes in the record what was judged.
+    private func judge(_ held: HeldBody, _ request: RouteRequest, _ routeGuard: RouteGuard, _ record: inout CallRecord) -> PolicyAnswer? {
+        let judgement: RouteGuard.Judgement
+        if let refusal = held.refusal {
+            judgement = .refused(refusal)
+        } else if request.method == "POST" {
+            let seconds = Double(NIODeadline.now().uptimeNanoseconds) / 1e9
+            judgement = routeGuard.judge(Array(held.bytes.readableBytesView), request.fields, from: identity, now: seconds)
+        } else if !["GET", "HEAD", "OPTIONS", "DELETE"].contains(request.method) {
+            judgement = .refused(
+                .init(.method, "http.method", "the method \(request.method) carries no message of MCP", remedy: "send messages by POST"))
+        } else if held.bytes.readableBytes > 0 {
+            judgement = .refused(.malformed("http.method", "a \(request.method) has no body", "send messages by POST"))
+        } else {
+            return nil
+        }
+        record.judged = .init(
+            messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
+            isDryRun: routeGuard.policy.mode == .dryRun)
+        return judgement.refusal.map { PolicyAnswer($0, to: judgement.body, index: judgement.index) }
+    }
+
+    private func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
+        let (route, observe) = (host.route, observe)
+        return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
+            for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
+        }
+    }
+
     private func exchange(
-        _ request: RouteRequest, _ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress
+        _ request: RouteRequest, _ reader: MessageReader, _ held: HeldBody?, _ kept: inout UpstreamLink?, _ progress: CallProgress
     ) async throws(CallError) -> Exchange.Ended {
-        let exchange = Exchange(caller: stream, request: request, times: times, progress: progress)
+        let exchange = Exchange(
+            caller: stream, request: request, times: times, progress: progress, held: held, screening: routeGuard.map(screening))
         let ready = kept
         kept = nil
         if let ready {

@@ -12,13 +12,29 @@ struct RouteAnswer: Sendable {
     let callerStays: Bool
     let upstreamStays: Bool
 
+    /// How the body that goes to the caller differs from the upstream's, after a policy has looked at it.
+    enum Screened: Sendable {
+        /// All of it is there.
+        case whole(length: Int)
+        /// It is passed on piece by piece.
+        case pieces
+    }
+
     /// Throws for answers that have more than one reading.
-    init(_ head: ResponseHead, to request: RouteRequest) throws(HTTPRefusal) {
+    init(_ head: ResponseHead, to request: RouteRequest, screened: Screened? = nil) throws(HTTPRefusal) {
         guard head.status != 101 else { throw HTTPRefusal(502, "the upstream switches to a protocol that was not asked for") }
         framing = try BodyFraming(response: head, to: request.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         var (chunked, isBounded) = (false, true)
-        switch framing {
+        // Of bytes that may not be the same any more.
+        if screened != nil { fields.remove(["content-md5", "digest", "content-digest", "repr-digest", "etag", "accept-ranges"]) }
+        var told = framing
+        switch screened {
+        case .whole(let length)?: told = .length(length)
+        case .pieces?: told = .chunked
+        case nil: break
+        }
+        switch told {
         case .length(let length): fields.append("Content-Length", String(length))
         case .chunked, .untilClose:
             chunked = request.minorVersion == 1

@@ -15,6 +15,8 @@ struct RouteRequest: Sendable {
     /// Whether a second try after a connection that the upstream had closed does no harm (RFC 9110, section 9.2.1).
     let isRepeatable: Bool
     let minorVersion: Int
+    /// The fields of the head, as they go upstream.
+    let fields: HTTPFields
 
     /// `host` is the server name of the inner TLS, to which the request has to be. Throws a refusal: 421 for another Host, 400 for what has
     /// more than one reading, 501 for what is not carried.
@@ -40,6 +42,11 @@ struct RouteRequest: Sendable {
             all.append("X-Forwarded-Host", host.name)
         }
         all.all += fields.all
+        if route.policy != nil {
+            // The answer is read here too.
+            all.remove(["accept-encoding"])
+            all.append("Accept-Encoding", "identity")
+        }
         for header in headers { all.all.append(HTTPField(header.name, header.value)) }
         switch head.body {
         case .none, .untilClose: break
@@ -48,6 +55,7 @@ struct RouteRequest: Sendable {
         }
         var output = Array(head.method.utf8) + [0x20] + target + Array(" HTTP/1.1\r\n".utf8)
         all.write(to: &output)
+        self.fields = all
         wire = output
     }
 

@@ -58,6 +58,8 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var headers: [Header]
         /// PEM of authorities that are trusted instead of the system's, for `https`.
         package var caFile: String?
+        /// What of MCP passes; `nil`: bodies pass unread.
+        package var policy: RoutePolicy?
     }
 
     package struct Upstream: Hashable, Sendable, CustomStringConvertible {

@@ -109,7 +109,7 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func route(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Route {
-        let route = document.map(node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file"])
+        let route = document.map(node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file", "policy"])
         let upstream = upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
         let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
@@ -118,7 +118,7 @@ private struct ConnectorConfigurationReader {
         }
         return .init(
             upstream: upstream, callers: callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(), host: host,
-            headers: headers(route), caFile: document.text(route, "ca_file"))
+            headers: headers(route), caFile: document.text(route, "ca_file"), policy: route["policy"].map { document.policy($0, path.key("policy")) })
     }
 
     /// `scheme://host:port`: a port is demanded, and neither a path nor credentials are.

@@ -41,14 +41,17 @@ package final class Connector: Sendable {
         self.observe = observe
         dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
         var dialers: [String: UpstreamDialer] = [:]
+        var guards: [String: RouteGuard] = [:]
         for (name, route) in configuration.routes {
+            guards[name] = route.policy.map(RouteGuard.init)
             dialers[name] = UpstreamDialer(
                 route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group, time: times.upstream)
         }
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
-            configuration: configuration, material: material, inner: try material.innerTLS(), dialers: dialers, times: times, now: now,
+            configuration: configuration, material: material, inner: try material.innerTLS(), dialers: dialers, guards: guards, times: times,
+            now: now,
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit, observe: observe)
         calls = AsyncStream.makeStream()
     }

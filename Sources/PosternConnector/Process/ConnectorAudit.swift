@@ -15,30 +15,39 @@ package struct ConnectorAudit: CallAudit {
     }
 
     func begins(_ call: CallRecord) async throws(CallError) {
-        try await append(.tunnelIntent(body(call, decision: "allowed")), call.identity, durable: true)
+        try await append(.tunnelIntent(body(call, decision: call.judged?.rule == nil ? "allowed" : "would_refuse")), call.identity, durable: true)
     }
 
     func ended(_ call: CallRecord, _ progress: CallProgress.State, error: CallError?, milliseconds: Int) async throws(CallError) {
-        try await append(
-            .tunnelOutcome(
-                .init(
-                    id: call.id, status: progress.status, bytesSent: progress.sent, bytesReceived: progress.received, milliseconds: milliseconds,
-                    error: error?.code)),
-            call.identity, durable: false)
+        var outcome = AuditRecord.TunnelOutcome(
+            id: call.id, status: progress.status, bytesSent: progress.sent, bytesReceived: progress.received, milliseconds: milliseconds,
+            error: error?.code)
+        outcome.hiddenTools = progress.hidden
+        try await append(.tunnelOutcome(outcome), call.identity, durable: false)
     }
 
     func refused(_ call: CallRecord?, id: String, route: String?, _ error: CallError) async throws(CallError) {
-        let body = AuditRecord.TunnelCall(
+        var body = AuditRecord.TunnelCall(
             id: id, tunnel: tunnelID, route: route, upstream: call?.upstream, method: call?.method,
             caller: call.map { Self.caller($0.identity) } ?? [:],
             decision: error.code)
+        if let call { Self.note(call, &body) }
+        if case .policy(let refusal) = error { body.rule = refusal.rule }
         try await append(.tunnelRefused(body), call?.identity, durable: false)
     }
 
     private func body(_ call: CallRecord, decision: String) -> AuditRecord.TunnelCall {
-        .init(
+        var body = AuditRecord.TunnelCall(
             id: call.id, tunnel: tunnelID, route: call.route, upstream: call.upstream, method: call.method, caller: Self.caller(call.identity),
             decision: decision)
+        Self.note(call, &body)
+        return body
+    }
+
+    private static func note(_ call: CallRecord, _ body: inout AuditRecord.TunnelCall) {
+        guard let judged = call.judged else { return }
+        body.messages = judged.messages.map { .init(method: $0.method, tool: $0.tool) }
+        body.rule = judged.rule
     }
 
     private static func caller(_ identity: RuntimeIdentity) -> [String: String] {

@@ -10,4 +10,8 @@ package enum ConnectorEvent: Sendable {
     /// A call was let in.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)
+    /// A policy that only records would have refused the call.
+    case wouldRefuse(route: String, PolicyRefusal)
+    /// The definition of a pinned tool is another one now: the tool is left out of lists and not called.
+    case toolChanged(route: String, tool: String)
 }

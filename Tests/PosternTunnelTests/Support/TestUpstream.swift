@@ -6,7 +6,7 @@ import Synchronization
 
 /// A private HTTP server behind a connector. What it does is in the path:
 /// `/echo` gives the body back, `/head` the head, `/events` two pieces with a pause that the test ends, `/hold` nothing until the caller goes,
-/// `/cut` half of what it promises, `/large/N` N bytes.
+/// `/cut` half of what it promises, `/large/N` N bytes, `/mcp` what a test has set.
 final class TestUpstream: Sendable {
     struct Seen: Sendable {
         var heads: [String] = []
@@ -14,11 +14,15 @@ final class TestUpstream: Sendable {
         /// Connections that the other side has ended while a request was held.
         var gone = 0
         var bodies = 0
+        /// Of requests to `/mcp`, as they came.
+        var messages: [String] = []
         /// Bytes of large answers that the connection has taken.
         var sent = 0
     }
     private let seen = Mutex(Seen())
     let go = Gate()
+    /// What `/mcp` answers with, head and all.
+    let mcp = Mutex("")
     private let server: NIOAsyncChannel<ByteStream, Never>
     let port: Int
 
@@ -61,8 +65,12 @@ final class TestUpstream: Sendable {
                 seen.withLock { $0.bodies += 1 }
                 continue
             }
-            while try await reader.part(of: &body, within: .seconds(60)) != nil {}
+            var message = ByteBuffer()
+            while let part = try await reader.part(of: &body, within: .seconds(60)) { if path == "/mcp" { message.writeImmutableBuffer(part) } }
             switch path {
+            case "/mcp":
+                seen.withLock { $0.messages.append(String(buffer: message)) }
+                try await stream.write(ByteBuffer(string: mcp.withLock { $0 }))
             case "/head": try await answer(stream, text)
             case "/events":
                 try await stream.write(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"))

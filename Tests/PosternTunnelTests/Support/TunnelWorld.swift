@@ -49,6 +49,7 @@ final class TunnelWorld: Sendable {
         var callers = Callers.everybody
         var upstreamAddresses = ["127.0.0.0/8"]
         var headers: [String: String] = [:]
+        var policy: RoutePolicy?
         var edgeLimits = EdgeLimits()
         var times = ConnectorTimes()
         var domain = TunnelWorld.domain
@@ -156,6 +157,7 @@ final class TunnelWorld: Sendable {
             """
         var configuration = try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: options.name)
         configuration.routes["docs"]?.callers = options.callers
+        configuration.routes["docs"]?.policy = options.policy
         configuration.routes["docs"]?.headers = options.headers.keys.map { .init(name: $0, file: "header-\($0)") }
         var files = [
             "edge-ca.pem": edgeAuthority.made.certificatePEM, "connector.key": connectorKey.keyPEM, "connector.pem": connectorKey.certificatePEM,

@@ -20,7 +20,8 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
         terminal.print("server certificate valid until \(files.material.serverExpires)")
         for (name, route) in configuration.routes.sorted(by: { $0.key < $1.key }) {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
-            terminal.print("route \(name): \(route.upstream), \(callers)")
+            let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""
+            terminal.print("route \(name): \(route.upstream), \(callers)\(policy)")
         }
     }
 }

@@ -62,6 +62,10 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
+        case .wouldRefuse(let route, let refusal):
+            logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
+        case .toolChanged(let route, let tool):
+            logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
         }
     }
 }
