@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import NIOCore
 import NIOSSL
 import PosternTunnelWire
 import SwiftASN1
@@ -119,6 +120,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         tls.applicationProtocols = ["http/1.1"]
         tls.certificateChain = [.certificate(connectorCertificate)]
         tls.privateKey = .privateKey(connectorKey)
+        tls.shutdownTimeout = .seconds(1)
         if let edgeAuthorities { tls.trustRoots = .certificates(edgeAuthorities) }
         return try NIOSSLContext(configuration: tls)
     }

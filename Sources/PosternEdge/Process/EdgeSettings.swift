@@ -31,6 +31,7 @@ package struct EdgeSettings: Sendable {
         configuration.applicationProtocols = ["http/1.1"]
         configuration.certificateVerification = .optionalVerification
         configuration.trustRoots = .certificates([])
+        configuration.shutdownTimeout = .seconds(1)
         return try NIOSSLContext(configuration: configuration)
     }
 }

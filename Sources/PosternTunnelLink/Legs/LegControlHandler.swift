@@ -16,7 +16,7 @@ final class LegControlHandler: ChannelInboundHandler {
     private var deadline: Scheduled<Void>?
     private var count: UInt64 = 0
 
-    /// `onGoAway` hears of the last stream that the peer will look at.
+    /// `onGoAway` hears of the last stream that the peer will look at; of 0 when the leg is about to end.
     init(interval: TimeAmount, patience: TimeAmount, onGoAway: @escaping (Int) -> Void) {
         self.interval = interval
         self.patience = patience
@@ -50,7 +50,9 @@ final class LegControlHandler: ChannelInboundHandler {
         count += 1
         let frame = HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: count), ack: false))
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: patience) { self.context?.close(promise: nil) }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: patience) {
+            if let context = self.context { self.end(context) }
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -66,7 +68,7 @@ final class LegControlHandler: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // A leg has no use with one direction only.
-        if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
+        if let event = event as? ChannelEvent, event == .inputClosed { end(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -77,7 +79,13 @@ final class LegControlHandler: ChannelInboundHandler {
             is NIOHTTP2Errors.BadStreamStateTransition:
             break
         // A connection error of HTTP/2 (RFC 9113, section 5.4.1), or of TLS below it.
-        default: context.close(promise: nil)
+        default: end(context)
         }
+    }
+
+    /// TLS waits a moment for the peer's farewell: nobody may use the leg meanwhile.
+    private func end(_ context: ChannelHandlerContext) {
+        onGoAway(0)
+        context.close(promise: nil)
     }
 }
