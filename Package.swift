@@ -45,6 +45,8 @@ extension Target.Dependency {
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
     static let sqlite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let tls: Self = .product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let http2: Self = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+    static let hpack: Self = .product(name: "NIOHPACK", package: "swift-nio-http2")
     static let x509: Self = .product(name: "X509", package: "swift-certificates")
     static let asn1: Self = .product(name: "SwiftASN1", package: "swift-asn1")
     static let yams: Self = .product(name: "Yams", package: "Yams")
@@ -77,11 +79,24 @@ let sources: [Target] = [
     library(
         "PosternServer",
         [
-            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", .http, .httpCore, .httpTLS, .httpTypes,
-            .httpTypesNIO, .lifecycle, .crypto, .logging, .nio("NIOCore"), .tls,
+            "PosternCore", "ManagedAgentsAPI", "PosternJSON", "PosternTelemetry", "PosternTunnelWire", .http, .httpCore, .httpTLS, .httpTypes,
+            .httpTypesNIO, .lifecycle, .crypto, .x509, .asn1, .logging, .nio("NIOCore"), .tls,
+        ]),
+
+    library(
+        "PosternEdge",
+        [
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry", "PosternJSON",
+            .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
 
     // Perimeter.
+    library(
+        "PosternConnector",
+        [
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+        ]),
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
@@ -93,8 +108,8 @@ let sources: [Target] = [
     library(
         "PosternEgress",
         [
-            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
-            .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
+            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"), .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     .target(name: "CPosternSandbox", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
     library("PosternSandboxWire", ["PosternJSON"]),
@@ -108,6 +123,11 @@ let sources: [Target] = [
             .logging,
         ]),
 
+    // Tunnels: what edge, connector, control plane and runtime must mean alike; no I/O.
+    library("PosternHTTP", [.nio("NIOCore")]),
+    library("PosternTunnelWire", ["PosternJSON", "PosternHTTP", .x509, .asn1, .crypto, .nio("NIOCore")]),
+    library("PosternTunnelLink", ["PosternTunnelWire", "PosternHTTP", .nio("NIOCore"), .nio("NIOTLS"), .http2, .hpack]),
+
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
     library(
@@ -115,8 +135,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternMCP", "PosternJSON", "CPosternSandbox", .arguments, .yams, .lifecycle, .signals, .logging, .http, .httpTypes,
-            .httpClient,
+            "PosternAudit", "PosternMCP", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
+            .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
     .executableTarget(name: "postern", dependencies: ["PosternCommands", .nio("NIOCore"), .nio("NIOPosix")], swiftSettings: settings),
@@ -145,7 +165,7 @@ let testTargets: [Target] = [
     tests(
         "PosternServerTests",
         [
-            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", .http,
+            "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", "PosternTunnelWire", .http, .x509, .asn1, .crypto,
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
@@ -156,9 +176,16 @@ let testTargets: [Target] = [
     tests(
         "PosternEgressTests",
         [
-            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternHTTP", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
             .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
+        ]),
+    tests("PosternTunnelWireTests", ["PosternTunnelWire", "PosternHTTP", "PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
+    tests(
+        "PosternTunnelTests",
+        [
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(
@@ -187,6 +214,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", exact: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),

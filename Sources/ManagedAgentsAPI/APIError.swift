@@ -26,6 +26,8 @@ package struct APIError: Error, Sendable, Equatable {
     package var shouldRetry: Bool?
     /// Seconds, sent as `retry-after`.
     package var retryAfter: Int?
+    /// A word beside the error for programs to tell refusals apart by; on Postern's own routes only.
+    package var reason: String?
     /// Whether the answer names the request. The reference leaves its id out of one answer (observed behaviours, "revoked environment key").
     package var namesRequest = true
 
@@ -56,7 +58,9 @@ package struct APIError: Error, Sendable, Equatable {
     package func body(requestID: String?) -> JSON {
         var error: JSONObject = ["type": .string(kind.rawValue), "message": .string(message)]
         if let details { error["details"] = .object(details) }
-        return ["type": "error", "error": .object(error), "request_id": JSON(requestID)]
+        var body: JSONObject = ["type": "error", "error": .object(error), "request_id": JSON(requestID)]
+        if let reason { body["reason"] = .string(reason) }
+        return .object(body)
     }
 }
 

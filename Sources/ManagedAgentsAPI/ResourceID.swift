@@ -4,6 +4,7 @@ package enum ResourceID {
     package enum Prefix: String, Sendable, CaseIterable {
         case agent, environment = "env", session = "sesn", event = "sevt", thread = "sthr", environmentKey = "ekey", apiKey = "apikey"
         case workspace = "wrkspc", request = "req", skill, file, memoryStore = "memstore", vault = "vlt", deployment = "depl"
+        case tunnel = "tnl", tunnelCertificate = "tcrt", tunnelToken = "ttok"
     }
 
     private static let alphabet = Array("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".utf8)

@@ -15,6 +15,9 @@ final class LimitCounters: Sendable {
 
     deinit { for file in files.values { close(file) } }
 
+    /// Processes that were ended for want of memory can be counted.
+    var countsMemory: Bool { files["memory_events"] != nil }
+
     /// Refused processes can be counted.
     var countsProcesses: Bool { files["pids_events"] != nil }
 

@@ -2,17 +2,29 @@ import PosternSandboxWire
 
 /// What the model is told when a call met a limit: which one, its value, and that the session goes on.
 enum LimitNotice {
+    /// What programs say that got no memory: the C library, Python, C++, Java, Node, Go, the shell.
+    private static let outOfMemoryWords = [
+        "Cannot allocate memory", "cannot allocate memory", "MemoryError", "bad_alloc", "OutOfMemoryError", "heap out of memory", "out of memory",
+        "memory exhausted",
+    ]
+
     /// The lines to be put behind a call's text; empty when no limit was met.
     /// - Parameters:
     ///   - full: places inside whose file systems have become full, which process 1 has measured.
     ///   - text: what the call gave, in which a program may have repeated what the kernel told it.
-    static func lines(_ events: LimitEvents, _ limits: SandboxLimits, countsProcesses: Bool, failed: Bool, full: [String], text: String) -> [String] {
+    static func lines(
+        _ events: LimitEvents, _ limits: SandboxLimits, countsMemory: Bool, countsProcesses: Bool, failed: Bool, full: [String], text: String
+    ) -> [String] {
         var lines: [String] = []
         if events.memoryKills > 0, let bytes = limits.memoryBytes {
             let processes = events.memoryKills == 1 ? "a process" : "\(events.memoryKills) processes"
             lines.append(
                 "[memory limit: the sandbox may use \(ByteText.of(bytes)) and was out of it, so the kernel ended \(processes). "
                     + "The session goes on: work on less at a time; files in /tmp, /dev/shm and the home folder count too.]")
+        } else if !countsMemory, failed, let bytes = limits.memoryBytes, outOfMemoryWords.contains(where: { text.contains($0) }) {
+            lines.append(
+                "[memory limit: each process may use \(ByteText.of(bytes)), and one asked for more than it could have. The session goes on: work on "
+                    + "less at a time.]")
         }
         let saysRefused = !countsProcesses && failed && text.contains("Resource temporarily unavailable")
         if events.refusedProcesses > 0 || saysRefused {

@@ -35,7 +35,8 @@ extension RunningSandbox {
         let last = content.lastIndex { $0["type"] == "text" }
         let text = last.flatMap { content[$0]["text"]?.string } ?? ""
         let lines = LimitNotice.lines(
-            counters.news(), limits, countsProcesses: counters.countsProcesses, failed: isError, full: full, text: text)
+            counters.news(), limits, countsMemory: counters.countsMemory, countsProcesses: counters.countsProcesses, failed: isError, full: full,
+            text: text)
         guard !lines.isEmpty else { return content }
         var content = content
         let notice = lines.joined(separator: "\n")

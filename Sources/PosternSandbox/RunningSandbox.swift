@@ -159,7 +159,7 @@ package final class RunningSandbox: ListeningSandbox {
             content: content, isError: isError, inputBytes: invocation.input.encoded.count,
             outputBytes: outcome["bytes"]?.int ?? 0, outputLines: outcome["lines"]?.int ?? 0, offloadedTo: outcome["offloaded_to"]?.string,
             exitCode: message.body["exit_code"]?.int.flatMap { Int32(exactly: $0) }, duration: .microseconds(message.body["microseconds"]?.int ?? 0),
-            timedOut: message.body["timed_out"]?.bool ?? false)
+            timedOut: message.body["timed_out"]?.bool ?? false, refusal: outcome["refusal"]?.string.flatMap(FileRefusal.init(rawValue:)))
     }
 
     package func execute(_ command: [String], stdin: Int32, stdout: Int32, stderr: Int32) async throws(SandboxError) -> ExitStatus {

@@ -151,4 +151,6 @@ package struct ToolOutcome: Sendable {
     package var exitCode: Int32?
     package var duration: Duration
     package var timedOut: Bool
+    /// Of a file tool that was kept from its path.
+    package var refusal: FileRefusal?
 }

@@ -56,6 +56,8 @@ func makeRouteTable(configuration: ServerConfiguration, services: ServerServices
         + EventRoutes(sessions: services.sessions, streams: streams, maximumEvents: configuration.maximumEventsPerRequest).routes
         + ModelRoutes(models: services.models).routes
         + KeyRoutes(keys: services.keys).routes
+        + TunnelRoutes(tunnels: services.tunnels, edges: services.edges).routes
+        + EdgeRoutes(edges: services.edges, revocations: revocations).routes
     let gauges = StoreGauges(services.figures, services.metrics)
     // The document describes itself, so it is made from the list of which it becomes a part.
     let undocumented = SystemRoutes(metrics: services.metrics, gauges: gauges, notReady: services.notReady, openAPI: { [] }).routes

@@ -74,6 +74,22 @@ extension PosternStore {
             WHERE NOT EXISTS (SELECT 1 FROM agent_versions v WHERE v.agent_id = a.id AND v.version = a.version)
             """
         ),
+        (
+            "a tunnel without its token",
+            "SELECT t.id FROM tunnels t WHERE NOT EXISTS (SELECT 1 FROM tunnel_tokens k WHERE k.id = t.token_id AND k.tunnel_id = t.id)"
+        ),
+        (
+            "a tunnel whose token is rotated",
+            "SELECT t.id FROM tunnels t WHERE EXISTS (SELECT 1 FROM tunnel_tokens k WHERE k.id = t.token_id AND k.rotated_at IS NOT NULL)"
+        ),
+        (
+            "an archived tunnel with a certificate or key that is not",
+            """
+            SELECT t.id FROM tunnels t WHERE t.archived_at IS NOT NULL AND (
+                EXISTS (SELECT 1 FROM tunnel_certificates c WHERE c.tunnel_id = t.id AND c.archived_at IS NULL)
+                OR EXISTS (SELECT 1 FROM connector_keys k WHERE k.tunnel_id = t.id AND k.revoked_at IS NULL))
+            """
+        ),
         ("an unknown session status", "SELECT id FROM sessions WHERE status NOT IN ('idle', 'running', 'rescheduling', 'terminated')"),
         (
             "an unknown view of an event",

@@ -58,7 +58,7 @@ def pytest_runtest_protocol() -> Any:
 def postern() -> Iterator[Postern]:
     """A live control plane over the scripted model."""
     with Postern("postern-conformance") as started:
-        started.serve()
+        started.serve("--tunnel-domain", "tunnel.example.com")
         yield started
 
 

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-IN_SCOPE = ("agents.", "environments.", "sessions.", "models.")
+IN_SCOPE = ("agents.", "environments.", "sessions.", "models.", "tunnels.")
 LATER = ("sessions.resources.",)
 NAME = re.compile(r"[A-Z][A-Za-z0-9]+")
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from authorities import AUTHORITIES
 from control import MODEL, Control, Place, unique
 from postern_fixture import Postern, clean_environment
 
@@ -115,6 +117,49 @@ def test_keys_hold_to_their_role_and_workspace(command: Command, postern: Poster
     command("keys", "revoke", made["id"])
     theirs("agents", "list", status=REFUSED)
     command("keys", "show", "apikey_missing", status=NOT_FOUND)
+
+
+def test_tunnels_their_tokens_and_certificates(command: Command, postern: Postern, control: Control, tmp_path: Path) -> None:
+    tunnel = command.json("tunnels", "create", "--name", unique("tunnel"))
+    assert command.json("tunnels", "show", tunnel["id"]) == tunnel and tunnel["domain"] in command("tunnels", "list").stdout
+    token = command("tunnels", "reveal-token", tunnel["id"]).stdout.strip()
+    assert token.startswith("tnlt_") and command("tunnels", "reveal-token", tunnel["id"]).stdout.strip() == token
+    output = tmp_path / "tunnel.token"
+    rotated = command("tunnels", "rotate-token", tunnel["id"], "--reason", "a test", "--output", str(output))
+    assert output.stat().st_mode & 0o777 == 0o600 and output.read_text().strip() not in ("", token)
+    assert output.read_text().strip() not in rotated.stdout
+    command("tunnels", "reveal-token", tunnel["id"], "--output", str(tmp_path / "none" / "token"), status=FAILURE)
+    assert command.json("tunnels", "settings", tunnel["id"])["splice"] is False
+    assert command.json("tunnels", "settings", tunnel["id"], "--splice")["splice"] is True
+
+    pem = tmp_path / "ca.pem"
+    pem.write_text(AUTHORITIES[0])
+    certificate = command.json("tunnels", "certificates", "add", tunnel["id"], str(pem))
+    assert certificate["fingerprint"] in command("tunnels", "certificates", "list", tunnel["id"]).stdout
+    # A file with a key in it is not sent at all, not even to a server that is not there.
+    pem.write_text(AUTHORITIES[1] + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    refused = command("tunnels", "certificates", "add", tunnel["id"], str(pem), "--base-url", "http://127.0.0.1:9", status=FAILURE)
+    assert "nothing was sent" in refused.stderr
+
+    folder = tmp_path / "certificate"
+    issued = command.json("tunnels", "client-certificate", "issue", tunnel["id"], "--client", "curl", "--route", "docs", "--ttl", "10m", "--output",
+                          str(folder))
+    assert (folder / "key.pem").stat().st_mode & 0o777 == 0o600 and "PRIVATE KEY" in (folder / "key.pem").read_text()
+    assert (folder / "certificate.pem").read_text().strip() == issued["certificate_pem"].strip()
+    assert (folder / "authorities.pem").read_text().strip() == AUTHORITIES[0].strip() and "PRIVATE" not in json.dumps(issued)
+    # The pair fits together.
+    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    command("tunnels", "client-certificate", "issue", tunnel["id"], "--client", "curl", "--ttl", "25h", "--output", str(folder), status=USAGE)
+
+    assert command("tunnels", "connectors", tunnel["id"]).stdout == "" and command.json("tunnels", "connector-keys", "list", tunnel["id"]) == []
+    command("tunnels", "connector-keys", "revoke", tunnel["id"], "0" * 64, status=NOT_FOUND)
+    command("tunnels", "certificates", "archive", tunnel["id"], certificate["id"])
+    command("tunnels", "archive", tunnel["id"])
+    assert tunnel["id"] not in command("tunnels", "list", "-q").stdout and tunnel["id"] in command("tunnels", "list", "-q", "--archived").stdout
+    seal = postern.folder / "data" / "seal.key"
+    assert seal.stat().st_mode & 0o777 == 0o600
+    edge = command.json("keys", "create", "--role", "edge")
+    Command(postern, edge["secret"])("tunnels", "list", status=REFUSED)
 
 
 def test_a_session_runs_to_its_end(command: Command, here: Place) -> None:

@@ -61,6 +61,10 @@ def test_the_command_tests_policies(perimeter: Perimeter) -> None:
     assert told["holds"] and [one["names"] for one in told["policies"]] == [["1-writes", "2-same"], ["strict"]]
     for one in told["policies"]:
         assert one["holds"] and {"boundary": "file_rules", "verdict": "holds", "detail": ""} in one["findings"]
+    # Also into the log of a worker that does not run, signed.
+    perimeter.command("sandbox", "selftest", "--policy", str(perimeter.policies))
+    assert [one["body"].get("policies") for one in perimeter.audit("self_test")] == [None, ["1-writes", "2-same"], ["strict"]]
+    perimeter.command("audit", "verify")
     broken = perimeter.policy("3-broken", files={"read": [str(perimeter.folder / "missing")]})
     text = perimeter.command("sandbox", "selftest", "--policy", str(broken), status=125, with_state=False).stdout
     assert "Under the policy 3-broken:" in text and "missing" in text and "FAILS" in text

@@ -53,7 +53,7 @@ def test_the_matrices_have_the_rows_of_the_suites() -> None:
 
 
 def test_every_attack_on_the_worker_names_a_test_that_is_there() -> None:
-    page = (ROOT / "docs" / "threats.md").read_text()
+    page = (ROOT / "docs" / "threats" / "tools.md").read_text()
     tests = {path: path.read_text() for folder in ("Perimeter", "Poster*Tests") for path in ROOT.glob(f"Tests/{folder}/**/*.[ps]*")
              if path.suffix in (".py", ".swift")}
     named: dict[str, list[str]] = {}

@@ -172,6 +172,8 @@ def test_without_a_sandbox_a_place_that_nobody_can_walk_to_is_refused(perimeter:
 
 def test_all_layers_is_not_with_root(perimeter: Perimeter) -> None:
     assert "stays root" in refused(perimeter, "--user", "root", "--require-all-layers", "true")
+    # Nor where its sandboxes are made by others, which it cannot ask.
+    assert "require_all_layers and on_work exclude each other" in refused(perimeter, "--on-work", "/bin/true", "--require-all-layers", "true")
 
 
 @pytest.mark.parametrize("trick", ["link", "second name", "another's"])

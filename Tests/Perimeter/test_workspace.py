@@ -230,3 +230,12 @@ def test_read_only(perimeter: Perimeter) -> None:
     results = perimeter.run(session, '$ cat kept.txt\n\n$ echo x >new.txt\n\n@write {"file_path":"a","content":"b"}\n\n$ rm kept.txt')
     assert [r.failed for r in results] == [False, True, True, True]
     assert contents(perimeter.workspace(session)) == BEFORE
+
+
+def test_the_worker_bounds_what_policies_leave_to_sessions(perimeter: Perimeter) -> None:
+    perimeter.policy("1-copies", match={"agents": "nobody"}, workspace={"mode": "cow"})
+    perimeter.policy("2-writes")
+    perimeter.start("--workspace-mode", "ro")
+    told = perimeter.shell(perimeter.session(), "touch made; ls -A")
+    assert told.failed or "Read-only file system" in told.text, told.text
+    assert "made" not in told.text.splitlines()

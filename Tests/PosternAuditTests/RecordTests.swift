@@ -15,6 +15,12 @@ import Testing
             .fileDecision(.init(operation: "read", path: "/etc/shadow", isAllowed: false, rule: nil)),
             .workspaceScanned(counts: ["setid": 0, "links_out": 3]), .egressIntent(request), .egressRefused(request),
             .egressOutcome(.init(id: "r1", status: 200, bytesSent: 10, bytesReceived: 20, milliseconds: 5, error: nil)),
+            .tunnelIntent(
+                .init(
+                    id: "t1", tunnel: "tnl_1", route: "docs", upstream: "http://10.0.0.7:80", method: "POST", caller: ["client": "curl"],
+                    decision: "allowed")),
+            .tunnelOutcome(.init(id: "t1", status: 200, bytesSent: 1, bytesReceived: 2, milliseconds: 3, error: nil)),
+            .tunnelRefused(.init(id: "t2", tunnel: "tnl_1", route: nil, upstream: nil, method: nil, caller: [:], decision: "no_certificate")),
             .statement(.init(connection: "c1", text: digest, keyword: "SELECT", database: "d", role: "r")),
             .secretUsed(.init(name: "token", host: "api.example.com", place: "header authorization", request: "r1")),
             .budget(.init(scope: "session", limit: 10, used: 11, state: "exhausted")),

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOHTTP1
+import PosternHTTP
 import PosternPolicy
 import Testing
 

@@ -1,5 +1,6 @@
 import NIOCore
 import PosternJSON
+import PosternHTTP
 import PosternPolicy
 import SeededRandom
 import Testing

@@ -17,6 +17,20 @@ import Testing
         #expect(PolicySet().ceiling(for: subject).policy.name == "strict")
     }
 
+    /// What a worker's own setting takes away is taken from every policy, the one for sessions that none matches included.
+    @Test(arguments: [WorkspaceMode.ro, .cow, .rw]) func allAreNarrowedTogether(mode: WorkspaceMode) throws {
+        let wide = try set(
+            "match: {agents: agent_01}\nname: a\nworkspace: {mode: rw}\n", "match: {agents: agent_02}\nname: b\nworkspace: {mode: ro}\n")
+        var narrow = wide
+        var most = PolicyFragment()
+        most.workspace = mode
+        narrow.narrow(by: most)
+        #expect(narrow.inForce.map(\.policy.workspace) == wide.inForce.map { min($0.policy.workspace, mode) } && narrow.inForce.count == 3)
+        #expect(narrow.ceiling(for: subject).policy.workspace == mode)
+        #expect(narrow.ceiling(for: PolicySubject(environmentID: "e", agentID: "agent_03")).policy.workspace == mode)
+        #expect((narrow.digest == wide.digest) == (mode == .rw))
+    }
+
     @Test(arguments: [
         ("{environments: env_01}", true), ("{environments: \"prod-*\"}", true), ("{environments: PROD-eu}", false), ("{agents: Reporter}", true),
         ("{agents: agent_0?}", true), ("{agents: agent_02}", false), ("{environments: env_01, agents: agent_02}", false),

@@ -107,7 +107,7 @@ import Testing
         var limits = SandboxLimits()
         limits.memoryBytes = 512 << 20
         func lines(_ events: LimitEvents, failed: Bool = true, counts: Bool = true, full: [String] = [], _ text: String = "") -> [String] {
-            LimitNotice.lines(events, limits, countsProcesses: counts, failed: failed, full: full, text: text)
+            LimitNotice.lines(events, limits, countsMemory: counts, countsProcesses: counts, failed: failed, full: full, text: text)
         }
         #expect(lines(LimitEvents()).isEmpty)
         let memory = lines(LimitEvents(memoryKills: 2), failed: false)
@@ -117,6 +117,10 @@ import Testing
         #expect(lines(LimitEvents(), counts: false, "bash: fork: retry: Resource temporarily unavailable").count == 1)
         #expect(lines(LimitEvents(), failed: false, counts: false, "Resource temporarily unavailable").isEmpty)
         #expect(lines(LimitEvents(), "cp: No space left on device").first?.contains("128 MiB each") == true)
+        for text in ["bash: xrealloc: cannot allocate memory", "MemoryError", "terminate called after throwing an instance of 'std::bad_alloc'"] {
+            #expect(lines(LimitEvents(), counts: false, text).first?.hasPrefix("[memory limit: each process may use 512 MiB") == true)
+            #expect(lines(LimitEvents(), failed: false, counts: false, text).isEmpty && lines(LimitEvents(), text).isEmpty)
+        }
         // What is measured is said whatever became of the call.
         #expect(lines(LimitEvents(), failed: false, full: ["/tmp"]).first?.hasPrefix("[disk limit: /tmp is full. /tmp and") == true)
         #expect(lines(LimitEvents(), full: ["/tmp", "/workspace"], "No space left on device").first?.contains("/tmp, /workspace are full.") == true)

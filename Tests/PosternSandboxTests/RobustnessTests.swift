@@ -10,7 +10,7 @@ import Testing
         try await Box.with(mode) { (box: Box) async throws in
             _ = try await box.sh(
                 "mkdir real /tmp/aim; (while :; do ln -sfn /tmp/aim d; rm -f d; mkdir d; rmdir d; ln -sfn real d; rm -f d; done) >/dev/null 2>&1 &")
-            for number in 0..<300 {
+            for number in 0..<1000 {
                 let outcome = try await box.call("write", ["file_path": .string("d/f\(number)"), "content": "x"])
                 if !outcome.isError { #expect(outcome.text == "wrote 1 bytes to d/f\(number)") }
             }

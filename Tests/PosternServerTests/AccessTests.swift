@@ -9,7 +9,7 @@ import Testing
 /// Every route with every kind of credential. The table is written by hand: it is the rule, not a copy of the code.
 @Suite struct AccessTests {
     enum Kind: String, CaseIterable, Sendable {
-        case none, garbage, foreignKey, environmentKey, siblingKey, sessionsToken, otherWorkspace, viewer, developer, admin
+        case none, garbage, foreignKey, environmentKey, siblingKey, sessionsToken, otherWorkspace, edge, viewer, developer, admin
     }
 
     private static let readers: Set<Kind> = [.viewer, .developer, .admin, .otherWorkspace]
@@ -20,6 +20,8 @@ import Testing
     private static let all = Set(Kind.allCases)
     private static let work = "/v1/environments/{environment_id}/work"
     private static let session = "/v1/sessions/{session_id}"
+    private static let tunnel = "/v1/tunnels/{tunnel_id}"
+    private static let ownTunnel = "/postern/v1/tunnels/{tunnel_id}"
 
     /// Who gets past the door. What a caller from another workspace finds behind it is nothing; see `anotherWorkspaceSeesNothing`.
     static let table: [String: Set<Kind>] = [
@@ -44,6 +46,16 @@ import Testing
         "POST /postern/v1/environments/{environment_id}/keys": admins, "GET /postern/v1/environments/{environment_id}/keys": admins,
         "DELETE /postern/v1/environments/{environment_id}/keys/{key_id}": admins, "POST /postern/v1/keys": admins, "GET /postern/v1/keys": admins,
         "GET /postern/v1/keys/{key_id}": admins, "DELETE /postern/v1/keys/{key_id}": admins, "GET /postern/v1/workspaces": admins,
+        "POST /v1/tunnels": admins, "GET /v1/tunnels": readers, "GET \(tunnel)": readers, "POST \(tunnel)/archive": admins,
+        "POST \(tunnel)/reveal_token": admins, "POST \(tunnel)/rotate_token": admins, "POST \(tunnel)/certificates": admins,
+        "GET \(tunnel)/certificates": readers, "GET \(tunnel)/certificates/{certificate_id}": readers,
+        "POST \(tunnel)/certificates/{certificate_id}/archive": admins, "GET \(ownTunnel)/settings": readers, "POST \(ownTunnel)/settings": admins,
+        "GET \(ownTunnel)/connectors": readers, "GET \(ownTunnel)/connector_keys": readers,
+        "POST \(ownTunnel)/connector_keys/{fingerprint}/revoke": admins, "POST \(ownTunnel)/client_certificates": writers,
+        "GET /postern/v1/runtime_authority": readers,
+        // An edge serves every workspace: no other workspace's admin may know what it knows.
+        "GET /postern/v1/edge/tunnels": [.edge, .admin], "POST /postern/v1/edge/enrolments": [.edge, .admin],
+        "POST /postern/v1/edge/authorizations": [.edge, .admin], "PUT /postern/v1/edge/connectors": [.edge, .admin],
         // Making workspaces is for the first workspace's admins.
         "POST /postern/v1/workspaces": [.admin],
         "GET /healthz": all, "GET /readyz": all, "GET /metrics": all, "GET /openapi.json": all,
@@ -62,11 +74,13 @@ import Testing
         let method = try #require(HTTPRequest.Method(String(parts[0])))
         let thread = try await server.call(.get, "/v1/sessions/\(leased.session)/threads").json["data"]?.array?.first?["id"]?.string ?? ""
         let spare = try await server.apiKey("viewer")
+        let tunnel = try await server.tunnel()
         let path = String(parts[1]).replacing("{environment_id}", with: leased.environment).replacing("{session_id}", with: leased.session)
             .replacing("{work_id}", with: leased.session).replacing("{agent_id}", with: try await server.agent()).replacing(
                 "{thread_id}", with: thread
             )
-            .replacing("{key_id}", with: spare.id).replacing("{model_id}", with: "m-1").replacing("{resource_id}", with: "sesrsc_1")
+            .replacing("{key_id}", with: spare.id).replacing("{model_id}", with: "m-1").replacing("{tunnel_id}", with: tunnel)
+            .replacing("{certificate_id}", with: "tcrt_1").replacing("{fingerprint}", with: "f1").replacing("{resource_id}", with: "sesrsc_1")
         let allowed = Self.table[route] ?? []
         for kind in Kind.allCases {
             var body: JSON = [:]
@@ -81,7 +95,7 @@ import Testing
                 #expect(reply.status != 401 && reply.status != 403, "\(kind) \(reply.status) \(reply.text)")
             } else if kind == .none || kind == .garbage {
                 #expect(reply.status == 401, "\(kind)")
-            } else if [.viewer, .developer, .admin, .otherWorkspace].contains(kind),
+            } else if [.edge, .viewer, .developer, .admin, .otherWorkspace].contains(kind),
                 allowed.isSubset(of: [.environmentKey, .siblingKey, .sessionsToken])
             {
                 #expect(reply.status == 401, "an API key where a worker's credential belongs: \(kind)")
@@ -206,7 +220,8 @@ import Testing
             .post, "/postern/v1/keys", body: ["name": "k", "role": "admin", "workspace_id": .string(workspace)]
         ).json["secret"]?.string
         return [
-            .none: "", .garbage: "sk-postern-env-garbage", .viewer: try await server.apiKey("viewer").secret,
+            .none: "", .garbage: "sk-postern-env-garbage", .edge: try await server.apiKey("edge").secret,
+            .viewer: try await server.apiKey("viewer").secret,
             .developer: try await server.apiKey("developer").secret, .admin: server.admin, .environmentKey: leased.key, .sessionsToken: leased.token,
             .siblingKey: try await server.environmentKey(leased.environment).secret,
             .foreignKey: try await server.environmentKey(try await server.environment("other")).secret, .otherWorkspace: stranger ?? "",

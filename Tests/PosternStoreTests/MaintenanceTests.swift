@@ -107,6 +107,25 @@ import Testing
         }
     }
 
+    @Test(
+        "damaged tunnels are found",
+        arguments: [
+            ("UPDATE tunnels SET token_id = 'ttok_none'", "a tunnel without its token"),
+            ("UPDATE tunnel_tokens SET rotated_at = 1", "a tunnel whose token is rotated"),
+            ("UPDATE tunnels SET archived_at = 1", "an archived tunnel with a certificate or key that is not"),
+        ])
+    func damagedTunnels(_ statement: String, _ rule: String) async throws {
+        try await withStore { store in
+            try await store.create(
+                TunnelRecord(id: "tnl_1", workspaceID: "w", domain: "a.example.com", tokenID: "ttok_1", createdAt: Make.time(0)), mostLive: 1)
+            try await store.enrol(
+                ConnectorKeyRecord(fingerprint: "f", tunnelID: "tnl_1", tokenID: "ttok_1", enrolledAt: Make.time(0)), mostLive: 1)
+            #expect(try await store.check() == [])
+            try await store.commit(SQLTransaction(SQLStatement(statement)))
+            #expect(try await store.check().map(\.rule) == [rule])
+        }
+    }
+
     @Test func aRowOfAForeignHandIsAnErrorNotACrash() async throws {
         try await withStore { store in
             try await store.create(Make.session("sesn_1", rows: 1), rows: [Make.row(1)], work: Make.work("sesn_1"))

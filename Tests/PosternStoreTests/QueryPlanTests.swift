@@ -48,6 +48,20 @@ import Testing
         }
     }
 
+    @Test func tunnelsSeek() async throws {
+        try await withStore { store in
+            for from in [nil, position] {
+                for archived in [false, true] {
+                    let list = TunnelTable.list("w", includeArchived: archived, Keyset(order: .descending, from: from, limit: 10))
+                    try await expectSeeks(list, store)
+                    #expect(try await plan(list, store).first?.contains("tunnels_by_time") == true)
+                }
+            }
+            try await expectSeeks(
+                SQLStatement("SELECT COUNT(*) FROM tunnels WHERE workspace_id = ? AND archived_at IS NULL", [.text("w")]), store)
+        }
+    }
+
     /// What is counted lies in an index of its own; no plan walks a table or an index of everything.
     @Test func figuresStayInsideSmallIndexes() async throws {
         try await withStore { store in

@@ -1,7 +1,9 @@
+import Glibc
 import PosternAudit
 import PosternJSON
 import PosternPolicy
 import PosternSandbox
+import PosternSandboxWire
 @testable import PosternWorker
 import Testing
 
@@ -26,34 +28,34 @@ import Testing
 
     @Test func theRuleIsNamed() throws {
         let records = try self.records()
-        for (tool, path, text, rule) in [
-            ("read", "a/.env", "read: a/.env: permission denied", "files.hidden[0]"),
-            ("read", "/workspace/./b/../.env", "read: permission denied", "files.hidden[0]"),
-            ("write", ".git/config", "write: .git/config: read-only file system", "files.protected[0]"),
-            ("edit", ".git/hooks/x", "edit: .git/hooks/x: read-only file system", "files.protected[0]"),
-            ("read", "/etc/shadow", "read: path '/etc/shadow' is outside the session's working directory and its other", "tool_roots"),
-            ("read", "link", "read: link: permission denied", "kernel"), ("read", ".git/config", "read: .git/config: permission denied", "kernel"),
-            ("read", "../../etc/passwd", "read: path is outside the session's working directory and", "tool_roots"),
-        ] {
-            let refusal = records.refusal(of: Self.call(tool, ["file_path": .string(path)]), saying: text)
-            #expect(refusal?.rule == rule && refusal?.path == path && refusal?.isAllowed == false, "\(tool) \(path)")
-            #expect(refusal?.operation == (tool == "read" ? "read" : "write"))
+        for (tool, path, refusal, rule) in [
+            ("read", "a/.env", .kernel, "files.hidden[0]"), ("read", "/workspace/./b/../.env", .kernel, "files.hidden[0]"),
+            ("write", ".git/config", .kernel, "files.protected[0]"), ("edit", ".git/hooks/x", .kernel, "files.protected[0]"),
+            // By a link, by the file's own rights.
+            ("read", "link", .kernel, "kernel"), ("read", ".git/config", .kernel, "kernel"),
+            ("read", "/etc/shadow", .toolRoots, "tool_roots"), ("write", "../../etc/passwd", .toolRoots, "tool_roots"),
+        ] as [(String, String, FileRefusal, String)] {
+            let decision = records.decision(behind: refusal, of: Self.call(tool, ["file_path": .string(path)]))
+            #expect(decision?.rule == rule && decision?.path == path && decision?.isAllowed == false, "\(tool) \(path)")
+            #expect(decision?.operation == (tool == "read" ? "read" : "write"))
         }
     }
 
-    @Test func whatIsNoRefusalIsNotRecorded() throws {
+    @Test func callsWithoutAPathAreNotRecorded() throws {
         let records = try self.records()
-        for (tool, input, text) in [
-            ("read", ["file_path": "missing.txt"], "read: missing.txt: no such file or directory"),
-            ("edit", ["file_path": "mine.txt"], "edit: 'permission denied' not found in mine.txt"),
-            ("edit", ["file_path": ".git/config"], "edit: old_string not found"), ("bash", ["command": "cat .env"], "permission denied"),
-            ("read", [:], "read: file_path is required"), ("read", ["file_path": 7], "permission denied"),
-        ] as [(String, JSON, String)] { #expect(records.refusal(of: Self.call(tool, input), saying: text) == nil, "\(tool) \(text)") }
+        for (tool, input) in [("bash", ["command": "cat .env"]), ("read", [:]), ("read", ["file_path": 7])] as [(String, JSON)] {
+            #expect(records.decision(behind: .kernel, of: Self.call(tool, input)) == nil, "\(tool)")
+        }
+    }
+
+    @Test func onlyErrorsThatRefuseArePermissions() {
+        for code in [EACCES, EPERM, EROFS] { #expect(FileRefusal(errno: code) == .kernel) }
+        for code in [ENOENT, ENOTDIR, EISDIR, EEXIST, ELOOP, EIO, ENOSPC, 0] { #expect(FileRefusal(errno: code) == nil) }
     }
 
     @Test func aLongPathIsCut() throws {
         let path = String(repeating: "x/", count: 5000) + ".env"
-        let refusal = try records().refusal(of: Self.call("read", ["file_path": .string(path)]), saying: "permission denied")
-        #expect(refusal?.path.count == 1024 && refusal?.rule == "files.hidden[0]")
+        let decision = try records().decision(behind: .kernel, of: Self.call("read", ["file_path": .string(path)]))
+        #expect(decision?.path.count == 1024 && decision?.rule == "files.hidden[0]")
     }
 }

@@ -63,6 +63,7 @@ package struct APIFailure: Error, Sendable, Equatable {
         error = APIError(
             status, kind, message, details: member?["details"]?.object, shouldRetry: retry,
             retryAfter: retryAfter.map { Int($0.components.seconds) })
+        error.reason = json?["reason"]?.string
         requestID = headers["request-id"] ?? json?["request_id"]?.string
     }
 

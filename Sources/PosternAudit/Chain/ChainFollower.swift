@@ -131,6 +131,8 @@ struct ChainFollower: Sendable {
         case "checkpoint": try takeCheckpoint(line)
         case "intent": open.open(.init(kind: .tool, session: line.session, id: line.call, seq: line.seq))
         case "egress_intent": open.open(.init(kind: .egress, session: line.session, id: line.body["id"]?.string ?? "", seq: line.seq))
+        case "tunnel_intent": open.open(.init(kind: .tunnel, session: line.session, id: line.body["id"]?.string ?? "", seq: line.seq))
+        case "tunnel_outcome": open.close(.tunnel, session: line.session, id: line.body["id"]?.string ?? "")
         case "outcome": open.close(.tool, session: line.session, id: line.call)
         case "egress_outcome": open.close(.egress, session: line.session, id: line.body["id"]?.string ?? "")
         case "unknown": if let intent = AuditLine.openIntent(line.body) { open.close(intent.kind, session: intent.session, id: intent.id) }

@@ -32,6 +32,8 @@ struct OpenIntents: Sendable, Equatable {
         switch record.kind {
         case .intent: open(Intent(kind: .tool, session: session, id: record.callID ?? "", seq: seq))
         case .egressIntent(let request): open(Intent(kind: .egress, session: session, id: request.id, seq: seq))
+        case .tunnelIntent(let call): open(Intent(kind: .tunnel, session: session, id: call.id, seq: seq))
+        case .tunnelOutcome(let outcome): close(.tunnel, session: session, id: outcome.id)
         case .outcome: close(.tool, session: session, id: record.callID ?? "")
         case .egressOutcome(let outcome): close(.egress, session: session, id: outcome.id)
         case .unknown(let intent): close(intent.kind, session: intent.session, id: intent.id)

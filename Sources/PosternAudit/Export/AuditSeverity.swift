@@ -7,7 +7,7 @@ enum AuditSeverity: Sendable {
     init(_ line: AuditLine) {
         self =
             switch line.kind {
-            case "egress_refused", "repeated", "unknown", "torn_tail", "layer_off", "session_suspended", "gap": .warning
+            case "egress_refused", "tunnel_refused", "repeated", "unknown", "torn_tail", "layer_off", "session_suspended", "gap": .warning
             case "secret_change": line.body["state"]?.string == "replaced" ? .notice : .warning
             case "file_decision": line.body["allowed"]?.bool == true ? .info : .warning
             case "self_test": line.body["passed"]?.bool == true ? .notice : .alert

@@ -92,6 +92,7 @@ struct FloodGuard: Sendable {
         switch record.kind {
         case .egressRefused(let request):
             "\(request.method) \(request.host):\(request.port) \(request.rule ?? "no rule"): \(request.decision)"
+        case .tunnelRefused(let call): "\(call.route ?? "no route"): \(call.decision)"
         case .keyUsed(let name, let purpose): "\(name): \(purpose)"
         case .fileDecision(let decision) where !decision.isAllowed: "\(decision.operation) \(decision.path): \(decision.rule ?? "no rule")"
         default: nil

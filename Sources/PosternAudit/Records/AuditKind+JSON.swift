@@ -34,6 +34,8 @@ extension AuditRecord.Kind {
             return body
         case .budget(let state):
             return ["scope": .string(state.scope), "limit": JSON(state.limit), "used": JSON(state.used), "state": .string(state.state)]
+        case .tunnelIntent(let call), .tunnelRefused(let call): return call.body
+        case .tunnelOutcome(let outcome): return outcome.body
         case .workerStarted(let start):
             return [
                 "name": .string(start.name), "version": .string(start.version), "driver": .string(start.driver),
@@ -123,6 +125,28 @@ extension AuditRecord.EgressRequest {
 }
 
 extension AuditRecord.EgressOutcome {
+    fileprivate var body: JSONObject {
+        var body: JSONObject = [
+            "id": .string(id), "bytes_sent": JSON(bytesSent), "bytes_received": JSON(bytesReceived), "duration_ms": JSON(milliseconds),
+        ]
+        body["status"] = status.map { JSON($0) }
+        body["error"] = error.map(JSON.string)
+        return body
+    }
+}
+
+extension AuditRecord.TunnelCall {
+    fileprivate var body: JSONObject {
+        var body: JSONObject = ["id": .string(id), "tunnel": .string(tunnel), "decision": .string(decision)]
+        body["route"] = route.map(JSON.string)
+        body["upstream"] = upstream.map(JSON.string)
+        body["method"] = method.map(JSON.string)
+        if !caller.isEmpty { body["caller"] = .object(JSONObject(caller.map { ($0.key, JSON.string($0.value)) })) }
+        return body
+    }
+}
+
+extension AuditRecord.TunnelOutcome {
     fileprivate var body: JSONObject {
         var body: JSONObject = [
             "id": .string(id), "bytes_sent": JSON(bytesSent), "bytes_received": JSON(bytesReceived), "duration_ms": JSON(milliseconds),

@@ -29,6 +29,12 @@ extension AuditRecord {
         /// A byte budget was warned about, used up or raised.
         case budget(BudgetState)
 
+        // Tunnels.
+        /// A call is about to go to an MCP server behind a connector; on the disk before its first byte does.
+        case tunnelIntent(TunnelCall)
+        case tunnelOutcome(TunnelOutcome)
+        case tunnelRefused(TunnelCall)
+
         // The worker, its sessions and its rules.
         case workerStarted(WorkerStart)
         case workerStopped(reason: String)
@@ -81,6 +87,9 @@ extension AuditRecord.Kind {
         case secretUse = "secret_use"
         case secretChange = "secret_change"
         case budget
+        case tunnelIntent = "tunnel_intent"
+        case tunnelOutcome = "tunnel_outcome"
+        case tunnelRefused = "tunnel_refused"
         case workerStart = "worker_start"
         case workerStop = "worker_stop"
         case sessionStart = "session_start"
@@ -120,6 +129,9 @@ extension AuditRecord.Kind {
         case .secretUsed: .secretUse
         case .secretChanged: .secretChange
         case .budget: .budget
+        case .tunnelIntent: .tunnelIntent
+        case .tunnelOutcome: .tunnelOutcome
+        case .tunnelRefused: .tunnelRefused
         case .workerStarted: .workerStart
         case .workerStopped: .workerStop
         case .sessionStarted: .sessionStart
@@ -147,7 +159,7 @@ extension AuditRecord.Kind {
     /// those that tell how work ended are taken for as long as anything can be written.
     var opensWork: Bool {
         switch self {
-        case .intent, .egressIntent, .statement, .sessionStarted, .thawed: true
+        case .intent, .egressIntent, .tunnelIntent, .statement, .sessionStarted, .thawed: true
         default: false
         }
     }
@@ -155,8 +167,8 @@ extension AuditRecord.Kind {
     /// Whether this tells how work that was let begin has ended. Taken for as long as anything can be written.
     var endsWork: Bool {
         switch self {
-        case .outcome, .egressOutcome, .unknown, .sessionStopped, .workerStopped, .frozen, .repeated, .sessionSuspended, .gap,
-            .spaceExhausted:
+        case .outcome, .egressOutcome, .tunnelOutcome, .unknown, .sessionStopped, .workerStopped, .frozen, .repeated, .sessionSuspended,
+            .gap, .spaceExhausted:
             true
         default: false
         }

@@ -27,7 +27,7 @@ extension AuditRecord {
 
     /// An intent that has no outcome yet.
     package struct OpenIntent: Sendable, Hashable {
-        package enum Kind: String, Sendable { case tool = "intent", egress = "egress_intent" }
+        package enum Kind: String, Sendable { case tool = "intent", egress = "egress_intent", tunnel = "tunnel_intent" }
         package var kind: Kind
         package var session: String
         /// The call, or the request's id.

@@ -52,6 +52,30 @@ enum TextFile {
         }
     }
 
+    /// Whether a file can be made at `path`, before anything is asked for that would be lost otherwise.
+    static func checkWritable(_ path: String, option: String) throws(CommandError) {
+        let folder = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
+        guard access(folder.isEmpty ? "/" : folder, W_OK | X_OK) == 0 else {
+            throw CommandError(.failure, "\(option): \(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Throws where others than the owner can read the file: a key that is theirs too is not used.
+    static func checkPrivate(_ path: String) throws(CommandError) {
+        var info = stat()
+        guard stat(path, &info) == 0 else { throw failure("read", path) }
+        guard info.st_mode & 0o077 == 0 else {
+            throw CommandError(.configuration, "\(path) can be read by others than its owner: run `chmod 600 \(path)`")
+        }
+    }
+
+    /// Of this machine.
+    static var hostName: String {
+        var bytes = [CChar](repeating: 0, count: 256)
+        guard gethostname(&bytes, bytes.count - 1) == 0 else { return "connector" }
+        return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Makes a folder and those above it; an existing one is left as it is.

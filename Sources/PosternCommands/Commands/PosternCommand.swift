@@ -31,10 +31,15 @@ package struct PosternCommand: AsyncParsableCommand {
             """,
         version: PosternVersion.text,
         groupedSubcommands: [
-            CommandGroup(name: "Services", subcommands: [ServeCommand.self, WorkerCommand.self, ScriptedModelCommand.self]),
+            CommandGroup(
+                name: "Services",
+                subcommands: [ServeCommand.self, WorkerCommand.self, EdgeCommand.self, ConnectorCommand.self, ScriptedModelCommand.self]),
             CommandGroup(
                 name: "Resources",
-                subcommands: [AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, KeysCommand.self, WorkspacesCommand.self]),
+                subcommands: [
+                    AgentsCommand.self, EnvironmentsCommand.self, SessionsCommand.self, TunnelsCommand.self, KeysCommand.self,
+                    WorkspacesCommand.self,
+                ]),
             CommandGroup(
                 name: "Tools",
                 subcommands: [

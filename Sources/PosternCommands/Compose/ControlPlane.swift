@@ -51,10 +51,13 @@ struct ControlPlane {
         let work = WorkService(engine: engine, leaseSeconds: settings.leaseSeconds) { secrets.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         try await AdminKey(keys: keys, folder: settings.dataFolder, terminal: terminal).prepare(given: settings.adminKey)
+        let sealKey = try await SealKeyFile(folder: settings.dataFolder).prepare { () async throws(StoreError) in try await store.hasSealed() }
+        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: sealKey), domain: settings.tunnelDomain)
         let services = ServerServices(
             agents: AgentService(store: store, choosesGeo: settings.model.kind == .anthropic), environments: EnvironmentService(store: store),
             keys: keys, sessions: SessionService(engine: engine),
-            work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store, metrics: metrics,
+            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys),
+            models: { () async throws(ModelError) in try await provider.models() }, figures: store, metrics: metrics,
             notReady: { await Self.storeProblem(store) })
         var configuration = ServerConfiguration(host: settings.listen.host, port: settings.listen.port)
         configuration.tls = settings.tls.map { .init(certificateFile: $0.certificate, keyFile: $0.key) }

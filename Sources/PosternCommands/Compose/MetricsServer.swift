@@ -3,7 +3,6 @@ import Hummingbird
 import Logging
 import NIOCore
 import PosternTelemetry
-import PosternWorker
 import ServiceLifecycle
 
 #if canImport(Glibc)
@@ -12,10 +11,11 @@ import Glibc
 import Darwin
 #endif
 
-/// Answers `GET /metrics` of a worker. It reads nothing else, and a sandbox has no way to it.
+/// Answers `GET /metrics` of a worker, an edge or a connector. It reads nothing else, and a sandbox has no way to it.
 struct MetricsServer: Service {
     let address: MetricsAddress
-    let metrics: WorkerMetrics
+    /// The text of the metrics.
+    let metrics: @Sendable () async -> String
     let logger: Logger
 
     /// Makes room for the socket; before anything is started.
@@ -51,12 +51,12 @@ struct MetricsServer: Service {
         }
     }
 
-    private static func answer(_ request: Request, _ metrics: WorkerMetrics) async -> Response {
+    private static func answer(_ request: Request, _ metrics: @Sendable () async -> String) async -> Response {
         guard request.uri.path == "/metrics" else { return text(.notFound, "only /metrics is here\n", "text/plain; charset=utf-8") }
         guard request.method == .get || request.method == .head else {
             return text(.methodNotAllowed, "/metrics is read with GET\n", "text/plain; charset=utf-8")
         }
-        return text(.ok, await metrics.rendered(), MetricsRegistry.contentType)
+        return text(.ok, await metrics(), MetricsRegistry.contentType)
     }
 
     private static func text(_ status: HTTPResponse.Status, _ body: String, _ type: String) -> Response {

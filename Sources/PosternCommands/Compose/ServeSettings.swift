@@ -13,6 +13,8 @@ struct ServeSettings: Sendable {
     var adminKey: String?
     var leaseSeconds: Int
     var limits = SessionLimits()
+    /// In lowercase; `nil` where no tunnels are made.
+    var tunnelDomain: String?
     var logs: LogWriter
 
     init(_ configuration: Configuration, environment: [String: String]) throws {
@@ -34,7 +36,26 @@ struct ServeSettings: Sendable {
             contextTokens: try configuration.optionalInteger(.modelContextTokens),
             outputTokens: try configuration.optionalInteger(.modelMaxOutputTokens))
         limits.eventsPerSession = try configuration.integer(.maxEventsPerSession)
+        tunnelDomain = try configuration.text(.tunnelDomain).map { text throws(ConfigurationError) in try Self.domain(text) }
         logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
+    }
+
+    /// A domain name of two labels or more (RFC 1123, section 2.1) that leaves room for a tunnel's label and a route's in front: 253 characters
+    /// in all.
+    static func domain(_ text: String) throws(ConfigurationError) -> String {
+        let labels = text.lowercased().split(separator: ".", omittingEmptySubsequences: false)
+        let isName = labels.allSatisfy { label in
+            (1...63).contains(label.utf8.count) && !label.hasPrefix("-") && !label.hasSuffix("-")
+                && label.utf8.allSatisfy { byte in
+                    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                        || byte == UInt8(ascii: "-")
+                }
+        }
+        guard isName, labels.count > 1, labels.last?.utf8.contains(where: { $0 >= UInt8(ascii: "a") }) == true, text.utf8.count <= 180 else {
+            throw ConfigurationError(
+                "tunnel.domain: \(text) is not a domain name of at least two labels and at most 180 characters, such as tunnel.example.com")
+        }
+        return text.lowercased()
     }
 
     private static func model(_ configuration: Configuration, _ environment: [String: String]) throws -> ModelProviderConfiguration {

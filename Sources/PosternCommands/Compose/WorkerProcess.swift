@@ -122,7 +122,7 @@ struct WorkerProcess {
 
     private func serve(_ settings: WorkerSettings, _ mode: Worker.Mode, _ transport: AsyncHTTPTransport, _ logger: Logger) async throws {
         var settings = settings
-        let policies: PolicySet
+        var policies: PolicySet
         let spawner: Spawner
         if let handed = settings.handed {
             policies = try PolicySet(handed.policies, reader: PolicyFiles.reader(own: handed.policyDenials))
@@ -134,6 +134,9 @@ struct WorkerProcess {
             options.proxyProgram = TextFile.resolved("/proc/self/exe")
             spawner = try await Spawner.launch(options)
         }
+        var most = PolicyFragment()
+        most.workspace = settings.workspaceMode
+        policies.narrow(by: most)
         do {
             var configuration = Self.configuration(settings, spawner, policies)
             let driver = try await driver(settings, policies, spawner, &configuration, logger)
@@ -141,7 +144,7 @@ struct WorkerProcess {
             ProcessMetrics.register(metrics.registry)
             let worker = Worker(
                 configuration: configuration, transport: transport, driver: driver, mode: mode, metrics: metrics, logger: logger)
-            let server = settings.metricsListen.map { MetricsServer(address: $0, metrics: metrics, logger: logger) }
+            let server = settings.metricsListen.map { MetricsServer(address: $0, metrics: { await metrics.rendered() }, logger: logger) }
             try server?.prepare()
             let services: [(any Service)?] = [server, worker]
             try await Services.run(services.compactMap(\.self), logger: settings.logs.logger("lifecycle"), maximumShutdown: Self.maximumShutdown)
@@ -162,8 +165,7 @@ struct WorkerProcess {
         try noteOwnUser(settings, &configuration, logger)
         if settings.launcher != nil || settings.sandbox == "none" {
             if settings.launcher == nil { logger.warning("tools run without a sandbox: they can do whatever the user of this worker can") }
-            let isRefused = settings.requiresAllLayers && settings.launcher == nil
-            if isRefused { throw ConfigurationError("require_all_layers: with sandbox none there is no layer at all") }
+            if settings.requiresAllLayers { throw ConfigurationError("require_all_layers: with sandbox none there is no layer at all") }
             driver = NoneDriver(spawner: spawner)
             if settings.launcher == nil {
                 if spawner.greeting.isRoot {

@@ -19,6 +19,8 @@ struct WorkerSettings: Sendable {
     var stateFolder: String
     var workspaceSource: String?
     var sharedWorkspace: String?
+    /// Narrows every policy.
+    var workspaceMode: PosternPolicy.WorkspaceMode
     var maximumSessions: Int
     /// Nil keeps a session for ever.
     var maximumIdle: Duration?
@@ -60,6 +62,7 @@ struct WorkerSettings: Sendable {
         stateFolder = configuration.text(.stateDirectory).map(TextFile.absolute) ?? workdir + "/.postern"
         workspaceSource = try configuration.text(.workspaceSource).map { try folder($0, .workspaceSource) }
         sharedWorkspace = try configuration.text(.sharedWorkspace).map { try folder($0, .sharedWorkspace) }
+        workspaceMode = PosternPolicy.WorkspaceMode(rawValue: try configuration.required(.workspaceMode)) ?? .ro
         guard workspaceSource == nil || sharedWorkspace == nil else {
             throw ConfigurationError("workspace_source and shared_workspace exclude each other: sessions get copies, or they share one folder")
         }
@@ -90,6 +93,11 @@ struct WorkerSettings: Sendable {
     private static func launcher(_ configuration: Configuration, _ baseURL: String) throws -> LauncherConfiguration? {
         guard let script = configuration.text(.onWork) else { return nil }
         var launcher = LauncherConfiguration(script: TextFile.absolute(script), baseURL: baseURL)
+        guard configuration.text(.requireAllLayers) != "true" else {
+            throw ConfigurationError(
+                "require_all_layers and on_work exclude each other: the sandboxes are made by the workers that the script starts; give it to those "
+                    + "(POSTERN_REQUIRE_ALL_LAYERS)")
+        }
         launcher.passesEnvironmentKey = configuration.text(.onWorkCompat) == "true"
         let seconds = try configuration.integer(.onWorkTimeout)
         launcher.timeLimit = seconds == 0 ? nil : .seconds(seconds)

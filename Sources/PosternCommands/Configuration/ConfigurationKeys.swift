@@ -6,7 +6,7 @@ extension ConfigurationKey {
         "listen", .serve, .text, default: "127.0.0.1:8400",
         "Address and port of the API. Port 0 takes a free one; the line on standard output names it. Plain HTTP is refused beyond loopback.")
     package static let data = ConfigurationKey(
-        "data", .serve, .path, default: "postern-data", "Folder of the database and of `admin.key`; made with mode 0700 if it is missing.")
+        "data", .serve, .path, default: "postern-data", "Folder of the database, `admin.key` and `seal.key`; made with mode 0700 if it is missing.")
     package static let tlsCertificate = ConfigurationKey(
         "tls.cert", .serve, .path, "PEM file with the server's certificate and its chain. Needs `tls.key`.")
     package static let tlsKey = ConfigurationKey("tls.key", .serve, .path, "PEM file with the private key of `tls.cert`.")
@@ -40,6 +40,10 @@ extension ConfigurationKey {
         "max_events_per_session", .serve, .integer(100...10_000_000), default: "100000",
         "Events that one session may have. From there on clients can finish the turn that runs (results, confirmations, an interrupt) and add nothing else."
     )
+    package static let tunnelDomain = ConfigurationKey(
+        "tunnel.domain", .serve, .text,
+        "Domain below which tunnels get theirs, such as `tunnel.example.com`: eight characters and a dot before it. Left out: tunnels cannot be created. "
+            + "A tunnel keeps the domain that it has when this changes.")
     package static let serveLogFormat = ConfigurationKey(
         "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
     package static let serveLogLevel = ConfigurationKey(
@@ -76,6 +80,10 @@ extension ConfigurationKey {
         "shared_workspace", .worker, .path,
         "One folder that every session works in, as the official worker does. Sessions then see each other's files, and one that swaps files while "
             + "another starts makes that start fail.")
+    package static let workspaceMode = ConfigurationKey(
+        "workspace_mode", .worker, .choice(["rw", "cow", "ro"]), default: "rw",
+        "The most that sessions may do with their workspaces, whatever policies say: `rw` leaves it to them, `cow` keeps changes beside the workspace until "
+            + "`postern sandbox workspace apply`, `ro` allows none.")
     package static let maxSessions = ConfigurationKey(
         "max_sessions", .worker, .integer(1...10_000), default: "64", "Sessions served at once. A worker that is full does not poll.")
     package static let maxIdle = ConfigurationKey(
@@ -158,10 +166,10 @@ extension ConfigurationKey {
     /// In the order of the reference page.
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile,
-        .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession,
+        .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession, .tunnelDomain,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
-        .sharedWorkspace,
+        .sharedWorkspace, .workspaceMode,
         .maxSessions,
         .maxIdle,
         .sandbox, .workerUser, .policy, .requireAllLayers, .approvalTimeout, .auditMirror, .metricsListen, .offloadThreshold, .onWork, .onWorkCompat,

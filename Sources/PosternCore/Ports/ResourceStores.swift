@@ -78,7 +78,8 @@ package protocol EnvironmentStore: Sendable {
 package struct KeyRecord: Sendable, Equatable {
     package enum Kind: String, Sendable { case api, environment }
     package enum Role: String, Sendable, CaseIterable, Comparable {
-        case viewer, developer, admin
+        /// `edge` opens what edges ask for and nothing else: it comes before every role that routes for clients demand.
+        case edge, viewer, developer, admin
         package static func < (left: Role, right: Role) -> Bool { left.rank < right.rank }
         private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
     }
@@ -143,4 +144,4 @@ package protocol KeyStore: Sendable {
 }
 
 /// All that the control plane keeps.
-package typealias Store = AgentStore & EnvironmentStore & KeyStore & SessionStore & WorkStore & FigureStore
+package typealias Store = AgentStore & EnvironmentStore & KeyStore & SessionStore & WorkStore & FigureStore & TunnelStore

@@ -181,6 +181,12 @@ package final class KeyService: Sendable {
         return try await workspaces().first?.id == key.workspaceID
     }
 
+    /// Whether a key may ask what edges ask: one edge serves every workspace, so only the operator's keys do.
+    package func mayServeEdge(_ key: KeyRecord) async throws(APIError) -> Bool {
+        guard key.role == .edge || key.role == .admin else { return false }
+        return try await workspaces().first?.id == key.workspaceID
+    }
+
     // MARK: First start
 
     package struct Bootstrap: Sendable {

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 import Synchronization
 

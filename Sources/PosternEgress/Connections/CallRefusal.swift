@@ -1,3 +1,4 @@
+import PosternHTTP
 import PosternPolicy
 
 /// Something that does not leave, and what the client is told about it.

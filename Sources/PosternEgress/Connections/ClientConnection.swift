@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 
 /// One connection from the sandbox to the proxy's own port: HTTP proxy requests or SOCKS5, told apart by the first byte.

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 
 /// What has been read of a body, and the reader that goes on behind it.
 struct GatheredBody: Sendable {

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 
 /// A request that has been decided and filled in: what is left is to send it.

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 
 /// A connection to one destination that the policy allows in principle: TLS that is inspected or passed through, or plain HTTP. Anything

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 
 /// Sends the body of one request, watched for placeholders and counted against the budgets.

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 
 /// A connection to a server, kept for the next request to the same destination.

@@ -1,3 +1,4 @@
+import PosternHTTP
 import PosternPolicy
 
 /// A request on its way out: checked against the destination that the connection is for, and stripped of what is between two hops only.

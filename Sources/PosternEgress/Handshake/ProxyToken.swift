@@ -1,3 +1,5 @@
+import PosternHTTP
+
 /// What a sandbox proves itself with at its proxy: `http://session:TOKEN@127.0.0.1:3128`. It keeps apart the sessions that share a proxy
 /// process; it does not print.
 package struct ProxyToken: Sendable, CustomStringConvertible {

@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternPolicy
 
 /// Keeps the values of secrets out of what comes back to a sandbox: each becomes its placeholder, which is as long, so lengths stay true.

@@ -1,3 +1,4 @@
+import PosternHTTP
 import PosternPolicy
 
 /// Puts secrets into the one header of a request that their binding names. A value without I/O.

@@ -1,3 +1,4 @@
+import PosternHTTP
 import PosternPolicy
 
 /// What the secrets of a session mean for one request: filled in where they belong, refused where they do not. A value without I/O.

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import PosternHTTP
 import PosternPolicy
 
 /// Connects to destinations: resolves, checks each address against the address policy, and dials exactly a checked one.

@@ -17,7 +17,7 @@ struct UnknownName: Error, CustomStringConvertible {
     var description: String { "\(name) cannot be resolved: \(reason)" }
 }
 
-enum SystemResolver {
+package enum SystemResolver {
     /// A search list of nothing but the root. The host's own would turn a name that the policy allows, and that does not exist, into
     /// another one: `files.example` into `files.example.corp.example`. A dot behind the name would do that too, and would miss the host's
     /// `/etc/hosts`, where names have none.

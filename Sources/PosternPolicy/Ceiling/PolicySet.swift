@@ -13,10 +13,18 @@ package struct PolicySet: Sendable {
         }
     }
 
-    package let policies: [LoadedPolicy]
+    package private(set) var policies: [LoadedPolicy]
+    /// What holds where none matches.
+    private var fallback = PolicyReader.profile(.strict)
 
     /// No file: every session gets `strict`.
     package init() { policies = [] }
+
+    /// Takes away from each of them, `strict` included, what `fragment` does not ask for.
+    package mutating func narrow(by fragment: PolicyFragment) {
+        for index in policies.indices { policies[index].policy = policies[index].policy.narrowed(by: fragment) }
+        fallback.policy = fallback.policy.narrowed(by: fragment)
+    }
 
     /// Reads all files; what is wrong in any of them is thrown at once. A policy that no session can get, and a name used twice, are wrong.
     package init(_ files: [File], reader: PolicyReader) throws(PolicyProblems) {
@@ -37,12 +45,12 @@ package struct PolicySet: Sendable {
 
     /// The ceiling of a session.
     package func ceiling(for subject: PolicySubject) -> LoadedPolicy {
-        policies.first { $0.match.covers(subject) } ?? PolicyReader.profile(.strict)
+        policies.first { $0.match.covers(subject) } ?? fallback
     }
 
     /// Every policy that a session can get.
     package var inForce: [LoadedPolicy] {
-        policies.contains { $0.match.matchesEverything } ? policies : policies + [PolicyReader.profile(.strict)]
+        policies.contains { $0.match.matchesEverything } ? policies : policies + [fallback]
     }
 
     /// Of all of them together, in their order and with what they match: `sha256:` over the canonical JSON (RFC 8785) of a list with `digest`,

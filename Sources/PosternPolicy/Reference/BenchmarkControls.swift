@@ -9,7 +9,7 @@ enum BenchmarkControls {
         return [
             row(
                 "AppArmor or SELinux profile", [], [.Landlock],
-                "Landlock, with the newest ABI of the kernel from 2 on, restricts files, devices and sockets",
+                "Landlock, with the newest ABI of the kernel from 2 to 6, restricts files, devices and sockets",
                 "Postern sets no AppArmor profile and no SELinux label"),
             row(
                 "Linux kernel capabilities restricted; no privileged containers", [], [.namespaces],

@@ -17,6 +17,8 @@ enum Access: Sendable, Equatable {
     case lease
     /// As `lease`, or an API key.
     case leaseOrClient(KeyRecord.Role)
+    /// An edge's key, or an admin key of the first workspace: an edge serves every workspace.
+    case edge
     /// An API key, or a worker's credential that holds the lease of the session in the path.
     case session(KeyRecord.Role)
 }

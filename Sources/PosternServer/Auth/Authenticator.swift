@@ -56,6 +56,10 @@ struct Authenticator: Sendable {
         case (.apiKey(let key), .client(let role)), (.apiKey(let key), .session(let role)), (.apiKey(let key), .queueOrClient(let role)),
             (.apiKey(let key), .leaseOrClient(let role)):
             try check(key, role)
+        case (.apiKey(let key), .edge):
+            guard try await keys.mayServeEdge(key) else {
+                throw .forbidden("This needs an API key of the first workspace with the role edge or admin.")
+            }
         case (.apiKey, .queue), (.apiKey, .lease):
             throw .unauthenticated("This endpoint takes a worker's credential, not an API key.")
         case (.environmentKey(let key), .queue), (.environmentKey(let key), .queueOrClient), (.environmentKey(let key), .lease),

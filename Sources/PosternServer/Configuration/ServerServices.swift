@@ -10,6 +10,8 @@ package struct ServerServices: Sendable {
     package var keys: KeyService
     package var sessions: SessionService
     package var work: WorkService
+    package var tunnels: TunnelService
+    package var edges: EdgeService
     /// What `GET /v1/models` answers; usually the model provider's own list.
     package var models: @Sendable () async throws(ModelError) -> [JSONObject]
     /// For the gauges of `/metrics`.
@@ -20,7 +22,7 @@ package struct ServerServices: Sendable {
 
     package init(
         agents: AgentService, environments: EnvironmentService, keys: KeyService, sessions: SessionService, work: WorkService,
-        models: @escaping @Sendable () async throws(ModelError) -> [JSONObject], figures: any FigureStore,
+        tunnels: TunnelService, edges: EdgeService, models: @escaping @Sendable () async throws(ModelError) -> [JSONObject], figures: any FigureStore,
         metrics: MetricsRegistry = MetricsRegistry(),
         notReady: @escaping @Sendable () async -> String? = { nil }
     ) {
@@ -29,6 +31,8 @@ package struct ServerServices: Sendable {
         self.keys = keys
         self.sessions = sessions
         self.work = work
+        self.tunnels = tunnels
+        self.edges = edges
         self.models = models
         self.figures = figures
         self.metrics = metrics

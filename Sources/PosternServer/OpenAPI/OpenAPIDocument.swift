@@ -76,6 +76,7 @@ enum OpenAPIDocument {
         case .open: "anybody"
         case .metrics: "anybody on loopback, else an API key"
         case .client(let role): "API key: \(role.rawValue)"
+        case .edge: "API key of the first workspace: edge or admin"
         case .queue: "environment key"
         case .queueOrClient(let role): "environment key, or API key: \(role.rawValue)"
         case .lease: "environment key or the item's sessions token"

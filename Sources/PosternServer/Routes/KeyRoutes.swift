@@ -47,8 +47,9 @@ struct KeyRoutes {
                 let params = try KeyParams(try await call.body(), allowing: ["name", "role", "expires_at", "workspace_id"])
                 guard let role = params.role else { throw .invalid("role: Field required") }
                 guard let name = params.name else { throw .invalid("name: Field required") }
-                let (key, secret) = try await keys.createAPIKey(
-                    name: name, role: role, workspaceID: try await workspace(call, params.workspaceID), expiresAt: params.expiresAt)
+                let workspace = try await workspace(call, params.workspaceID)
+                if role == .edge { try await checkEdge(call, workspace) }
+                let (key, secret) = try await keys.createAPIKey(name: name, role: role, workspaceID: workspace, expiresAt: params.expiresAt)
                 return Self.created(key, secret)
             },
             Route(.get, "/postern/v1/keys", .client(.admin), "List API keys", query: ["workspace_id", "limit", "page"]) {
@@ -106,6 +107,13 @@ struct KeyRoutes {
         return try await keys.isOperator(key)
     }
 
+    /// An edge sees the tunnels of every workspace, so its key is made by the operator, in the operator's own workspace.
+    private func checkEdge(_ call: Call, _ workspace: String) async throws(APIError) {
+        guard try await isOperator(call), try call.workspaceID() == workspace else {
+            throw .forbidden("Only an admin key of the first workspace may make keys with the role edge, and only in that workspace.")
+        }
+    }
+
     /// The caller's workspace, or the named one if the caller may act on it.
     private func workspace(_ call: Call, _ wanted: String?) async throws(APIError) -> String {
         let own = try call.workspaceID()
@@ -127,7 +135,7 @@ struct KeyParams: Sendable {
         name = try object.string("name")
         if let name, name.isEmpty || name.unicodeScalars.count > 256 { throw .invalid("name: must have 1 to 256 characters") }
         if let text = try object.string("role") {
-            guard let role = KeyRecord.Role(rawValue: text) else { throw .invalid("role: Input should be 'admin', 'developer' or 'viewer'") }
+            guard let role = KeyRecord.Role(rawValue: text) else { throw .invalid("role: Input should be 'admin', 'developer', 'viewer' or 'edge'") }
             self.role = role
         }
         if let text = try object.string("expires_at") {

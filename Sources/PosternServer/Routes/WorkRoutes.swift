@@ -3,7 +3,6 @@ import HummingbirdCore
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
-import Synchronization
 
 /// `/v1/environments/{environment_id}/work` (contract section 5).
 struct WorkRoutes {
@@ -75,10 +74,7 @@ struct WorkRoutes {
         guard case .environmentKey(let key) = try call.caller() else { throw .internalError }
         let query = try WorkParams.Poll(call.query)
         var wait = query.blockMilliseconds.map { Duration.milliseconds($0) }
-        if let text = call.request.headers[.posternPollSeconds] {
-            guard let seconds = Int(text), (1...60).contains(seconds) else { throw .invalid("Postern-Poll-Seconds: must be from 1 to 60") }
-            wait = .seconds(seconds)
-        }
+        if let longer = try call.pollWait() { wait = longer }
         let environment = try await record(call)
         let environmentID = environment.id
         let workerID = call.request.headers[.workerID].map { String($0.prefix(256)) }
@@ -88,39 +84,12 @@ struct WorkRoutes {
         let claim = { @Sendable [wait] () async throws(APIError) in
             try await work.poll(environmentID: environmentID, key: key, workerID: workerID, reclaimAfter: reclaim, wait: wait)
         }
-        let claimed = wait == nil ? try await claim() : try await whileConnected(call, key, claim)
+        let claimed = wait == nil ? try await claim() : try await call.whileConnected(key, revocations, claim)
         guard let claimed else { return .json(JSON.null.encoded, headers: headers) }
         // A worker of ours that comes back after a kill does with its interrupted call as the environment asks; others do not look at it.
         headers[.posternRedelivery] = environment.redelivery.rawValue
         // JSON in one line of ASCII, so that any text fits into a header.
         if let fragment = environment.policyFragment { headers[.posternPolicy] = fragment }
         return .json(claimed.work.json(secret: WorkRecord.secret(sessionsToken: claimed.sessionsToken)).encoded, headers: headers)
-    }
-
-    /// Runs a long wait that ends early when the key is revoked, the peer goes or the server closes down.
-    private func whileConnected<Value: Sendable>(
-        _ call: Call, _ key: KeyRecord, _ operation: @escaping @Sendable () async throws(APIError) -> Value
-    ) async throws(APIError) -> Value {
-        let task = Task { () async -> Result<Value, APIError> in
-            do throws(APIError) { return .success(try await operation()) } catch { return .failure(error) }
-        }
-        let isRevoked = Atomic(false)
-        let watch = revocations.watch(key.id) {
-            isRevoked.store(true, ordering: .relaxed)
-            task.cancel()
-        }
-        ConnectionGuard.whenEnding(call.channel) { task.cancel() }
-        defer {
-            watch.cancel()
-            ConnectionGuard.forget(call.channel)
-        }
-        let result = await withTaskCancellationHandler {
-            await task.value
-        } onCancel: {
-            task.cancel()
-        }
-        // Whatever was found in the last moment is not for this key any more.
-        if isRevoked.load(ordering: .relaxed) { throw Authenticator.revoked }
-        return try result.get()
     }
 }

@@ -34,7 +34,8 @@ struct APIResponder: HTTPResponder {
             "postern_http_requests_total", help: "Requests answered, by route and status.", labels: ["method", "route", "status"])
         durations = services.metrics.histogram(
             "postern_http_request_duration_seconds",
-            help: "From the request's head to the answer's head, of a stream too. Polls of the work queue wait on purpose and are left out.",
+            help:
+                "From the request's head to the answer's head, of a stream too. Polls of the work queue and of edges wait on purpose and are left out.",
             labels: ["method", "route"])
     }
 
@@ -94,9 +95,9 @@ struct APIResponder: HTTPResponder {
 
     private func count(_ response: Response, _ request: Request, _ route: String, _ start: ContinuousClock.Instant) -> Response {
         // Methods are free text on the wire: only known ones become a label.
-        let method = ["GET", "POST", "DELETE"].contains(request.method.rawValue) ? request.method.rawValue : "other"
+        let method = ["GET", "POST", "PUT", "DELETE"].contains(request.method.rawValue) ? request.method.rawValue : "other"
         requests.increment(labels: [method, route, String(response.status.code)])
-        if !route.hasSuffix("/poll") { durations.observe(ContinuousClock.now - start, labels: [method, route]) }
+        if !route.hasSuffix("/poll"), route != "/postern/v1/edge/tunnels" { durations.observe(ContinuousClock.now - start, labels: [method, route]) }
         return response
     }
 }

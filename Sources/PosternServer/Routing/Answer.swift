@@ -10,6 +10,8 @@ enum Answer: Sendable {
     case json([UInt8], headers: HTTPFields)
     case text(String, contentType: String)
     case stream(ResponseBody)
+    /// 204.
+    case empty
 
     static func json(_ json: JSON) -> Answer { .json(json.encoded, headers: [:]) }
     static func json(_ object: JSONObject) -> Answer { .json(.object(object)) }
@@ -39,6 +41,7 @@ enum Answer: Sendable {
             return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
         case .text(let text, let contentType):
             return Response(status: .ok, headers: [.contentType: contentType], body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+        case .empty: return Response(status: .noContent)
         case .stream(let body):
             return Response(
                 status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache", .accelBuffering: "no"], body: body

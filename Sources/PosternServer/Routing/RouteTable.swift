@@ -36,7 +36,7 @@ struct RouteTable: Sendable {
         guard parts.first == "v1", parts.count > 1 else { return nil }
         let names = [
             "vaults": "Vaults", "skills": "Skills", "files": "Files", "memory_stores": "Memory stores", "deployments": "Deployments",
-            "deployment_runs": "Deployment runs", "tunnels": "Tunnels", "user_profiles": "User profiles", "dreams": "Dreams",
+            "deployment_runs": "Deployment runs", "user_profiles": "User profiles", "dreams": "Dreams",
             "organizations": "Organization endpoints", "webhooks": "Webhooks",
         ]
         if let name = names[parts[1]] { return "\(name) are not built yet in this version of Postern." }

@@ -87,6 +87,47 @@ enum Schema {
                 "CREATE UNIQUE INDEX work_items_token ON work_items (token_hash) WHERE token_hash IS NOT NULL",
                 "CREATE INDEX work_items_leased ON work_items (lease_expires_at) WHERE lease_expires_at IS NOT NULL",
                 "CREATE INDEX work_items_of_key ON work_items (key_id) WHERE lease_expires_at IS NOT NULL",
-            ])
+            ]),
+        Migration(
+            version: 2, name: "tunnels",
+            statements: [
+                // Never deleted: a domain is one tunnel's for ever.
+                """
+                CREATE TABLE tunnels (
+                    id {key} NOT NULL PRIMARY KEY, workspace_id {key} NOT NULL, display_name TEXT, domain {key} NOT NULL, token_id {key} NOT NULL,
+                    splice BIGINT NOT NULL, created_at BIGINT NOT NULL, archived_at BIGINT)
+                """,
+                "CREATE UNIQUE INDEX tunnels_domain ON tunnels (domain)",
+                "CREATE INDEX tunnels_by_time ON tunnels (workspace_id, created_at, id)",
+                "CREATE INDEX tunnels_live ON tunnels (workspace_id, id) WHERE archived_at IS NULL",
+                // Ids of tokens, present and past; the tokens themselves are nowhere.
+                """
+                CREATE TABLE tunnel_tokens (
+                    id {key} NOT NULL PRIMARY KEY, tunnel_id {key} NOT NULL REFERENCES tunnels (id), created_at BIGINT NOT NULL,
+                    rotated_at BIGINT, reason TEXT)
+                """,
+                """
+                CREATE TABLE tunnel_certificates (
+                    id {key} NOT NULL PRIMARY KEY, tunnel_id {key} NOT NULL REFERENCES tunnels (id), fingerprint TEXT NOT NULL, pem TEXT NOT NULL,
+                    created_at BIGINT NOT NULL, expires_at BIGINT, archived_at BIGINT)
+                """,
+                "CREATE INDEX tunnel_certificates_by_time ON tunnel_certificates (tunnel_id, created_at, id)",
+                "CREATE UNIQUE INDEX tunnel_certificates_live ON tunnel_certificates (tunnel_id, fingerprint) WHERE archived_at IS NULL",
+                """
+                CREATE TABLE connector_keys (
+                    fingerprint {key} NOT NULL, tunnel_id {key} NOT NULL REFERENCES tunnels (id), token_id {key} NOT NULL,
+                    enrolled_at BIGINT NOT NULL, revoked_at BIGINT,
+                    PRIMARY KEY (tunnel_id, fingerprint))
+                """,
+                "CREATE UNIQUE INDEX connector_keys_live ON connector_keys (fingerprint) WHERE revoked_at IS NULL",
+                // The key of each is sealed with one that is not in the database.
+                """
+                CREATE TABLE runtime_authorities (
+                    workspace_id {key} NOT NULL PRIMARY KEY, certificate TEXT NOT NULL, sealed_key {blob} NOT NULL, created_at BIGINT NOT NULL)
+                """,
+                // One row: what edges have seen of tunnels is told by its number.
+                "CREATE TABLE tunnel_revision (id BIGINT NOT NULL PRIMARY KEY, value BIGINT NOT NULL)",
+                "INSERT INTO tunnel_revision (id, value) VALUES (1, 0)",
+            ]),
     ]
 }

@@ -29,6 +29,13 @@ package final class MemoryStore: Sendable {
         var environments: [String: EnvironmentRecord] = [:]
         var keys: [String: KeyRecord] = [:]
         var workspaces: [String: WorkspaceRecord] = [:]
+        var tunnels: [String: TunnelRecord] = [:]
+        var tunnelTokens: [String: TunnelTokenRecord] = [:]
+        var tunnelCertificates: [String: TunnelCertificateRecord] = [:]
+        /// Every enrolment, revoked ones included.
+        var connectorKeys: [ConnectorKeyRecord] = []
+        var runtimeAuthorities: [String: RuntimeAuthorityRecord] = [:]
+        var tunnelRevision = 0
         var failure: StoreError?
         var refusal: (@Sendable (Settlement) -> StoreError?)?
     }

@@ -27,7 +27,7 @@ struct FileRecords: Sendable {
     /// Records what came of a call.
     func record(_ call: ToolCall, _ outcome: ToolOutcome) async throws(FileError) {
         if let path = outcome.offloadedTo { try await write(.offloaded(await offload(path, bytes: outcome.outputBytes)), call) }
-        guard outcome.isError, let decision = refusal(of: call, saying: outcome.content.first?["text"]?.string ?? "") else { return }
+        guard let refusal = outcome.refusal, let decision = decision(behind: refusal, of: call) else { return }
         try await write(.fileDecision(decision), call)
     }
 
@@ -38,9 +38,8 @@ struct FileRecords: Sendable {
 
     // MARK: Refused files
 
-    /// The decision behind a file tool's failure; `nil` where no rule of the perimeter's is the reason.
-    /// - Parameter text: the tool's own words.
-    func refusal(of call: ToolCall, saying text: String) -> AuditRecord.FileDecision? {
+    /// The decision behind a file tool's refusal; `nil` for a call that names no path, or without a policy.
+    func decision(behind refusal: FileRefusal, of call: ToolCall) -> AuditRecord.FileDecision? {
         guard let operation = Self.operations[call.name],
             let path = (call.input["file_path"] ?? call.input["path"])?.string, let policy = rules.current?.policy
         else { return nil }
@@ -48,10 +47,9 @@ struct FileRecords: Sendable {
         let refused = { (rule: String) in
             AuditRecord.FileDecision(operation: operation.name, path: shown, isAllowed: false, rule: rule)
         }
-        if Self.toolRootWords.contains(where: { text.contains($0) }) { return refused("tool_roots") }
-        guard Self.kernelWords.contains(where: { text.hasSuffix($0) }) else { return nil }
+        guard refusal == .kernel else { return refused(refusal.rawValue) }
         let decision = Self.target(path).map { policy.files.decide($0, workspace: policy.workspace, denials: denials) }
-        guard let decision, decision.access < operation.access else { return refused(Self.kernelRule) }
+        guard let decision, decision.access < operation.access else { return refused(refusal.rawValue) }
         return refused(decision.rule ?? "mandatory")
     }
 
@@ -59,11 +57,6 @@ struct FileRecords: Sendable {
     private static let operations: [String: (name: String, access: FileAccess)] = [
         "read": ("read", .read), "glob": ("read", .read), "grep": ("read", .read), "write": ("write", .write), "edit": ("write", .write),
     ]
-    private static let kernelWords = [EACCES, EROFS].map { SystemError.reason($0) }
-    /// No rule refuses the path as it is written: it leads elsewhere by a link, or the file's own rights are the reason.
-    private static let kernelRule = "kernel"
-    /// A path beyond the folders of the file tools.
-    private static let toolRootWords = ["is outside the session's working directory", "is inside read-only directory"]
     private static let longestPath = 1024
 
     /// A path as the model wrote it: by text, so that a link in it is not followed.

@@ -223,11 +223,12 @@ struct ItemServer: Sendable {
 
     /// Says what the session leaves that somebody outside might stumble over, before anybody reads the workspace.
     private func scan(_ item: WorkItem, policy: String?, _ logger: Logger) async {
-        guard let scan = configuration.scanWorkspace, !configuration.sharedWorkspace else { return }
+        guard let scan = configuration.scanWorkspace else { return }
         // What a copy-on-write workspace changed lies beside it, and whoever applies the changes reads it.
         let changes = state.changes(item.sessionID)
         let hasChanges = (try? await Blocking.run { () throws(FileError) in access(changes, F_OK) == 0 }) ?? false
-        var counts = await scan("\(configuration.workdir)/\(item.sessionID)", nil)
+        // A folder that sessions share is the operator's own, of any size, and is left to `postern sandbox workspace scan`.
+        var counts = configuration.sharedWorkspace ? [:] : await scan("\(configuration.workdir)/\(item.sessionID)", nil)
         if hasChanges { counts.merge(await scan(changes, "upper")) { $0 + $1 } }
         guard !counts.isEmpty else { return }
         logger.warning(

@@ -54,6 +54,8 @@ struct ToolAnswer {
     var bytes = 0
     var lines = 0
     var offloadedTo: String?
+    /// Of a file tool.
+    var refusal: FileRefusal?
 
     /// One text block; empty text is shown as `(no output)`, since empty blocks are refused by the API.
     init(text: String, isError: Bool = false, bytes: Int? = nil, lines: Int? = nil, offloadedTo: String? = nil) {
@@ -76,6 +78,7 @@ struct ToolAnswer {
     var json: JSON {
         [
             "content": .array(content), "is_error": .bool(isError), "bytes": JSON(bytes), "lines": JSON(lines), "offloaded_to": JSON(offloadedTo),
+            "refusal": JSON(refusal?.rawValue),
         ]
     }
 }

@@ -42,7 +42,8 @@ final class Supervisor {
         self.configuration = configuration
         disk = DiskWatch(configuration.limits, at: monotonicMicroseconds(), volumeBytes: DiskMeter.volumeBytes(of: places.workspace))
         roots = places.roots
-        fullFileSystems = FullFileSystems(home: places.roots.home)
+        fullFileSystems = FullFileSystems(
+            home: places.roots.home, asksWorkspace: configuration.limits.diskBytes != nil || configuration.limits.inodes != nil)
         workspace = places.workspace
         store = OutputStore(directory: places.outputs, path: places.roots.outputs, limit: configuration.limits.toolOutputBytes)
         environment = Self.variables(configuration, places.roots)

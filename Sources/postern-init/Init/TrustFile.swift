@@ -15,7 +15,12 @@ enum TrustFile {
         let bundle = Array(certificate.utf8) + [0x0A] + system()
         try write(bundle, to: path)
         guard leadsToJava() else { return }
-        try write(JavaTrustStore.bytes(CertificateText.certificates(in: bundle)), to: SandboxPaths.javaCertificates)
+        do throws(SystemFailure) {
+            try write(JavaTrustStore.bytes(CertificateText.certificates(in: bundle)), to: SandboxPaths.javaCertificates)
+        } catch {
+            // A home folder that is too small for it: Java alone goes without.
+            unlink(SandboxPaths.javaCertificates)
+        }
     }
 
     private static func write(_ bytes: [UInt8], to path: String) throws(SystemFailure) {

@@ -52,7 +52,7 @@ enum EtcFolder {
 
     /// Folders below `/etc` in which a system keeps the store that all its Java runtimes read. In sandboxes whose proxy reads TLS a folder lies over
     /// it whose store is a link to the session's.
-    static let ofJava = ["ssl/certs/java", "pki/ca-trust/extracted/java"].filter {
+    static let ofJava = ["ssl/certs", "pki/ca-trust/extracted"].filter(bound.contains).map { "\($0)/java" }.filter {
         Posix.status(AT_FDCWD, Array("/etc/\($0)".utf8), follow: false).map { Posix.isKind($0, S_IFDIR) } ?? false
     }
     static let javaFolder = "java"

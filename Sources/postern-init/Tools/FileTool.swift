@@ -26,7 +26,9 @@ struct FileTool {
             default: throw ToolFailure("\(request.name): no such tool; there are bash, read, write, edit, glob and grep")
             }
         } catch {
-            return ToolAnswer(text: error.text, isError: true)
+            var answer = ToolAnswer(text: error.text, isError: true)
+            answer.refusal = error.refusal
+            return answer
         }
     }
 

@@ -4,14 +4,16 @@ import PosternSandboxWire
 /// A tool's own failure; its text is the result that the model sees.
 struct ToolFailure: Error {
     var text: String
+    var refusal: FileRefusal?
 
-    init(_ text: String) {
-        self.text = text
+    init(_ text: String, refusal: FileRefusal? = nil) {
+        (self.text, self.refusal) = (text, refusal)
     }
 
     /// `<tool>: <path as the model wrote it>: <reason>`.
     init(_ tool: String, _ path: String, code: Int32) {
         text = "\(tool): \(path): \(SystemError.reason(code))"
+        refusal = FileRefusal(errno: code)
     }
 }
 

@@ -25,7 +25,9 @@ struct ToolRoots {
         let absolute = path.hasPrefix("/") ? path : workspace + "/" + path
         let resolved = Resolved(components: try Self.canonical(tool, path, Self.collapsed(Array(absolute.utf8))))
         guard isBelow(resolved, workspace) || isBelow(resolved, outputs) else {
-            throw ToolFailure("\(tool): path '\(path)' is outside the session's working directory and its other permitted directories")
+            throw ToolFailure(
+                "\(tool): path '\(path)' is outside the session's working directory and its other permitted directories",
+                refusal: .toolRoots)
         }
         return resolved
     }
@@ -33,7 +35,9 @@ struct ToolRoots {
     /// The same for a tool that changes the file.
     func resolveForWriting(_ tool: String, _ path: String) throws(ToolFailure) -> Resolved {
         let resolved = try resolve(tool, path)
-        guard isBelow(resolved, workspace) else { throw ToolFailure("\(tool): \(path) is inside read-only directory \(outputs)") }
+        guard isBelow(resolved, workspace) else {
+            throw ToolFailure("\(tool): \(path) is inside read-only directory \(outputs)", refusal: .toolRoots)
+        }
         return resolved
     }
 
@@ -68,7 +72,7 @@ struct ToolRoots {
             let path = joined(done + [part])
             guard let info = Posix.status(AT_FDCWD, path, follow: false) else {
                 // What does not exist has no links; ENOTDIR is left for the operation to report.
-                guard errno == ENOENT || errno == ENOTDIR else { throw ToolFailure("\(tool): path '\(shown)': \(SystemError.reason(errno))") }
+                guard errno == ENOENT || errno == ENOTDIR else { throw failure(tool, shown, errno) }
                 done.append(part)
                 continue
             }
@@ -77,12 +81,16 @@ struct ToolRoots {
                 continue
             }
             links += 1
-            guard links <= mostLinks else { throw ToolFailure("\(tool): path '\(shown)': \(SystemError.reason(ELOOP))") }
-            guard let target = Posix.link(AT_FDCWD, path) else { throw ToolFailure("\(tool): path '\(shown)': \(SystemError.reason(errno))") }
+            guard links <= mostLinks else { throw failure(tool, shown, ELOOP) }
+            guard let target = Posix.link(AT_FDCWD, path) else { throw failure(tool, shown, errno) }
             if target.first == 0x2F { done = [] }
             waiting.append(contentsOf: target.split(separator: 0x2F).map { Array($0) }.reversed())
         }
         return done
+    }
+
+    private static func failure(_ tool: String, _ shown: String, _ code: Int32) -> ToolFailure {
+        ToolFailure("\(tool): path '\(shown)': \(SystemError.reason(code))", refusal: FileRefusal(errno: code))
     }
 
     /// Opens what `resolved` names, following no link at any step: one put in its place since is refused. Never waits for a FIFO.

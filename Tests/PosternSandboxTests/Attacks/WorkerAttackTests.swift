@@ -5,7 +5,7 @@ import PosternSandboxWire
 import Testing
 
 /// The attacks on what works for an agent outside its own commands: file tools, output, ends of calls and sessions. Numbers are those of
-/// docs/threats.md, which says where the others of the list are attacked.
+/// docs/threats/tools.md, which says where the others of the list are attacked.
 @Suite struct WorkerAttackTests {
     /// W1, W2: links to a file and a folder of the host. W4: variables of whoever serves the tools.
     @Test(arguments: Mode.possible) func readsNothingOfTheHost(mode: Mode) async throws {

@@ -23,20 +23,26 @@ struct Fixture: Sendable {
 
     init(
         provider: any ModelProvider = OneAnswer(), limits: SessionLimits = .init(),
-        configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
+        tunnelDomain: String? = "tunnel.example.com", configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
     ) async throws {
         var configuration = PosternServer.ServerConfiguration(port: 0)
         configure(&configuration)
-        try await self.init(store: MemoryStore(), admin: nil, provider: provider, limits: limits, configuration: configuration)
+        try await self.init(
+            store: MemoryStore(), admin: nil, provider: provider, limits: limits, tunnelDomain: tunnelDomain, sealByte: 7,
+            configuration: configuration)
     }
 
     /// Another process on what this one has stored.
-    func restarted() async throws -> Fixture {
-        try await Fixture(store: store, admin: admin, provider: OneAnswer(), limits: .init(), configuration: configuration)
+    /// - Parameter sealByte: 7 for the same seal key.
+    func restarted(sealByte: UInt8 = 7) async throws -> Fixture {
+        try await Fixture(
+            store: store, admin: admin, provider: OneAnswer(), limits: .init(), tunnelDomain: "tunnel.example.com", sealByte: sealByte,
+            configuration: configuration)
     }
 
     private init(
-        store: MemoryStore, admin: String?, provider: any ModelProvider, limits: SessionLimits, configuration: PosternServer.ServerConfiguration
+        store: MemoryStore, admin: String?, provider: any ModelProvider, limits: SessionLimits, tunnelDomain: String?, sealByte: UInt8,
+        configuration: PosternServer.ServerConfiguration
     ) async throws {
         self.store = store
         self.configuration = configuration
@@ -44,9 +50,12 @@ struct Fixture: Sendable {
         engine = SessionEngine(store: store, provider: provider, limits: limits, logger: logger)
         let work = WorkService(engine: engine) { Secrets.sha256.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: .sha256, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
+        guard let seal = SealKey([UInt8](repeating: sealByte, count: SealKey.size)) else { throw CancellationError() }
+        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: seal), domain: tunnelDomain)
         services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, models: { () async throws(ModelError) in try await provider.models() }, figures: store)
+            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys),
+            models: { () async throws(ModelError) in try await provider.models() }, figures: store)
         let table = makeRouteTable(configuration: configuration, services: services, wheel: StreamWheel(turn: configuration.keepAlive))
         responder = APIResponder(table: table, services: services, configuration: configuration)
         let bootstrap = try await keys.bootstrapAdmin(secret: admin)
@@ -117,6 +126,8 @@ struct Fixture: Sendable {
         let reply = try await call(.post, "/postern/v1/keys", body: ["name": "k", "role": .string(role)])
         return (reply.id, reply.json["secret"]?.string ?? "")
     }
+
+    func tunnel(key: String? = nil) async throws -> String { try await call(.post, "/v1/tunnels", key: key, body: [:]).id }
 
     func session(_ agent: String, _ environment: String) async throws -> String {
         try await call(.post, "/v1/sessions", body: ["agent": .string(agent), "environment_id": .string(environment)]).id

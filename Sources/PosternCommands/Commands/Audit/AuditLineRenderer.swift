@@ -19,7 +19,7 @@ struct AuditLineRenderer {
 
     private func style(_ line: AuditLine) -> Terminal.Style {
         switch line.kind {
-        case "egress_refused", "repeated", "unknown", "torn_tail", "session_suspended", "gap": .yellow
+        case "egress_refused", "tunnel_refused", "repeated", "unknown", "torn_tail", "session_suspended", "gap": .yellow
         case "layer_off", "space_exhausted": .red
         case "file_decision": line.body["allowed"]?.bool == true ? .bold : .yellow
         default: .bold

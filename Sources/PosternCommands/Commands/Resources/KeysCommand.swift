@@ -7,8 +7,9 @@ struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys", abstract: "API keys, each with a role.",
         discussion: """
-            admin: everything, keys included; developer: agents, environments, sessions; viewer: reads only. A key is of one workspace and sees
-            nothing of another; an admin key of the first workspace makes keys for all of them. A key is revoked, never changed or archived.
+            admin: everything, keys and tunnels included; developer: agents, environments, sessions; viewer: reads only; edge: what an edge asks, for
+            every workspace, and nothing else. A key is of one workspace and sees nothing of another; an admin key of the first workspace makes keys
+            for all of them, and it alone makes those of edges. A key is revoked, never changed or archived.
 
             Example: postern keys create --name ci --role developer
             """,
@@ -28,7 +29,7 @@ struct KeysCommand: AsyncParsableCommand {
         @OptionGroup var fields: KeyFields
         @OptionGroup var place: WorkspaceOption
 
-        enum Role: String, ExpressibleByArgument, CaseIterable { case admin, developer, viewer }
+        enum Role: String, ExpressibleByArgument, CaseIterable { case admin, developer, viewer, edge }
 
         @Option(name: .long, help: "What it may do (default: developer).")
         var role: Role?

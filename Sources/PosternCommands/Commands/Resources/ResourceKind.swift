@@ -44,6 +44,19 @@ enum Sessions: ResourceKind {
     ]
 }
 
+enum Tunnels: ResourceKind {
+    static let noun = "tunnel"
+    static let plural = "tunnels"
+    static let path = "/v1/tunnels"
+    static let columns: [Show.Column] = [
+        .init("id", "id"), .init("domain", "domain"), .init("name", "display_name"), .init("created", "created_at"),
+        .init("archived", "archived_at"),
+    ]
+
+    /// What Postern adds to a tunnel.
+    static func ownPath(_ id: String, _ suffix: String) throws -> RequestPath { RequestPath(verbatim: "/postern\(try path(id, suffix).text)") }
+}
+
 enum Keys: ResourceKind {
     static let noun = "API key"
     static let plural = "keys"

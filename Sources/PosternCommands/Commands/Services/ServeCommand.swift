@@ -43,6 +43,7 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.modelMaxOutputTokens) var modelMaxOutputTokens: String?
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.maxEventsPerSession) var maxEventsPerSession: String?
+    @Option(.tunnelDomain) var tunnelDomain: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
 
@@ -51,7 +52,7 @@ struct ServeFlags: ParsableArguments, SettingFlags {
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
             (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile),
             (.modelContextTokens, modelContextTokens), (.modelMaxOutputTokens, modelMaxOutputTokens), (.leaseSeconds, leaseSeconds),
-            (.maxEventsPerSession, maxEventsPerSession), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
+            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }

@@ -27,6 +27,7 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
     @Option(.stateDirectory) var stateDirectory: String?
     @Option(.workspaceSource) var workspaceSource: String?
     @Option(.sharedWorkspace) var sharedWorkspace: String?
+    @Option(.workspaceMode) var workspaceMode: String?
     @Option(.maxIdle) var maxIdle: String?
     @Option(.sandbox) var sandbox: String?
     @Option(.workerUser) var user: String?
@@ -55,7 +56,8 @@ struct WorkerFlags: ParsableArguments, SettingFlags {
             (.workerID, workerID),
             (.workdir, workdir), (.stateDirectory, stateDirectory), (.policy, policy), (.requireAllLayers, requireAllLayers),
             (.approvalTimeout, approvalTimeout), (.auditMirror, auditMirror),
-            (.workspaceSource, workspaceSource), (.workerUser, user), (.sharedWorkspace, sharedWorkspace), (.maxIdle, maxIdle), (.sandbox, sandbox),
+            (.workspaceSource, workspaceSource), (.workerUser, user), (.sharedWorkspace, sharedWorkspace),
+            (.workspaceMode, workspaceMode), (.maxIdle, maxIdle), (.sandbox, sandbox),
             (.offloadThreshold, offloadThreshold), (.proxy, proxy), (.caFile, caFile), (.workerLogFormat, logFormat), (.workerLogLevel, logLevel),
         ]
     }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Logging
+import PosternAudit
 import PosternJSON
 import PosternPolicy
 import PosternSandbox
@@ -9,15 +11,21 @@ struct SelfTestCommand: AsyncParsableCommand {
         commandName: "selftest", abstract: "Attack a fresh sandbox from inside and say, boundary by boundary, what held.",
         discussion: """
             The worker does the same at start and claims no work unless every boundary holds; then it does so once more for each different sandbox that
-            its policies make, and runs no session of a policy that does not pass. --policy does that here. The exit status is 5 when a boundary does
+            its policies make, and runs no session of a policy that does not pass. --policy, or the worker's setting of that name, does that here; best as the
+            worker's user. The exit status is 5 when a boundary does
             not hold, 125 when no sandbox could be made.
 
             Example: postern sandbox selftest --policy /etc/postern/policies --json
             """)
 
+    @Option(.policy) var policy: String?
+
     @Option(
-        name: .long, help: ArgumentHelp("A policy or a folder of them: test its sandboxes as well. Best as the worker's user.", valueName: "path"))
-    var policy: String?
+        name: .customLong("state-dir"),
+        help: ArgumentHelp(
+            "Write the result, signed, into the audit log of the worker with this state folder. Not while it runs: its start does the same.",
+            valueName: "folder"))
+    var stateDirectory: String?
 
     @Flag(name: .long, help: "Print JSON.")
     var json = false
@@ -43,13 +51,34 @@ struct SelfTestCommand: AsyncParsableCommand {
         } catch let error as SandboxError {
             throw CommandError(.sandboxFailed, error.message)
         }
+        try await record(report, outcomes)
         show(report, outcomes)
         if outcomes.contains(where: { if case .failure = $0.report { true } else { false } }) { throw CommandStatus.sandboxFailed.code }
         if !report.holds || outcomes.contains(where: { $0.failure != nil }) { throw CommandStatus.checkFailed.code }
     }
 
+    private func record(_ report: SelfTestReport, _ outcomes: [PolicySelfTest.Outcome]) async throws {
+        guard let folder = stateDirectory.map(TextFile.absolute) else { return }
+        guard TextFile.exists(folder) else { throw CommandError(.notFound, "--state-dir: there is no folder \(folder)") }
+        var results = BoundaryRecords(requiresAllLayers: false, logger: Logger(label: "selftest") { _ in SwiftLogNoOpLogHandler() })
+        results.add(report)
+        for outcome in outcomes { results.add(outcome) }
+        do throws(FileError) {
+            let log = try AuditLog(path: "\(folder)/audit.jsonl", key: try AuditKey.load(path: "\(folder)/audit.key"))
+            for record in results.records {
+                try await log.append(AuditRecord(time: AuditClock.system.timestamp(), kind: record), durable: true)
+            }
+            await log.finish()
+        } catch {
+            throw CommandError(.failure, "the result cannot be recorded: \(error)")
+        }
+    }
+
     private func loaded() throws -> [LoadedPolicy] {
-        guard let policy else { return [] }
+        var flags: [String: String] = [:]
+        flags[ConfigurationKey.policy.name] = policy
+        let configuration = try Configuration(.worker, flags: flags, environment: ProcessEnvironment.current)
+        guard let policy = configuration.text(.policy) else { return [] }
         do {
             return try PolicyFiles.load(policy).inForce
         } catch let problems as PolicyProblems {
@@ -61,7 +90,7 @@ struct SelfTestCommand: AsyncParsableCommand {
         let terminal = Terminal()
         if json {
             var object = report.json.object ?? [:]
-            if policy != nil { object["policies"] = .array(outcomes.map(Self.json)) }
+            if !outcomes.isEmpty { object["policies"] = .array(outcomes.map(Self.json)) }
             return terminal.print(JSON.object(object).indented)
         }
         show(report, terminal)

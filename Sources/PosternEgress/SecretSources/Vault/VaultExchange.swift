@@ -3,6 +3,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import PosternJSON
+import PosternHTTP
 import PosternPolicy
 
 /// One request to Vault and its answer over a connection of their own, within bounds of time and size.

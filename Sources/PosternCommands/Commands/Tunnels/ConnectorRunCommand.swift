@@ -1,0 +1,81 @@
+import ArgumentParser
+import Logging
+import ManagedAgentsAPI
+import PosternAudit
+import PosternConnector
+import PosternEgress
+import PosternTunnelWire
+import ServiceLifecycle
+
+/// `postern connector run`
+struct ConnectorRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Hold the tunnel open and serve its calls.",
+        discussion: """
+            SIGTERM and Ctrl-C let the calls that run end first.
+
+            Example: postern connector run --config tunnel/connector.yaml
+            """)
+
+    @Option(name: .long, help: "The connector's YAML document.")
+    var config: String
+
+    @OptionGroup var logging: TunnelLogOptions
+
+    func run() async throws {
+        SecretHandover.harden()
+        let logger = try logging.logger("connector")
+        let files = try ConnectorFiles(config: config)
+        let log = try files.auditPath(config: config).map { path throws(FileError) in
+            var settings = AuditSettings()
+            // Of one session many more calls may come than a worker runs; what a caller may ask for is not the log's to bound.
+            settings.flood.burst = 1_000_000
+            settings.flood.recordsPerSecond = 100_000
+            return try AuditLog(path: path, key: try AuditKey.load(path: AuditKey.path(beside: path)), settings: settings)
+        }
+        let audit = log.map { log in
+            ConnectorAudit(log, tunnelID: files.configuration.tunnel.id) { Timestamp.now().description }
+        }
+        let connector: Connector
+        do {
+            connector = try Connector(
+                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit
+            ) { event in Self.log(event, logger) }
+        } catch {
+            throw CommandError(.configuration, "\(error)")
+        }
+        try await Services.run([ConnectorService(connector: connector)], logger: logger, maximumShutdown: .seconds(25))
+        await log?.finish()
+    }
+
+    /// Names of routes and reasons; nothing of a call's content.
+    private static func log(_ event: ConnectorEvent, _ logger: Logger) {
+        switch event {
+        case .legStands(let index, let edge): logger.info("a leg stands", metadata: ["leg": "\(index)", "edge": "\(edge)"])
+        case .legEnded(let index): logger.info("a leg ended", metadata: ["leg": "\(index)"])
+        case .legRefused(let index, let refusal, let seconds):
+            logger.error(
+                "the edge refused a leg",
+                metadata: ["leg": "\(index)", "refusal": "\(refusal.reason.rawValue)", "reason": "\(refusal)", "again_in": "\(Int(seconds)) s"])
+        case .legFailed(let index, let edge, let reason, _):
+            logger.warning("a leg could not be opened", metadata: ["leg": "\(index)", "edge": "\(edge)", "reason": "\(reason)"])
+        case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
+        case .refused(let route, let error):
+            logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
+        }
+    }
+}
+
+/// The connector as a service of the group.
+private struct ConnectorService: Service {
+    let connector: Connector
+
+    func run() async throws {
+        let connector = connector
+        await withGracefulShutdownHandler {
+            await connector.run()
+        } onGracefulShutdown: {
+            Task { await connector.drain() }
+        }
+    }
+}

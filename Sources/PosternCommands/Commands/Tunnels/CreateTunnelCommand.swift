@@ -1,0 +1,29 @@
+import ArgumentParser
+import ManagedAgentsClient
+import PosternJSON
+
+/// `postern tunnels create`
+struct CreateTunnelCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Create a tunnel.",
+        discussion: """
+            It takes calls once a certificate authority is registered for it and a connector has enrolled.
+
+            Example: postern tunnels create --name 'docs of the lab'
+            """)
+
+    @OptionGroup var client: ClientOptions
+
+    @Option(name: .long, help: "A name to tell it apart in lists.")
+    var name: String?
+
+    @Option(name: .shortAndLong, help: "YAML or JSON file with the fields of the API; - reads standard input. Flags come over it.")
+    var file: String?
+
+    func run() async throws {
+        var body = try file.map { path throws(CommandError) in try ResourceFile.body(from: path) } ?? [:]
+        if let name { body["display_name"] = .string(name) }
+        let sent = body
+        client.show.one(try await client.withClient { try await $0.request(.post, "/v1/tunnels", body: .object(sent)).json() })
+    }
+}

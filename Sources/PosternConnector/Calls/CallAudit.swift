@@ -1,0 +1,20 @@
+import PosternTunnelWire
+
+/// A call as it is recorded: who, where to, what; no path, no header, no body.
+package struct CallRecord: Sendable, Hashable {
+    /// Unique within the run of the connector.
+    package var id: String
+    package var identity: RuntimeIdentity
+    package var route: String
+    package var upstream: String
+    package var method: String
+}
+
+/// Records calls: the intent before the first byte goes upstream, the outcome after, or that there was none.
+protocol CallAudit: Sendable {
+    /// Returns when the intent is on the disk. Where it throws, nothing goes upstream.
+    func begins(_ call: CallRecord) async throws(CallError)
+    func ended(_ call: CallRecord, _ progress: CallProgress.State, error: CallError?, milliseconds: Int) async throws(CallError)
+    /// - Parameter call: `nil` where it was refused before there was a request of somebody known.
+    func refused(_ call: CallRecord?, id: String, route: String?, _ error: CallError) async throws(CallError)
+}

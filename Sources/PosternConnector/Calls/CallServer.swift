@@ -1,0 +1,92 @@
+import FoundationEssentials
+import NIOCore
+import NIOSSL
+import PosternTunnelLink
+import PosternTunnelWire
+import SwiftASN1
+import X509
+
+/// Serves the calls of all legs: opens the stream, ends inner TLS, and lets nobody in whose certificate does not count.
+struct CallServer: Sendable {
+    let configuration: ConnectorConfiguration
+    let material: ConnectorMaterial
+    let inner: NIOSSLContext
+    /// By route.
+    let dialers: [String: UpstreamDialer]
+    let times: ConnectorTimes
+    let now: @Sendable () -> Date
+    /// An id for the record of a call.
+    let newID: @Sendable () -> String
+    let audit: (any CallAudit)?
+    let observe: @Sendable (ConnectorEvent) -> Void
+
+    /// Returns when the call has ended.
+    func serve(_ call: LegCall) async {
+        let name = ConnectTarget.host(Array(call.authority.utf8))
+        guard let name, let host = TunnelHost(name), host.domain == configuration.tunnel.domain, let route = configuration.routes[host.route],
+            let dialer = dialers[host.route]
+        else {
+            let error = CallError.noRoute(String((name ?? call.authority).prefix(253)))
+            observe(.refused(route: nil, error))
+            try? await audit?.refused(nil, id: newID(), route: nil, error)
+            return call.reject(404)
+        }
+        call.accept()
+        do {
+            let (identity, expires) = try await letIn(call.stream, host)
+            await InnerConnection(
+                stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: identity, expires: expires,
+                dialer: dialer, times: times, now: now, newID: newID, audit: audit, observe: observe
+            ).run()
+        } catch {
+            observe(.refused(route: host.route, error))
+            // Nothing runs here that an unwritten record could hide.
+            try? await audit?.refused(nil, id: newID(), route: host.route, error)
+            await turnAway(call.stream, error)
+        }
+    }
+
+    /// Inner TLS up to a verified client certificate. No byte of HTTP is read before that.
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost) async throws(CallError) -> (RuntimeIdentity, Date) {
+        let hello: (hello: ClientHello, bytes: ByteBuffer)
+        do {
+            guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
+            hello = read
+        } catch let error as CallError {
+            throw error
+        } catch let error as ClientHelloError {
+            throw .malformedHello(error)
+        } catch is TimedOut {
+            throw .tooSlow
+        } catch {
+            throw .callerGone("\(error)")
+        }
+        guard hello.hello.serverName == host.name else { throw .serverName }
+        let verifier = RuntimeVerifier(authority: material.runtimeAuthority, tunnel: configuration.tunnel, now: now)
+        let certificate: NIOSSLCertificate?
+        do {
+            let inner = inner
+            _ = try await stream.startTLS(replay: hello.bytes, within: times.handshake) { verifier.handler(inner) }
+            certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate }
+        } catch {
+            throw verifier.refusal ?? Self.failure(error)
+        }
+        let identity = try verifier.check(certificate)
+        let expires = certificate.flatMap { try? Certificate(derEncoded: $0.toDERBytes()).notValidAfter }
+        guard let expires else { throw .noCertificate }
+        return (identity, expires)
+    }
+
+    private static func failure(_ error: any Error) -> CallError {
+        if error is TimedOut { return .tooSlow }
+        let text = "\(error)"
+        // BoringSSL's name for a client that answers the request for a certificate with none.
+        return text.contains("PEER_DID_NOT_RETURN_A_CERTIFICATE") ? .noCertificate : .handshake(String(text.prefix(300)))
+    }
+
+    /// Before TLS stands, an alert in the clear says most; after that TLS has said its own.
+    private func turnAway(_ stream: ByteStream, _ error: CallError) async {
+        if case .serverName = error { try? await stream.write(TLSAlert.unrecognizedName.record) }
+        await stream.closeGently(within: .seconds(1))
+    }
+}

@@ -1,0 +1,129 @@
+import FoundationEssentials
+import NIOCore
+import PosternHTTP
+import PosternJSON
+import PosternTunnelLink
+import PosternTunnelWire
+
+/// One inner connection after its handshake: requests of one identity to one route, one after the other.
+struct InnerConnection: Sendable {
+    let stream: ByteStream
+    let host: TunnelHost
+    let route: ConnectorConfiguration.Route
+    let headers: [HeaderInjection]
+    let identity: RuntimeIdentity
+    /// When the caller's certificate ends; no call begins after that.
+    let expires: Date
+    let dialer: UpstreamDialer
+    let times: ConnectorTimes
+    let now: @Sendable () -> Date
+    let newID: @Sendable () -> String
+    let audit: (any CallAudit)?
+    let observe: @Sendable (ConnectorEvent) -> Void
+
+    /// Returns when the connection has ended.
+    func run() async {
+        var reader: MessageReader? = MessageReader(stream)
+        // No upstream connection serves two identities: it lives as long as this connection at most.
+        var kept: UpstreamLink?
+        while let next = reader {
+            let progress = CallProgress()
+            do {
+                reader = try await serve(next, &kept, progress)
+            } catch {
+                observe(.refused(route: host.route, error))
+                await fail(error, progress)
+                reader = nil
+            }
+        }
+        kept?.stream.close()
+        await stream.closeGently()
+    }
+
+    /// One request; the reader behind it, `nil` where the connection is over.
+    private func serve(_ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
+        var reader = reader
+        guard let request = try await nextRequest(&reader) else { return nil }
+        let record = CallRecord(
+            id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: request.method)
+        do throws(CallError) {
+            try decide()
+        } catch {
+            try await audit?.refused(record, id: record.id, route: host.route, error)
+            throw error
+        }
+        try await audit?.begins(record)
+        observe(.called(route: host.route, identity))
+        let start = ContinuousClock.now
+        var failure: CallError?
+        var ended = Exchange.Ended()
+        do throws(CallError) {
+            ended = try await exchange(request, reader, &kept, progress)
+        } catch {
+            failure = error
+        }
+        let duration = ContinuousClock.now - start
+        try await audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration / .milliseconds(1)))
+        if let failure { throw failure }
+        kept = ended.upstream
+        return ended.caller
+    }
+
+    private func decide() throws(CallError) {
+        guard now() < expires else { throw .certificate(.expired) }
+        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
+        guard route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
+    }
+
+    private func exchange(
+        _ request: RouteRequest, _ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress
+    ) async throws(CallError) -> Exchange.Ended {
+        let exchange = Exchange(caller: stream, request: request, times: times, progress: progress)
+        let ready = kept
+        kept = nil
+        if let ready {
+            if ready.stream.channel.isActive, request.isRepeatable || ready.isFresh(within: times.fresh) {
+                do throws(CallError) {
+                    return try await exchange.run(reader, ready)
+                } catch {
+                    // The upstream had closed the kept connection, and what it may have read changes nothing there. Nothing else is sent twice.
+                    guard request.isRepeatable, progress.now.status == nil, error.isOfUpstream, !Task.isCancelled else { throw error }
+                }
+            } else {
+                ready.stream.close()
+            }
+        }
+        return try await exchange.run(reader, try await dialer.connect())
+    }
+
+    /// The next request; `nil` when the caller has ended its side, or sent nothing for long.
+    private func nextRequest(_ reader: inout MessageReader) async throws(CallError) -> RouteRequest? {
+        do {
+            guard let lines = try await reader.head(idle: times.keepAlive, whole: times.head) else { return nil }
+            return try RouteRequest(try RequestHead(lines: lines), host: host, route: route, headers: headers)
+        } catch let refusal as HTTPRefusal {
+            throw .request(refusal)
+        } catch is TimedOut {
+            throw .tooSlow
+        } catch {
+            throw .callerGone("\(error)")
+        }
+    }
+
+    /// Says what is wrong where that can still be said; else ends the connection so that the caller sees that it did not get all.
+    private func fail(_ error: CallError, _ progress: CallProgress) async {
+        guard progress.now.status == nil, let status = error.status else { return stream.abort() }
+        let type = status == 403 ? "permission_error" : status < 500 ? "invalid_request_error" : "api_error"
+        let json: JSON = ["type": "error", "error": ["type": .string(type), "message": .string(error.description)], "reason": .string(error.code)]
+        try? await stream.write(LegAnswer.encoded(status: status, json: json, fields: [("Postern-Answer-By", "connector")]))
+    }
+}
+
+extension CallError {
+    fileprivate var isOfUpstream: Bool {
+        switch self {
+        case .upstreamConnection, .upstreamAnswer: true
+        default: false
+        }
+    }
+}

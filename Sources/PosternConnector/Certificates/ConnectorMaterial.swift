@@ -1,0 +1,148 @@
+import Crypto
+import FoundationEssentials
+import NIOSSL
+import PosternTunnelWire
+import SwiftASN1
+import X509
+
+/// The keys and certificates that a connector's document names, read and held against one another. Prints no key.
+package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomReflectable {
+    let connectorKey: NIOSSLPrivateKey
+    let connectorCertificate: NIOSSLCertificate
+    /// What an edge knows the connector by.
+    package let key: ConnectorKey
+    let serverChain: [NIOSSLCertificate]
+    let serverKey: NIOSSLPrivateKey
+    package let serverExpires: Date
+    package let runtimeAuthority: Certificate
+    let edgeAuthorities: [NIOSSLCertificate]?
+    package let token: String?
+    let headers: [String: [HeaderInjection]]
+    /// By route; `nil` stands for the system's.
+    let upstreamAuthorities: [String: [NIOSSLCertificate]]
+
+    /// - Parameters:
+    ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
+    ///   - now: certificates have to be valid then.
+    package init(
+        _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String?
+    ) throws {
+        func text(_ path: String, _ isSecret: Bool) throws -> String {
+            guard let text = try read(path, isSecret) else { throw ConnectorError("\(path) is not there: `postern connector setup` makes it") }
+            return text
+        }
+        func pem(_ path: String, _ isSecret: Bool = false) throws -> [UInt8] { Array(try text(path, isSecret).utf8) }
+        func certificates(_ path: String) throws -> [NIOSSLCertificate] {
+            do {
+                let list = try NIOSSLCertificate.fromPEMBytes(pem(path))
+                guard !list.isEmpty else { throw ConnectorError("\(path) holds no certificate") }
+                return list
+            } catch is NIOSSLError {
+                throw ConnectorError("\(path) holds no certificate in PEM")
+            }
+        }
+        (connectorKey, connectorCertificate, key) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        let authorities = try certificates(configuration.runtimeAuthorityFile)
+        guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
+        runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())
+        edgeAuthorities = try configuration.edges.caFile.map(certificates)
+        token = try configuration.identity.tokenFile.flatMap { path in
+            // Needed to enrol only: it may be taken away after that.
+            guard let text = try read(path, true) else { return nil }
+            let line = text.prefix { !$0.isNewline }
+            guard !line.isEmpty, line.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+                throw ConnectorError("\(path) holds no tunnel token on its first line")
+            }
+            return String(line)
+        }
+        var headers: [String: [HeaderInjection]] = [:]
+        var upstream: [String: [NIOSSLCertificate]] = [:]
+        for (name, route) in configuration.routes {
+            headers[name] = try route.headers.map { header in
+                try HeaderInjection(name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }))
+            }
+            upstream[name] = try route.caFile.map(certificates)
+        }
+        self.headers = headers
+        upstreamAuthorities = upstream
+    }
+
+    private static func connector(
+        _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
+    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey) {
+        let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
+            throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
+        }
+        let leaf = try certificates(identity.certificateFile)[0]
+        let parsed = try Certificate(derEncoded: leaf.toDERBytes())
+        let connector = ConnectorKey(key.publicKey)
+        guard ConnectorKey(certificate: parsed) == connector else {
+            throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
+        }
+        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector)
+    }
+
+    private static func server(
+        _ configuration: ConnectorConfiguration, now: Date, pem: (String, Bool) throws -> [UInt8],
+        certificates: (String) throws -> [NIOSSLCertificate]
+    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Date) {
+        let (server, domain) = (configuration.server, configuration.tunnel.domain)
+        let chain = try certificates(server.certificateFile)
+        let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
+        guard leaf.notValidBefore <= now, now < leaf.notValidAfter else {
+            throw ConnectorError("the certificate in \(server.certificateFile) is not valid now: run `postern connector setup` again")
+        }
+        let names = try leaf.extensions.subjectAlternativeNames.map(Array.init) ?? []
+        let covers = { (host: String) in names.contains { if case .dnsName(let name) = $0 { name.lowercased() == host } else { false } } }
+        for route in configuration.routes.keys.sorted() where !covers("*.\(domain)") && !covers("\(route).\(domain)") {
+            throw ConnectorError("the certificate in \(server.certificateFile) is neither for *.\(domain) nor for \(route).\(domain)")
+        }
+        let keyText = String(decoding: try pem(server.keyFile, true), as: UTF8.self)
+        guard let key = try? Certificate.PrivateKey(pemEncoded: keyText) else {
+            throw ConnectorError("\(server.keyFile) holds no private key in PEM")
+        }
+        guard key.publicKey == leaf.publicKey else {
+            throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
+        }
+        return (try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem), chain, leaf.notValidAfter)
+    }
+
+    package var description: String { "ConnectorMaterial(\(key.fingerprint))" }
+    package var customMirror: Mirror { Mirror(self, children: ["key": key.fingerprint]) }
+
+    /// Towards edges: TLS 1.3, with the connector's key as client certificate.
+    func outerTLS() throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv13
+        tls.applicationProtocols = ["http/1.1"]
+        tls.certificateChain = [.certificate(connectorCertificate)]
+        tls.privateKey = .privateKey(connectorKey)
+        if let edgeAuthorities { tls.trustRoots = .certificates(edgeAuthorities) }
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    /// Towards runtimes: TLS 1.3 with HTTP/1.1, and a client certificate that the workspace's authority signed.
+    func innerTLS() throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: serverChain.map { .certificate($0) }, privateKey: .privateKey(serverKey))
+        tls.minimumTLSVersion = .tlsv13
+        tls.applicationProtocols = ["http/1.1"]
+        tls.certificateVerification = .noHostnameVerification
+        tls.trustRoots = .certificates([try NIOSSLCertificate(bytes: try Self.der(runtimeAuthority), format: .der)])
+        tls.sendCANameList = true
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    /// Towards an upstream of `route` with `https`.
+    func upstreamTLS(_ route: String) throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        tls.applicationProtocols = ["http/1.1"]
+        if let authorities = upstreamAuthorities[route] { tls.trustRoots = .certificates(authorities) }
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    private static func der(_ certificate: Certificate) throws -> [UInt8] { Array(try certificate.serializeAsPEM().derBytes) }
+}

@@ -1,0 +1,91 @@
+import PosternPolicy
+import PosternTunnelWire
+
+/// What a connector is started with, as its document says it. Paths are as written: against the folder of the document where they are relative.
+package struct ConnectorConfiguration: Hashable, Sendable {
+    package var tunnel: Tunnel
+    package var edges: Edges
+    /// Legs that are kept open, over all addresses: 1 to 16.
+    package var legs: Int
+    /// Tells this connector's legs from those of others that hold the same key.
+    package var name: String
+    package var identity: Identity
+    package var server: ServerCertificate
+    /// PEM of the authority that signs the workspace's runtime certificates.
+    package var runtimeAuthorityFile: String
+    /// Where the audit log is written; `nil` for none.
+    package var auditFile: String?
+    package var routes: [String: Route]
+
+    package static let legs = 1...16
+    package static let mostRoutes = 256
+
+    package struct Tunnel: Hashable, Sendable {
+        package var id: String
+        package var workspaceID: String
+        /// Canonical.
+        package var domain: String
+    }
+
+    package struct Edges: Hashable, Sendable {
+        package var addresses: [Authority]
+        /// The name that the edge's certificate has to have.
+        package var name: String
+        /// PEM of authorities that are trusted instead of the system's.
+        package var caFile: String?
+    }
+
+    package struct Identity: Hashable, Sendable {
+        /// PEM, mode 0600.
+        package var keyFile: String
+        package var certificateFile: String
+        /// The tunnel token, which enrols the key; needed once.
+        package var tokenFile: String?
+    }
+
+    package struct ServerCertificate: Hashable, Sendable {
+        package var certificateFile: String
+        /// PEM, mode 0600.
+        package var keyFile: String
+    }
+
+    package struct Route: Hashable, Sendable {
+        package var upstream: Upstream
+        package var callers: Callers
+        package var addresses: UpstreamAddresses
+        package var host: HostRule
+        /// Header fields that are set on each request, from the first line of a file each.
+        package var headers: [Header]
+        /// PEM of authorities that are trusted instead of the system's, for `https`.
+        package var caFile: String?
+    }
+
+    package struct Upstream: Hashable, Sendable, CustomStringConvertible {
+        package var isTLS: Bool
+        package var authority: Authority
+
+        /// As it stands in a Host header: without the port where it is the scheme's.
+        package var hostHeader: String {
+            authority.port == (isTLS ? 443 : 80) ? authority.host.authority : authority.description
+        }
+
+        package var description: String { "\(isTLS ? "https" : "http")://\(authority)" }
+    }
+
+    package enum HostRule: String, Hashable, Sendable, CaseIterable {
+        /// The upstream sees its own authority in Host; the caller's stands in X-Forwarded-Host.
+        case rewrite
+        /// The upstream sees the caller's.
+        case keep
+    }
+
+    package struct Header: Hashable, Sendable {
+        package var name: String
+        package var file: String
+
+        package init(name: String, file: String) {
+            self.name = name
+            self.file = file
+        }
+    }
+}

@@ -1,0 +1,189 @@
+import PosternHTTP
+import PosternPolicy
+import PosternTunnelWire
+
+extension ConnectorConfiguration {
+    /// Reads the text of `connector.yaml`. Throws every problem with its line and column; unknown keys are problems.
+    /// - Parameters:
+    ///   - file: its name, for places.
+    ///   - hostName: of this machine, where the document gives the connector no name.
+    package init(text: String, file: String, hostName: String) throws(PolicyProblems) {
+        let root = try PolicyText.read(text, file: file)
+        var reader = ConnectorConfigurationReader()
+        self = reader.read(root, hostName: hostName)
+        guard reader.document.problems.isEmpty else { throw PolicyProblems(reader.document.problems) }
+    }
+}
+
+/// Holds the document's keys, once each.
+private struct ConnectorConfigurationReader {
+    var document = DocumentReader()
+
+    mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
+        let map = document.map(
+            root, PolicyPath(),
+            known: ["tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "routes"])
+        let identity = document.required(
+            map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file"], "`postern connector setup` makes the files")
+        let server = document.required(
+            map, map: "server_certificate", known: ["certificate_file", "key_file"], "`postern connector setup` makes the files")
+        let authority = document.required(
+            map, map: "runtime_authority", known: ["certificate_file"], "`postern connector setup` fetches it")
+        let audit = map["audit"].map { document.map($0, PolicyPath(keys: "audit"), known: ["file"]) }
+        return ConnectorConfiguration(
+            tunnel: tunnel(map), edges: edges(map), legs: document.number(map, "legs", in: ConnectorConfiguration.legs) ?? 4,
+            name: name(map, hostName),
+            identity: .init(
+                keyFile: document.required(identity, "key_file", "name the connector's key, in PEM"),
+                certificateFile: document.required(identity, "certificate_file", "name the certificate of the connector's key, in PEM"),
+                tokenFile: document.text(identity, "enrolment_token_file")),
+            server: .init(
+                certificateFile: document.required(server, "certificate_file", "name the certificate for *.DOMAIN, in PEM"),
+                keyFile: document.required(server, "key_file", "name its key, in PEM")),
+            runtimeAuthorityFile: document.required(authority, "certificate_file", "name the workspace's runtime authority, in PEM"),
+            auditFile: audit.map { document.required($0, "file", "name the log's file") }, routes: routes(map))
+    }
+
+    private mutating func tunnel(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Tunnel {
+        let tunnel = document.required(map, map: "tunnel", known: ["id", "workspace_id", "domain"], "name the tunnel's id, workspace_id and domain")
+        let domain = document.required(tunnel, "domain", "write the tunnel's domain, such as ab12cd34.tunnel.example.com")
+        if !domain.isEmpty, HostName.canonical(domain) != domain, let node = tunnel["domain"] {
+            document.add(node.place, tunnel.path.key("domain"), value: domain, "must be a host name in lower case")
+        }
+        return .init(
+            id: document.required(tunnel, "id", "write the tunnel's id, tnl_…"),
+            workspaceID: document.required(tunnel, "workspace_id", "write the tunnel's workspace, wrkspc_…"), domain: domain)
+    }
+
+    private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
+        let edges = document.required(map, map: "edges", known: ["addresses", "name", "ca_file"], "name the edges' addresses and their name")
+        let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
+        if edges.isMap, addresses?.isEmpty != false {
+            document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
+        }
+        let name = document.required(edges, "name", "write the name in the edges' certificate")
+        if !name.isEmpty, HostName.canonical(name) != name, let node = edges["name"] {
+            document.add(node.place, edges.path.key("name"), value: name, "must be a host name in lower case")
+        }
+        return .init(addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"))
+    }
+
+    private mutating func name(_ map: DocumentReader.Mapping, _ hostName: String) -> String {
+        guard let name = document.text(map, "name") else {
+            let plain = hostName.lowercased().filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".") }.prefix(64)
+            return plain.isEmpty ? "connector" : String(plain)
+        }
+        let isPlain = name.utf8.count <= 64 && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
+        if !isPlain, let node = map["name"] {
+            document.add(node.place, map.path.key("name"), value: name, "must be at most 64 letters, digits, '-', '_' and dots")
+        }
+        return name
+    }
+
+    // MARK: Routes
+
+    private mutating func routes(_ map: DocumentReader.Mapping) -> [String: ConnectorConfiguration.Route] {
+        guard let node = map["routes"] else {
+            if map.isMap { document.add(map.node.place, map.path.key("routes"), "is missing", "name at least one route") }
+            return [:]
+        }
+        let path = map.path.key("routes")
+        guard let members = node.members else {
+            document.add(node.place, path, "must be a mapping of names to routes, not \(node.kind)")
+            return [:]
+        }
+        guard (1...ConnectorConfiguration.mostRoutes).contains(members.count) else {
+            document.add(node.place, path, "must hold 1 to \(ConnectorConfiguration.mostRoutes) routes")
+            return [:]
+        }
+        var routes: [String: ConnectorConfiguration.Route] = [:]
+        for member in members {
+            guard TunnelHost.isRoute(member.key) else {
+                document.add(
+                    member.keyPlace, path.key(member.key), value: member.key, "must be one label of a host name: a-z, 0-9 and '-', without dots")
+                continue
+            }
+            routes[member.key] = route(member.value, path.key(member.key))
+        }
+        return routes
+    }
+
+    private mutating func route(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Route {
+        let route = document.map(node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file"])
+        let upstream = upstream(route)
+        let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
+        let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
+        if route["ca_file"] != nil, !upstream.isTLS {
+            document.add(node.place, path.key("ca_file"), "needs an upstream with https", "leave it out, or write https://")
+        }
+        return .init(
+            upstream: upstream, callers: callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(), host: host,
+            headers: headers(route), caFile: document.text(route, "ca_file"))
+    }
+
+    /// `scheme://host:port`: a port is demanded, and neither a path nor credentials are.
+    private mutating func upstream(_ route: DocumentReader.Mapping) -> ConnectorConfiguration.Upstream {
+        let text = document.required(route, "upstream", "write it as http://host:port or https://host:port")
+        var upstream = ConnectorConfiguration.Upstream(isTLS: text.hasPrefix("https://"), authority: Authority(host: .name("missing"), port: 1))
+        guard !text.isEmpty, let node = route["upstream"] else { return upstream }
+        let path = route.path.key("upstream")
+        guard upstream.isTLS || text.hasPrefix("http://") else {
+            document.add(node.place, path, value: text, "must begin with http:// or https://")
+            return upstream
+        }
+        do throws(PolicyValueError) {
+            upstream.authority = try Authority(String(text.dropFirst(upstream.isTLS ? 8 : 7)))
+        } catch {
+            document.add(node.place, path, value: text, error.rule, "write it as \(upstream.isTLS ? "https" : "http")://host:port, without a path")
+        }
+        return upstream
+    }
+
+    private mutating func callers(_ route: DocumentReader.Mapping) -> Callers {
+        var callers = Callers()
+        // None is nobody, and that is allowed: a route may be closed for a while.
+        guard let node = route["callers"] else { return callers }
+        let map = document.map(node, route.path.key("callers"), known: ["any", "clients", "agents", "sessions"])
+        callers.any = document.flag(map, "any") ?? false
+        func name(_ text: String) throws(PolicyValueError) -> String {
+            guard !text.isEmpty else { throw PolicyValueError(value: text, rule: "must not be empty") }
+            return text
+        }
+        callers.clients = Set(document.list(map, "clients", name) ?? [])
+        callers.agents = Set(document.list(map, "agents", name) ?? [])
+        callers.sessions = Set(document.list(map, "sessions", name) ?? [])
+        if callers.any, !callers.clients.isEmpty || !callers.agents.isEmpty || !callers.sessions.isEmpty {
+            document.add(node.place, map.path, "names callers beside \"any\"", "keep one of both")
+        }
+        return callers
+    }
+
+    private mutating func headers(_ route: DocumentReader.Mapping) -> [ConnectorConfiguration.Header] {
+        guard let node = route["headers"] else { return [] }
+        let path = route.path.key("headers")
+        guard let members = node.members else {
+            document.add(node.place, path, "must be a mapping of names to files, not \(node.kind)")
+            return []
+        }
+        var headers: [ConnectorConfiguration.Header] = []
+        for member in members {
+            let map = document.map(member.value, path.key(member.key), known: ["file"])
+            if let problem = HeaderInjection.problem(withName: member.key) {
+                document.add(member.keyPlace, path.key(member.key), value: member.key, problem)
+            }
+            let file = document.required(map, "file", "name the file that holds the value on its first line")
+            headers.append(.init(name: member.key, file: file))
+        }
+        return headers
+    }
+
+    private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ map: DocumentReader.Mapping, _ key: String, _ type: Choice.Type
+    ) -> Choice? {
+        guard let text = document.text(map, key), let node = map[key] else { return nil }
+        if let choice = Choice(rawValue: text) { return choice }
+        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        document.add(node.place, map.path.key(key), value: text, "must be one of \(names)")
+        return nil
+    }
+}

@@ -1,0 +1,46 @@
+import ManagedAgentsAPI
+
+/// Who gets a runtime certificate, and for what.
+package struct RuntimeClient: Sendable, Equatable {
+    package var tunnelID: String
+    package var workspaceID: String
+    /// The id of the API key that asks.
+    package var person: String
+    package var client: String
+    /// None stands for every route of the tunnel.
+    package var routes: [String]
+
+    package init(tunnelID: String, workspaceID: String, person: String, client: String, routes: [String]) {
+        self.tunnelID = tunnelID
+        self.workspaceID = workspaceID
+        self.person = person
+        self.client = client
+        self.routes = routes
+    }
+}
+
+/// The cryptography of tunnels, which this target does not link: certificates, and the seal key that is not in the store.
+package protocol TunnelCredentials: Sendable {
+    /// Checks a certificate that is to be registered for a tunnel against every rule.
+    /// - Throws: 400 with the rule.
+    func checkAuthority(pem: String, now: Timestamp) throws(APIError) -> (fingerprint: String, expiresAt: Timestamp)
+
+    /// The token with that id, of that tunnel: always the same text.
+    func token(_ tokenID: String, tunnelID: String) -> String
+    /// The id that the text names, which proves nothing. `nil` for what is no token.
+    func tokenID(in token: String) -> String?
+    /// Whether `token` is the one that `token(_:tunnelID:)` makes; takes the same time whatever the answer.
+    func isToken(_ token: String, _ tokenID: String, tunnelID: String) -> Bool
+
+    /// The fingerprint of a connector's key: DER of a SubjectPublicKeyInfo, ECDSA on P-256.
+    /// - Throws: 400 for any other.
+    func fingerprint(ofConnectorKey der: [UInt8]) throws(APIError) -> String
+
+    /// A fresh authority for the runtimes of a workspace, its key sealed.
+    func makeRuntimeAuthority(workspaceID: String, now: Timestamp) throws(APIError) -> RuntimeAuthorityRecord
+    /// A client certificate (PEM) for the key of a certificate signing request.
+    /// - Throws: 400 for a request that is none or not signed by its own key; 500 when the seal key does not open the authority's.
+    func issue(
+        _ client: RuntimeClient, request: String, by authority: RuntimeAuthorityRecord, from: Timestamp, until: Timestamp
+    ) throws(APIError) -> String
+}

@@ -1,0 +1,130 @@
+import ManagedAgentsAPI
+import Synchronization
+
+/// What edges ask the control plane: which tunnels there are, whether a token enrols a key, whether a credential may call, and what they report.
+package final class EdgeService: Sendable {
+    private let tunnels: TunnelService
+    private let keys: KeyService
+    private let board = Mutex(ConnectorBoard())
+
+    /// Keys of one tunnel that are not revoked.
+    package static let mostConnectorKeys = 16
+
+    package init(tunnels: TunnelService, keys: KeyService) {
+        self.tunnels = tunnels
+        self.keys = keys
+    }
+
+    // MARK: Tunnels
+
+    /// Every tunnel that is not archived, once the revision is another one than `revision` or `wait` is over.
+    package func liveTunnels(after revision: Int?, wait: Duration?) async throws(APIError) -> LiveTunnels {
+        let deadline = ContinuousClock.now.advanced(by: wait ?? .zero)
+        while true {
+            let seen = tunnels.changes.count()
+            let live = try await stored { () async throws(StoreError) in try await tunnels.store.liveTunnels() }
+            let left = deadline - .now
+            // Another one, not a greater one: a store that came back from a backup counts from less.
+            guard live.revision == revision, left > .zero, !Task.isCancelled else { return live }
+            await tunnels.changes.wait(since: seen, atMost: left)
+        }
+    }
+
+    // MARK: Enrolment
+
+    /// Enrols a connector's key with a tunnel's token. The edge has seen that the connector holds the key. Repeating it changes nothing.
+    /// - Throws: 401 with the reason.
+    package func enrol(_ params: EdgeParams.Enrolment) async throws(APIError) -> (tunnel: TunnelRecord, fingerprint: String) {
+        let fingerprint = try tunnels.credentials.fingerprint(ofConnectorKey: params.key)
+        while true {
+            let (tunnel, token) = try await find(params.token)
+            if tunnel.archivedAt != nil { throw Refusal.archived(tunnel.id) }
+            guard token.rotatedAt == nil, tunnel.tokenID == token.id else { throw Refusal.rotated }
+            let key = ConnectorKeyRecord(fingerprint: fingerprint, tunnelID: tunnel.id, tokenID: token.id, enrolledAt: tunnels.now())
+            do {
+                try await tunnels.store.enrol(key, mostLive: Self.mostConnectorKeys)
+                tunnels.changes.notify()
+                return (tunnel, fingerprint)
+            } catch .duplicate {
+                let known = try await stored { () async throws(StoreError) in
+                    try await tunnels.store.connectorKey(fingerprint, tunnelID: tunnel.id)
+                }
+                guard let known else { throw Refusal.ofAnotherTunnel(fingerprint) }
+                guard known.revokedAt == nil else { throw Refusal.revoked(fingerprint) }
+                return (tunnel, fingerprint)
+            } catch .conflict {
+                // The token was rotated or the tunnel archived since they were read: then the next look says which.
+                let (again, token) = try await find(params.token)
+                guard again.archivedAt == nil, again.tokenID == token.id else { continue }
+                throw Refusal.tooMany(tunnel.id)
+            } catch {
+                throw error.apiError
+            }
+        }
+    }
+
+    /// The tunnel and token record of a token that this server has made. Nothing is said of a token before it has proved itself.
+    private func find(_ token: String) async throws(APIError) -> (TunnelRecord, TunnelTokenRecord) {
+        guard let id = tunnels.credentials.tokenID(in: token) else { throw Refusal.unknown }
+        let record = try await stored { () async throws(StoreError) in try await tunnels.store.tunnelToken(id) }
+        guard let record, tunnels.credentials.isToken(token, id, tunnelID: record.tunnelID) else { throw Refusal.unknown }
+        let tunnel = try await stored { () async throws(StoreError) in try await tunnels.store.tunnel(record.tunnelID) }
+        guard let tunnel else { throw Refusal.unknown }
+        return (tunnel, record)
+    }
+
+    private enum Refusal {
+        static let unknown = make(401, .authentication, "token_unknown", "no tunnel of this server has the token; reveal the tunnel's and give that")
+        static let rotated = make(401, .authentication, "token_rotated", "the token was replaced by another; reveal the tunnel's and give that")
+        static func archived(_ id: String) -> APIError {
+            make(401, .authentication, "tunnel_archived", "tunnel \(id) is archived, which cannot be undone; create another")
+        }
+        static func revoked(_ key: String) -> APIError {
+            make(401, .authentication, "key_revoked", "connector key \(key) was revoked for this tunnel; make another key")
+        }
+        static func ofAnotherTunnel(_ key: String) -> APIError {
+            make(409, .invalidRequest, "key_of_another_tunnel", "connector key \(key) serves another tunnel; make another key")
+        }
+        static func tooMany(_ id: String) -> APIError {
+            make(
+                409, .invalidRequest, "too_many_keys", "tunnel \(id) has \(EdgeService.mostConnectorKeys) keys that are not revoked; revoke one first"
+            )
+        }
+
+        private static func make(_ status: Int, _ kind: APIError.Kind, _ reason: String, _ text: String) -> APIError {
+            var error = APIError(status, kind, "\(reason): \(text).", shouldRetry: false)
+            error.reason = reason
+            return error
+        }
+    }
+
+    // MARK: Authorisation
+
+    /// The workspace and the key of a credential that may call through the tunnel: an API key of the tunnel's workspace that may act, not only read.
+    /// - Throws: 403, the same for every reason.
+    package func authorize(_ params: EdgeParams.Authorization) async throws(APIError) -> (workspaceID: String, keyID: String) {
+        let refused = APIError.forbidden("The credential does not open this tunnel.")
+        guard case .valid(let key) = try await keys.look(up: params.credential), key.kind == .api, let role = key.role, role >= .developer
+        else { throw refused }
+        let tunnel = try await stored { () async throws(StoreError) in try await tunnels.store.tunnel(params.tunnelID) }
+        guard let tunnel, tunnel.archivedAt == nil, tunnel.workspaceID == key.workspaceID else { throw refused }
+        return (key.workspaceID, key.id)
+    }
+
+    // MARK: Connectors
+
+    /// Replaces what the edge said before.
+    package func report(_ report: EdgeParams.Report) throws(APIError) {
+        let time = tunnels.now()
+        let outcome: Result<Void, APIError> = board.withLock { board in
+            do throws(APIError) { return .success(try board.take(report, at: time)) } catch { return .failure(error) }
+        }
+        try outcome.get()
+    }
+
+    package func legs(_ tunnelID: String, workspaceID: String) async throws(APIError) -> [ConnectorLeg] {
+        _ = try await tunnels.tunnel(tunnelID, workspaceID: workspaceID)
+        let time = tunnels.now()
+        return board.withLock { $0.legs(of: tunnelID, at: time) }
+    }
+}

@@ -1,0 +1,29 @@
+import PosternTunnelLink
+
+/// Why a call does not reach a connector, with what is known of it.
+enum CallRefusal: Error, Sendable, CustomStringConvertible {
+    /// There is no such tunnel, or it is not open to this caller: both alike, so that nobody learns which tunnels there are.
+    case notOpen
+    case noConnector(seconds: Int)
+    case connector(LegStreamError)
+    case noFirstBytes
+
+    /// For metrics.
+    var reason: String {
+        switch self {
+        case .notOpen: "not_open"
+        case .noConnector: "no_connector"
+        case .connector: "connector"
+        case .noFirstBytes: "no_first_bytes"
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .notOpen: "there is no such tunnel, or it is not open to this caller"
+        case .noConnector(let seconds): "no connector of the tunnel is connected, and none came within \(seconds) s; is it running?"
+        case .connector(let error): "\(error)"
+        case .noFirstBytes: "nothing was sent on the tunnel in time"
+        }
+    }
+}

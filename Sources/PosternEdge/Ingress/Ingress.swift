@@ -1,0 +1,76 @@
+import Logging
+import NIOCore
+import NIOSSL
+import PosternTelemetry
+import PosternTunnelLink
+import PosternTunnelWire
+
+/// One connection to the edge: its first ClientHello decides what becomes of it.
+struct Ingress: Sendable {
+    let settings: EdgeSettings
+    let tls: NIOSSLContext
+    let table: LegTable
+    let directory: any EdgeDirectory
+    let metrics: EdgeMetrics
+    let logger: Logger
+
+    private var calls: CallPath { CallPath(table: table, limits: settings.limits, metrics: metrics, logger: logger) }
+
+    /// Returns when the connection has ended.
+    func serve(_ stream: ByteStream) async {
+        metrics.connections.increment()
+        defer { stream.close() }
+        do {
+            guard let (hello, bytes) = try await stream.clientHello(within: settings.limits.hello) else { return refuse("no_hello") }
+            switch EdgeRoute(serverName: hello.serverName, own: settings.domain) {
+            case .edge: try await serveOwnName(stream, replay: bytes)
+            case .tunnel(let host): await splice(stream, host, first: bytes)
+            case .foreign:
+                refuse("foreign_name")
+                await farewell(stream, .unrecognizedName)
+            }
+        } catch is ClientHelloError {
+            refuse("malformed_hello")
+        } catch is TimedOut {
+            refuse("too_slow")
+        } catch {
+            logger.debug("connection ended", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func refuse(_ reason: String) { metrics.refusals.increment(labels: [reason]) }
+
+    /// The name belongs to a tunnel, or to none: what follows is between the client and the connector.
+    private func splice(_ stream: ByteStream, _ host: TunnelHost, first: ByteBuffer) async {
+        guard let tunnel = table.tunnel(domain: host.domain), tunnel.splices else {
+            refuse(CallRefusal.notOpen.reason)
+            await farewell(stream, .unrecognizedName)
+            return
+        }
+        do {
+            try await calls.run(stream, to: host, of: tunnel, first: first, isSplice: true)
+        } catch let refusal as CallRefusal {
+            refuse(refusal.reason)
+            logger.info("a spliced call was not connected", metadata: ["tunnel": "\(tunnel.id)", "reason": "\(refusal)"])
+            if case .notOpen = refusal { await farewell(stream, .unrecognizedName) } else { await farewell(stream, .internalError) }
+        } catch {
+            logger.debug("a spliced call ended", metadata: ["tunnel": "\(tunnel.id)", "reason": "\(error)"])
+        }
+    }
+
+    private func farewell(_ stream: ByteStream, _ alert: TLSAlert) async {
+        try? await stream.write(alert.record)
+        await stream.closeGently(within: .seconds(1))
+    }
+
+    private func serveOwnName(_ stream: ByteStream, replay: ByteBuffer) async throws {
+        let tls = tls
+        _ = try await stream.startTLS(replay: replay, within: settings.limits.handshake) {
+            // Whoever holds the key of a certificate may show it; whose key counts, the list of tunnels says.
+            NIOSSLServerHandler(context: tls, customVerificationCallback: { $1.succeed(.certificateVerified) }, configuration: .init())
+        }
+        let front = EdgeFront(
+            own: settings.domain, limits: settings.limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
+        await front.serve(stream)
+    }
+}

@@ -1,0 +1,148 @@
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import PosternTelemetry
+import PosternTunnelLink
+import Synchronization
+
+/// An edge: the public rendezvous of tunnels. It holds the key of its own name and nothing that opens a call.
+package final class Edge: Sendable {
+    private let settings: EdgeSettings
+    private let directory: any EdgeDirectory
+    private let metrics: EdgeMetrics
+    private let logger: Logger
+    private let group: any EventLoopGroup
+    private let table = LegTable()
+    private let listener = Mutex<(channel: (any Channel)?, isDraining: Bool)>((nil, false))
+    private let connections = Mutex(0)
+
+    package init(
+        _ settings: EdgeSettings, directory: any EdgeDirectory, metrics: EdgeMetrics, logger: Logger,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.settings = settings
+        self.directory = directory
+        self.metrics = metrics
+        self.logger = logger
+        self.group = group
+    }
+
+    /// Serves until `drain` or until it is cancelled. `onListening` hears of the port.
+    package func run(onListening: @escaping @Sendable (Int) -> Void) async throws {
+        let tls = try settings.outerTLS()
+        let server = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .bind(host: settings.host, port: settings.port) { channel in
+                channel.eventLoop.makeCompletedFuture { try ByteStream.attachInEventLoop(to: channel) }
+            }
+        let drains = listener.withLock { listener in
+            listener.channel = server.channel
+            return listener.isDraining
+        }
+        if drains { server.channel.close(promise: nil) }
+        let ingress = Ingress(settings: settings, tls: tls, table: table, directory: directory, metrics: metrics, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in await follow() }
+            group.addTask { [self] in await report() }
+            group.addTask { [self] in
+                try await accept(server, ingress, onListening)
+            }
+            // The listener ends first; what is left are calls, which have their time.
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func accept(_ server: NIOAsyncChannel<ByteStream, Never>, _ ingress: Ingress, _ onListening: @Sendable (Int) -> Void) async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            try await server.executeThenClose { inbound in
+                onListening(server.channel.localAddress?.port ?? settings.port)
+                for try await stream in inbound {
+                    guard enter() else {
+                        metrics.refusals.increment(labels: ["too_many_connections"])
+                        stream.close()
+                        continue
+                    }
+                    group.addTask { [self] in
+                        await ingress.serve(stream)
+                        leave()
+                    }
+                }
+            }
+            await finish()
+            group.cancelAll()
+        }
+    }
+
+    private func enter() -> Bool {
+        connections.withLock { count in
+            guard count < settings.limits.connections else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    private func leave() { connections.withLock { $0 -= 1 } }
+
+    /// Takes no further connections; `run` returns when the calls have ended, or their time is over.
+    package func drain() {
+        let channel = listener.withLock { listener in
+            listener.isDraining = true
+            return listener.channel
+        }
+        channel?.close(promise: nil)
+    }
+
+    private func finish() async {
+        // Connectors dial another edge, or this one's successor, while their calls here go on.
+        for leg in table.legs.values.joined() { leg.leg.sayGoodbye() }
+        let deadline = NIODeadline.now() + settings.limits.drain
+        while table.callCount > 0, NIODeadline.now() < deadline, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+    }
+
+    /// Follows the tunnels of the control plane. While that does not answer, what was last known holds.
+    private func follow() async {
+        var revision: Int?
+        var wait = Duration.milliseconds(200)
+        while !Task.isCancelled {
+            do throws(EdgeDirectoryError) {
+                let answer = try await directory.tunnels(after: revision)
+                if answer.revision != revision || !table.isReady { table.replace(answer.tunnels) }
+                revision = answer.revision
+                wait = .milliseconds(200)
+            } catch {
+                if Task.isCancelled { return }
+                metrics.directoryFailures.increment()
+                logger.warning("the tunnels could not be asked for", metadata: ["reason": "\(error)"])
+                try? await Task.sleep(for: wait)
+                wait = min(wait * 2, .seconds(10))
+            }
+        }
+    }
+
+    /// Tells the control plane which legs stand, for operators; calls do not depend on it.
+    private func report() async {
+        var last: [String: [EdgeLegReport]]?
+        var silent = 0
+        while !Task.isCancelled {
+            let now = table.legs.mapValues { $0.map(\.report) }
+            // What was said is forgotten after 90 s.
+            if now != last || silent >= 30 {
+                do throws(EdgeDirectoryError) {
+                    try await directory.report(now)
+                    last = now
+                    silent = 0
+                } catch {
+                    metrics.directoryFailures.increment()
+                }
+            }
+            silent += 2
+            try? await Task.sleep(for: .seconds(2))
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import NIOCore
+import NIOSSL
+import PosternTunnelLink
+
+/// What an edge is started with.
+package struct EdgeSettings: Sendable {
+    package var host: String
+    /// 0 takes a free port.
+    package var port: Int
+    /// Canonical: the edge's own name, below which the tunnels' domains are.
+    package var domain: String
+    /// PEM.
+    package var certificate: [UInt8]
+    package var key: [UInt8]
+    package var limits = EdgeLimits()
+
+    package init(host: String, port: Int, domain: String, certificate: [UInt8], key: [UInt8]) {
+        self.host = host
+        self.port = port
+        self.domain = domain
+        self.certificate = certificate
+        self.key = key
+    }
+
+    /// Outer TLS: 1.3 only; a client certificate is taken where one is shown, and nothing of it is verified but that its key was used.
+    func outerTLS() throws -> NIOSSLContext {
+        let chain = try NIOSSLCertificate.fromPEMBytes(certificate).map { NIOSSLCertificateSource.certificate($0) }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain, privateKey: .privateKey(try NIOSSLPrivateKey(bytes: key, format: .pem)))
+        configuration.minimumTLSVersion = .tlsv13
+        configuration.applicationProtocols = ["http/1.1"]
+        configuration.certificateVerification = .optionalVerification
+        configuration.trustRoots = .certificates([])
+        return try NIOSSLContext(configuration: configuration)
+    }
+}
+
+/// What one edge gives to everybody who comes. Tests shorten the times.
+package struct EdgeLimits: Sendable {
+    /// Connections at once, legs and calls alike.
+    package var connections = 10_000
+    /// For a whole ClientHello.
+    package var hello = TimeAmount.seconds(5)
+    /// For the outer handshake.
+    package var handshake = TimeAmount.seconds(5)
+    /// For a whole request on the edge's own name.
+    package var request = TimeAmount.seconds(5)
+    /// For the first bytes of inner TLS after a CONNECT was granted.
+    package var firstBytes = TimeAmount.seconds(10)
+    /// For a connector that reconnects, before a call fails.
+    package var reconnect = TimeAmount.seconds(10)
+    /// For a connector's answer to a stream.
+    package var answer = TimeAmount.seconds(10)
+    /// A call on which nothing moves for so long is ended.
+    package var idle = TimeAmount.minutes(15)
+    /// For the calls that run when the edge is asked to end.
+    package var drain = TimeAmount.seconds(20)
+    package var leg = Leg.Times()
+
+    package init() {}
+}

@@ -1,0 +1,63 @@
+import NIOCore
+import PosternTunnelLink
+import Synchronization
+
+/// A leg that stands, with what the edge counts of it.
+final class EdgeLeg: Sendable {
+    /// Of this process only; for logs.
+    let id: Int
+    let tunnelID: String
+    let connectorKey: String
+    /// The connector's name for it.
+    let name: String
+    let version: String
+    /// Seconds since 1970.
+    let since: Int
+    let leg: Leg
+    private let counts = Mutex(Counts())
+
+    struct Counts: Sendable {
+        var streams = 0
+        var bytesIn = 0
+        var bytesOut = 0
+        /// It takes no further calls.
+        var isDraining = false
+    }
+
+    init(id: Int, tunnelID: String, connectorKey: String, name: String, version: String, since: Int, leg: Leg) {
+        self.id = id
+        self.tunnelID = tunnelID
+        self.connectorKey = connectorKey
+        self.name = name
+        self.version = version
+        self.since = since
+        self.leg = leg
+    }
+
+    var now: Counts { counts.withLock { $0 } }
+
+    func drain() { counts.withLock { $0.isDraining = true } }
+
+    /// Takes a place for a stream; `false` where there is none.
+    func enter(limit: Int) -> Bool {
+        counts.withLock { counts in
+            guard !counts.isDraining, counts.streams < limit else { return false }
+            counts.streams += 1
+            return true
+        }
+    }
+
+    func leave(bytesIn: Int, bytesOut: Int) {
+        counts.withLock { counts in
+            counts.streams -= 1
+            counts.bytesIn += bytesIn
+            counts.bytesOut += bytesOut
+        }
+    }
+
+    var report: EdgeLegReport {
+        let counts = now
+        return EdgeLegReport(
+            connectorKey: connectorKey, version: version, since: since, streams: counts.streams, bytesIn: counts.bytesIn, bytesOut: counts.bytesOut)
+    }
+}

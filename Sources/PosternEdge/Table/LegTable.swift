@@ -1,0 +1,182 @@
+import PosternTunnelLink
+import PosternTunnelWire
+import Synchronization
+
+/// The tunnels that there are, the legs that stand, the calls that run: what an edge decides by. Changes of the tunnels take effect on legs
+/// and calls at once.
+final class LegTable: Sendable {
+    /// Legs of one tunnel.
+    static let mostLegs = 64
+
+    private struct State {
+        /// `nil` until the control plane has told.
+        var tunnels: [String: EdgeTunnel]?
+        /// Ids by domain.
+        var domains: [String: String] = [:]
+        var legs: [String: [EdgeLeg]] = [:]
+        var calls: [String: [Int: LiveCall]] = [:]
+        var waiters: [Int: (tunnelID: String, continuation: CheckedContinuation<Void, Never>)] = [:]
+        var nextID = 1
+    }
+
+    /// A call through the edge, and how it is cut.
+    private struct LiveCall {
+        var isSplice: Bool
+        var cut: @Sendable () -> Void
+    }
+
+    private let state = Mutex(State())
+
+    // MARK: Tunnels
+
+    /// Whether the control plane has told of its tunnels since the start.
+    var isReady: Bool { state.withLock { $0.tunnels != nil } }
+
+    func tunnel(domain: String) -> EdgeTunnel? { state.withLock { state in state.domains[domain].flatMap { state.tunnels?[$0] } } }
+
+    func tunnel(id: String) -> EdgeTunnel? { state.withLock { $0.tunnels?[id] } }
+
+    /// Takes the tunnels as they are now. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
+    /// tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
+    func replace(_ tunnels: [EdgeTunnel]) {
+        let cuts = state.withLock { state -> [@Sendable () -> Void] in
+            let before = state.tunnels ?? [:]
+            let now = Dictionary(tunnels.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            state.tunnels = now
+            state.domains = Dictionary(tunnels.map { ($0.domain, $0.id) }, uniquingKeysWith: { first, _ in first })
+            var cuts: [@Sendable () -> Void] = []
+            for (id, legs) in state.legs {
+                for leg in legs where now[id]?.connectorKeys.contains(leg.connectorKey) != true {
+                    leg.drain()
+                    cuts.append { leg.leg.close() }
+                }
+            }
+            for (id, calls) in state.calls {
+                let isGone = now[id] == nil
+                let isSpliced = now[id]?.splices == true
+                for call in calls.values where isGone || call.isSplice && !isSpliced { cuts.append(call.cut) }
+            }
+            // Who waits for a tunnel that is gone need not wait, and who waits for a key has it.
+            for id in Set(before.keys).union(now.keys) where before[id] != now[id] { cuts += Self.wake(id, &state) }
+            return cuts
+        }
+        for cut in cuts { cut() }
+    }
+
+    // MARK: Legs
+
+    func nextID() -> Int {
+        state.withLock { state in
+            defer { state.nextID += 1 }
+            return state.nextID
+        }
+    }
+
+    /// Takes a leg whose key is the tunnel's now. One of the same key and name is a ghost, and ends at once. Throws where the tunnel was
+    /// archived or the key revoked meanwhile, or has legs enough.
+    func add(_ leg: EdgeLeg) throws(LegRefusal) {
+        let after = try state.withLock { (state) throws(LegRefusal) -> [@Sendable () -> Void] in
+            guard let tunnel = state.tunnels?[leg.tunnelID] else { throw LegRefusal(.tunnelArchived, "the tunnel is archived") }
+            guard tunnel.connectorKeys.contains(leg.connectorKey) else { throw LegRefusal(.notEnrolled, "the connector's key is not enrolled") }
+            var legs = state.legs[leg.tunnelID] ?? []
+            var after: [@Sendable () -> Void] = []
+            for ghost in legs where ghost.connectorKey == leg.connectorKey && ghost.name == leg.name {
+                ghost.drain()
+                after.append { ghost.leg.close() }
+            }
+            legs.removeAll { $0.connectorKey == leg.connectorKey && $0.name == leg.name }
+            guard legs.count < Self.mostLegs else { throw LegRefusal(.tooManyLegs, "the tunnel has \(Self.mostLegs) legs, and more are not taken") }
+            legs.append(leg)
+            state.legs[leg.tunnelID] = legs
+            return after + Self.wake(leg.tunnelID, &state)
+        }
+        for action in after { action() }
+    }
+
+    func remove(_ leg: EdgeLeg) {
+        state.withLock { state in
+            state.legs[leg.tunnelID]?.removeAll { $0 === leg }
+            if state.legs[leg.tunnelID]?.isEmpty == true { state.legs[leg.tunnelID] = nil }
+        }
+    }
+
+    /// The leg with the fewest calls, with a place taken on it; `nil` where there is none. Those in `tried` have refused.
+    func pick(tunnelID: String, tried: Set<Int>) -> EdgeLeg? {
+        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        let open = legs.filter { !tried.contains($0.id) }.map { (leg: $0, now: $0.now) }
+        for (leg, _) in open.sorted(by: { $0.now.streams < $1.now.streams }) where leg.enter(limit: LegLimits.streams) { return leg }
+        return nil
+    }
+
+    /// Whether a leg stands that would take a call, besides those that have refused.
+    func hasLegs(tunnelID: String, besides tried: Set<Int>) -> Bool {
+        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        return legs.contains { leg in
+            let now = leg.now
+            return !tried.contains(leg.id) && !now.isDraining && now.streams < LegLimits.streams
+        }
+    }
+
+    var legs: [String: [EdgeLeg]] { state.withLock { $0.legs } }
+
+    // MARK: Waiting
+
+    /// Returns when a leg of the tunnel was added, or the tunnel has changed, since `isDue` was last false; or when the task is cancelled.
+    func change(tunnelID: String, unless isDue: @Sendable () -> Bool) async {
+        let id = nextID()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if Task.isCancelled { return true }
+                    state.waiters[id] = (tunnelID, continuation)
+                    return false
+                }
+                if isOver {
+                    continuation.resume()
+                }
+                // What happened before the place was taken.
+                else if isDue() {
+                    release(id)
+                }
+            }
+        } onCancel: {
+            release(id)
+        }
+    }
+
+    private func release(_ id: Int) { state.withLock { $0.waiters.removeValue(forKey: id) }?.continuation.resume() }
+
+    private static func wake(_ tunnelID: String, _ state: inout State) -> [@Sendable () -> Void] {
+        let ids = state.waiters.filter { $0.value.tunnelID == tunnelID }.map(\.key)
+        return ids.compactMap { state.waiters.removeValue(forKey: $0)?.continuation }.map { continuation in { continuation.resume() } }
+    }
+
+    // MARK: Calls
+
+    /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, already.
+    func running<Result: Sendable>(
+        _ tunnel: EdgeTunnel, isSplice: Bool, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+    ) async throws -> Result {
+        let id: Int = try state.withLock { state in
+            guard let now = state.tunnels?[tunnel.id], !isSplice || now.splices else { throw CallCut() }
+            state.nextID += 1
+            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(isSplice: isSplice, cut: cut)
+            return state.nextID
+        }
+        defer {
+            state.withLock { state in
+                state.calls[tunnel.id]?[id] = nil
+                if state.calls[tunnel.id]?.isEmpty == true { state.calls[tunnel.id] = nil }
+            }
+        }
+        return try await body()
+    }
+
+    /// Calls that run.
+    var callCount: Int { state.withLock { $0.calls.values.reduce(0) { $0 + $1.count } } }
+}
+
+/// The tunnel was archived, or its splicing turned off.
+struct CallCut: Error, CustomStringConvertible {
+    var description: String { "the tunnel is archived, or is not spliced any more" }
+}

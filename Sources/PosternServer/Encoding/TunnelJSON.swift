@@ -1,0 +1,59 @@
+import ManagedAgentsAPI
+import PosternCore
+import PosternJSON
+
+// Tunnels and what belongs to them as the API answers them.
+
+extension TunnelRecord {
+    var json: JSON {
+        [
+            "id": .string(id), "type": "tunnel", "display_name": JSON(displayName), "domain": .string(domain),
+            "created_at": .string(createdAt.description), "archived_at": JSON(archivedAt?.description),
+        ]
+    }
+
+    var settingsJSON: JSON { ["type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice)] }
+}
+
+extension TunnelCertificateRecord {
+    var json: JSON {
+        [
+            "id": .string(id), "type": "tunnel_certificate", "tunnel_id": .string(tunnelID), "fingerprint": .string(fingerprint),
+            "created_at": .string(createdAt.description), "expires_at": JSON(expiresAt?.description), "archived_at": JSON(archivedAt?.description),
+        ]
+    }
+}
+
+extension ConnectorKeyRecord {
+    var json: JSON {
+        [
+            "id": .string(fingerprint), "type": "connector_key", "tunnel_id": .string(tunnelID), "token_id": .string(tokenID),
+            "enrolled_at": .string(enrolledAt.description), "revoked_at": JSON(revokedAt?.description),
+        ]
+    }
+}
+
+extension ConnectorLeg {
+    var json: JSON {
+        [
+            "type": "connector_leg", "edge": .string(edge), "connector_key": .string(leg.connectorKey), "version": .string(leg.version),
+            "since": .string(leg.since.description), "last_seen_at": .string(lastSeen.description), "streams": JSON(leg.streams),
+            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
+        ]
+    }
+}
+
+extension LiveTunnels {
+    var json: JSON {
+        [
+            "revision": JSON(revision),
+            "tunnels": .array(
+                tunnels.map { tunnel in
+                    [
+                        "id": .string(tunnel.id), "domain": .string(tunnel.domain), "workspace_id": .string(tunnel.workspaceID),
+                        "splice": .bool(tunnel.splice), "connector_keys": .array(tunnel.connectorKeys.map(JSON.string)),
+                    ]
+                }),
+        ]
+    }
+}

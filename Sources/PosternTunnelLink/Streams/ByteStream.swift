@@ -1,0 +1,131 @@
+import NIOCore
+
+/// A connection, or a stream of a leg, as bytes that are asked for and bytes that are taken: reading and writing both wait, so a slow side
+/// slows the other and neither fills memory.
+package struct ByteStream: Sendable {
+    package let channel: any Channel
+    private let handler: NIOLoopBound<StreamHandler>
+
+    /// Takes over a channel without a reader, which must not read by itself. To be called in its event loop.
+    package static func attachInEventLoop(to channel: any Channel) throws -> ByteStream {
+        let handler = StreamHandler()
+        try channel.pipeline.syncOperations.addHandler(handler)
+        return ByteStream(channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop))
+    }
+
+    package static func attach(to channel: any Channel) async throws -> ByteStream {
+        try await channel.eventLoop.submit { try attachInEventLoop(to: channel) }.get()
+    }
+
+    /// The next bytes; `nil` when the peer has sent all. Throws what broke the connection, or `TimedOut`, after which it may be asked again.
+    /// Cancelling closes the connection.
+    package func read(within time: TimeAmount? = nil) async throws -> ByteBuffer? {
+        let promise = channel.eventLoop.makePromise(of: ByteBuffer?.self)
+        return try await withTaskCancellationHandler {
+            channel.eventLoop.execute { handler.value.read(promise, within: time) }
+            return try await promise.futureResult.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Returns when the peer has ended or the connection is broken, while nobody reads. Cancelling leaves the connection as it is.
+    package func ended() async throws {
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        try await withTaskCancellationHandler {
+            channel.eventLoop.execute { handler.value.watchEnd(promise) }
+            try await promise.futureResult.get()
+        } onCancel: {
+            channel.eventLoop.execute { handler.value.stopWatchingEnd() }
+        }
+    }
+
+    /// Returns once the connection has taken the bytes. Cancelling closes the connection.
+    package func write(_ bytes: ByteBuffer) async throws {
+        guard bytes.readableBytes > 0 else { return }
+        try await withTaskCancellationHandler {
+            try await channel.writeAndFlush(bytes).get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    package func write(_ bytes: [UInt8]) async throws { try await write(ByteBuffer(bytes: bytes)) }
+
+    /// Says that nothing more will be sent; reading goes on.
+    package func closeOutput() async {
+        await withTaskCancellationHandler {
+            try? await channel.close(mode: .output).get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Ends the connection. Idempotent.
+    package func close() { channel.close(promise: nil) }
+
+    /// Ends the connection after what was written has reached the peer, which may still be sending: an early close would take it away.
+    package func closeGently(within time: TimeAmount = .seconds(2)) async {
+        let deadline = channel.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+        await closeOutput()
+        var budget = 1 << 20
+        while budget > 0, let bytes = try? await read(within: time) { budget -= bytes.readableBytes }
+        deadline.cancel()
+        close()
+    }
+
+    /// Gives the channel back without its reader, and what was read and not taken. To be called in its event loop.
+    package func detachInEventLoop() -> (removed: EventLoopFuture<Void>, rest: ByteBuffer?) {
+        let rest = handler.value.takeBuffer()
+        return (channel.pipeline.syncOperations.removeHandler(handler.value), rest)
+    }
+
+    /// Ends the connection below TLS: the peer sees no `close_notify`, and so that what it got is not all. Idempotent.
+    package func abort() {
+        channel.eventLoop.execute { [channel] in
+            let outer = (channel as? NestedChannel)?.parent ?? channel
+            if let leg = try? outer.pipeline.syncOperations.handler(type: LegStreamHandler.self) { leg.abort() } else { outer.close(promise: nil) }
+        }
+    }
+
+    /// Speaks TLS from here on and returns when the handshake is done, with the protocol that ALPN chose. `replay` was read already and
+    /// belongs to the handshake. Throws what the handshake failed with, or `TimedOut`; the connection is closed then.
+    package func startTLS(
+        replay: ByteBuffer? = nil, within time: TimeAmount, _ makeHandler: @escaping @Sendable () throws -> any ChannelInboundHandler
+    ) async throws -> String? {
+        let promise = channel.eventLoop.makePromise(of: String?.self)
+        let deadline = channel.eventLoop.scheduleTask(in: time) {
+            promise.fail(TimedOut())
+            channel.close(promise: nil)
+        }
+        defer { deadline.cancel() }
+        return try await withTaskCancellationHandler {
+            channel.eventLoop.execute {
+                do {
+                    let pipeline = channel.pipeline.syncOperations
+                    let tls = try makeHandler()
+                    handler.value.watchHandshake(promise)
+                    try pipeline.addHandler(tls, position: .before(handler.value))
+                    if let replay {
+                        // Past what stands before it, which has seen these bytes.
+                        let context = try pipeline.context(handler: tls)
+                        tls.channelRead(context: context, data: NIOAny(replay))
+                        tls.channelReadComplete(context: context)
+                    }
+                    channel.read()
+                } catch {
+                    promise.fail(error)
+                    channel.close(promise: nil)
+                }
+            }
+            return try await promise.futureResult.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Looks at the pipeline in its event loop.
+    package func inspect<Value: Sendable>(_ body: @escaping @Sendable (ChannelPipeline.SynchronousOperations) throws -> Value) async throws -> Value {
+        try await channel.eventLoop.submit { try body(channel.pipeline.syncOperations) }.get()
+    }
+}

@@ -1,0 +1,151 @@
+import NIOCore
+import NIOTLS
+
+/// The end of a connection's pipeline: takes bytes only when somebody asks for them, so that nothing is read that nobody has room for.
+/// Used on its event loop only.
+final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private var context: ChannelHandlerContext?
+    private var buffer: ByteBuffer?
+    private var waiting: EventLoopPromise<ByteBuffer?>?
+    private var handshake: EventLoopPromise<String?>?
+    private var ending: EventLoopPromise<Void>?
+    private var deadline: Scheduled<Void>?
+    private var hasEnded = false
+    private var failure: (any Error)?
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        finish(ChannelError.ioOnClosedChannel)
+    }
+
+    /// Gives the next bytes to `promise`, `nil` at the end. One at a time. After `TimedOut` it may be asked again.
+    func read(_ promise: EventLoopPromise<ByteBuffer?>, within time: TimeAmount?) {
+        guard waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
+        if let ready = buffer {
+            buffer = nil
+            return promise.succeed(ready)
+        }
+        if let failure { return promise.fail(failure) }
+        guard !hasEnded, let context else { return promise.succeed(nil) }
+        waiting = promise
+        if let time {
+            deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.takeWaiting()?.fail(TimedOut()) }
+        }
+        context.read()
+    }
+
+    /// Tells `promise` of the end of a TLS handshake: the protocol that ALPN chose, or why it failed.
+    func watchHandshake(_ promise: EventLoopPromise<String?>) {
+        if let failure { return promise.fail(failure) }
+        guard !hasEnded else { return promise.fail(ChannelError.eof) }
+        handshake = promise
+    }
+
+    /// Tells `promise` when the peer has ended, or the connection is broken. What comes meanwhile is kept, one read of it at most.
+    func watchEnd(_ promise: EventLoopPromise<Void>) {
+        if hasEnded || failure != nil { return promise.succeed() }
+        ending?.fail(CancellationError())
+        ending = promise
+        if buffer == nil { context?.read() }
+    }
+
+    func stopWatchingEnd() {
+        let promise = ending
+        ending = nil
+        promise?.fail(CancellationError())
+    }
+
+    private func tellEnd() {
+        let promise = ending
+        ending = nil
+        promise?.succeed()
+    }
+
+    /// Bytes that were read and that nobody has taken.
+    func takeBuffer() -> ByteBuffer? {
+        defer { buffer = nil }
+        return buffer
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        guard bytes.readableBytes > 0 else { return }
+        if buffer != nil {
+            buffer?.writeImmutableBuffer(bytes)
+        } else {
+            buffer = bytes
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if let bytes = buffer, let promise = takeWaiting() {
+            buffer = nil
+            promise.succeed(bytes)
+        } else if waiting != nil || handshake != nil || ending != nil && buffer == nil {
+            // A read that brought no bytes (records of a handshake, frames without data) is repeated.
+            context.read()
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case TLSUserEvent.handshakeCompleted(let negotiated):
+            let promise = handshake
+            handshake = nil
+            promise?.succeed(negotiated)
+        case ChannelEvent.inputClosed: finish(nil)
+        default: break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { finish(nil) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What breaks after the peer has ended concerns what is sent to it only.
+        if !hasEnded { failure = failure ?? error }
+        tellEnd()
+        if let promise = handshake {
+            handshake = nil
+            promise.fail(error)
+        }
+        // What came before is given out first.
+        guard buffer == nil else { return flush() }
+        takeWaiting()?.fail(error)
+    }
+
+    private func finish(_ error: (any Error)?) {
+        hasEnded = true
+        tellEnd()
+        if let promise = handshake {
+            handshake = nil
+            promise.fail(failure ?? error ?? ChannelError.eof)
+        }
+        guard buffer == nil else { return flush() }
+        guard let promise = takeWaiting() else { return }
+        if let error = failure ?? error { promise.fail(error) } else { promise.succeed(nil) }
+    }
+
+    private func flush() {
+        guard let bytes = buffer, let promise = takeWaiting() else { return }
+        buffer = nil
+        promise.succeed(bytes)
+    }
+
+    private func takeWaiting() -> EventLoopPromise<ByteBuffer?>? {
+        deadline?.cancel()
+        deadline = nil
+        defer { waiting = nil }
+        return waiting
+    }
+}
+
+/// Nothing came within the time that was given for it.
+package struct TimedOut: Error, CustomStringConvertible {
+    package init() {}
+    package var description: String { "nothing came in time" }
+}

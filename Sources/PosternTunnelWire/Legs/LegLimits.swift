@@ -1,0 +1,19 @@
+/// The sizes of a leg's HTTP/2 connection (RFC 9113, sections 5.2 and 6.5.2), the same at both ends.
+package enum LegLimits {
+    /// Receive window of a stream, bytes: 2 MiB carry 50 MB/s at 40 ms. A stream's receiver never holds more of it.
+    package static let streamWindow = 2 << 20
+    /// Receive window of the connection, bytes.
+    package static let connectionWindow = 16 << 20
+    /// Streams at once on one leg. With the window it bounds the memory that an idle reader can cost.
+    package static let streams = 100
+    /// Largest frame, bytes.
+    package static let frame = 65_536
+    /// Largest list of header fields, bytes: a CONNECT has two short ones.
+    package static let headers = 4096
+    /// Bytes that wait to be sent on a stream before its writer is held back.
+    package static let writeBuffer = 256 << 10
+    /// A leg that was silent for so long, seconds, is asked by a PING whether it lives.
+    package static let pingSeconds = 15
+    /// For the answer to a PING, seconds; then the leg is dead.
+    package static let pongSeconds = 10
+}

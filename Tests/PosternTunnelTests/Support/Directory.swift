@@ -1,0 +1,92 @@
+import PosternEdge
+import PosternTunnelWire
+import Synchronization
+
+/// The control plane's side of an edge, in memory: the port's twin for these tests.
+final class MemoryDirectory: EdgeDirectory {
+    private struct State {
+        var revision = 1
+        var tunnels: [EdgeTunnel] = []
+        /// Tunnel ids by token.
+        var tokens: [String: String] = [:]
+        var rotated: Set<String> = []
+        /// Workspaces by API key.
+        var credentials: [String: String] = [:]
+        var reports: [String: [EdgeLegReport]] = [:]
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    /// Makes a change that edges hear of.
+    func change(_ body: (inout [EdgeTunnel]) -> Void) {
+        let waiters = state.withLock { state in
+            body(&state.tunnels)
+            state.revision += 1
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    func change(_ id: String, _ body: (inout EdgeTunnel) -> Void) {
+        change { tunnels in
+            for index in tunnels.indices where tunnels[index].id == id { body(&tunnels[index]) }
+        }
+    }
+
+    func setToken(_ token: String, tunnelID: String) { state.withLock { $0.tokens[token] = tunnelID } }
+
+    func rotate(_ token: String) {
+        state.withLock { state in
+            state.tokens[token] = nil
+            state.rotated.insert(token)
+        }
+    }
+
+    func setCredential(_ credential: String, workspaceID: String) { state.withLock { $0.credentials[credential] = workspaceID } }
+
+    var reports: [String: [EdgeLegReport]] { state.withLock { $0.reports } }
+
+    func tunnels(after revision: Int?) async throws(EdgeDirectoryError) -> EdgeTunnels {
+        while true {
+            let now = state.withLock { $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels) : nil }
+            if let now { return now }
+            if Task.isCancelled { throw EdgeDirectoryError("cancelled") }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let isOver = state.withLock { state in
+                        if state.revision > (revision ?? 0) || Task.isCancelled { return true }
+                        state.waiters.append(continuation)
+                        return false
+                    }
+                    if isOver { continuation.resume() }
+                }
+            } onCancel: {
+                let waiters = state.withLock { state in
+                    defer { state.waiters = [] }
+                    return state.waiters
+                }
+                for waiter in waiters { waiter.resume() }
+            }
+        }
+    }
+
+    func enrol(token: String, connectorKey: [UInt8]) async throws(EdgeDirectoryError) -> EdgeEnrolment {
+        let known = state.withLock { ($0.tokens[token], $0.rotated.contains(token)) }
+        if known.1 { return .refused(LegRefusal(.tokenRotated, "token_rotated: it was replaced")) }
+        guard let id = known.0 else { return .refused(LegRefusal(.tokenUnknown, "token_unknown: nobody has it")) }
+        let fingerprint = Fingerprint.of(connectorKey)
+        change(id) { $0.connectorKeys.insert(fingerprint) }
+        return .enrolled(tunnelID: id, fingerprint: fingerprint)
+    }
+
+    func authorize(credential: String, tunnelID: String) async throws(EdgeDirectoryError) -> EdgePrincipal? {
+        state.withLock { state in
+            guard let workspace = state.credentials[credential], state.tunnels.contains(where: { $0.id == tunnelID && $0.workspaceID == workspace })
+            else { return nil }
+            return EdgePrincipal(workspaceID: workspace, id: "apikey_1")
+        }
+    }
+
+    func report(_ legs: [String: [EdgeLegReport]]) async throws(EdgeDirectoryError) { state.withLock { $0.reports = legs } }
+}

@@ -1,0 +1,118 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+import PosternConnector
+import PosternHTTP
+import PosternTunnelLink
+import PosternTunnelWire
+
+/// A client of a tunnel: dials the edge, splices or connects, and speaks HTTP through inner TLS.
+struct TunnelClient: Sendable {
+    let stream: ByteStream
+    private(set) var reader: MessageReader
+
+    struct Answer: Sendable {
+        var head: ResponseHead
+        var body: String
+        var status: Int { head.status }
+    }
+
+    /// What an edge answers to a CONNECT that it does not grant.
+    struct NotConnected: Error {
+        var status: Int
+        var body: String
+    }
+
+    enum Way: Sendable {
+        case splice
+        /// With an API key, or none.
+        case connect(String?)
+    }
+
+    static func dial(_ port: Int) async throws -> ByteStream {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.autoRead, value: false)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .connect(host: "127.0.0.1", port: port).get()
+        return try await ByteStream.attach(to: channel)
+    }
+
+    /// Up to the end of the inner handshake, as far as a client sees it: in TLS 1.3 that is before the server has looked at its certificate.
+    static func open(
+        _ world: TunnelWorld, _ way: Way, as caller: TunnelWorld.Caller, host: String = "docs.\(TunnelWorld.domain)", serverName: String? = nil,
+        port: Int? = nil
+    ) async throws -> TunnelClient {
+        let stream = try await dial(port ?? world.port)
+        do {
+            if case .connect(let key) = way { try await connect(stream, world, host, key) }
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.tunnelAuthority.certificatePEM.utf8)))
+            tls.applicationProtocols = ["http/1.1"]
+            if let certificate = caller.certificate, let key = caller.key {
+                tls.certificateChain = [.certificate(certificate)]
+                tls.privateKey = .privateKey(key)
+            }
+            let context = try NIOSSLContext(configuration: tls)
+            _ = try await stream.startTLS(within: .seconds(20)) { try NIOSSLClientHandler(context: context, serverHostname: serverName ?? host) }
+            return TunnelClient(stream: stream, reader: MessageReader(stream))
+        } catch {
+            stream.close()
+            throw error
+        }
+    }
+
+    private static func connect(_ stream: ByteStream, _ world: TunnelWorld, _ host: String, _ key: String?) async throws {
+        try await outer(stream, world)
+        var head = "CONNECT \(host):443 HTTP/1.1\r\nHost: \(host):443\r\n"
+        if let key { head += "Proxy-Authorization: Bearer \(key)\r\n" }
+        try await stream.write(ByteBuffer(string: head + "\r\n"))
+        var reader = MessageReader(stream)
+        let answer = try await read(&reader, method: "GET", isConnect: true)
+        guard answer.status == 200 else { throw NotConnected(status: answer.status, body: answer.body) }
+    }
+
+    /// TLS to the edge itself.
+    static func outer(_ stream: ByteStream, _ world: TunnelWorld, certificate: NIOSSLCertificate? = nil, key: NIOSSLPrivateKey? = nil) async throws {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.edgeAuthority.made.certificatePEM.utf8)))
+        if let certificate, let key {
+            tls.certificateChain = [.certificate(certificate)]
+            tls.privateKey = .privateKey(key)
+        }
+        let context = try NIOSSLContext(configuration: tls)
+        _ = try await stream.startTLS(within: .seconds(20)) { try NIOSSLClientHandler(context: context, serverHostname: TunnelWorld.edgeName) }
+    }
+
+    static func read(_ reader: inout MessageReader, method: String, isConnect: Bool = false) async throws -> Answer {
+        guard let lines = try await reader.head(idle: .seconds(30), whole: .seconds(30)) else { throw ChannelError.eof }
+        let head = try ResponseHead(lines: lines)
+        if isConnect, head.status == 200 { return Answer(head: head, body: "") }
+        var body = BodyReader(try BodyFraming(response: head, to: method))
+        var bytes = ByteBuffer()
+        while let part = try await reader.part(of: &body, within: .seconds(30)) { bytes.writeImmutableBuffer(part) }
+        return Answer(head: head, body: String(buffer: bytes))
+    }
+
+    mutating func send(_ text: String) async throws { try await stream.write(ByteBuffer(string: text)) }
+
+    /// A request with the right Host, and its answer.
+    mutating func call(_ method: String, _ path: String, body: String? = nil, host: String = "docs.\(TunnelWorld.domain)", fields: String = "")
+        async throws -> Answer
+    {
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n\(fields)"
+        if let body { text += "Content-Length: \(body.utf8.count)\r\n" }
+        try await send(text + "\r\n" + (body ?? ""))
+        return try await Self.read(&reader, method: method)
+    }
+
+    mutating func answer() async throws -> Answer { try await Self.read(&reader, method: "GET") }
+
+    /// The next piece of an answer's body as it comes.
+    mutating func piece(_ body: inout BodyReader) async throws -> String? {
+        try await reader.part(of: &body, within: .seconds(30)).map { String(buffer: $0) }
+    }
+
+    mutating func head() async throws -> ResponseHead? {
+        try await reader.head(idle: .seconds(30), whole: .seconds(30)).map { try ResponseHead(lines: $0) }
+    }
+}

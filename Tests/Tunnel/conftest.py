@@ -1,0 +1,33 @@
+"""Fixtures of the tunnel suite: a control plane, an edge, a connector that `postern connector setup` has made, and a plain HTTP server behind it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# `certificates` and `haystack` are the perimeter suite's.
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "Tests" / "Support" / "python"), str(ROOT / "Tests" / "Perimeter")]
+
+from tunnel import Tunnel  # noqa: E402
+from time_limit import time_limit  # noqa: E402
+
+#: The longest that a test, its fixtures included, may take.
+TEST_SECONDS = 120
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Any:
+    """A test that hangs fails."""
+    with time_limit(TEST_SECONDS):
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def tunnel() -> Iterator[Tunnel]:
+    with Tunnel() as started:
+        yield started

@@ -1,0 +1,207 @@
+"""A tunnel as its operators and callers see it, with `curl` and `openssl` as callers."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from haystack import Search
+from tunnel import DOMAIN, Tunnel
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Asks again until it holds: for what nobody announces to the outside."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def laptop(tunnel: Tunnel) -> Path:
+    return tunnel.certificate("laptop", "laptop", "docs")
+
+
+def splice(tunnel: Tunnel, allowed: bool) -> None:
+    tunnel.control.call("POST", f"/postern/v1/tunnels/{tunnel.id}/settings", {"splice": allowed})
+
+
+def test_setup_can_be_repeated_and_keeps_its_keys(tunnel: Tunnel) -> None:
+    names = ("ca.key", "connector.key", "server.key", "tunnel.token", "connector.yaml")
+    before = {name: (tunnel.connector_folder / name).read_bytes() for name in names}
+    tunnel.setup()
+    assert before == {name: (tunnel.connector_folder / name).read_bytes() for name in names}
+    for name in names[:4]:
+        assert stat.S_IMODE(os.stat(tunnel.connector_folder / name).st_mode) == 0o600
+    assert len(tunnel.control.call("GET", f"/v1/tunnels/{tunnel.id}/certificates")["data"]) == 1
+    told = tunnel.command("connector", "check", "--config", str(tunnel.connector_folder / "connector.yaml"))
+    assert "4 legs" in told and "route docs" in told
+
+
+def test_a_key_that_others_can_read_is_not_used(tunnel: Tunnel) -> None:
+    key = tunnel.connector_folder / "server.key"
+    key.chmod(0o644)
+    try:
+        told = tunnel.command("connector", "check", "--config", str(tunnel.connector_folder / "connector.yaml"), check=False)
+        assert "chmod 600" in told
+    finally:
+        key.chmod(0o600)
+
+
+def test_curl_calls_by_connect(tunnel: Tunnel, laptop: Path) -> None:
+    done = tunnel.curl(
+        laptop, "--proxy-header", f"Proxy-Authorization: Bearer {tunnel.postern.admin_key}", "--data", "hello", connects=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["method"] == "POST" and answer["body"] == "hello"
+    assert answer["headers"]["Host"] == f"127.0.0.1:{tunnel.upstream.port}" and answer["headers"]["X-Forwarded-Host"] == tunnel.host
+
+
+def test_connect_needs_a_key_of_the_workspace(tunnel: Tunnel, laptop: Path) -> None:
+    without = tunnel.curl(laptop, connects=True)
+    assert without.returncode != 0 and "407" in without.stderr
+    wrong = tunnel.curl(laptop, "--proxy-header", "Proxy-Authorization: Bearer wrong", connects=True)
+    assert wrong.returncode != 0 and "403" in wrong.stderr
+
+
+def test_splicing_is_off_until_it_is_switched_on_and_off_at_once(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, False)
+    assert tunnel.curl(laptop).returncode != 0
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    assert json.loads(tunnel.curl(laptop, path="/other").stdout)["path"] == "/other"
+    splice(tunnel, False)
+    until(lambda: tunnel.curl(laptop).returncode != 0)
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+
+
+def test_callers_that_are_not_meant_are_refused(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    asked = len(tunnel.upstream.asked)
+    # No certificate.
+    assert tunnel.curl(None).returncode != 0
+    tunnel.connector.wait_for("no_certificate")
+    # One of a client that the route does not name.
+    stranger = tunnel.curl(tunnel.certificate("stranger", "stranger"))
+    assert "caller_not_allowed" in stranger.stdout
+    # One for another route.
+    other = tunnel.curl(tunnel.certificate("other", "laptop", "other"))
+    assert "route_not_opened" in other.stdout
+    # One of another workspace, whose certificate is good there.
+    made = tunnel.control.call("POST", "/postern/v1/workspaces", {"name": "elsewhere"})
+    key = tunnel.control.call("POST", "/postern/v1/keys", {"name": "elsewhere", "role": "admin", "workspace_id": made["id"]})["secret"]
+    theirs = tunnel.folder / "theirs"
+    environment = tunnel.environment() | {"POSTERN_API_KEY": key}
+    created = subprocess.run(
+        [str(tunnel.postern.binary), "tunnels", "create", "--quiet"], env=environment, cwd=tunnel.folder, text=True, capture_output=True, timeout=60)
+    assert created.returncode == 0, created.stderr
+    issued = subprocess.run(
+        [str(tunnel.postern.binary), "tunnels", "client-certificate", "issue", created.stdout.strip(), "--client", "laptop", "--output", str(theirs)],
+        env=environment, cwd=tunnel.folder, text=True, capture_output=True, timeout=60)
+    assert issued.returncode == 0, issued.stderr
+    (theirs / "authorities.pem").write_text((laptop / "authorities.pem").read_text())
+    assert tunnel.curl(theirs).returncode != 0
+    tunnel.connector.wait_for("another authority|certificate_refused")
+    # A request for another host.
+    wrong = tunnel.curl(laptop, "--header", "Host: example.com", "--write-out", "%{http_code}")
+    assert wrong.stdout.endswith("421")
+    assert len(tunnel.upstream.asked) == asked
+
+
+def test_openssl_calls_and_resumes_no_identity(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    session = tunnel.folder / "session.pem"
+    base = ["openssl", "s_client", "-connect", f"127.0.0.1:{tunnel.port}", "-servername", tunnel.host, "-CAfile", str(laptop / "authorities.pem"),
+            "-verify_return_error", "-verify_hostname", tunnel.host, "-ign_eof"]
+    request = f"GET /openssl HTTP/1.1\r\nHost: {tunnel.host}\r\nConnection: close\r\n\r\n".encode()
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*base, *arguments], input=request, capture_output=True, timeout=60)
+
+    own = ("-cert", str(laptop / "certificate.pem"), "-key", str(laptop / "key.pem"))
+    first = call(*own, "-sess_out", str(session))
+    assert b'"path": "/openssl"' in first.stdout and b"TLSv1.3" in first.stdout, first.stderr
+    # TLS 1.2 is not spoken, and a request without a certificate is not read.
+    assert b"/openssl" not in call(*own, "-tls1_2").stdout
+    asked = len(tunnel.upstream.asked)
+    assert b'"path"' not in call().stdout
+    assert len(tunnel.upstream.asked) == asked
+    # A resumed session stands for the identity that made it, and is held to the same rules.
+    if session.exists():
+        again = call("-sess_in", str(session))
+        if b'"path"' in again.stdout:
+            assert b"Reused" in again.stdout
+
+
+def test_the_edge_holds_nothing_of_a_call_in_its_memory(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    canary = f"canary-{os.urandom(12).hex()}"
+    for connects in (False, True):
+        done = tunnel.curl(
+            laptop, "--proxy-header", f"Proxy-Authorization: Bearer {tunnel.postern.admin_key}", "--header", f"X-Canary: {canary}", "--data", canary,
+            connects=connects, path=f"/{canary}")
+        assert done.returncode == 0 and canary in done.stdout, done.stderr
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to read the memory of another process")
+    search = Search(canary)
+    search.process(tunnel.edge.pid)
+    assert search.bytes > 1 << 20 and not search.found, search.found
+    # The same search finds it where inner TLS ends.
+    control = Search(canary)
+    control.process(tunnel.connector.pid)
+    assert control.found
+    # And the edge does hold what it may know.
+    known = Search(DOMAIN)
+    known.process(tunnel.edge.pid)
+    assert known.found
+
+
+def test_operators_see_the_legs(tunnel: Tunnel) -> None:
+    until(lambda: len(tunnel.control.call("GET", f"/postern/v1/tunnels/{tunnel.id}/connectors")["data"]) == 4)
+    leg = tunnel.control.call("GET", f"/postern/v1/tunnels/{tunnel.id}/connectors")["data"][0]
+    assert len(leg["connector_key"]) == 64 and leg["version"]
+
+
+def test_calls_come_back_after_a_kill_of_edge_and_connector(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    port = tunnel.port
+    tunnel.edge.kill()
+    tunnel.edge = tunnel.start_edge(port)
+    started = time.monotonic()
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    assert time.monotonic() - started < 10
+    tunnel.connector.kill()
+    tunnel.connector = tunnel.start_connector()
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+
+
+def test_calls_are_in_the_audit_log_with_their_intent_first(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop, path="/recorded").returncode == 0)
+    lines = [json.loads(line) for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines()]
+    intents = [line["body"]["id"] for line in lines if line["kind"] == "tunnel_intent"]
+    outcomes = {line["body"]["id"]: line["body"] for line in lines if line["kind"] == "tunnel_outcome"}
+    assert intents and outcomes[intents[-1]]["status"] == 200
+    assert "/recorded" not in (tunnel.connector_folder / "audit.jsonl").read_text()
+    assert any(line["kind"] == "tunnel_refused" and line["body"]["decision"] == "caller_not_allowed" for line in lines)
+
+
+def test_a_revoked_key_and_an_archived_tunnel_take_no_more_calls(tunnel: Tunnel, laptop: Path) -> None:
+    splice(tunnel, True)
+    until(lambda: tunnel.curl(laptop).returncode == 0)
+    tunnel.control.call("POST", f"/v1/tunnels/{tunnel.id}/archive")
+    started = time.monotonic()
+    tunnel.connector.wait_for("tunnel_archived")
+    assert time.monotonic() - started < 5
+    assert tunnel.curl(laptop).returncode != 0
