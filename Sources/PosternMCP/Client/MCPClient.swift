@@ -182,7 +182,8 @@ package actor MCPClient {
         while true {
             let open = try await connection()
             do throws(MCPError) {
-                return try Self.complete(try await send(method, params, fields, open, onProgress).result)
+                let result = try await send(method, params, fields, open, onProgress).result
+                return open.server.era == .modern ? try Self.complete(result) : result
             } catch {
                 guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw settled(method, error) }
                 // The session is gone and the era still the same; what the server says of revisions is news.

@@ -17,15 +17,17 @@ package final class StdioLink: MCPLink {
         var nextListener = 0
         /// Why nothing comes any more; nil while the server lives.
         var end: MCPError?
-        /// Lines that were no messages.
-        var strayLines = 0
+        /// Whether the revision that is spoken has batches.
+        var hasBatches = false
+        /// What came and should not have come.
+        var strays = 0
     }
 
     private let state = Mutex(State())
     private let writer: NIOAsyncChannelOutboundWriter<ByteBuffer>
     private let messageLimit: Int
     private let note: @Sendable (String) -> Void
-    /// The name of the server's program.
+    /// By the server's command.
     package let origin: String
 
     package var medium: Negotiation.Medium { .stdio }
@@ -104,7 +106,11 @@ package final class StdioLink: MCPLink {
 
     private func take(_ line: [UInt8]) async {
         let messages: [JSONRPCMessage]
-        do throws(JSONRPCMessage.Malformed) { messages = try JSONRPCMessage.parse(line, allowsBatch: true) } catch { return stray(line) }
+        do throws(JSONRPCMessage.Malformed) {
+            messages = try JSONRPCMessage.parse(line, allowsBatch: state.withLock { $0.hasBatches })
+        } catch {
+            return stray("the server wrote something that is no message: \(String(decoding: line.prefix(200), as: UTF8.self))")
+        }
         for message in messages {
             let action = state.withLock { $0.demultiplexer.received(message) }
             switch action {
@@ -112,7 +118,7 @@ package final class StdioLink: MCPLink {
             case .answer(let id, .failure(_, let error)): waiter(of: id)?.resolve(.failure(.server(error)))
             case .notify(let message): for hear in state.withLock({ Array($0.listeners.values) }) { await hear(message) }
             case .reply(let message): try? await write(message)
-            case .stray: note("the server has answered something that was not asked")
+            case .stray: stray("the server has answered something that was not asked")
             case .answer, .late: break
             }
         }
@@ -121,12 +127,12 @@ package final class StdioLink: MCPLink {
     private func waiter(of id: RequestID) -> Pending<Result<JSONObject, MCPError>>? { state.withLock { $0.waiters.removeValue(forKey: id) } }
 
     /// Nothing but messages may stand on a server's standard output; the first lines that are none are told, since they say why one does not start.
-    private func stray(_ line: [UInt8]) {
+    private func stray(_ remark: String) {
         let count = state.withLock { state in
-            state.strayLines += 1
-            return state.strayLines
+            state.strays += 1
+            return state.strays
         }
-        if count <= 5 { note("the server wrote something that is no message: \(String(decoding: line.prefix(200), as: UTF8.self))") }
+        if count <= 5 { note(remark) }
     }
 
     private func finish(_ error: MCPError) {
@@ -152,6 +158,7 @@ package final class StdioLink: MCPLink {
             if let end = state.end { return end }
             guard state.demultiplexer.sent(request.id) else { return .refused("the id \(request.id.json.text) is in use") }
             state.waiters[request.id] = pending
+            state.hasBatches = request.context.revision?.hasBatches ?? false
             return nil
         }
         if let problem { throw problem }

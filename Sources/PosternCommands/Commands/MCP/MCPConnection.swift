@@ -161,7 +161,7 @@ struct MCPConnection: Sendable {
             do throws(MCPError) {
                 outcome = .success(
                     try await StdioLink.with(
-                        output: server.output, input: server.input, name: name, messageLimit: messageLimit,
+                        output: server.output, input: server.input, name: command.joined(separator: " "), messageLimit: messageLimit,
                         note: { terminal.note("postern: \(Terminal.visible($0))") }, use))
             } catch {
                 outcome = .failure(error)
