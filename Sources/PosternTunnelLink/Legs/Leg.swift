@@ -101,6 +101,8 @@ package struct Leg: Sendable {
         created.futureResult.whenFailure { attached.fail($0) }
         multiplexer.createStreamChannel(promise: created) { stream in
             stream.eventLoop.makeCompletedFuture {
+                // On a leg that has ended a stream would wait for its beginning for ever.
+                guard stream.parent?.isActive == true else { throw LegStreamError.refused }
                 try stream.syncOptions?.setOption(.autoRead, value: false)
                 try stream.pipeline.syncOperations.addHandler(LegStreamHandler(.caller(authority: ConnectTarget.text(host), opened: opened)))
                 attached.succeed(try ByteStream.attachInEventLoop(to: stream))

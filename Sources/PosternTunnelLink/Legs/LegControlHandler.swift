@@ -31,6 +31,7 @@ final class LegControlHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { stop() }
 
     func channelInactive(context: ChannelHandlerContext) {
+        onGoAway(0)
         stop()
         context.fireChannelInactive()
     }
