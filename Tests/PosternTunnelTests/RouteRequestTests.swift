@@ -12,13 +12,14 @@ struct RouteRequestTests {
     private static let hostLine = "Host: docs.ab.tunnel.example.com\r\n"
 
     private static func request(
-        _ text: String, rule: ConnectorConfiguration.HostRule = .rewrite, headers: [HeaderInjection] = []
+        _ text: String, rule: ConnectorConfiguration.HostRule = .rewrite, headers: [HeaderInjection] = [], policy: RoutePolicy? = nil
     ) throws -> RouteRequest {
         var reader = HeadReader()
         let lines = try #require(try reader.feed(Array(text.utf8))).lines
-        let route = ConnectorConfiguration.Route(
+        var route = ConnectorConfiguration.Route(
             upstream: .init(isTLS: false, authority: try Authority("10.0.0.7:8080")), callers: Callers(), addresses: UpstreamAddresses(), host: rule,
             headers: [], caFile: nil)
+        route.policy = policy
         return try RouteRequest(try RequestHead(lines: lines), host: host, route: route, headers: headers)
     }
 
@@ -35,7 +36,7 @@ struct RouteRequestTests {
     func rewriting() throws {
         let text =
             Self.start + Self.hostLine
-            + "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nX-Forwarded-Host: evil\r\nMcp-Session-Id: s\r\nContent-Length: 3\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
+            + "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nX-Forwarded-Host: evil\r\nX_Forwarded_Host: evil\r\nMcp-Session-Id: s\r\nContent-Length: 3\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
         let wire = String(decoding: try Self.request(text).wire, as: UTF8.self)
         #expect(
             wire
@@ -44,6 +45,18 @@ struct RouteRequestTests {
         let kept = String(
             decoding: try Self.request(Self.start + Self.hostLine + "Transfer-Encoding: chunked\r\n\r\n", rule: .keep).wire, as: UTF8.self)
         #expect(kept == "POST /mcp?x=1 HTTP/1.1\r\nHost: docs.ab.tunnel.example.com\r\nTransfer-Encoding: chunked\r\n\r\n")
+    }
+
+    @Test("what some servers take for another method is sent once, and under a policy not at all")
+    func methodOverrides() throws {
+        let get = "GET /mcp HTTP/1.1\r\n" + Self.hostLine
+        #expect(try Self.request(get + "\r\n").isRepeatable)
+        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Method-Override"] {
+            let text = get + "\(name): DELETE\r\n\r\n"
+            #expect(try !Self.request(text).isRepeatable)
+            let refusal = try #require(throws: HTTPRefusal.self) { try Self.request(text, policy: PolicyDocument.policy("tools: {allow: [read]}")) }
+            #expect(refusal.status == 400 && "\(refusal)".contains(name))
+        }
     }
 
     @Test("an injected header stands instead of every spelling of it")

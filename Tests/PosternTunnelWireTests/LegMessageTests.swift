@@ -30,6 +30,18 @@ struct LegMessageTests {
         }
     }
 
+    @Test("a version is what a version looks like, whatever a tenant sends: reports repeat it")
+    func versions() throws {
+        let head =
+            "POST /v1/tunnel/connect HTTP/1.1\r\nHost: e\r\nConnection: Upgrade\r\nUpgrade: postern-leg/1\r\nPostern-Tunnel: tnl_1\r\nPostern-Leg: a/0\r\n"
+        func version(_ agent: String) throws -> String { try LegRequest(Self.head(head + "User-Agent: \(agent)\r\n\r\n")).version }
+        #expect(try version("postern-connector/0.1.0-rc.1+x") == "0.1.0-rc.1+x")
+        for agent in [
+            "postern-connector/" + String(repeating: "é", count: 40), "postern-connector/" + String(repeating: "1", count: 41), "postern-connector/",
+            "postern-connector/1 2", "curl/8", "x",
+        ] { #expect(try version(agent) == "unknown", "\(agent)") }
+    }
+
     @Test("a request that is not one for a leg is refused")
     func refusals() throws {
         let good =

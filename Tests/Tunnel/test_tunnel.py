@@ -114,6 +114,9 @@ def test_callers_that_are_not_meant_are_refused(tunnel: Tunnel, laptop: Path) ->
     # A request for another host.
     wrong = tunnel.curl(laptop, "--header", "Host: example.com", "--write-out", "%{http_code}")
     assert wrong.stdout.endswith("421")
+    # It is recorded with who asked.
+    until(lambda: any('"malformed_request"' in line or '"misdirected_request"' in line
+                      for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines() if "laptop" in line))
     assert len(tunnel.upstream.asked) == asked
 
 
@@ -141,6 +144,24 @@ def test_openssl_calls_and_resumes_no_identity(tunnel: Tunnel, laptop: Path) -> 
         again = call("-sess_in", str(session))
         if b'"path"' in again.stdout:
             assert b"Reused" in again.stdout
+
+
+def test_the_tunnels_authority_answers_for_its_own_names_only(tunnel: Tunnel, laptop: Path) -> None:
+    """Callers may trust it beside public authorities: what it signs for another name, or an address, is not believed."""
+    folder = tunnel.connector_folder
+    for name, holds in ((f"DNS:docs.{tunnel.domain}", True), ("DNS:api.example.com", False), ("IP:127.0.0.1", False)):
+        key, leaf, extension = (tunnel.folder / f"forged.{suffix}" for suffix in ("key", "pem", "ext"))
+        extension.write_text(f"subjectAltName={name}\n")
+        subprocess.run(
+            ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(tunnel.folder / "forged.csr"), "-subj", "/O=forged"],
+            check=True, capture_output=True, timeout=30)
+        subprocess.run(
+            ["openssl", "x509", "-req", "-in", str(tunnel.folder / "forged.csr"), "-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key"),
+             "-CAcreateserial", "-CAserial", str(tunnel.folder / "forged.srl"), "-extfile", str(extension), "-out", str(leaf)],
+            check=True, capture_output=True, timeout=30)
+        done = subprocess.run(
+            ["openssl", "verify", "-CAfile", str(laptop / "authorities.pem"), str(leaf)], capture_output=True, text=True, timeout=30)
+        assert (done.returncode == 0) == holds, f"{name}: {done.stdout}{done.stderr}"
 
 
 def test_the_edge_holds_nothing_of_a_call_in_its_memory(tunnel: Tunnel, laptop: Path) -> None:

@@ -45,7 +45,18 @@ struct InnerConnection: Sendable {
     /// One request; the reader behind it, `nil` where the connection is over.
     private func serve(_ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
         var reader = reader
-        guard let request = try await nextRequest(&reader) else { return nil }
+        let next: RouteRequest?
+        do throws(CallError) {
+            next = try await nextRequest(&reader)
+        } catch {
+            // Who asks for another host, or in a form that has two readings, is known by now.
+            if case .request = error {
+                let record = CallRecord(id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: "-")
+                try await audit?.refused(record, id: record.id, route: host.route, error)
+            }
+            throw error
+        }
+        guard let request = next else { return nil }
         var record = CallRecord(
             id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: request.method)
         var held: HeldBody?

@@ -30,10 +30,15 @@ struct RouteRequest: Sendable {
         framing = head.body
         keepsAlive = head.wantsKeepAlive
         minorVersion = head.minorVersion
-        isRepeatable = head.body.isEmpty && ["GET", "HEAD", "OPTIONS"].contains(head.method)
+        let override = head.methodOverride
+        if let override, route.policy != nil {
+            throw HTTPRefusal(400, "header \(override.name) would make another method of it, which the route's policy has not judged")
+        }
+        isRepeatable = head.body.isEmpty && override == nil && ["GET", "HEAD", "OPTIONS"].contains(head.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         let injected = Set(headers.map { HeaderInjection.spelling($0.name) })
-        fields.all.removeAll { injected.contains(HeaderInjection.spelling($0.name)) || ["host", "expect", "x-forwarded-host"].contains($0.key) }
+        let taken = injected.union(["host", "expect", "x-forwarded-host"])
+        fields.all.removeAll { taken.contains(HeaderInjection.spelling($0.name)) }
         var all = HTTPFields()
         switch route.host {
         case .keep: all.append("Host", host.name)

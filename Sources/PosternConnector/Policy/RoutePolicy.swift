@@ -94,8 +94,11 @@ package struct RoutePolicy: Hashable, Sendable {
         guard let tool = message.tool else { return nil }
         if let refusal = refusal(ofTool: tool, narrower) { return refusal }
         if let refusal = refusal(ofDefinition: catalogue[tool], tool, narrower) { return refusal }
+        // A server may not tell case apart, so a schema is for every spelling of its tool.
+        let folded = FoldedName.of(tool)
         for rules in [rules] + narrower.map(\.rules) {
-            if let problem = rules.arguments[tool]?.problem(.object(message.arguments)) {
+            for (name, schema) in rules.arguments where FoldedName.of(name) == folded {
+                guard let problem = schema.problem(.object(message.arguments)) else { continue }
                 return .denied("arguments", problem, "call the tool with other arguments")
             }
         }

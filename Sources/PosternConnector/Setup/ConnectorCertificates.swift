@@ -54,6 +54,11 @@ package enum ConnectorCertificates {
                 Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
                 Critical(KeyUsage(keyCertSign: true))
                 SubjectKeyIdentifier(hash: signer.publicKey)
+                // Callers may have to trust it beside public authorities: it answers for the tunnel's names and for nothing else.
+                Critical(
+                    NameConstraints(
+                        permittedDNSDomains: [domain],
+                        excludedIPRanges: [4, 16].map { ASN1OctetString(contentBytes: ArraySlice(repeating: 0, count: 2 * $0)) }))
             }, issuerPrivateKey: signer)
         return Made(keyPEM: key.pemRepresentation, certificatePEM: try certificate.serializeAsPEM().pemString)
     }

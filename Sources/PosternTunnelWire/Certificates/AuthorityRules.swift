@@ -60,6 +60,7 @@ package enum AuthorityRules {
     private static let known: Set<ASN1ObjectIdentifier> = [
         .X509ExtensionID.basicConstraints, .X509ExtensionID.keyUsage, .X509ExtensionID.subjectKeyIdentifier,
         .X509ExtensionID.authorityKeyIdentifier, .X509ExtensionID.subjectAlternativeName, .X509ExtensionID.extendedKeyUsage,
+        .X509ExtensionID.nameConstraints,
     ]
 }
 

@@ -58,7 +58,10 @@ package struct LegRequest: Hashable, Sendable {
         self.leg = leg
         let agent = Self.single("user-agent", head) ?? ""
         let prefix = "postern-connector/"
-        version = agent.hasPrefix(prefix) ? String(agent.dropFirst(prefix.count).prefix(40)) : "unknown"
+        // Repeated in reports about every tenant's legs, so it is held to what a version looks like.
+        let told = agent.dropFirst(prefix.count)
+        let isVersion = agent.hasPrefix(prefix) && (1...40).contains(told.utf8.count) && told.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        version = isVersion ? String(told) : "unknown"
         token = try BearerCredential.read(head, field: "authorization").map { (credential) throws(LegRefusal) -> String in
             guard credential.utf8.count <= 512 else { throw refuse("the tunnel token is longer than 512 bytes") }
             return credential

@@ -122,6 +122,8 @@ struct RoutePolicyTests {
             #"{"path":"/data/a.csv","lines":"1"}"#, #"{"Path":"/data/a.csv"}"#, #"{"path":["/data/a.csv"]}"#, #"{"path":"/data/a.csv","lines":1.5}"#,
         ] { #expect(routeGuard.rule(tool: "read", arguments) == "arguments", "\(arguments)") }
         #expect(routeGuard.rule(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read"}}"#) == "arguments")
+        // A server may take these for the same tool.
+        for tool in ["READ", "Read"] { #expect(routeGuard.rule(tool: tool, #"{"path":"/etc/passwd"}"#) == "arguments", "\(tool)") }
     }
 
     @Test("a caller has its burst and then its rate, and no other caller's")
