@@ -46,8 +46,6 @@ struct ConnectorMaterialTests {
         #expect(throws: CertificateRuleError.self) {
             try ServerCertificateRules.check(leaf: server, authorities: [authority], host: "docs.zz.tunnel.example.com", now: Self.now)
         }
-        #expect(ConnectorCertificates.workspace(ofRuntimeAuthority: try #require(files["runtime-ca.pem"])) == "wrkspc_1")
-        #expect(ConnectorCertificates.workspace(ofRuntimeAuthority: pem) == nil)
     }
 
     @Test("a server certificate is made anew a month before it ends, and for another authority or domain")

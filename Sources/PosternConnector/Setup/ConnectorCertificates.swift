@@ -94,17 +94,6 @@ package enum ConnectorCertificates {
             && leaf.notValidBefore <= now && now < leaf.notValidAfter - renewBefore
     }
 
-    /// The workspace whose runtimes an authority signs for: its common name says so. `nil` for another certificate.
-    package static func workspace(ofRuntimeAuthority pem: String) -> String? {
-        guard let certificate = try? Certificate(pemEncoded: pem) else { return nil }
-        let prefix = "Runtimes of "
-        for attribute in certificate.subject.flatMap(Array.init) where attribute.type == .RDNAttributeType.commonName {
-            let text = attribute.value.description
-            if text.hasPrefix(prefix), text.count < 64 { return String(text.dropFirst(prefix.count)) }
-        }
-        return nil
-    }
-
     /// Lower-case hex of SHA-256 of a certificate's DER, as the API names it.
     package static func fingerprint(certificatePEM: String) throws -> String {
         Hexadecimal.text(SHA256.hash(data: try AuthorityRules.onlyCertificate(in: certificatePEM)))
