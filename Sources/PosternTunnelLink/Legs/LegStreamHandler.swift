@@ -22,6 +22,8 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasSentHeaders = false
     private var hasReceivedHeaders = false
     private var hasEnded = false
+    /// Somebody has asked for more and has not been given any since.
+    private var isAsked = false
 
     init(_ role: Role) { self.role = role }
 
@@ -44,7 +46,14 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard case .caller(let authority, _) = role, !hasSentHeaders else { return }
         hasSentHeaders = true
         let headers: HPACKHeaders = [":method": "CONNECT", ":authority": authority]
-        context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: headers))), promise: nil)
+        // On a leg whose TLS is about to end the write fails and nothing else tells of it: the stream never becomes one.
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let channel = context.channel
+        written.futureResult.assumeIsolated().whenFailure { error in
+            self.fail(LegStreamError.broken("\(error)"))
+            channel.close(promise: nil)
+        }
+        context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: headers))), promise: written)
     }
 
     /// Answers the request: 200 opens the stream, another status ends it.
@@ -63,14 +72,31 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(.rstStream(code)), promise: nil)
     }
 
+    func read(context: ChannelHandlerContext) {
+        isAsked = true
+        context.read()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .headers(let headers): received(headers, context)
+        case .headers(let headers):
+            isAsked = false
+            received(headers, context)
         case .data(let data):
-            if case .byteBuffer(let bytes) = data.data, bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
-            if data.endStream { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
-        default: break
+            let bytes = if case .byteBuffer(let bytes) = data.data { bytes } else { ByteBuffer() }
+            if bytes.readableBytes > 0 {
+                isAsked = false
+                context.fireChannelRead(wrapInboundOut(bytes))
+            }
+            if data.endStream { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) } else { askAgain(context) }
+        default: askAgain(context)
         }
+    }
+
+    /// A frame that gives nothing, such as a window update, has used up the asking: whoever waits would wait for ever. Nothing is read that nobody
+    /// asks for, or a peer could fill memory with such frames.
+    private func askAgain(_ context: ChannelHandlerContext) {
+        if isAsked { context.read() }
     }
 
     private func received(_ frame: HTTP2Frame.FramePayload.Headers, _ context: ChannelHandlerContext) {
