@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -94,3 +95,5 @@ int psb_memory_file(const char *name) {
     int descriptor = memfd_create(name, MFD_CLOEXEC);
     return descriptor < 0 ? -errno : descriptor;
 }
+
+void psb_release_heap(void) { malloc_trim(0); }

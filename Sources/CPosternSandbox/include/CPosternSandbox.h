@@ -208,6 +208,9 @@ int psb_listen_loopback(uint16_t port);
 /// A memory file, close-on-exec.
 int psb_memory_file(const char *name);
 
+/// Gives freed memory of this process back to the kernel, after a moment that took much more than its life does.
+void psb_release_heap(void);
+
 // ---- events.c: waiting for many descriptors in one thread
 
 /// A descriptor that collects the readiness of others.

@@ -1,3 +1,4 @@
+import CPosternSandbox
 import Glibc
 import PosternSandboxWire
 
@@ -21,6 +22,8 @@ enum TrustFile {
             // A home folder that is too small for it: Java alone goes without.
             unlink(SandboxPaths.javaCertificates)
         }
+        // Some hundred kilobytes, of this process's life for a moment of it.
+        psb_release_heap()
     }
 
     private static func write(_ bytes: [UInt8], to path: String) throws(SystemFailure) {
