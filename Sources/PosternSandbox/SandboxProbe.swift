@@ -162,29 +162,11 @@ package struct SandboxProbe: Sendable {
         var pipes: [Int32] = [-1, -1]
         guard psb_pipe(&pipes) == 0 else { return "" }
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-        var pointers = command.map { strdup($0) } + [nil]
-        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
         defer {
-            for pointer in pointers { free(pointer) }
             close(pipes[0])
             close(null)
         }
-        let descriptors = [null, pipes[1], null]
-        let pid = pointers.withUnsafeMutableBufferPointer { pointers in
-            environment.withUnsafeMutableBufferPointer { environment in
-                descriptors.withUnsafeBufferPointer { descriptors in
-                    var process = psb_process()
-                    process.path = UnsafePointer(pointers[0])
-                    process.arguments = UnsafePointer(pointers.baseAddress)
-                    process.environment = UnsafePointer(environment.baseAddress)
-                    process.directory = -1
-                    process.mount_namespace = -1
-                    process.descriptors = descriptors.baseAddress
-                    process.descriptor_count = Int32(descriptors.count)
-                    return psb_spawn(&process)
-                }
-            }
-        }
+        let pid = ProgramStart(command, descriptors: [null, pipes[1], null]).start()
         close(pipes[1])
         guard pid > 0 else { return "" }
         var buffer = [UInt8](repeating: 0, count: 256)

@@ -189,29 +189,12 @@ package final class Spawner: Sendable {
     private static func spawn(_ arguments: [String], control: Int32) -> Int32 {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { Glibc.close(null) }
-        var pointers = arguments.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
         // No variable of the worker's is in the spawner's environment.
-        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
-        let descriptors = [null, null, 2, control]
-        return pointers.withUnsafeMutableBufferPointer { pointers in
-            environment.withUnsafeMutableBufferPointer { environment in
-                descriptors.withUnsafeBufferPointer { descriptors in
-                    var process = psb_process()
-                    process.path = UnsafePointer(pointers[0])
-                    process.arguments = UnsafePointer(pointers.baseAddress)
-                    process.environment = UnsafePointer(environment.baseAddress)
-                    process.directory = -1
-                    process.mount_namespace = -1
-                    process.descriptors = descriptors.baseAddress
-                    process.descriptor_count = Int32(descriptors.count)
-                    // Signals from the worker's terminal are the worker's to handle.
-                    process.new_session = 1
-                    // It is needed until the worker has drained: its life is that of its control socket.
-                    process.ignore_termination = 1
-                    return psb_spawn(&process)
-                }
-            }
-        }
+        var program = ProgramStart(arguments, descriptors: [null, null, 2, control])
+        // Signals from the worker's terminal are the worker's to handle.
+        program.hasOwnSession = true
+        // It is needed until the worker has drained: its life is that of its control socket.
+        program.ignoresTermination = true
+        return program.start()
     }
 }

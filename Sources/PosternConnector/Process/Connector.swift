@@ -17,12 +17,11 @@ package final class Connector: Sendable {
     private let observe: @Sendable (ConnectorEvent) -> Void
     private let calls: (stream: AsyncStream<LegCall>, continuation: AsyncStream<LegCall>.Continuation)
     private let state = Mutex(State())
+    private let running = RunningCalls()
 
     private struct State {
         var legs: [Int: Leg] = [:]
         var nextLeg = 1
-        var runningCalls = 0
-        var isDraining = false
     }
 
     /// - Parameters:
@@ -69,7 +68,7 @@ package final class Connector: Sendable {
                     for await call in calls.stream {
                         group.addTask { [self] in
                             await server.serve(call)
-                            state.withLock { $0.runningCalls -= 1 }
+                            running.leave()
                         }
                     }
                     group.cancelAll()
@@ -83,24 +82,15 @@ package final class Connector: Sendable {
 
     /// Takes no further calls, lets those that run end, for a time, and ends `run`.
     package func drain() async {
-        let legs = state.withLock { state in
-            state.isDraining = true
-            return Array(state.legs.values)
-        }
-        for leg in legs { leg.sayGoodbye() }
-        let deadline = NIODeadline.now() + times.drain
-        while state.withLock({ $0.runningCalls }) > 0, NIODeadline.now() < deadline { try? await Task.sleep(for: .milliseconds(20)) }
+        running.close()
+        for leg in state.withLock({ Array($0.legs.values) }) { leg.sayGoodbye() }
+        await running.ended(within: times.drain)
         calls.continuation.finish()
     }
 
     /// Runs on the leg's event loop.
     private func take(_ call: LegCall) {
-        let takes = state.withLock { state in
-            guard !state.isDraining else { return false }
-            state.runningCalls += 1
-            return true
-        }
-        if takes { calls.continuation.yield(call) } else { call.refuse() }
+        if running.enter() { calls.continuation.yield(call) } else { call.refuse() }
     }
 
     // MARK: Legs
@@ -110,7 +100,7 @@ package final class Connector: Sendable {
         var backOff = LegBackOff()
         var token: String?
         var turn = index
-        while !Task.isCancelled, !state.withLock({ $0.isDraining }) {
+        while !Task.isCancelled, !running.isClosed {
             let address = configuration.edges.addresses[turn % configuration.edges.addresses.count]
             let request = LegRequest(
                 tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token)

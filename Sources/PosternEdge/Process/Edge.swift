@@ -101,8 +101,7 @@ package final class Edge: Sendable {
     private func finish() async {
         // Connectors dial another edge, or this one's successor, while their calls here go on.
         for leg in table.legs.values.joined() { leg.leg.sayGoodbye() }
-        let deadline = NIODeadline.now() + settings.limits.drain
-        while table.callCount > 0, NIODeadline.now() < deadline, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+        await table.runningCalls.ended(within: settings.limits.drain)
     }
 
     /// Follows the tunnels of the control plane. While that does not answer, what was last known holds.

@@ -26,6 +26,7 @@ final class LegTable: Sendable {
     }
 
     private let state = Mutex(State())
+    let runningCalls = RunningCalls()
 
     // MARK: Tunnels
 
@@ -159,6 +160,7 @@ final class LegTable: Sendable {
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !isSplice || now.splices else { throw CallCut() }
+            guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
             state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(isSplice: isSplice, cut: cut)
             return state.nextID
@@ -168,12 +170,10 @@ final class LegTable: Sendable {
                 state.calls[tunnel.id]?[id] = nil
                 if state.calls[tunnel.id]?.isEmpty == true { state.calls[tunnel.id] = nil }
             }
+            runningCalls.leave()
         }
         return try await body()
     }
-
-    /// Calls that run.
-    var callCount: Int { state.withLock { $0.calls.values.reduce(0) { $0 + $1.count } } }
 }
 
 /// The tunnel was archived, or its splicing turned off.

@@ -22,10 +22,11 @@ struct MessageReader: Sendable {
         self.buffer = buffer
     }
 
-    /// The lines of the next head; `nil` when the peer has ended before it began. `idle` is the time for the first byte, `whole` for each
-    /// further piece of the head.
+    /// The lines of the next head; `nil` when the peer has ended before it began. `idle` is the time for its first byte, `whole` for all of it
+    /// after that, so that nobody holds a connection open by sending a byte now and then.
     mutating func head(idle: TimeAmount, whole: TimeAmount) async throws -> [ArraySlice<UInt8>]? {
         var reader = HeadReader()
+        var deadline: NIODeadline?
         while true {
             if buffer.readableBytes > 0 {
                 let piece = buffer.readBytes(length: buffer.readableBytes) ?? []
@@ -34,7 +35,14 @@ struct MessageReader: Sendable {
                     return lines
                 }
             }
-            guard let more = try await stream.read(within: reader.isEmpty ? idle : whole) else {
+            var time = idle
+            if !reader.isEmpty {
+                let end = deadline ?? .now() + whole
+                deadline = end
+                time = end - .now()
+                guard time > .zero else { throw TimedOut() }
+            }
+            guard let more = try await stream.read(within: time) else {
                 if reader.isEmpty { return nil }
                 throw HTTPRefusal("the head ends early")
             }

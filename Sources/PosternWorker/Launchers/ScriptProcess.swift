@@ -63,7 +63,10 @@ final class ScriptProcess: Sendable {
         var pipe: [Int32] = [-1, -1]
         let error = psb_pipe(&pipe)
         guard error >= 0 else { throw StartFailure("a pipe cannot be made", -error) }
-        let started = Self.spawn(path, variables, [stdin, pipe[1], pipe[1]])
+        var program = ProgramStart([path], descriptors: [stdin, pipe[1], pipe[1]])
+        program.environment = variables
+        program.hasOwnSession = true
+        let started = program.start()
         close(pipe[1])
         guard started > 0 else {
             close(pipe[0])
@@ -158,30 +161,6 @@ final class ScriptProcess: Sendable {
     static func blocking<Value: Sendable>(_ action: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { done in
             queue.async { done.resume(returning: action()) }
-        }
-    }
-
-    private static func spawn(_ path: String, _ variables: [String], _ descriptors: [Int32]) -> pid_t {
-        let arguments = [strdup(path), nil]
-        let environment = variables.map { strdup($0) } + [nil]
-        defer { for pointer in arguments + environment { free(pointer) } }
-        return arguments.withUnsafeBufferPointer { arguments in
-            environment.withUnsafeBufferPointer { environment in
-                descriptors.withUnsafeBufferPointer { descriptors in
-                    path.withCString { path in
-                        var process = psb_process()
-                        process.path = path
-                        process.arguments = arguments.baseAddress
-                        process.environment = environment.baseAddress
-                        process.directory = -1
-                        process.descriptors = descriptors.baseAddress
-                        process.descriptor_count = Int32(descriptors.count)
-                        process.new_session = 1
-                        process.mount_namespace = -1
-                        return psb_spawn(&process)
-                    }
-                }
-            }
         }
     }
 

@@ -1,6 +1,7 @@
 import CPosternSandbox
 import NIOPosix
 import PosternMCP
+import PosternSandbox
 
 #if canImport(Glibc)
 import Glibc
@@ -29,7 +30,10 @@ struct StdioServer: Sendable {
             for descriptor in toServer + fromServer where descriptor >= 0 { close(descriptor) }
             throw .unreachable("a pipe cannot be made: \(String(cString: strerror(errno)))")
         }
-        let started = Self.spawn(path, command, variables, [toServer[0], fromServer[1], STDERR_FILENO])
+        var start = ProgramStart(command, path: path, descriptors: [toServer[0], fromServer[1], STDERR_FILENO])
+        start.environment = variables
+        start.hasOwnSession = true
+        let started = start.start()
         close(toServer[0])
         close(fromServer[1])
         guard started > 0 else {
@@ -87,29 +91,5 @@ struct StdioServer: Sendable {
             if access(path, X_OK) == 0 { return path }
         }
         throw .unreachable("\(program) is in no folder of PATH")
-    }
-
-    private static func spawn(_ path: String, _ command: [String], _ variables: [String], _ descriptors: [Int32]) -> pid_t {
-        let arguments = command.map { strdup($0) } + [nil]
-        let environment = variables.map { strdup($0) } + [nil]
-        defer { for pointer in arguments + environment { free(pointer) } }
-        return arguments.withUnsafeBufferPointer { arguments in
-            environment.withUnsafeBufferPointer { environment in
-                descriptors.withUnsafeBufferPointer { descriptors in
-                    path.withCString { path in
-                        var process = psb_process()
-                        process.path = path
-                        process.arguments = arguments.baseAddress
-                        process.environment = environment.baseAddress
-                        process.directory = -1
-                        process.descriptors = descriptors.baseAddress
-                        process.descriptor_count = Int32(descriptors.count)
-                        process.new_session = 1
-                        process.mount_namespace = -1
-                        return psb_spawn(&process)
-                    }
-                }
-            }
-        }
     }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternConnector
 import PosternJSON
@@ -56,7 +57,8 @@ struct ConnectorSetup {
         } else {
             object = try await client.request(.post, "/v1/tunnels", body: .object(displayName.map { ["display_name": .string($0)] } ?? [:])).json()
         }
-        guard let id = object["id"]?.string, Self.isID(id), let domain = object["domain"]?.string.flatMap(HostName.canonical) else {
+        guard let id = object["id"]?.string, ResourceID.isWellFormed(id, .tunnel), let domain = object["domain"]?.string.flatMap(HostName.canonical)
+        else {
             throw CommandError(.failure, "the control plane's answer names no tunnel")
         }
         if let archived = object["archived_at"]?.string { throw CommandError(.failure, "tunnel \(id) was archived at \(archived): use another one") }
@@ -102,7 +104,8 @@ struct ConnectorSetup {
     /// The authority that runtimes' certificates are checked by. It is pinned: one that changes is not taken over silently.
     private func fetchRuntimeAuthority(_ client: ManagedAgentsClient) async throws -> String {
         let answer = try await client.request(.get, "/postern/v1/runtime_authority").json()
-        guard let pem = answer["certificate_pem"]?.string, let workspace = answer["workspace_id"]?.string, Self.isID(workspace)
+        guard let pem = answer["certificate_pem"]?.string,  // Both ids are written into the document, and are nothing but ids.
+            let workspace = answer["workspace_id"]?.string, ResourceID.isWellFormed(workspace, .workspace)
         else {
             throw CommandError(.failure, "the control plane's answer holds no runtime authority of a workspace")
         }
@@ -114,18 +117,6 @@ struct ConnectorSetup {
         }
         try TextFile.writeSecret(pem.trimmingSpaces, to: path("runtime-ca.pem"))
         return workspace
-    }
-
-    /// Written into the connector's document, so nothing that could be more than a word of it.
-    private static func isID(_ text: String) -> Bool {
-        (1...128).contains(text.utf8.count) && text.utf8.allSatisfy { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") || Self.isAlphanumeric($0) }
-    }
-
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-        default: false
-        }
     }
 
     private func fetchToken(_ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
