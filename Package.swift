@@ -185,7 +185,8 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto,
+            .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(

@@ -89,9 +89,9 @@ def measure(scene: Scene) -> list[Row]:
             ("many", "kept", ["-c", "32", "-t", time], 1),
             ("fresh", "fresh", ["-c", "8", "-t", time], 1),
             ("bulk", "bulk", ["-n", "1"], 1),
-        ], scene.count(5, 2))
+        ], scene.count(4, 2))
         # The bulk transfer takes what the calls leave, whoever records them.
-        beside = rounds(stage, [direct, ssh, splice], [("beside", "beside", ["-t", "1"], 2)], scene.count(5, 2))
+        beside = rounds(stage, [direct, ssh, splice], [("beside", "beside", ["-t", "1"], 2)], scene.count(3, 2))
     own = [splice.name, connect.name, recorded.name]
     rows = [added_row(taken, "one", name) for name in own]
     for case, title, floor in (

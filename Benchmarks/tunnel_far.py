@@ -25,7 +25,7 @@ def measure(scene: Scene) -> list[Row]:
             ("fresh", "fresh", ["-c", "8", "-t", time], 1),
             # A window grows with the first of them.
             ("bulk", "bulk", ["-n", "2"], 1),
-        ], scene.count(4, 2))
+        ], scene.count(3, 2))
     rows: list[Row] = []
     for case, title in (
             ("one", "40 ms: call on a kept connection, c = 1"), ("many", "40 ms: call on a kept connection, c = 32"),

@@ -35,9 +35,10 @@ struct CallServer: Sendable {
         }
         call.accept()
         do {
-            let (identity, expires) = try await letIn(call.stream, host)
+            let caller = try await letIn(call.stream, host)
             await InnerConnection(
-                stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: identity, expires: expires,
+                stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: caller.identity,
+                expires: caller.expires,
                 dialer: dialer, routeGuard: guards[host.route], times: times, now: now, newID: newID, audit: audit, observe: observe
             ).run()
         } catch {
@@ -49,7 +50,7 @@ struct CallServer: Sendable {
     }
 
     /// Inner TLS up to a verified client certificate. No byte of HTTP is read before that.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost) async throws(CallError) -> (RuntimeIdentity, Date) {
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost) async throws(CallError) -> RuntimeVerifier.Accepted {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -73,10 +74,7 @@ struct CallServer: Sendable {
         } catch {
             throw verifier.refusal ?? Self.failure(error)
         }
-        let identity = try verifier.check(certificate)
-        let expires = certificate.flatMap { try? Certificate(derEncoded: $0.toDERBytes()).notValidAfter }
-        guard let expires else { throw .noCertificate }
-        return (identity, expires)
+        return try verifier.check(certificate)
     }
 
     private static func failure(_ error: any Error) -> CallError {

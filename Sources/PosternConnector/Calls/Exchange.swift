@@ -42,6 +42,8 @@ struct Exchange: Sendable {
         case answered(Answered)
         /// Nobody waits for the answer any more.
         case callerGone
+        /// The upstream has answered and had its time to take the rest of the request.
+        case tooLate
     }
 
     /// `reader` stands at the beginning of the request's body.
@@ -55,50 +57,79 @@ struct Exchange: Sendable {
     }
 
     private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
-        do { try await link.stream.write(request.wire) } catch { throw CallError.upstreamConnection("\(error)") }
+        var (reader, body) = (reader, held?.rest ?? BodyReader(request.framing))
+        let (beginning, waiting) = try beginning(&reader, &body)
+        var wire = ByteBuffer(bytes: request.wire)
+        if let beginning { wire.writeImmutableBuffer(framed(beginning)) }
+        do { try await link.stream.write(wire) } catch { throw CallError.upstreamConnection("\(error)") }
+        progress.sent(beginning?.readableBytes ?? 0)
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
         return try await withThrowingTaskGroup(of: Half.self) { group in
-            group.addTask { try await upload(reader, to: link.stream) }
+            group.addTask { [reader, body] in try await upload(reader, body, waiting, to: link.stream) }
             group.addTask { .answered(try await answer(from: link.reader)) }
             defer { group.cancelAll() }
             var after: MessageReader?
+            var early: Answered?
             while let half = try await group.next() {
                 switch half {
                 case .uploaded(let reader):
+                    if let early { return ended(reader, early, link) }
                     after = reader
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
                     }
-                case .uploadEnded: break
+                case .uploadEnded where early == nil: break
                 case .callerGone: throw CallError.callerGone("it closed its side while the call ran")
                 case .answered(let answered):
-                    guard let after else {
-                        // The rest of the request has nowhere to go, and what stands behind it cannot be found.
-                        link.stream.close()
-                        await caller.closeOutput()
-                        return Ended()
+                    if let after { return ended(after, answered, link) }
+                    // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3).
+                    guard answered.upstreamStays else { return await cut(link) }
+                    early = answered
+                    group.addTask { [times] in
+                        try? await Task.sleep(for: .nanoseconds(times.rest.nanoseconds))
+                        return .tooLate
                     }
-                    let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
-                    if !stays { link.stream.close() }
-                    return Ended(
-                        caller: answered.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
+                case .uploadEnded, .tooLate: return await cut(link)
                 }
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
         }
     }
 
-    /// The body, framed anew: its bytes stay as they are.
-    private func upload(_ reader: MessageReader, to upstream: ByteStream) async throws -> Half {
-        var reader = reader
-        var body = held?.rest ?? BodyReader(request.framing)
-        if let bytes = held?.bytes, bytes.readableBytes > 0 {
-            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(bytes) : bytes) } catch { return .uploadEnded }
-            progress.sent(bytes.readableBytes)
+    private func ended(_ caller: MessageReader, _ answered: Answered, _ link: UpstreamLink) -> Ended {
+        let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
+        if !stays { link.stream.close() }
+        return Ended(
+            caller: answered.callerStays ? caller : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
+    }
+
+    /// The rest of the request has nowhere to go, and what stands behind it cannot be found.
+    private func cut(_ link: UpstreamLink) async -> Ended {
+        link.stream.close()
+        await caller.closeOutput()
+        return Ended()
+    }
+
+    /// What is here of the body: a little goes with the head, in one segment; more waits, because the upstream may answer before it takes it all.
+    private func beginning(_ reader: inout MessageReader, _ body: inout BodyReader) throws(CallError) -> (now: ByteBuffer?, waiting: ByteBuffer?) {
+        let little = 65_536
+        if let bytes = held?.bytes, bytes.readableBytes > 0 { return bytes.readableBytes <= little ? (bytes, nil) : (nil, bytes) }
+        guard held == nil, !request.expectsContinue else { return (nil, nil) }
+        do { return (try reader.ready(of: &body, most: little), nil) } catch { throw .request(error) }
+    }
+
+    private func framed(_ bytes: ByteBuffer) -> ByteBuffer { request.framing == .chunked && bytes.readableBytes > 0 ? Chunk.wrap(bytes) : bytes }
+
+    /// The rest of the body, framed anew: its bytes stay as they are.
+    private func upload(_ reader: MessageReader, _ body: BodyReader, _ waiting: ByteBuffer?, to upstream: ByteStream) async throws -> Half {
+        var (reader, body) = (reader, body)
+        if let waiting {
+            do { try await upstream.write(framed(waiting)) } catch { return .uploadEnded }
+            progress.sent(waiting.readableBytes)
         }
         while let part = try await next(&reader, &body) {
-            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(part) : part) } catch { return .uploadEnded }
+            do { try await upstream.write(framed(part)) } catch { return .uploadEnded }
             progress.sent(part.readableBytes)
         }
         if request.framing == .chunked {

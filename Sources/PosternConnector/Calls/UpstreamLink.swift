@@ -56,7 +56,8 @@ struct UpstreamDialer: Sendable {
 
     private func dial(_ address: IPAddress) async throws -> UpstreamLink {
         let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(route.upstream.authority.port))
-        let channel = try await ClientBootstrap(group: group)
+        // On the event loop of the caller's connection, where this runs: a call then changes threads nowhere.
+        let channel = try await ClientBootstrap(group: group.any())
             .connectTimeout(time)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)

@@ -19,6 +19,8 @@ package struct ConnectorTimes: Sendable {
     package var silence = TimeAmount.minutes(30)
     /// A kept connection to an upstream that was idle for longer is not used for a request that cannot be repeated.
     package var fresh = TimeAmount.seconds(3)
+    /// For the rest of a request that the upstream has answered before it had all of it.
+    package var rest = TimeAmount.seconds(5)
     /// For the calls that run when the connector is asked to end.
     package var drain = TimeAmount.seconds(20)
     package var leg = Leg.Times()

@@ -14,7 +14,7 @@ struct CallPath: Sendable {
     /// Relays between a client and the connector of `host`. `first` is what the client has sent: it goes to the connector with the opening of
     /// the stream, and again to another leg only where a connector has refused the stream unopened. Throws where no stream opens.
     func run(_ client: ByteStream, to host: TunnelHost, of tunnel: EdgeTunnel, first: ByteBuffer, isSplice: Bool) async throws {
-        let (leg, stream) = try await open(host, tunnel, first, isSplice: isSplice)
+        let (leg, stream) = try await open(host, tunnel, first, isSplice: isSplice, near: client.channel.eventLoop)
         metrics.calls.increment(labels: [isSplice ? "splice" : "connect"])
         var ended = Relay.Ended()
         defer {
@@ -42,14 +42,16 @@ struct CallPath: Sendable {
             ])
     }
 
-    private func open(_ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, isSplice: Bool) async throws -> (EdgeLeg, ByteStream) {
+    private func open(
+        _ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, isSplice: Bool, near loop: any EventLoop
+    ) async throws -> (EdgeLeg, ByteStream) {
         let deadline = NIODeadline.now() + limits.reconnect
         var tried: Set<Int> = []
         while true {
             try Task.checkCancellation()
             // It may have been archived while the call waited.
             guard let now = table.tunnel(id: tunnel.id), !isSplice || now.splices else { throw CallRefusal.notOpen }
-            if let leg = table.pick(tunnelID: tunnel.id, tried: tried) {
+            if let leg = table.pick(tunnelID: tunnel.id, tried: tried, near: loop) {
                 do throws(LegStreamError) {
                     return (leg, try await leg.leg.open(host: host.name, first: first, within: limits.answer))
                 } catch {

@@ -1,14 +1,15 @@
 import NIOCore
 import PosternTunnelLink
-import Synchronization
 
-/// Passes bytes both ways until both sides have ended or one breaks. Each side waits for the other, so a call holds one read at a time of
-/// each direction in memory.
+/// Passes bytes both ways until both sides have ended or one breaks. It runs in the event loops of the two ends; each side waits for the other,
+/// so a call holds a bounded number of bytes of each direction in memory.
 final class Relay: Sendable {
     let client: ByteStream
     let leg: ByteStream
     /// A call on which nothing moves for so long is ended. Servers that stream send something every few seconds.
     let idle: TimeAmount
+    private let sent = PassingProgress()
+    private let received = PassingProgress()
 
     struct Ended: Sendable {
         /// From the client to the leg, and back.
@@ -18,14 +19,6 @@ final class Relay: Sendable {
         var failure: String?
     }
 
-    private struct State {
-        var sent = 0
-        var received = 0
-        /// When something last moved.
-        var moved = NIODeadline.now()
-    }
-    private let state = Mutex(State())
-
     init(client: ByteStream, leg: ByteStream, idle: TimeAmount) {
         self.client = client
         self.leg = leg
@@ -33,43 +26,38 @@ final class Relay: Sendable {
     }
 
     func run() async -> Ended {
+        let ended = client.channel.eventLoop.makePromise(of: Void.self)
+        let silence = watch(ended)
+        let (up, down) = (client.pass(to: leg, sent), leg.pass(to: client, received))
+        // A promise takes its first answer only: one half that fails ends both.
+        up.whenFailure { ended.fail($0) }
+        down.whenFailure { ended.fail($0) }
+        up.and(down).whenSuccess { _ in ended.succeed() }
         var failure: String?
         do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { [self] in try await pass(client, to: leg, \.sent) }
-                group.addTask { [self] in try await pass(leg, to: client, \.received) }
-                // Not `waitForAll`, which would go on waiting for one half after the other has failed.
-                while try await group.next() != nil {}
+            try await withTaskCancellationHandler {
+                try await ended.futureResult.get()
+            } onCancel: {
+                ended.fail(CancellationError())
             }
         } catch {
             failure = "\(error)"
         }
+        silence.cancel()
         if failure != nil { leg.abort() }
         client.close()
         leg.close()
-        let (sent, received) = state.withLock { ($0.sent, $0.received) }
-        return Ended(sent: sent, received: received, failure: failure)
+        return Ended(sent: sent.bytes, received: received.bytes, failure: failure)
     }
 
-    private func pass(_ from: ByteStream, to: ByteStream, _ count: any WritableKeyPath<State, Int> & Sendable) async throws {
-        while let bytes = try await next(from) {
-            try await to.write(bytes)
-            state.withLock { state in
-                state[keyPath: count] += bytes.readableBytes
-                state.moved = .now()
-            }
-        }
-        await to.closeOutput()
-    }
-
-    /// A direction may be silent for as long as the other one is not.
-    private func next(_ from: ByteStream) async throws -> ByteBuffer? {
-        while true {
-            do {
-                return try await from.read(within: idle)
-            } catch let error as TimedOut {
-                guard state.withLock({ $0.moved + idle > .now() }) else { throw error }
-            }
+    /// Ends a call on which nothing moves either way. One direction may be silent for as long as the other one is not.
+    private func watch(_ ended: EventLoopPromise<Void>) -> RepeatedTask {
+        let (sent, received, idle) = (sent, received, idle)
+        let pause = TimeAmount.nanoseconds(max(1_000_000, idle.nanoseconds / 4))
+        return client.channel.eventLoop.scheduleRepeatedTask(initialDelay: idle, delay: pause) { task in
+            guard max(sent.moved, received.moved) + idle <= .now() else { return }
+            task.cancel()
+            ended.fail(TimedOut())
         }
     }
 }

@@ -1,3 +1,4 @@
+import NIOCore
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
@@ -101,11 +102,12 @@ final class LegTable: Sendable {
         }
     }
 
-    /// The leg with the fewest calls, with a place taken on it; `nil` where there is none. Those in `tried` have refused.
-    func pick(tunnelID: String, tried: Set<Int>) -> EdgeLeg? {
+    /// The leg with the fewest calls, with a place taken on it; `nil` where there is none. Those in `tried` have refused. Of equal ones it is one on
+    /// `loop`, the caller's: its bytes then change threads nowhere.
+    func pick(tunnelID: String, tried: Set<Int>, near loop: any EventLoop) -> EdgeLeg? {
         let legs = state.withLock { $0.legs[tunnelID] ?? [] }
-        let open = legs.filter { !tried.contains($0.id) }.map { (leg: $0, now: $0.now) }
-        for (leg, _) in open.sorted(by: { $0.now.streams < $1.now.streams }) where leg.enter(limit: LegLimits.streams) { return leg }
+        let open = legs.filter { !tried.contains($0.id) }.map { (leg: $0, weight: ($0.now.streams, $0.leg.channel.eventLoop === loop ? 0 : 1)) }
+        for (leg, _) in open.sorted(by: { $0.weight < $1.weight }) where leg.enter(limit: LegLimits.streams) { return leg }
         return nil
     }
 

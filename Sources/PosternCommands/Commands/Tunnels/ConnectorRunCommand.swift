@@ -24,6 +24,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
 
     func run() async throws {
         SecretHandover.harden()
+        RelayHeap.keepSomeFree()
         let logger = try logging.logger("connector")
         let files = try ConnectorFiles(config: config)
         let log = try files.auditPath(config: config).map { path throws(FileError) in
