@@ -57,7 +57,7 @@ extension Target.Dependency {
 }
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    let traced: SwiftSetting = .unsafeFlags(["-sanitize-coverage=edge,trace-cmp,inline-8bit-counters"])
+    let traced: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer"])
     return .target(name: name, dependencies: dependencies, swiftSettings: fuzzer == nil ? settings : settings + [traced])
 }
 
