@@ -1,4 +1,3 @@
-import FoundationEssentials
 import ManagedAgentsClient
 import NIOPosix
 import PosternJSON
@@ -59,7 +58,7 @@ enum TunnelFolder {
         do throws(TunnelCredentials.Invalid) {
             return try TunnelCredentials(
                 certificate: read(folder, "certificate.pem"), key: read(folder, "key.pem"), authorities: read(folder, "authorities.pem"),
-                apiKey: apiKey, now: Date())
+                apiKey: apiKey)
         } catch {
             throw CommandError(.configuration, "\(folder): \(error)")
         }
@@ -73,7 +72,7 @@ enum TunnelFolder {
 /// The credentials of a folder, read again when their certificate is about to end: a command that runs for long goes on with a renewed one.
 final class FolderCredentials: Sendable {
     /// In seconds before a certificate's end.
-    private static let readAgain: TimeInterval = 60
+    private static let readAgain = 60.0
 
     private let folder: String
     private let apiKey: Secret?
@@ -87,10 +86,10 @@ final class FolderCredentials: Sendable {
 
     func current() async -> TunnelCredentials {
         let known = held.withLock { $0 }
-        guard known.notAfter.timeIntervalSinceNow < Self.readAgain else { return known }
+        guard known.isEnding(within: Self.readAgain) else { return known }
         // What cannot be read now may be half-written: the known one says by itself when it has ended.
         let found = try? await NIOThreadPool.singleton.runIfActive { [folder, apiKey] in try TunnelFolder.credentials(folder, apiKey: apiKey) }
-        guard let found, found.notAfter > known.notAfter else { return known }
+        guard let found, found.fingerprint != known.fingerprint else { return known }
         held.withLock { $0 = found }
         return found
     }

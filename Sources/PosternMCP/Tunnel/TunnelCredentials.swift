@@ -22,13 +22,13 @@ package struct TunnelCredentials: Sendable, CustomStringConvertible, CustomRefle
     /// Why files are no credentials. Says nothing of a key.
     package struct Invalid: Error, Sendable, Hashable, CustomStringConvertible {
         package var description: String
-        init(_ description: String) { self.description = description }
+        package init(_ description: String) { self.description = description }
     }
 
     /// - Parameters:
     ///   - certificate: one certificate in PEM.
     ///   - authorities: one or two certificates in PEM, each of which keeps the rules for authorities of tunnels. Expired ones are left out.
-    package init(certificate: String, key: String, authorities: String, apiKey: Secret? = nil, now: Date) throws(Invalid) {
+    package init(certificate: String, key: String, authorities: String, apiKey: Secret? = nil, now: Date = Date()) throws(Invalid) {
         let leaf: Certificate
         let der: [UInt8]
         do {
@@ -74,6 +74,9 @@ package struct TunnelCredentials: Sendable, CustomStringConvertible, CustomRefle
         guard !authorities.isEmpty else { throw Invalid("every certificate authority of the tunnel has expired; issue a new certificate") }
         return authorities
     }
+
+    /// Whether the certificate ends within so many seconds, or has ended.
+    package func isEnding(within seconds: Double, now: Date = Date()) -> Bool { notAfter.timeIntervalSince(now) < seconds }
 
     /// A tunnel has at most two that are not archived.
     private static let mostAuthorities = 4
