@@ -91,7 +91,7 @@ import Testing
 
     @Test(arguments: 0..<20)
     func chanceFindsNoSharedAndNoLostConnection(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var pool = pool(perKey: 3, total: 6, idle: .seconds(5))
         var now = start
         var keys: [Int: String] = [:]
