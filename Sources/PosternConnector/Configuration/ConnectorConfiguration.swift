@@ -33,6 +33,17 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var name: String
         /// PEM of authorities that are trusted instead of the system's.
         package var caFile: String?
+        /// The HTTP proxy that every leg goes through; `nil` for none.
+        package var proxy: Proxy?
+    }
+
+    package struct Proxy: Hashable, Sendable {
+        package var isTLS: Bool
+        package var address: Authority
+        /// `user:password` on its first line, mode 0600.
+        package var secretFile: String?
+        /// PEM of authorities that are trusted instead of the system's, for `https`.
+        package var caFile: String?
     }
 
     package struct Identity: Hashable, Sendable {

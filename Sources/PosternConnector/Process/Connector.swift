@@ -38,7 +38,9 @@ package final class Connector: Sendable {
         self.version = version
         self.times = times
         self.observe = observe
-        dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
+        dialer = LegDialer(
+            edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve, group: group,
+            times: times)
         var dialers: [String: UpstreamDialer] = [:]
         var guards: [String: RouteGuard] = [:]
         for (name, route) in configuration.routes {
