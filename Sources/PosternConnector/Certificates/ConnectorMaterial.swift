@@ -16,6 +16,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let serverKey: NIOSSLPrivateKey
     package let serverExpires: Date
     package let runtimeAuthority: Certificate
+    package var runtimesExpire: Date { runtimeAuthority.notValidAfter }
     let edgeAuthorities: [NIOSSLCertificate]?
     let proxyAuthorities: [NIOSSLCertificate]?
     /// `user:password` for the corporate proxy.

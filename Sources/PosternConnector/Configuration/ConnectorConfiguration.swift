@@ -37,13 +37,15 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var proxy: Proxy?
     }
 
-    package struct Proxy: Hashable, Sendable {
+    package struct Proxy: Hashable, Sendable, CustomStringConvertible {
         package var isTLS: Bool
         package var address: Authority
         /// `user:password` on its first line, mode 0600.
         package var secretFile: String?
         /// PEM of authorities that are trusted instead of the system's, for `https`.
         package var caFile: String?
+
+        package var description: String { "\(isTLS ? "https" : "http")://\(address)" }
     }
 
     package struct Identity: Hashable, Sendable {

@@ -105,7 +105,8 @@ package final class Connector: Sendable {
         while !Task.isCancelled, !running.isClosed {
             let address = configuration.edges.addresses[turn % configuration.edges.addresses.count]
             let request = LegRequest(
-                tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token)
+                tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token,
+                certificateExpires: Int(material.serverExpires.timeIntervalSince1970))
             do {
                 let started = NIODeadline.now()
                 try await hold(index, address, request)

@@ -12,6 +12,7 @@ struct ConnectorCommand: AsyncParsableCommand {
                      postern connector run --config tunnel/connector.yaml
             """,
         subcommands: [
-            ConnectorSetupCommand.self, ConnectorRenewCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self, ConnectorPinCommand.self,
+            ConnectorSetupCommand.self, ConnectorRenewCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self,
+            ConnectorDoctorCommand.self, ConnectorPinCommand.self,
         ])
 }
