@@ -243,11 +243,21 @@ import Testing
         let shown = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
         #expect(shown?["edge"] == "edge-1" && shown?["connector_key"] == .string(fingerprint) && shown?["streams"] == 2)
         #expect(shown?["since"] == "2026-11-27T10:00:00.000000Z" && shown?["bytes_in"] == 3 && shown?["bytes_out"] == 4)
+        // An older edge, or connector, says nothing of the certificate.
+        #expect(shown?["certificate_expires_at"] == .null && shown?["certificate_days_left"] == .null)
+        for (days, left) in [(12.5, 12), (0.5, 0), (-3, 0)] as [(Double, Int)] {
+            var told = leg.object ?? [:]
+            let expires = Timestamp(microseconds: Timestamp.now().microseconds + Int64(days * 86_400_000_000)).description
+            told["certificate_expires_at"] = .string(expires)
+            #expect(try await report([.object(told)]).status == 204)
+            let shown = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
+            #expect(shown?["certificate_expires_at"] == .string(expires) && shown?["certificate_days_left"] == JSON(left), "\(days)")
+        }
         #expect(try await report([]).status == 204)
         #expect(try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"] == [])
         for (key, value): (String, JSON) in [
             ("connector_key", "short"), ("version", .string(String(repeating: "v", count: 65))), ("since", "yesterday"), ("streams", -1),
-            ("bytes_in", "3"), ("bytes_out", .null),
+            ("bytes_in", "3"), ("bytes_out", .null), ("certificate_expires_at", "soon"), ("certificate_expires_at", 5),
         ] {
             var broken = leg.object ?? [:]
             broken[key] = value

@@ -45,14 +45,19 @@ package enum EdgeParams {
         package var streams: Int
         package var bytesIn: Int
         package var bytesOut: Int
+        /// When the connector's server certificate ends, in its own words; `nil` where it does not say.
+        package var certificateExpires: Timestamp?
 
-        package init(connectorKey: String, version: String, since: Timestamp, streams: Int, bytesIn: Int, bytesOut: Int) {
+        package init(
+            connectorKey: String, version: String, since: Timestamp, streams: Int, bytesIn: Int, bytesOut: Int, certificateExpires: Timestamp? = nil
+        ) {
             self.connectorKey = connectorKey
             self.version = version
             self.since = since
             self.streams = streams
             self.bytesIn = bytesIn
             self.bytesOut = bytesOut
+            self.certificateExpires = certificateExpires
         }
 
         init(_ body: JSON, _ place: String) throws(APIError) {
@@ -69,9 +74,16 @@ package enum EdgeParams {
             guard let since = body["since"]?.string.flatMap({ Timestamp($0) }) else {
                 throw .invalid("\(place).since: Input should be a valid datetime")
             }
+            var expires: Timestamp?
+            if let told = body["certificate_expires_at"], told != .null {
+                guard let time = told.string.flatMap({ Timestamp($0) }) else {
+                    throw .invalid("\(place).certificate_expires_at: Input should be a valid datetime")
+                }
+                expires = time
+            }
             self.init(
                 connectorKey: key, version: version, since: since, streams: try number("streams"), bytesIn: try number("bytes_in"),
-                bytesOut: try number("bytes_out"))
+                bytesOut: try number("bytes_out"), certificateExpires: expires)
         }
     }
 

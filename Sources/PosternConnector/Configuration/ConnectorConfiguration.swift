@@ -33,6 +33,19 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var name: String
         /// PEM of authorities that are trusted instead of the system's.
         package var caFile: String?
+        /// The HTTP proxy that every leg goes through; `nil` for none.
+        package var proxy: Proxy?
+    }
+
+    package struct Proxy: Hashable, Sendable, CustomStringConvertible {
+        package var isTLS: Bool
+        package var address: Authority
+        /// `user:password` on its first line, mode 0600.
+        package var secretFile: String?
+        /// PEM of authorities that are trusted instead of the system's, for `https`.
+        package var caFile: String?
+
+        package var description: String { "\(isTLS ? "https" : "http")://\(address)" }
     }
 
     package struct Identity: Hashable, Sendable {

@@ -56,7 +56,8 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
-        let edges = document.required(map, map: "edges", known: ["addresses", "name", "ca_file"], "name the edges' addresses and their name")
+        let edges = document.required(
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -65,7 +66,40 @@ private struct ConnectorConfigurationReader {
         if !name.isEmpty, HostName.canonical(name) != name, let node = edges["name"] {
             document.add(node.place, edges.path.key("name"), value: name, "must be a host name in lower case")
         }
-        return .init(addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"))
+        return .init(
+            addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+    }
+
+    /// `http://host:port` or `https://host:port`: credentials are in a file of their own.
+    private mutating func proxy(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Proxy? {
+        let proxy = document.map(node, path, known: ["url", "secret_file", "ca_file"])
+        let text = document.required(proxy, "url", "write the proxy's URL, such as http://proxy.example.com:3128")
+        guard !text.isEmpty, let place = proxy["url"] else { return nil }
+        let isTLS = text.hasPrefix("https://")
+        guard isTLS || text.hasPrefix("http://") else {
+            // A URL of another kind may hold a password all the same: it is not repeated.
+            document.add(place.place, path.key("url"), "must be a proxy's URL", "write http://host:port")
+            return nil
+        }
+        if proxy["ca_file"] != nil, !isTLS {
+            document.add(node.place, path.key("ca_file"), "needs a proxy with https", "leave it out, or write https://")
+        }
+        var authority = text.dropFirst(isTLS ? 8 : 7)
+        if authority.hasSuffix("/") { authority = authority.dropLast() }
+        guard !authority.contains("@") else {
+            document.add(
+                place.place, path.key("url"), "must hold no user name and no password", "put user:password into the file that secret_file names")
+            return nil
+        }
+        do throws(PolicyValueError) {
+            return .init(
+                isTLS: isTLS, address: try Authority(String(authority)), secretFile: document.text(proxy, "secret_file"),
+                caFile: document.text(proxy, "ca_file"))
+        } catch {
+            document.add(place.place, path.key("url"), value: text, error.rule, "write \(isTLS ? "https" : "http")://host:port")
+            return nil
+        }
     }
 
     private mutating func name(_ map: DocumentReader.Mapping, _ hostName: String) -> String {

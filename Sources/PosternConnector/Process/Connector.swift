@@ -38,7 +38,9 @@ package final class Connector: Sendable {
         self.version = version
         self.times = times
         self.observe = observe
-        dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
+        dialer = LegDialer(
+            edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve, group: group,
+            times: times)
         var dialers: [String: UpstreamDialer] = [:]
         var guards: [String: RouteGuard] = [:]
         for (name, route) in configuration.routes {
@@ -103,7 +105,8 @@ package final class Connector: Sendable {
         while !Task.isCancelled, !running.isClosed {
             let address = configuration.edges.addresses[turn % configuration.edges.addresses.count]
             let request = LegRequest(
-                tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token)
+                tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token,
+                certificateExpires: Int(material.serverExpires.timeIntervalSince1970))
             do {
                 let started = NIODeadline.now()
                 try await hold(index, address, request)

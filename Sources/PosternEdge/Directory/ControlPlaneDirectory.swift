@@ -95,12 +95,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
     }
 
     private static func json(_ leg: EdgeLegReport) -> JSON {
-        [
-            "connector_key": .string(leg.connectorKey), "version": .string(leg.version),
-            "since": .string(Timestamp(microseconds: Int64(leg.since) * 1_000_000).description), "streams": JSON(leg.streams),
-            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
+        var object: JSONObject = [
+            "connector_key": .string(leg.connectorKey), "version": .string(leg.version), "since": .string(text(leg.since)),
+            "streams": JSON(leg.streams), "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
         ]
+        object["certificate_expires_at"] = leg.certificateExpires.map { .string(text($0)) }
+        return .object(object)
     }
+
+    private static func text(_ seconds: Int) -> String { Timestamp(microseconds: Int64(seconds) * 1_000_000).description }
 
     /// A caller waits for the answer, so it is asked for once more at most.
     private static let once = ManagedAgentsClient.CallOptions(timeout: .seconds(8), retry: RetryPolicy(maximumRetries: 1))

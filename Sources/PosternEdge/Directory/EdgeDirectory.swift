@@ -71,6 +71,8 @@ package struct EdgeLegReport: Hashable, Sendable {
     package var version: String
     /// Seconds since 1970.
     package var since: Int
+    /// When the connector's server certificate ends, as it says; seconds since 1970.
+    package var certificateExpires: Int?
     package var streams: Int
     package var bytesIn: Int
     package var bytesOut: Int

@@ -1,4 +1,5 @@
 import Logging
+import ManagedAgentsAPI
 import NIOCore
 import NIOSSL
 import PosternHTTP
@@ -33,10 +34,13 @@ struct LegDesk: Sendable {
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
             logger.info("a leg was refused", metadata: ["reason": "\(refusal)"])
-            try? await stream.write(LegAnswer.encoded(status: refusal.status, json: refusal.json))
+            try? await stream.write(LegAnswer.encoded(status: refusal.status, json: refusal.json, fields: [("Date", Self.date)]))
             await stream.closeGently()
         }
     }
+
+    /// Now. Connectors compare their clocks with it.
+    private static var date: String { HTTPDate.text(Timestamp.now()) }
 
     /// The key whose use the handshake has proved.
     private static func key(of stream: ByteStream) async throws -> ConnectorKey {
@@ -91,12 +95,13 @@ struct LegDesk: Sendable {
     }
 
     private func run(_ stream: ByteStream, _ request: LegRequest, _ key: ConnectorKey) async throws {
-        try await stream.write(LegAnswer.accepted)
+        try await stream.write(LegAnswer.accepted(date: Self.date))
         let id = table.nextID()
         let standing = StandingLeg()
         let leg = try await Leg.begin(.edge, on: stream, rest: ByteBuffer(), times: limits.leg, .init(goAway: { _ in standing.drain() }))
         let entry = EdgeLeg(
-            id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil), leg: leg
+            id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil),
+            certificateExpires: request.certificateExpires, leg: leg
         )
         standing.set(entry)
         do {

@@ -7,8 +7,9 @@ package enum LegAnswer {
     package static let maximumBody = 16_384
 
     /// `101`: what follows is HTTP/2 with the edge as its client.
-    package static var accepted: [UInt8] {
-        Array("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \(LegRequest.upgrade)\r\n\r\n".utf8)
+    /// - Parameter date: the edge's clock, as the field `Date` says it.
+    package static func accepted(date: String) -> [UInt8] {
+        Array("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \(LegRequest.upgrade)\r\nDate: \(date)\r\n\r\n".utf8)
     }
 
     /// An answer with a JSON body, after which the connection ends.

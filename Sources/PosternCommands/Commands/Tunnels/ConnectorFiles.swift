@@ -11,12 +11,7 @@ struct ConnectorFiles {
     init(config path: String) throws {
         let path = TextFile.absolute(path)
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
-        let text = try TextFile.read(path)
-        do throws(PolicyProblems) {
-            configuration = try ConnectorConfiguration(text: text, file: path, hostName: TextFile.hostName)
-        } catch {
-            throw CommandError(.configuration, "\(error)")
-        }
+        configuration = try Self.configuration(at: path)
         do {
             material = try ConnectorMaterial(configuration, now: Date()) { name, isSecret in
                 let path = Self.against(folder, name)
@@ -26,6 +21,16 @@ struct ConnectorFiles {
             }
         } catch let error as CommandError {
             throw CommandError(.configuration, error.message)
+        } catch {
+            throw CommandError(.configuration, "\(error)")
+        }
+    }
+
+    /// The document alone.
+    static func configuration(at path: String) throws(CommandError) -> ConnectorConfiguration {
+        let text = try TextFile.read(path)
+        do throws(PolicyProblems) {
+            return try ConnectorConfiguration(text: text, file: path, hostName: TextFile.hostName)
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
