@@ -94,7 +94,7 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
@@ -184,7 +184,7 @@ let testTargets: [Target] = [
     tests(
         "PosternTunnelTests",
         [
-            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternAudit",
             "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
