@@ -98,7 +98,7 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(

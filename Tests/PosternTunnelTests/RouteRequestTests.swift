@@ -17,7 +17,7 @@ struct RouteRequestTests {
         var reader = HeadReader()
         let lines = try #require(try reader.feed(Array(text.utf8))).lines
         var route = ConnectorConfiguration.Route(
-            upstream: .init(isTLS: false, authority: try Authority("10.0.0.7:8080")), callers: Callers(), addresses: UpstreamAddresses(), host: rule,
+            upstream: .network(isTLS: false, try Authority("10.0.0.7:8080")), callers: Callers(), addresses: UpstreamAddresses(), host: rule,
             headers: [], caFile: nil)
         route.policy = policy
         return try RouteRequest(try RequestHead(lines: lines), host: host, route: route, headers: headers)

@@ -135,9 +135,12 @@ class Tunnel:
         self.command("tunnels", "client-certificate", "issue", self.id, "--client", client, *named, "--output", str(folder))
         return folder
 
-    def curl(self, certificate: Path | None, *arguments: str, connects: bool = False, path: str = "/mcp") -> subprocess.CompletedProcess[str]:
+    def curl(
+        self, certificate: Path | None, *arguments: str, connects: bool = False, path: str = "/mcp", route: str = "docs",
+    ) -> subprocess.CompletedProcess[str]:
         """`curl` through the tunnel: spliced, or by CONNECT with the admin's API key."""
-        known = [f"https://{self.host}{path}", "--silent", "--show-error", "--max-time", "30", "--cacert",
+        host = f"{route}.{self.domain}"
+        known = [f"https://{host}{path}", "--silent", "--show-error", "--max-time", "30", "--cacert",
                  str((certificate or self.folder / "laptop") / "authorities.pem")]
         if certificate:
             known += ["--cert", str(certificate / "certificate.pem"), "--key", str(certificate / "key.pem")]
@@ -145,6 +148,6 @@ class Tunnel:
             known += ["--proxy", f"https://{DOMAIN}:{self.port}", "--proxy-cacert", str(self.edge_certificates.ca),
                       "--connect-to", f"{DOMAIN}:{self.port}:127.0.0.1:{self.port}", "--resolve", f"{DOMAIN}:{self.port}:127.0.0.1"]
         else:
-            known += ["--connect-to", f"{self.host}:443:127.0.0.1:{self.port}"]
+            known += ["--connect-to", f"{host}:443:127.0.0.1:{self.port}"]
         return subprocess.run(
             ["curl", *known, *arguments], text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, env=clean_environment())

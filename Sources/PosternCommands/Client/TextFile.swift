@@ -1,3 +1,8 @@
+#if canImport(CoreFoundation)
+// Where many files are compiled at once, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 #if canImport(Glibc)
 import Glibc
 #else

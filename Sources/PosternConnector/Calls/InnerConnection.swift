@@ -170,7 +170,7 @@ struct InnerConnection: Sendable {
                 ready.stream.close()
             }
         }
-        return try await exchange.run(reader, try await dialer.connect())
+        return try await exchange.run(reader, try await dialer.connect(for: identity))
     }
 
     /// The next request; `nil` when the caller has ended its side, or sent nothing for long.

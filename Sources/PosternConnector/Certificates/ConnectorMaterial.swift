@@ -23,6 +23,8 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     private let proxySecret: String?
     package let token: String?
     let headers: [String: [HeaderInjection]]
+    /// Variables of the servers that routes start.
+    let childSecrets: [String: [ChildSecret]]
     /// By route; `nil` stands for the system's.
     let upstreamAuthorities: [String: [NIOSSLCertificate]]
 
@@ -71,13 +73,18 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         }
         var headers: [String: [HeaderInjection]] = [:]
         var upstream: [String: [NIOSSLCertificate]] = [:]
+        var secrets: [String: [ChildSecret]] = [:]
         for (name, route) in configuration.routes {
             headers[name] = try route.headers.map { header in
                 try HeaderInjection(name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }))
             }
             upstream[name] = try route.caFile.map(certificates)
+            secrets[name] = try route.upstream.child?.secrets.map { secret in
+                try ChildSecret(name: secret.name, value: String(try text(secret.file, true).prefix { !$0.isNewline }))
+            }
         }
         self.headers = headers
+        childSecrets = secrets
         upstreamAuthorities = upstream
     }
 

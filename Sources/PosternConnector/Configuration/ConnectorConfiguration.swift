@@ -63,7 +63,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     }
 
     package struct Route: Hashable, Sendable {
-        package var upstream: Upstream
+        package var upstream: RouteUpstream
         package var callers: Callers
         package var addresses: UpstreamAddresses
         package var host: HostRule
@@ -73,18 +73,6 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// What of MCP passes; `nil`: bodies pass unread.
         package var policy: RoutePolicy?
-    }
-
-    package struct Upstream: Hashable, Sendable, CustomStringConvertible {
-        package var isTLS: Bool
-        package var authority: Authority
-
-        /// As it stands in a Host header: without the port where it is the scheme's.
-        package var hostHeader: String {
-            authority.port == (isTLS ? 443 : 80) ? authority.host.authority : authority.description
-        }
-
-        package var description: String { "\(isTLS ? "https" : "http")://\(authority)" }
     }
 
     package enum HostRule: String, Hashable, Sendable, CaseIterable {

@@ -143,34 +143,14 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func route(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Route {
-        let route = document.map(node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file", "policy"])
-        let upstream = upstream(route)
+        let route = document.map(
+            node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file", "policy"] + RouteUpstreamReader.commandKeys)
+        let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
         let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
-        if route["ca_file"] != nil, !upstream.isTLS {
-            document.add(node.place, path.key("ca_file"), "needs an upstream with https", "leave it out, or write https://")
-        }
         return .init(
             upstream: upstream, callers: callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(), host: host,
             headers: headers(route), caFile: document.text(route, "ca_file"), policy: route["policy"].map { document.policy($0, path.key("policy")) })
-    }
-
-    /// `scheme://host:port`: a port is demanded, and neither a path nor credentials are.
-    private mutating func upstream(_ route: DocumentReader.Mapping) -> ConnectorConfiguration.Upstream {
-        let text = document.required(route, "upstream", "write it as http://host:port or https://host:port")
-        var upstream = ConnectorConfiguration.Upstream(isTLS: text.hasPrefix("https://"), authority: Authority(host: .name("missing"), port: 1))
-        guard !text.isEmpty, let node = route["upstream"] else { return upstream }
-        let path = route.path.key("upstream")
-        guard upstream.isTLS || text.hasPrefix("http://") else {
-            document.add(node.place, path, value: text, "must begin with http:// or https://")
-            return upstream
-        }
-        do throws(PolicyValueError) {
-            upstream.authority = try Authority(String(text.dropFirst(upstream.isTLS ? 8 : 7)))
-        } catch {
-            document.add(node.place, path, value: text, error.rule, "write it as \(upstream.isTLS ? "https" : "http")://host:port, without a path")
-        }
-        return upstream
     }
 
     private mutating func callers(_ route: DocumentReader.Mapping) -> Callers {

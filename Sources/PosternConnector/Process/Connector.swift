@@ -18,6 +18,8 @@ package final class Connector: Sendable {
     private let calls: (stream: AsyncStream<LegCall>, continuation: AsyncStream<LegCall>.Continuation)
     private let state = Mutex(State())
     private let running = RunningCalls()
+    /// Of routes with a command.
+    private let children: [ChildRoute]
 
     private struct State {
         var legs: [Int: Leg] = [:]
@@ -27,10 +29,12 @@ package final class Connector: Sendable {
     /// - Parameters:
     ///   - resolve: names of edges and upstreams.
     ///   - audit: the log for calls; `nil` for none.
+    ///   - launcher: starts the servers of routes with a command; without one those routes answer that there is none.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        audit: ConnectorAudit? = nil, launcher: (any ChildLauncher)? = nil, times: ConnectorTimes = ConnectorTimes(),
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         now: @escaping @Sendable () -> Date = { Date() }, observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
         self.configuration = configuration
@@ -43,11 +47,20 @@ package final class Connector: Sendable {
             times: times)
         var dialers: [String: UpstreamDialer] = [:]
         var guards: [String: RouteGuard] = [:]
+        var children: [ChildRoute] = []
         for (name, route) in configuration.routes {
             guards[name] = route.policy.map(RouteGuard.init)
-            dialers[name] = UpstreamDialer(
+            var dialer = UpstreamDialer(
                 route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group, time: times.upstream)
+            if let settings = route.upstream.child, let launcher {
+                let child = ChildRoute(
+                    name, settings, secrets: material.childSecrets[name] ?? [], launcher: launcher, times: times, group: group, observe: observe)
+                children.append(child)
+                dialer.children = child
+            }
+            dialers[name] = dialer
         }
+        self.children = children
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
@@ -59,6 +72,15 @@ package final class Connector: Sendable {
 
     /// Runs until `drain` or until it is cancelled.
     package func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            // They end last: calls need them.
+            for child in children { group.addTask { await child.run() } }
+            await runCalls()
+        }
+    }
+
+    private func runCalls() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in
                 await withDiscardingTaskGroup { group in

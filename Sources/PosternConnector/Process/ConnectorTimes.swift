@@ -19,6 +19,8 @@ package struct ConnectorTimes: Sendable {
     package var silence = TimeAmount.minutes(30)
     /// A kept connection to an upstream that was idle for longer is not used for a request that cannot be repeated.
     package var fresh = TimeAmount.seconds(3)
+    /// For a stdio server to start, and for its first answer.
+    package var child = TimeAmount.seconds(30)
     /// For the calls that run when the connector is asked to end.
     package var drain = TimeAmount.seconds(20)
     package var leg = Leg.Times()
