@@ -202,7 +202,7 @@ let testTargets: [Target] = [
     tests(
         "PosternTunnelTests",
         [
-            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit", "PosternGate",
             "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),

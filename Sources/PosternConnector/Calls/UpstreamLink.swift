@@ -32,11 +32,20 @@ struct UpstreamDialer: Sendable {
             do {
                 return try await dial(address)
             } catch {
-                failure = .upstreamConnection("\(address): \(error)")
+                failure = Self.isLate(error) ? .upstreamTimeout("\(address) did not connect in time (limits.connect)") : .upstreamConnection("\(address): \(error)")
                 if Task.isCancelled { break }
             }
         }
         throw failure
+    }
+
+    private static func isLate(_ error: any Error) -> Bool {
+        if error is TimedOut { return true }
+        switch error {
+        case ChannelError.connectTimeout: return true
+        case let error as NIOConnectionError: return error.connectionErrors.contains { isLate($0.error) }
+        default: return false
+        }
     }
 
     private func checked() async throws(CallError) -> [IPAddress] {
