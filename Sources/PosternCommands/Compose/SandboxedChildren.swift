@@ -3,6 +3,7 @@ import PosternConnector
 import PosternPolicy
 import PosternSandbox
 import PosternWorker
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -12,27 +13,46 @@ import Darwin
 
 /// The stdio servers of a connector's routes, each in a sandbox of its own: no network, a user of its own where this process is root, and of the
 /// host's files only what the route names.
-struct SandboxedChildren: ChildLauncher {
+final class SandboxedChildren: ChildLauncher {
     private let spawner: Spawner
-    private let driver: BubblewrapDriver
     private let scratch: ScratchFolder
-    private let denials: MandatoryDenials
+    private let rules: Mutex<Rules>
+
+    /// What follows from which files are the connector's own.
+    private struct Rules: Sendable {
+        let driver: BubblewrapDriver
+        let denials: MandatoryDenials
+
+        init(_ spawner: Spawner, own: [String]) throws(SandboxError) {
+            let own = own.flatMap { [TextFile.absolute($0), TextFile.resolved($0)] }
+            driver = try BubblewrapDriver(spawner: spawner, denied: own)
+            denials = MandatoryDenials(own: own)
+        }
+    }
 
     /// How long a server may take to end by itself once its input is closed (lifecycle, "Shutdown").
     private static let grace = Duration.seconds(2)
 
     /// - Parameter own: files of the connector that no sandbox is shown.
     init(own: [String]) async throws(CommandError) {
-        let own = own.flatMap { [TextFile.absolute($0), TextFile.resolved($0)] }
         scratch = try ScratchFolder("postern-connector")
         do {
             spawner = try await Spawner.launch()
-            driver = try BubblewrapDriver(spawner: spawner, denied: own)
+            rules = Mutex(try Rules(spawner, own: own))
         } catch {
             scratch.remove()
             throw CommandError(.sandboxFailed, "routes with \"command\" need the sandbox: \(error.message)")
         }
-        denials = MandatoryDenials(own: own)
+    }
+
+    /// Other files are the connector's own from now on: for servers that start.
+    func keep(from own: [String]) throws(CommandError) {
+        do throws(SandboxError) {
+            let new = try Rules(spawner, own: own)
+            rules.withLock { $0 = new }
+        } catch {
+            throw CommandError(.sandboxFailed, "routes with \"command\" need the sandbox: \(error.message)")
+        }
     }
 
     /// Ends what is left of them.
@@ -43,9 +63,10 @@ struct SandboxedChildren: ChildLauncher {
 
     func run(_ order: ChildOrder, _ body: @escaping @Sendable (ChildPipes) async -> Void) async throws(ChildFailure) -> String {
         let folder = "\(scratch.path)/\(order.route)-\(order.number)"
-        let spec = specification(order, folder)
+        let rules = rules.withLock { $0 }
+        let spec = specification(order, folder, rules.denials)
         do throws(SandboxError) {
-            let sandbox = try await driver.start(spec)
+            let sandbox = try await rules.driver.start(spec)
             let result = await serve(order.settings.command, sandbox, body)
             await sandbox.stop()
             await remove(folder)
@@ -56,7 +77,7 @@ struct SandboxedChildren: ChildLauncher {
         }
     }
 
-    private func specification(_ order: ChildOrder, _ folder: String) -> SandboxSpec {
+    private func specification(_ order: ChildOrder, _ folder: String, _ denials: MandatoryDenials) -> SandboxSpec {
         let policy = order.settings.sandbox
         let workspace = order.settings.folder.map { WorkspaceSource.folder(TextFile.resolved($0)) }
         var spec = SandboxSpec(

@@ -49,11 +49,22 @@ struct UpstreamDialer: Sendable {
             do {
                 return try await dial(SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(authority.port)), host)
             } catch {
-                failure = .upstreamConnection("\(address): \(error)")
+                failure =
+                    Self.isLate(error)
+                    ? .upstreamTimeout("\(address) did not connect in time (limits.connect)") : .upstreamConnection("\(address): \(error)")
                 if Task.isCancelled { break }
             }
         }
         throw failure
+    }
+
+    private static func isLate(_ error: any Error) -> Bool {
+        if error is TimedOut { return true }
+        switch error {
+        case ChannelError.connectTimeout: return true
+        case let error as NIOConnectionError: return error.connectionErrors.contains { isLate($0.error) }
+        default: return false
+        }
     }
 
     private func checked(_ authority: Authority) async throws(CallError) -> [IPAddress] {

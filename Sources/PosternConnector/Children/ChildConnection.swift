@@ -11,6 +11,8 @@ struct ChildConnection: Sendable {
     let route: ChildRoute
 
     /// Bytes of one request's body.
+    /// Between two requests, and between two pieces of one. The route's limits, on the other side of the pair, end a call before that.
+    private static let silence = TimeAmount.minutes(30)
     static let longestBody = 4 << 20
     /// Where MCP is; elsewhere there is nothing.
     static let path = Array("/mcp".utf8)
@@ -26,11 +28,11 @@ struct ChildConnection: Sendable {
     /// One request; the reader behind it, `nil` where the connection is over.
     private func serve(_ reader: MessageReader) async throws -> MessageReader? {
         var reader = reader
-        guard let lines = try await reader.head(idle: route.times.silence, whole: route.times.head) else { return nil }
+        guard let lines = try await reader.head(idle: Self.silence, whole: route.times.head) else { return nil }
         let head = try RequestHead(lines: lines)
         var framing = BodyReader(head.body)
         var body: [UInt8] = []
-        while let part = try await reader.part(of: &framing, within: route.times.silence) {
+        while let part = try await reader.part(of: &framing, within: Self.silence) {
             body += part.readableBytesView
             guard body.count <= Self.longestBody else {
                 try await refuse(ServerRefusal(413, "a message has at most \(Self.longestBody) bytes"))

@@ -20,6 +20,9 @@ final class ChildRoute: Sendable {
         var nextNumber = 1
         /// Whether the server knows nothing of 2026-07-28.
         var isOld = false
+        /// Connections that are served, or will be.
+        var connections = 0
+        var isRetired = false
     }
 
     let name: String
@@ -42,14 +45,36 @@ final class ChildRoute: Sendable {
         state = Mutex(State(sessions: ServerSessions(most: bounds.most, mostOfOwner: bounds.perCaller, idleSeconds: bounds.idleSeconds)))
     }
 
-    /// Serves until it is cancelled; its children have ended then.
+    /// Whether it starts servers by that command, with these secrets.
+    func serves(_ settings: ChildSettings, _ secrets: [ChildSecret]) -> Bool { settings == self.settings && secrets == self.secrets }
+
+    /// Takes no further connections; `run` ends when those that are there have.
+    func retire() {
+        let isOver = state.withLock { state in
+            state.isRetired = true
+            return state.connections == 0
+        }
+        if isOver { jobs.continuation.finish() }
+    }
+
+    private func connectionEnded() {
+        let isOver = state.withLock { state in
+            state.connections -= 1
+            return state.isRetired && state.connections == 0
+        }
+        if isOver { jobs.continuation.finish() }
+    }
+
+    /// Serves until it is cancelled, or retired; its children have ended then.
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in await endIdle() }
             for await job in jobs.stream {
                 group.addTask { [self] in
                     switch job {
-                    case .connection(let stream, let identity): await ChildConnection(stream: stream, owner: Self.owner(identity), route: self).run()
+                    case .connection(let stream, let identity):
+                        await ChildConnection(stream: stream, owner: Self.owner(identity), route: self).run()
+                        connectionEnded()
                     case .child(let session, let start): await child(session, start)
                     }
                 }
@@ -63,7 +88,11 @@ final class ChildRoute: Sendable {
     func connect(for identity: RuntimeIdentity) async throws(CallError) -> UpstreamLink {
         do {
             let (near, far) = try await StreamPair.make(on: group)
-            guard case .enqueued = jobs.continuation.yield(.connection(far, identity)) else {
+            let isTaken = state.withLock { state in
+                if !state.isRetired { state.connections += 1 }
+                return !state.isRetired
+            }
+            guard isTaken, case .enqueued = jobs.continuation.yield(.connection(far, identity)) else {
                 near.close()
                 far.close()
                 throw CallError.upstreamConnection("the route is ending")

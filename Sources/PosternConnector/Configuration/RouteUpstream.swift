@@ -14,7 +14,10 @@ package enum RouteUpstream: Hashable, Sendable, CustomStringConvertible {
 
     package var isTLS: Bool { if case .network(true, _) = self { true } else { false } }
 
-    /// `nil` where the connector starts it by a command.
+    /// What is dialled in the network; `nil` for others.
+    package var authority: Authority? { if case .network(_, let authority) = self { authority } else { nil } }
+
+    /// `nil` where nothing is started by a command.
     package var child: ChildSettings? { if case .command(let settings) = self { settings } else { nil } }
 
     /// As it stands in a Host header: without the port where it is the scheme's.

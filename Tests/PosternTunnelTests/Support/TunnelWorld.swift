@@ -13,6 +13,7 @@ import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
 import Synchronization
+import Testing
 import X509
 
 /// An edge, a connector and an upstream that really talk to one another, with every key and certificate that they need.
@@ -34,6 +35,7 @@ final class TunnelWorld: Sendable {
     let runtimeAuthority: RuntimeAuthority
     let registry = MetricsRegistry()
     private let edgePort = Mutex(0)
+    private let connector = Mutex<Connector?>(nil)
 
     struct Issuer: Sendable {
         let made: ConnectorCertificates.Made
@@ -55,6 +57,10 @@ final class TunnelWorld: Sendable {
         var domain = TunnelWorld.domain
         /// The connector's.
         var name = "host"
+        /// What the document says besides.
+        var change: @Sendable (inout ConnectorConfiguration) -> Void = { _ in }
+        /// Files that the connector reads, instead of the world's.
+        var files: [String: String] = [:]
     }
 
     let options: Options
@@ -118,6 +124,7 @@ final class TunnelWorld: Sendable {
             await listening.wait()
             if connects {
                 let connector = try makeConnector()
+                self.connector.withLock { $0 = connector }
                 group.addTask { await connector.run() }
             }
             try await body(self)
@@ -140,6 +147,13 @@ final class TunnelWorld: Sendable {
         let options = options ?? self.options
         let (configuration, material) = try parts(edge: edge, options)
         return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+    }
+
+    /// Puts other options in force at the connector that runs.
+    func reload(_ options: Options) async throws {
+        let connector = try #require(connector.withLock { $0 })
+        let (configuration, material) = try parts(options)
+        try await connector.reload(configuration, material)
     }
 
     /// What a connector is made from.
@@ -165,6 +179,8 @@ final class TunnelWorld: Sendable {
             "runtime-ca.pem": try runtimeAuthority.certificatePEM,
         ]
         for (name, value) in options.headers { files["header-\(name)"] = value }
+        options.change(&configuration)
+        files.merge(options.files) { $1 }
         let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
         return (configuration, material)
     }

@@ -4,6 +4,7 @@ import ManagedAgentsAPI
 import PosternAudit
 import PosternConnector
 import PosternEgress
+import PosternGate
 import PosternTunnelWire
 import ServiceLifecycle
 
@@ -12,7 +13,9 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Hold the tunnel open and serve its calls.",
         discussion: """
-            SIGTERM and Ctrl-C let the calls that run end first.
+            SIGTERM and Ctrl-C let the calls that run end first. What changes in the document, or in a file that it names, is taken up within seconds,
+            on SIGHUP at once: new calls go by it, calls that run go on unless it does not allow them any more. A document with an error is refused
+            as a whole, and the log says where.
 
             Example: postern connector run --config tunnel/connector.yaml
             """)
@@ -25,7 +28,8 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     func run() async throws {
         SecretHandover.harden()
         let logger = try logging.logger("connector")
-        let files = try ConnectorFiles(config: config)
+        var seen: [String: FileStamp?] = [:]
+        let files = try ConnectorFiles(config: config, seen: &seen)
         let log = try files.auditPath(config: config).map { path throws(FileError) in
             var settings = AuditSettings()
             // Of one session many more calls may come than a worker runs; what a caller may ask for is not the log's to bound.
@@ -38,16 +42,21 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         }
         let startsServers = files.configuration.routes.values.contains { $0.upstream.child != nil }
         let children = startsServers ? try await SandboxedChildren(own: files.own) : nil
+        let book = try files.budgetsPath(config: config).map { path throws(FileError) in try ByteBook(path: path) } ?? ByteBook()
         let connector: Connector
         do {
             connector = try Connector(
-                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, launcher: children
+                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
+                launcher: children
             ) { event in Self.log(event, logger) }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
-        try await Services.run([ConnectorService(connector: connector)], logger: logger, maximumShutdown: .seconds(25))
+        do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
+        let reloads = ConnectorReloads(config: config, connector: connector, started: files, children: children, seen: seen, logger: logger)
+        try await Services.run([ConnectorService(connector: connector), reloads], logger: logger, maximumShutdown: .seconds(25))
         await children?.close()
+        try await book.finish()
         await log?.finish()
     }
 
@@ -62,9 +71,14 @@ struct ConnectorRunCommand: AsyncParsableCommand {
                 metadata: ["leg": "\(index)", "refusal": "\(refusal.reason.rawValue)", "reason": "\(refusal)", "again_in": "\(Int(seconds)) s"])
         case .legFailed(let index, let edge, let reason, _):
             logger.warning("a leg could not be opened", metadata: ["leg": "\(index)", "edge": "\(edge)", "reason": "\(reason)"])
+        case .reloaded(let number, let cut, let redials):
+            logger.notice(
+                "the changed configuration is in force",
+                metadata: ["reading": "\(number)", "connections_cut": "\(cut)", "legs": "\(redials ? "dialled anew" : "kept")"])
         case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
+        case .outlived(let route): logger.debug("a caller went away, and its call goes on", metadata: ["route": "\(route)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
         case .toolChanged(let route, let tool):
