@@ -111,6 +111,7 @@ import Testing
 
     @Test func aConnectionEndsWithItsCertificate() async throws {
         let clock = Box(Date())
+        let begun = Gate()
         var settings = TunnelConnections.Settings()
         settings.now = { clock.value }
         try await run(
@@ -119,6 +120,7 @@ import Testing
                 guard try await reader.request() != nil else { return }
                 if number == 1 { return try await stream.send(Self.answer) }
                 try await stream.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                begun.open()
                 _ = try await stream.read(within: .seconds(30))
             }, settings: settings
         ) { [forge, authority] _, connections, transport in
@@ -128,7 +130,7 @@ import Testing
             clock.set(short.notAfter.addingTimeInterval(-0.3))
             let outcome = Box<Result<String, TransportError>?>(nil)
             async let call: Void = outcome.set(await Self.post(transport(short)))
-            try await Task.sleep(for: .milliseconds(1))
+            await begun.wait()
             clock.set(short.notAfter)
             await call
             #expect(outcome.value == .failure(.broken("the client certificate has ended, and the connection with it")))

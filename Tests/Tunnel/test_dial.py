@@ -197,8 +197,10 @@ def test_the_connectors_refusals_are_told_with_their_reason(dialled: Tunnel, hos
     refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(other))
     assert refused.returncode == 77 and "the tunnel's connector refuses the request (caller_not_allowed)" in refused.stderr, refused.stderr
     narrow = issue(dialled, "narrow", "--route", "docs")
-    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow))
+    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow), "--via", "splice")
     assert refused.returncode == 77 and "(route_not_opened)" in refused.stderr, refused.stderr
+    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow))
+    assert refused.returncode == 1 and "CONNECT: the edge answers 403" in refused.stderr, refused.stderr
     gone = run(dialled, "tools", url(dialled, "nothing"), "--certificate", str(folder))
     assert gone.returncode == 69 and "(upstream_connection)" in gone.stderr, gone.stderr
 
