@@ -33,7 +33,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String?
     ) throws {
         func text(_ path: String, _ isSecret: Bool) throws -> String {
-            guard let text = try read(path, isSecret) else { throw ConnectorError("\(path) is not there; of the connector's own files `postern connector setup` makes what is missing") }
+            guard let text = try read(path, isSecret) else {
+                throw ConnectorError("\(path) is not there; of the connector's own files `postern connector setup` makes what is missing")
+            }
             return text
         }
         func pem(_ path: String, _ isSecret: Bool = false) throws -> [UInt8] { Array(try text(path, isSecret).utf8) }
