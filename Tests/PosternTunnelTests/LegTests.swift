@@ -200,7 +200,8 @@ struct LegTests {
         try await world.runParts(connects: false) { world in
             let (configuration, material) = try world.parts(world.options)
             let dialer = LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] }, group: MultiThreadedEventLoopGroup.singleton,
+                edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] },
+                group: MultiThreadedEventLoopGroup.singleton,
                 times: ConnectorTimes())
             let asked = EventCounter()
             let events = Leg.Events(

