@@ -27,6 +27,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
     /// The upstream's answer has no one reading, or broke off.
     case upstreamAnswer(String)
     case auditFailed(String)
+    /// The log of the tunnel's registrations is not what it was, or lets somebody in whom nobody here knows.
+    case registration(RegistrationRefusal)
     /// The caller ended, or its connection broke without `close_notify`, before the call was whole.
     case callerGone(String)
 
@@ -49,6 +51,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .upstreamConnection: "upstream_connection"
         case .upstreamAnswer: "upstream_answer"
         case .auditFailed: "audit_failed"
+        case .registration(let refusal): refusal.reason.rawValue
         case .callerGone: "caller_gone"
         }
     }
@@ -60,7 +63,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .routeNotOpened, .callerNotAllowed, .certificate: 403
         case .policy(let refusal): refusal.status
         case .unknownUpstreamName, .upstreamAddress, .upstreamConnection, .upstreamAnswer: 502
-        case .auditFailed: 503
+        case .auditFailed, .registration: 503
         case .tooSlow: 408
         default: nil
         }
@@ -84,6 +87,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .upstreamConnection(let reason): "the upstream could not be connected: \(reason)"
         case .upstreamAnswer(let reason): reason
         case .auditFailed(let reason): "the audit log could not be written, and nothing runs unrecorded: \(reason)"
+        case .registration(let refusal): "the connector takes no calls: \(refusal); its operator looks at `postern connector accept`"
         case .callerGone(let reason): "the caller ended before the call was whole: \(reason)"
         }
     }

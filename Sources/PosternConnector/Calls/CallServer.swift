@@ -20,6 +20,8 @@ struct CallServer: Sendable {
     /// An id for the record of a call.
     let newID: @Sendable () -> String
     let audit: (any CallAudit)?
+    /// Why no call is let through now.
+    let registrations: @Sendable () -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the call has ended.
@@ -38,7 +40,8 @@ struct CallServer: Sendable {
             let (identity, expires) = try await letIn(call.stream, host)
             await InnerConnection(
                 stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: identity, expires: expires,
-                dialer: dialer, routeGuard: guards[host.route], times: times, now: now, newID: newID, audit: audit, observe: observe
+                dialer: dialer, routeGuard: guards[host.route], times: times, now: now, newID: newID, audit: audit,
+                registrations: registrations, observe: observe
             ).run()
         } catch {
             observe(.refused(route: host.route, error))

@@ -21,6 +21,8 @@ struct InnerConnection: Sendable {
     let now: @Sendable () -> Date
     let newID: @Sendable () -> String
     let audit: (any CallAudit)?
+    /// Why no call is let through now.
+    let registrations: @Sendable () -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the connection has ended.
@@ -96,6 +98,7 @@ struct InnerConnection: Sendable {
     }
 
     private func decide() throws(CallError) {
+        if let refusal = registrations() { throw .registration(refusal) }
         guard now() < expires else { throw .certificate(.expired) }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
         guard route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }

@@ -15,6 +15,8 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package var runtimeAuthorityFile: String
     /// Where the audit log is written; `nil` for none.
     package var auditFile: String?
+    /// How the log of the tunnel's registrations is watched; `nil` where it is not.
+    package var registrations: Registrations?
     package var routes: [String: Route]
 
     package static let legs = 1...16
@@ -41,6 +43,26 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var certificateFile: String
         /// The tunnel token, which enrols the key; needed once.
         package var tokenFile: String?
+        /// Fingerprints of the other connectors' keys, where no others may be enrolled; `nil` where any may.
+        package var knownKeys: [String]?
+    }
+
+    package struct Registrations: Hashable, Sendable {
+        /// PEM of the key that signs the log's heads.
+        package var logKeyFile: String
+        /// What was seen of the log; written by the connector, mode 0600.
+        package var stateFile: String
+        /// PEM of the owner's public key, whose statements are believed.
+        package var ownerKeyFile: String?
+        /// Calls are refused when the last head is older; 0 for never.
+        package var refuseAfterHours: Int
+        /// Between two questions.
+        package var intervalSeconds: Int
+
+        package static let refuseAfterHours = 0...8760
+        package static let intervalSeconds = 1...3600
+        /// Beside the state: what the operator has accepted, a word a line.
+        package var acceptedFile: String { stateFile + ".accepted" }
     }
 
     package struct ServerCertificate: Hashable, Sendable {

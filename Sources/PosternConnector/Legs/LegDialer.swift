@@ -43,7 +43,7 @@ struct LegDialer: Sendable {
     }
 
     /// An edge is where the operator says; that is no place for metadata services all the same.
-    private func connect(_ address: Authority) async throws -> any Channel {
+    func connect(_ address: Authority) async throws -> any Channel {
         let host = address.host.description
         let allowed = ServiceAddresses(host: host)
         let candidates = if case .address(let known) = address.host { [known] } else { try await resolve(host) }

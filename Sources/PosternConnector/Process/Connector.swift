@@ -27,10 +27,11 @@ package final class Connector: Sendable {
     /// - Parameters:
     ///   - resolve: names of edges and upstreams.
     ///   - audit: the log for calls; `nil` for none.
+    ///   - registrations: why no call is let through now; asked at each call.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        audit: ConnectorAudit? = nil, registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil }, times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         now: @escaping @Sendable () -> Date = { Date() }, observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
         self.configuration = configuration
@@ -51,7 +52,8 @@ package final class Connector: Sendable {
         server = CallServer(
             configuration: configuration, material: material, inner: try material.innerTLS(), dialers: dialers, guards: guards, times: times,
             now: now,
-            newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit, observe: observe)
+            newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
+            registrations: registrations, observe: observe)
         calls = AsyncStream.makeStream()
     }
 

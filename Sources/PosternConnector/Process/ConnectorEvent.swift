@@ -14,4 +14,6 @@ package enum ConnectorEvent: Sendable {
     case wouldRefuse(route: String, PolicyRefusal)
     /// The definition of a pinned tool is another one now: the tool is left out of lists and not called.
     case toolChanged(route: String, tool: String)
+    /// Of the log of the tunnel's registrations.
+    case registration(RegistrationEvent)
 }

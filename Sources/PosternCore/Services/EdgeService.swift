@@ -1,4 +1,5 @@
 import ManagedAgentsAPI
+import PosternJSON
 import Synchronization
 
 /// What edges ask the control plane: which tunnels there are, whether a token enrols a key, whether a credential may call, and what they report.

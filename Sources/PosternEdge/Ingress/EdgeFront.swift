@@ -28,6 +28,8 @@ struct EdgeFront: Sendable {
             } else if LegRequest.matches(head) {
                 try await LegDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, head, rest: reader.takeBuffer())
+            } else if RegistrationRequest.matches(head) {
+                try await RegistrationDesk(table: table, directory: directory, metrics: metrics, logger: logger).serve(stream, head)
             } else {
                 await answer(stream, 404, "not_found_error", "an edge serves \(LegRequest.path) and CONNECT, nothing else")
             }

@@ -39,7 +39,7 @@ struct LegDesk: Sendable {
     }
 
     /// The key whose use the handshake has proved.
-    private static func key(of stream: ByteStream) async throws -> ConnectorKey {
+    static func key(of stream: ByteStream) async throws -> ConnectorKey {
         let certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate?.toDERBytes() }
         guard let certificate, let parsed = try? Certificate(derEncoded: certificate), let key = ConnectorKey(certificate: parsed) else {
             throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")

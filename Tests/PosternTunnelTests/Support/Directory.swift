@@ -1,4 +1,5 @@
 import PosternEdge
+import PosternJSON
 import PosternTunnelWire
 import Synchronization
 
@@ -14,6 +15,8 @@ final class MemoryDirectory: EdgeDirectory {
         var credentials: [String: String] = [:]
         var reports: [String: [EdgeLegReport]] = [:]
         var waiters: [CheckedContinuation<Void, Never>] = []
+        /// What the control plane says of a tunnel's log; throws to keep it back.
+        var registrations: (@Sendable (_ since: Int) throws -> JSON)?
     }
     private let state = Mutex(State())
 
@@ -85,6 +88,18 @@ final class MemoryDirectory: EdgeDirectory {
             guard let workspace = state.credentials[credential], state.tunnels.contains(where: { $0.id == tunnelID && $0.workspaceID == workspace })
             else { return nil }
             return EdgePrincipal(workspaceID: workspace, id: "apikey_1")
+        }
+    }
+
+    func answerRegistrations(_ answer: @escaping @Sendable (_ since: Int) throws -> JSON) { state.withLock { $0.registrations = answer } }
+
+    func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON {
+        let answer = state.withLock { $0.registrations }
+        do {
+            guard let answer else { throw EdgeDirectoryError("nothing is registered") }
+            return try answer(since)
+        } catch {
+            throw EdgeDirectoryError("\(error)")
         }
     }
 

@@ -36,15 +36,21 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         let audit = log.map { log in
             ConnectorAudit(log, tunnelID: files.configuration.tunnel.id) { Timestamp.now().description }
         }
+        let watcher = try files.watcher(config: config, logger)
         let connector: Connector
         do {
             connector = try Connector(
-                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit
-            ) { event in Self.log(event, logger) }
+                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit,
+                registrations: { watcher?.refusal() }
+            ) { event in
+                if case .legStands = event { watcher?.nudge() }
+                Self.log(event, logger)
+            }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
-        try await Services.run([ConnectorService(connector: connector)], logger: logger, maximumShutdown: .seconds(25))
+        let services: [any Service] = [watcher.map(RegistrationService.init), ConnectorService(connector: connector)].compactMap { $0 }
+        try await Services.run(services, logger: logger, maximumShutdown: .seconds(25))
         await log?.finish()
     }
 
@@ -64,6 +70,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
+        case .registration(let event): RegistrationEventLog.log(event, logger)
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
         }

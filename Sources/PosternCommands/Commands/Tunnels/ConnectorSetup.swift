@@ -34,11 +34,14 @@ struct ConnectorSetup {
         let tunnel = try await tunnel(id, displayName, client)
         try makeConnectorKey()
         let authority = try makeAuthority(tunnel)
-        try await register(authority, tunnel, client)
+        let registrations = ConnectorRegistrations(folder: folder, terminal: terminal, tunnelID: tunnel.id)
+        try await registrations.prepareOwnerKey(client)
+        try await register(authority, tunnel, registrations, client)
+        try await registrations.pinLogKey(client)
         try makeServerCertificate(tunnel, authority)
         let workspace = try await fetchRuntimeAuthority(client)
         try await fetchToken(tunnel, client)
-        try writeDocument(tunnel, workspace)
+        try writeDocument(tunnel, workspace, registrations)
         terminal.print("The connector of tunnel \(tunnel.id) (\(tunnel.domain)) is set up in \(folder).")
         terminal.print(
             "Next: name callers of each route in \(path("connector.yaml")), then run `postern connector run --config \(path("connector.yaml"))`.")
@@ -78,12 +81,16 @@ struct ConnectorSetup {
     }
 
     /// The tunnel counts at most two authorities; one that is known already is not registered again.
-    private func register(_ authority: String, _ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
+    private func register(
+        _ authority: String, _ tunnel: Tunnel, _ registrations: ConnectorRegistrations, _ client: ManagedAgentsClient
+    ) async throws {
         let fingerprint = try ConnectorCertificates.fingerprint(certificatePEM: authority)
         let known = try await client.list("/v1/tunnels/\(tunnel.id)/certificates")
         guard !known.contains(where: { $0["fingerprint"]?.string == fingerprint && $0["archived_at"]?.string == nil }) else { return }
-        _ = try await client.request(.post, "/v1/tunnels/\(tunnel.id)/certificates", body: ["ca_certificate_pem": .string(authority)])
+        let body = try await registrations.registration(of: authority, fingerprint: fingerprint, client)
+        _ = try await client.request(.post, "/v1/tunnels/\(tunnel.id)/certificates", body: body)
         terminal.print("Registered the tunnel's CA \(fingerprint).")
+        try await registrations.tellWait(fingerprint, client)
     }
 
     private func makeServerCertificate(_ tunnel: Tunnel, _ authority: String) throws {
@@ -126,7 +133,7 @@ struct ConnectorSetup {
     }
 
     /// A document that is there is the operator's, and stays.
-    private func writeDocument(_ tunnel: Tunnel, _ workspace: String) throws {
+    private func writeDocument(_ tunnel: Tunnel, _ workspace: String, _ registrations: ConnectorRegistrations) throws {
         guard !has("connector.yaml") else { return }
         guard !edges.isEmpty else { throw ConfigurationError("--edge is needed to write \(path("connector.yaml"))") }
         guard !routes.isEmpty else { throw ConfigurationError("--route is needed to write \(path("connector.yaml"))") }
@@ -154,7 +161,7 @@ struct ConnectorSetup {
               certificate_file: runtime-ca.pem
             audit:
               file: audit.jsonl
-            routes:
+            \(registrations.document)routes:
 
             """
         for route in routes {
