@@ -104,14 +104,14 @@ struct RegistrationLedgerTests {
         let at = Log.start + 4
         #expect(try second { try $0.statement(for: $1.fingerprint, at: at) } == nil)
         #expect(try second { try $0.statement(for: $1.fingerprint, at: at, tunnel: "tnl_2") } == .statementPurpose)
-        #expect(try second { try $0.statement(for: $0.fingerprint, at: at) } == .statementPurpose)
+        #expect(try second { first, _ in try first.statement(for: first.fingerprint, at: at) } == .statementPurpose)
         #expect(try second { try $0.statement(for: $1.fingerprint, .ownerKey, at: at) } == .statementPurpose)
         #expect(try second { try $0.statement(for: $1.fingerprint, at: at + 302) } == .statementTime(30))
         #expect(try second { try $0.statement(for: $1.fingerprint, at: at - 31 * Self.day) } == .statementTime(30))
         // The new one speaks for itself; a stranger speaks; somebody gives another's name.
-        #expect(try second { try $1.statement(for: $1.fingerprint, at: at) } != nil)
+        #expect(try second { _, other in try other.statement(for: other.fingerprint, at: at) } != nil)
         let stranger = try Log.Authority()
-        guard case .statementSigner? = try second({ try stranger.statement(for: $1.fingerprint, at: at) }) else { return #expect(Bool(false)) }
+        guard case .statementSigner? = try second({ _, other in try stranger.statement(for: other.fingerprint, at: at) }) else { return #expect(Bool(false)) }
         let named = try second { first, second in
             var statement = try stranger.statement(for: second.fingerprint, at: at)
             statement.key = try first.statement(for: second.fingerprint, at: at).key
@@ -201,7 +201,8 @@ struct RegistrationLedgerTests {
         #expect(refusal(bold) == .countsAt(said: Log.start + 2, rule: Log.start + 2 + Self.day))
         var slow = log
         slow.append(.modeChanged(.api, countsAt: Log.start + 2 + Self.day, nil), at: 2)
-        #expect(try fold(slow).mode(at: Log.start + 1 + Self.day) == .signed && fold(slow).mode(at: Log.start + 2 + Self.day) == .api)
+        let slowly = try fold(slow)
+        #expect(slowly.mode(at: Log.start + 1 + Self.day) == .signed && slowly.mode(at: Log.start + 2 + Self.day) == .api)
         slow.append(.modeChanged(.signed, countsAt: Log.start + 3, nil), at: 3)
         #expect(try fold(slow).mode(at: Log.start + 9 * Self.day) == .signed)
         log.append(.modeChanged(.api, countsAt: Log.start + 2, try first.statement(for: "api", .registration, at: Log.start + 1)), at: 2)

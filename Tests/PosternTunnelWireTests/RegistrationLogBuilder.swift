@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import PosternTunnelWire
+import SwiftASN1
 import X509
 
 /// A control plane's log that a test writes entry by entry: honest where it keeps `at`, and else whatever the test makes of it.

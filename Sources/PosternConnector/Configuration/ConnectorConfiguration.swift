@@ -61,8 +61,14 @@ package struct ConnectorConfiguration: Hashable, Sendable {
 
         package static let refuseAfterHours = 0...8760
         package static let intervalSeconds = 1...3600
-        /// Beside the state: what the operator has accepted, a word a line.
-        package var acceptedFile: String { stateFile + ".accepted" }
+
+        package init(logKeyFile: String, stateFile: String, ownerKeyFile: String?, refuseAfterHours: Int, intervalSeconds: Int) {
+            self.logKeyFile = logKeyFile
+            self.stateFile = stateFile
+            self.ownerKeyFile = ownerKeyFile
+            self.refuseAfterHours = refuseAfterHours
+            self.intervalSeconds = intervalSeconds
+        }
     }
 
     package struct ServerCertificate: Hashable, Sendable {

@@ -1,4 +1,5 @@
 import Crypto
+import NIOSSL
 import PosternTunnelWire
 import SwiftASN1
 import X509

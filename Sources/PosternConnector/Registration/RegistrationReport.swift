@@ -27,8 +27,11 @@ package struct RegistrationReport: Sendable {
         }
         for key in watch.ledger.connectorKeys.sorted() { lines.append("connector key \(key)\(key == pins.connectorKey ? " (this connector's)" : "")") }
         if let alarm = watch.alarm {
-            words.insert(Hexadecimal.text(alarm.head.root))
-            lines.append("refused: \(alarm.message); to accept: \(Hexadecimal.text(alarm.head.root))")
+            lines.append("calls are refused: \(alarm.message)")
+            if alarm.kind == .fork {
+                words.insert(Hexadecimal.text(alarm.head.root))
+                lines.append("head, to accept: \(Hexadecimal.text(alarm.head.root))")
+            }
         }
         let unknown = watch.unknownAuthorities(at: Int.max)
         for authority in unknown {

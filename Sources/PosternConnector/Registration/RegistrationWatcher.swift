@@ -80,12 +80,12 @@ package final class RegistrationWatcher: Sendable {
     private func round() async {
         do {
             let words = try await file.words()
-            let alarm = watch.withLock { watch in
+            let isOver = watch.withLock { watch in
+                let wasAlarmed = watch.alarm != nil
                 watch.accept(words)
-                return watch.alarm
+                return wasAlarmed && watch.alarm == nil
             }
-            // Without an alarm the state may be another one now.
-            if alarm == nil { try await keep() }
+            if isOver { await keep() }
         } catch {
             observe(.notKept(reason: "\(error)"))
         }
@@ -113,11 +113,11 @@ package final class RegistrationWatcher: Sendable {
             }
             switch outcome {
             case .accepted(let news):
-                try await keep()
+                await keep()
                 tell(news, isFirst: isFirst)
                 return true
             case .alarm:
-                try await keep()
+                await keep()
                 return true
             case .old:
                 observe(.repeated(edge: address.description))
@@ -129,7 +129,7 @@ package final class RegistrationWatcher: Sendable {
         }
     }
 
-    private func keep() async throws {
+    private func keep() async {
         let json = watch.withLock { $0.json }
         do { try await file.save(json) } catch { observe(.notKept(reason: "\(error)")) }
     }

@@ -2,6 +2,7 @@ import Logging
 import NIOCore
 import PosternHTTP
 import PosternJSON
+import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
 

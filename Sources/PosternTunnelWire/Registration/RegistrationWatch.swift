@@ -58,6 +58,8 @@ package struct RegistrationWatch: Sendable {
     /// Of the head; fewer where the head was accepted by the operator and the entries are still to come.
     package private(set) var entries: [[UInt8]] = []
     package private(set) var ledger: RegistrationLedger
+    /// Authorities that have signed the server certificate: found when the log grows, since calls ask often.
+    private var ownAuthorities: Set<String> = []
     package private(set) var alarm: Alarm?
     /// What the operator has accepted: fingerprints, roots, `api`.
     package private(set) var accepted: Set<String> = []
@@ -156,7 +158,13 @@ package struct RegistrationWatch: Sendable {
             return raise(.rules, "the log breaks its rules: \(error)", new)
         }
         (head, entries, self.ledger) = (new, all, ledger)
+        findOwn()
         return .accepted(news: news)
+    }
+
+    private mutating func findOwn() {
+        guard let server = pins.server else { return }
+        ownAuthorities = Set(ledger.authorities.filter { $0.key.isValidSignature(server.signature, for: server) }.map(\.fingerprint))
     }
 
     private mutating func raise(_ kind: Alarm.Kind, _ message: String, _ head: RegistrationHead) -> Outcome {
@@ -170,7 +178,8 @@ package struct RegistrationWatch: Sendable {
     /// Takes what the operator accepts. The root of the head that an alarm is about ends the alarm: the log goes on from that head.
     package mutating func accept(_ words: Set<String>) {
         accepted = words
-        guard let alarm, words.contains(Hexadecimal.text(alarm.head.root)) else { return }
+        // What breaks the rules would break them again.
+        guard let alarm, alarm.kind == .fork, words.contains(Hexadecimal.text(alarm.head.root)) else { return }
         (head, entries, ledger, self.alarm) = (alarm.head, [], RegistrationLedger(tunnelID: pins.tunnelID), nil)
     }
 
@@ -179,6 +188,9 @@ package struct RegistrationWatch: Sendable {
     /// Why no call is let through now; `nil` where calls are.
     package func refusal(now: Int) -> RegistrationRefusal? {
         if let alarm { return RegistrationRefusal(alarm.kind == .fork ? .fork : .rules, alarm.message) }
+        if let head, entries.count != head.size {
+            return RegistrationRefusal(.unproven, "the registrations of the head that was accepted have not come yet")
+        }
         if let unproven { return RegistrationRefusal(.unproven, "the log of the tunnel's registrations cannot be verified: \(unproven)") }
         let last = head?.time ?? began
         if pins.staleAfter > 0, now - last > pins.staleAfter {
@@ -197,10 +209,7 @@ package struct RegistrationWatch: Sendable {
     }
 
     package func unknownAuthorities(at now: Int) -> [RegistrationLedger.Authority] {
-        var roots = accepted
-        if let server = pins.server {
-            for authority in ledger.authorities where authority.key.isValidSignature(server.signature, for: server) { roots.insert(authority.fingerprint) }
-        }
+        var roots = accepted.union(ownAuthorities)
         if let owner = pins.ownerKey { roots.insert(owner) }
         return RegistrationTrust(roots: roots).unknown(in: ledger, at: now)
     }
@@ -233,6 +242,7 @@ package struct RegistrationWatch: Sendable {
             entries = texts.compactMap(\.string).map { Array($0.utf8) }
             guard entries.isEmpty || entries.count == head.size && Self.root(entries[...]) == head.root else { throw .entriesAreNotTheHeads }
             ledger = try RegistrationLedger(tunnelID: pins.tunnelID, entries)
+            findOwn()
         }
         if let json = object["alarm"], let name = json["kind"]?.string, let kind = Alarm.Kind(rawValue: name), let head = json["head"] {
             alarm = Alarm(kind: kind, message: json["message"]?.string ?? "", head: try RegistrationHead(json: head))

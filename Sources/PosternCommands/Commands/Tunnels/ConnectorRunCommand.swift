@@ -49,7 +49,9 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
-        let services: [any Service] = [watcher.map(RegistrationService.init), ConnectorService(connector: connector)].compactMap { $0 }
+        var services: [any Service] = []
+        if let watcher { services.append(RegistrationService(watcher: watcher)) }
+        services.append(ConnectorService(connector: connector))
         try await Services.run(services, logger: logger, maximumShutdown: .seconds(25))
         await log?.finish()
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import PosternJSON
 import PosternTunnelWire
 
 /// `postern connector sign`

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
+import PosternTunnelWire
 
 /// `postern tunnels settings`
 struct TunnelSettingsCommand: AsyncParsableCommand {
