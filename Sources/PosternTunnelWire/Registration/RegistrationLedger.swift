@@ -177,9 +177,9 @@ package struct RegistrationLedger: Sendable {
             guard let key = try? P256.Signing.PublicKey(derRepresentation: der), Array(key.derRepresentation) == der else {
                 throw .malformed("an owner key is an ECDSA key on P-256: a SubjectPublicKeyInfo in DER with an uncompressed point")
             }
-            let (public_, fingerprint) = (Certificate.PublicKey(key), KeyFingerprint.of(Certificate.PublicKey(key)))
+            let (publicKey, fingerprint) = (Certificate.PublicKey(key), KeyFingerprint.of(Certificate.PublicKey(key)))
             let rule = try Self.same(countsAt, try basis(ownerKey: fingerprint, statement, at: time))
-            ownerKeys.append(OwnerKey(fingerprint: fingerprint, key: public_, at: time, countsAt: rule.countsAt, basis: rule.basis))
+            ownerKeys.append(OwnerKey(fingerprint: fingerprint, key: publicKey, at: time, countsAt: rule.countsAt, basis: rule.basis))
             use(statement)
         case .modeChanged(let mode, let countsAt, let statement):
             let rule = try Self.same(countsAt, try basis(mode: mode, statement, at: time))

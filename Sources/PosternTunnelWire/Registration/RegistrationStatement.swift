@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
 import PosternJSON
+import SwiftASN1
 import X509
 
 /// What the holder of a key says of a registration: "this one is mine". Signed by the key of an authority that counts, or by the owner key, over a
@@ -93,7 +94,11 @@ package struct RegistrationStatement: Hashable, Sendable {
 /// Keys that sign statements.
 package enum KeyFingerprint {
     /// Lowercase hexadecimal SHA-256 of the SubjectPublicKeyInfo in DER.
-    package static func of(_ key: Certificate.PublicKey) -> String { Hexadecimal.text(SHA256.hash(data: key.subjectPublicKeyInfoBytes)) }
+    package static func of(_ key: Certificate.PublicKey) -> String {
+        // A key that was read can be written; `subjectPublicKeyInfoBytes` is but the key inside of it, and stands for no other.
+        let der = (try? key.serializeAsPEM().derBytes) ?? Array(key.subjectPublicKeyInfoBytes)
+        return Hexadecimal.text(SHA256.hash(data: der))
+    }
 
     /// `nil` for a kind that signs nothing here.
     static func algorithm(of key: Certificate.PublicKey) -> Certificate.SignatureAlgorithm? {
