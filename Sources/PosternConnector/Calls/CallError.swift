@@ -44,6 +44,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
     case answerBlocked(String)
     /// The call was cut while it ran.
     case cut(Cut)
+    /// The log of the tunnel's registrations is not what it was, or lets somebody in whom nobody here knows.
+    case registration(RegistrationRefusal)
     /// The caller ended, or its connection broke without `close_notify`, before the call was whole.
     case callerGone(String)
 
@@ -87,6 +89,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .cut(.certificateEnded): "certificate_ended"
         case .cut(.tooLong): "call_too_long"
         case .cut(.noLongerAllowed): "no_longer_allowed"
+        case .registration(let refusal): refusal.reason.rawValue
         case .callerGone: "caller_gone"
         }
     }
@@ -112,7 +115,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .requestTooLarge: 413
         case .callerStalled: 408
         case .cut(.noLongerAllowed): 403
-        case .auditFailed: 503
+        case .auditFailed, .registration: 503
         case .tooSlow: 408
         default: nil
         }
@@ -147,6 +150,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .cut(.certificateEnded): "the caller's certificate has ended"
         case .cut(.tooLong): "the call took longer than the route lets one take (limits.call)"
         case .cut(.noLongerAllowed(let reason)): "the connector's document has changed: \(reason)"
+        case .registration(let refusal): "the connector takes no calls: \(refusal); its operator looks at `postern connector accept`"
         case .callerGone(let reason): "the caller ended before the call was whole: \(reason)"
         }
     }

@@ -18,6 +18,8 @@ struct CallServer: Sendable {
     /// An id for the record of a call.
     let newID: @Sendable () -> String
     let audit: (any CallAudit)?
+    /// Why no call is let through now.
+    let registrations: @Sendable () -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the call has ended.

@@ -98,6 +98,7 @@ struct InnerConnection: Sendable {
     }
 
     private func decide(_ request: RouteRequest, _ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
+        if let refusal = server.registrations() { throw .registration(refusal) }
         guard server.now() < live.certificate.notValidAfter else { throw .certificate(.expired) }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
         guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }

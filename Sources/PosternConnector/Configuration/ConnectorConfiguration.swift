@@ -17,6 +17,8 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package var auditFile: String?
     /// Where the counts of answers' bytes are kept; `nil`: they begin anew with the connector.
     package var budgetsFile: String?
+    /// How the log of the tunnel's registrations is watched; `nil` where it is not.
+    package var registrations: Registrations?
     package var routes: [String: Route]
     /// Of the document's text: `sha256:` and hexadecimal digits.
     package var digest = ""
@@ -58,6 +60,32 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var certificateFile: String
         /// The tunnel token, which enrols the key; needed once.
         package var tokenFile: String?
+        /// Fingerprints of the other connectors' keys, where no others may be enrolled; `nil` where any may.
+        package var knownKeys: [String]?
+    }
+
+    package struct Registrations: Hashable, Sendable {
+        /// PEM of the key that signs the log's heads.
+        package var logKeyFile: String
+        /// What was seen of the log; written by the connector, mode 0600.
+        package var stateFile: String
+        /// PEM of the owner's public key, whose statements are believed.
+        package var ownerKeyFile: String?
+        /// Calls are refused when the last head is older; 0 for never.
+        package var refuseAfterHours: Int
+        /// Between two questions.
+        package var intervalSeconds: Int
+
+        package static let refuseAfterHours = 0...8760
+        package static let intervalSeconds = 1...3600
+
+        package init(logKeyFile: String, stateFile: String, ownerKeyFile: String?, refuseAfterHours: Int, intervalSeconds: Int) {
+            self.logKeyFile = logKeyFile
+            self.stateFile = stateFile
+            self.ownerKeyFile = ownerKeyFile
+            self.refuseAfterHours = refuseAfterHours
+            self.intervalSeconds = intervalSeconds
+        }
     }
 
     package struct ServerCertificate: Hashable, Sendable {

@@ -25,10 +25,12 @@ private struct ConnectorConfigurationReader {
         let map = document.map(
             root, PolicyPath(),
             known: [
-                "tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "budgets", "routes",
+                "tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "budgets", "registrations",
+                "routes",
             ])
         let identity = document.required(
-            map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file"], "`postern connector setup` makes the files")
+            map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file", "known_keys"],
+            "`postern connector setup` makes the files")
         let server = document.required(
             map, map: "server_certificate", known: ["certificate_file", "key_file"], "`postern connector setup` makes the files")
         let authority = document.required(
@@ -41,13 +43,14 @@ private struct ConnectorConfigurationReader {
             identity: .init(
                 keyFile: document.required(identity, "key_file", "name the connector's key, in PEM"),
                 certificateFile: document.required(identity, "certificate_file", "name the certificate of the connector's key, in PEM"),
-                tokenFile: document.text(identity, "enrolment_token_file")),
+                tokenFile: document.text(identity, "enrolment_token_file"), knownKeys: document.fingerprints(identity, "known_keys")),
             server: .init(
                 certificateFile: document.required(server, "certificate_file", "name the certificate for *.DOMAIN, in PEM"),
                 keyFile: document.required(server, "key_file", "name its key, in PEM")),
             runtimeAuthorityFile: document.required(authority, "certificate_file", "name the workspace's runtime authority, in PEM"),
             auditFile: audit.map { document.required($0, "file", "name the log's file") },
-            budgetsFile: budgets.map { document.required($0, "file", "name the file that keeps the counts") }, routes: routes(map))
+            budgetsFile: budgets.map { document.required($0, "file", "name the file that keeps the counts") },
+            registrations: map["registrations"].map { document.registrations($0, PolicyPath(keys: "registrations")) }, routes: routes(map))
     }
 
     private mutating func tunnel(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Tunnel {

@@ -48,7 +48,7 @@ struct LegDialer: Sendable {
     }
 
     /// The edge's certificate in DER. Below may be a proxy's TLS, so the handler is kept and not looked for.
-    private func startTLS(_ stream: ByteStream) async throws -> [UInt8] {
+    func startTLS(_ stream: ByteStream) async throws -> [UInt8] {
         let (tls, name) = (tls, edges.name)
         let handler = NIOLoopBoundBox.makeEmptyBox(valueType: NIOSSLClientHandler.self, eventLoop: stream.channel.eventLoop)
         _ = try await stream.startTLS(within: times.dial) {

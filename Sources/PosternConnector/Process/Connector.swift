@@ -43,10 +43,12 @@ package final class Connector: Sendable {
     ///   - audit: the log for calls; `nil` for none.
     ///   - book: counts the bytes of answers.
     ///   - launcher: starts the servers of routes with a command; without one those routes answer that there is none.
+    ///   - registrations: why no call is let through now; asked at each call.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), launcher: (any ChildLauncher)? = nil, times: ConnectorTimes = ConnectorTimes(),
+        audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), launcher: (any ChildLauncher)? = nil,
+        registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil }, times: ConnectorTimes = ConnectorTimes(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, now: @escaping @Sendable () -> Date = { Date() },
         observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
@@ -67,7 +69,8 @@ package final class Connector: Sendable {
         let count = Atomic(0)
         server = CallServer(
             current: { state.current }, live: live, book: book, times: times, now: now,
-            newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit, observe: observe)
+            newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
+            registrations: registrations, observe: observe)
         for child in state.current.children { children.continuation.yield(child) }
         try addLegs(state.current)
     }

@@ -20,4 +20,6 @@ package enum ConnectorEvent: Sendable {
     case toolChanged(route: String, tool: String)
     /// Of the stdio server of a route; `number` tells it from others of this connector.
     case child(route: String, number: Int, ChildEvent)
+    /// Of the log of the tunnel's registrations.
+    case registration(RegistrationEvent)
 }

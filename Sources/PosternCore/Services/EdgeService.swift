@@ -1,4 +1,5 @@
 import ManagedAgentsAPI
+import PosternJSON
 import Synchronization
 
 /// What edges ask the control plane: which tunnels there are, whether a token enrols a key, whether a credential may call, and what they report.
@@ -43,24 +44,26 @@ package final class EdgeService: Sendable {
             if tunnel.archivedAt != nil { throw Refusal.archived(tunnel.id) }
             guard token.rotatedAt == nil, tunnel.tokenID == token.id else { throw Refusal.rotated }
             let key = ConnectorKeyRecord(fingerprint: fingerprint, tunnelID: tunnel.id, tokenID: token.id, enrolledAt: tunnels.now())
-            do {
-                try await tunnels.store.enrol(key, mostLive: Self.mostConnectorKeys)
+            let outcome = try await tunnels.registered(.connectorKeyEnrolled(fingerprint: fingerprint), tunnel) { (append) async throws(StoreError) in
+                try await tunnels.store.enrol(key, mostLive: Self.mostConnectorKeys, logging: append)
+            }
+            switch outcome {
+            case .success:
                 tunnels.changes.notify()
                 return (tunnel, fingerprint)
-            } catch .duplicate {
+            case .failure(.duplicate):
                 let known = try await stored { () async throws(StoreError) in
                     try await tunnels.store.connectorKey(fingerprint, tunnelID: tunnel.id)
                 }
                 guard let known else { throw Refusal.ofAnotherTunnel(fingerprint) }
                 guard known.revokedAt == nil else { throw Refusal.revoked(fingerprint) }
                 return (tunnel, fingerprint)
-            } catch .conflict {
+            case .failure(.conflict):
                 // The token was rotated or the tunnel archived since they were read: then the next look says which.
                 let (again, token) = try await find(params.token)
                 guard again.archivedAt == nil, again.tokenID == token.id else { continue }
                 throw Refusal.tooMany(tunnel.id)
-            } catch {
-                throw error.apiError
+            case .failure(let error): throw error.apiError
             }
         }
     }
@@ -98,6 +101,15 @@ package final class EdgeService: Sendable {
             error.reason = reason
             return error
         }
+    }
+
+    // MARK: Registrations
+
+    /// The signed head of a tunnel's log for a connector that watches it. The edge has seen that the connector holds a key of the tunnel.
+    package func registrations(_ tunnelID: String, since: Int) async throws(APIError) -> JSON {
+        let tunnel = try await stored { () async throws(StoreError) in try await tunnels.store.tunnel(tunnelID) }
+        guard let tunnel, tunnel.archivedAt == nil else { throw .notFound("Tunnel \(tunnelID) not found.") }
+        return try await tunnels.head(of: tunnel, since: since)
     }
 
     // MARK: Authorisation

@@ -101,6 +101,14 @@ package struct ControlPlaneDirectory: EdgeDirectory {
         return Set(ended.compactMap(\.string))
     }
 
+    package func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON {
+        try await Self.asking { () async throws(ClientError) -> JSON in
+            try await client.request(
+                .get, "/postern/v1/edge/tunnels/\(tunnelID)/registrations", query: ["since": String(since)], options: Self.once
+            ).json()
+        }
+    }
+
     package func report(_ legs: [String: [EdgeLegReport]]) async throws(EdgeDirectoryError) {
         let tunnels = legs.sorted { $0.key < $1.key }.map { id, legs -> JSON in
             ["tunnel_id": .string(id), "legs": .array(legs.map(Self.json))]

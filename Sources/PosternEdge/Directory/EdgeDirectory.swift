@@ -1,3 +1,4 @@
+import PosternJSON
 import PosternTunnelWire
 
 /// What an edge asks the control plane: which tunnels there are, who may open legs, who may call. A port; the edge has no store and no key.
@@ -14,6 +15,10 @@ package protocol EdgeDirectory: Sendable {
 
     /// Those of `principals` whose credentials have ended; names as `authorize` gave them, or as runtime certificates have them.
     func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String>
+
+    /// The signed head of a tunnel's log of registrations, a proof that it extends the log of `since` entries, and those after them: for connectors,
+    /// who hold it against the log's key.
+    func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON
 
     /// Replaces what this edge has said of its legs.
     func report(_ legs: [String: [EdgeLegReport]]) async throws(EdgeDirectoryError)

@@ -30,6 +30,8 @@ struct EdgeFront: Sendable {
             } else if LegRequest.matches(head) {
                 try await LegDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, rest: reader.takeBuffer())
+            } else if RegistrationRequest.matches(head) {
+                try await RegistrationDesk(table: table, directory: directory, metrics: metrics, logger: logger).serve(stream, head)
             } else {
                 await stream.answer(404, "not_found_error", "an edge serves \(LegRequest.path) and CONNECT, nothing else")
             }

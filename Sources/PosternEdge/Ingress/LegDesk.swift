@@ -41,7 +41,7 @@ struct LegDesk: Sendable {
     private static var date: String { HTTPDate.text(Timestamp.now()) }
 
     /// The key whose use the handshake has proved.
-    private static func key(of stream: ByteStream) async throws -> ConnectorKey {
+    static func key(of stream: ByteStream) async throws -> ConnectorKey {
         guard let certificate = try await ClientCertificate.of(stream), let key = ConnectorKey(certificate: certificate) else {
             throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")
         }

@@ -12,7 +12,18 @@ extension TunnelRecord {
         ]
     }
 
-    var settingsJSON: JSON { ["type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice)] }
+    func settingsJSON(_ standing: RegistrationStanding) -> JSON {
+        [
+            "type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice), "registration": .string(standing.mode),
+            "registration_pending": standing.pendingMode.map {
+                ["registration": .string($0.mode), "counts_at": .string($0.countsAt.description)]
+            } ?? .null,
+            "owner_key": JSON(standing.ownerKey),
+            "owner_key_pending": standing.pendingOwnerKey.map {
+                ["owner_key": .string($0.fingerprint), "counts_at": .string($0.countsAt.description)]
+            } ?? .null,
+        ]
+    }
 }
 
 extension TunnelCertificateRecord {
@@ -21,6 +32,16 @@ extension TunnelCertificateRecord {
             "id": .string(id), "type": "tunnel_certificate", "tunnel_id": .string(tunnelID), "fingerprint": .string(fingerprint),
             "created_at": .string(createdAt.description), "expires_at": JSON(expiresAt?.description), "archived_at": JSON(archivedAt?.description),
         ]
+    }
+}
+
+extension TunnelService.RegisteredCertificate {
+    /// - Parameter now: by which it counts or waits.
+    func json(now: Timestamp) -> JSON {
+        var object = certificate.json.object ?? [:]
+        object["counts_at"] = .string(countsAt.description)
+        object["counts"] = .bool(countsAt <= now)
+        return .object(object)
     }
 }
 

@@ -31,6 +31,11 @@ struct EdgeRoutes {
                         "connector_key": .string(fingerprint),
                     ] as JSONObject)
             },
+            Route(
+                .get, root + "/tunnels/{tunnel_id}/registrations", .edge, "Get the signed head of a tunnel's log and what follows", query: ["since"]
+            ) { call async throws(APIError) in
+                .json(try await edges.registrations(try call.parameter("tunnel_id"), since: try RegistrationRoutes.number(call, "since") ?? 0))
+            },
             Route(.post, root + "/authorizations", .edge, "Ask whether a credential opens a tunnel", takesBody: true) { call async throws(APIError) in
                 let (workspace, principal) = try await edges.authorize(try EdgeParams.Authorization(try await call.body()))
                 return .json(["workspace_id": .string(workspace), "principal": .string(principal)] as JSONObject)

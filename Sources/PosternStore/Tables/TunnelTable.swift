@@ -71,7 +71,7 @@ enum TunnelTable {
 }
 
 extension PosternStore: TunnelStore {
-    package func create(_ tunnel: TunnelRecord, mostLive: Int) async throws(StoreError) {
+    package func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement(
@@ -87,6 +87,7 @@ extension PosternStore: TunnelStore {
                 ]))
         transaction.run(TunnelTable.insert(TunnelTokenRecord(id: tunnel.tokenID, tunnelID: tunnel.id, createdAt: tunnel.createdAt)))
         transaction.run(TunnelTable.raiseRevision)
+        transaction.require(RegistrationTable.insert(RegistrationAppend(position: 0, entry: entry), tunnelID: tunnel.id))
         do throws(SQLFailure) {
             try await database.commit(transaction)
         } catch .duplicate(_, let detail) where detail.contains("domain") {
@@ -108,7 +109,7 @@ extension PosternStore: TunnelStore {
         return keyset.page(try await all(statement, TunnelTable.decode)) { PagePosition(major: $0.createdAt.microseconds, minor: $0.id) }
     }
 
-    package func archiveTunnel(_ id: String, at time: Timestamp) async throws(StoreError) {
+    package func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement("UPDATE tunnels SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)]))
@@ -118,7 +119,7 @@ extension PosternStore: TunnelStore {
         transaction.run(
             SQLStatement("UPDATE connector_keys SET revoked_at = ? WHERE tunnel_id = ? AND revoked_at IS NULL", [SQLValue(time), .text(id)]))
         transaction.run(TunnelTable.raiseRevision)
-        _ = try await commitIfPresent(transaction)
+        _ = try await commitIfPresent(transaction, logging: append, tunnelID: id)
     }
 
     package func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError) {

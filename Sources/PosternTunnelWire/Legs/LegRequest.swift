@@ -84,7 +84,7 @@ package struct LegRequest: Hashable, Sendable {
         return fields.count == 1 ? fields[0].text : nil
     }
 
-    private static func isPlain(_ text: String) -> Bool {
+    static func isPlain(_ text: String) -> Bool {
         (1...longestLeg).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {

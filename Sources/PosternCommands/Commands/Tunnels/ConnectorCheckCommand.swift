@@ -38,6 +38,8 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
         terminal.print("tunnel \(configuration.tunnel.id), \(configuration.legs) legs to \(configuration.edges.name)\(proxy)")
         terminal.print("connector key \(files.material.key.fingerprint)")
         terminal.print("server certificate valid until \(files.material.serverExpires)" + (standing.problem.map { ": \($0)" } ?? ""))
+        let isWatched = try files.registrationPins(config: config) != nil
+        terminal.print(isWatched ? "the tunnel's registrations are watched" : "the tunnel's registrations are not watched: write registrations")
         for (name, route) in configuration.routes.sorted(by: { $0.key < $1.key }) {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
             let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""

@@ -13,6 +13,6 @@ struct ConnectorCommand: AsyncParsableCommand {
             """,
         subcommands: [
             ConnectorSetupCommand.self, ConnectorRenewCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self,
-            ConnectorDoctorCommand.self, ConnectorPinCommand.self,
+            ConnectorDoctorCommand.self, ConnectorPinCommand.self, ConnectorSignCommand.self, ConnectorAcceptCommand.self,
         ])
 }

@@ -52,9 +52,9 @@ struct ConnectorFiles: Sendable {
     /// All that the document names, and what `postern connector setup` and the audit put beside it.
     private static func named(_ configuration: ConnectorConfiguration) -> [String] {
         let (identity, server) = (configuration.identity, configuration.server)
-        var files = [identity.keyFile, identity.certificateFile, server.certificateFile, server.keyFile, "ca.key"]
+        var files = [identity.keyFile, identity.certificateFile, server.certificateFile, server.keyFile, "ca.key", "owner.key"]
         files += [identity.tokenFile].compactMap(\.self)
-        files += [configuration.edges.proxy?.secretFile, configuration.budgetsFile].compactMap(\.self)
+        files += [configuration.edges.proxy?.secretFile, configuration.budgetsFile, configuration.registrations?.stateFile].compactMap(\.self)
         if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
         for route in configuration.routes.values {
             files +=

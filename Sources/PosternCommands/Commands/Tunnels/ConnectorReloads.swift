@@ -12,6 +12,8 @@ struct ConnectorReloads: Service {
     let started: ConnectorFiles
     /// Starts the servers of routes with a command; `nil` where there was none at the start.
     let children: SandboxedChildren?
+    /// `nil` where the log of registrations is not watched.
+    let watcher: RegistrationWatcher?
     let seen: [String: FileStamp?]
     let logger: Logger
 
@@ -68,10 +70,15 @@ struct ConnectorReloads: Service {
         guard old.auditFile == new.auditFile, old.budgetsFile == new.budgetsFile else {
             return refuse("audit.file and budgets.file cannot change while the connector runs: start it again")
         }
+        // A watch that begins anew has seen nothing.
+        guard old.registrations == new.registrations else {
+            return refuse("registrations cannot change while the connector runs: start it again")
+        }
         do {
             // Before a server is started by the new document.
             try children?.keep(from: files.own)
             try await connector.reload(new, files.material)
+            try watcher?.reload(new, files.material)
         } catch { refuse("\(error)") }
     }
 

@@ -43,18 +43,26 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         let startsServers = files.configuration.routes.values.contains { $0.upstream.child != nil }
         let children = startsServers ? try await SandboxedChildren(own: files.own) : nil
         let book = try files.budgetsPath(config: config).map { path throws(FileError) in try ByteBook(path: path) } ?? ByteBook()
+        let watcher = try files.watcher(config: config, logger)
         let connector: Connector
         do {
             connector = try Connector(
                 files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
-                launcher: children
-            ) { event in Self.log(event, logger) }
+                launcher: children, registrations: { watcher?.refusal() }
+            ) { event in
+                if case .legStands = event { watcher?.nudge() }
+                Self.log(event, logger)
+            }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
         do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
-        let reloads = ConnectorReloads(config: config, connector: connector, started: files, children: children, seen: seen, logger: logger)
-        try await Services.run([ConnectorService(connector: connector), reloads], logger: logger, maximumShutdown: .seconds(25))
+        let reloads = ConnectorReloads(
+            config: config, connector: connector, started: files, children: children, watcher: watcher, seen: seen, logger: logger)
+        var services: [any Service] = []
+        if let watcher { services.append(RegistrationService(watcher: watcher)) }
+        services += [ConnectorService(connector: connector), reloads]
+        try await Services.run(services, logger: logger, maximumShutdown: .seconds(25))
         await children?.close()
         try await book.finish()
         await log?.finish()
@@ -81,6 +89,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         case .outlived(let route): logger.debug("a caller went away, and its call goes on", metadata: ["route": "\(route)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
+        case .registration(let event): RegistrationEventLog.log(event, logger)
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
         case .child(let route, let number, let event):

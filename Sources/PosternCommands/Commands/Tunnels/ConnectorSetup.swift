@@ -46,17 +46,20 @@ struct ConnectorSetup {
         defer { lock.release() }
         let tunnel = try await tunnel(id, displayName, client)
         try makeConnectorKey()
+        let registrations = ConnectorRegistrations(folder: folder, terminal: terminal, tunnelID: tunnel.id)
+        try await registrations.prepareOwnerKey(client)
         switch source {
         case .made:
             let authority = try makeAuthority(tunnel)
-            try await register(authority, tunnel, client)
+            try await register(authority, tunnel, registrations, client)
             try makeServerCertificate(tunnel, authority)
         case .requested: try requestCertificate(tunnel)
-        case .given(let certificate, let authority): try await takeCertificate(certificate, authority, tunnel, client)
+        case .given(let certificate, let authority): try await takeCertificate(certificate, authority, tunnel, registrations, client)
         }
+        try await registrations.pinLogKey(client)
         let workspace = try await fetchRuntimeAuthority(client)
         try await fetchToken(tunnel, client)
-        try writeDocument(tunnel, workspace)
+        try writeDocument(tunnel, workspace, registrations)
         let document = path("connector.yaml")
         if case .requested = source {
             terminal.print("The request for the server certificate of tunnel \(tunnel.id) (\(tunnel.domain)) is \(path("server.csr")).")
@@ -108,12 +111,16 @@ struct ConnectorSetup {
     }
 
     /// The tunnel counts at most two authorities; one that is known already is not registered again.
-    private func register(_ authority: String, _ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
+    private func register(
+        _ authority: String, _ tunnel: Tunnel, _ registrations: ConnectorRegistrations, _ client: ManagedAgentsClient
+    ) async throws {
         let fingerprint = try ConnectorCertificates.fingerprint(certificatePEM: authority)
         let known = try await client.list("/v1/tunnels/\(tunnel.id)/certificates")
         guard !known.contains(where: { $0["fingerprint"]?.string == fingerprint && $0["archived_at"]?.string == nil }) else { return }
-        _ = try await client.request(.post, "/v1/tunnels/\(tunnel.id)/certificates", body: ["ca_certificate_pem": .string(authority)])
+        let body = try await registrations.registration(of: authority, fingerprint: fingerprint, client)
+        _ = try await client.request(.post, "/v1/tunnels/\(tunnel.id)/certificates", body: body)
         terminal.print("Registered the tunnel's CA \(fingerprint).")
+        try await registrations.tellWait(fingerprint, client)
     }
 
     private func makeServerCertificate(_ tunnel: Tunnel, _ authority: String) throws {
@@ -152,7 +159,9 @@ struct ConnectorSetup {
     }
 
     /// The authority is registered before anything is signed by it that callers get to see.
-    private func takeCertificate(_ certificate: String, _ authority: String, _ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
+    private func takeCertificate(
+        _ certificate: String, _ authority: String, _ tunnel: Tunnel, _ registrations: ConnectorRegistrations, _ client: ManagedAgentsClient
+    ) async throws {
         try refuseOwnAuthority()
         let given: GivenServer
         do {
@@ -164,7 +173,7 @@ struct ConnectorSetup {
         } catch let error as ConnectorError {
             throw CommandError(.configuration, error.description)
         }
-        try await register(given.authorityPEM, tunnel, client)
+        try await register(given.authorityPEM, tunnel, registrations, client)
         try TextFile.writeSecret(given.authorityPEM.trimmingSpaces, to: path("ca.pem"))
         try serverFiles.replace(by: .init(keyPEM: given.keyPEM, certificatePEM: given.certificatePEM.trimmingSpaces))
         for name in ["server.csr.key", "server.csr"] { TextFile.remove(path(name)) }
@@ -204,7 +213,7 @@ struct ConnectorSetup {
     }
 
     /// A document that is there is the operator's, and stays.
-    private func writeDocument(_ tunnel: Tunnel, _ workspace: String) throws {
+    private func writeDocument(_ tunnel: Tunnel, _ workspace: String, _ registrations: ConnectorRegistrations) throws {
         guard !has("connector.yaml") else { return }
         guard !edges.isEmpty else { throw ConfigurationError("--edge is needed to write \(path("connector.yaml"))") }
         guard !routes.isEmpty else { throw ConfigurationError("--route is needed to write \(path("connector.yaml"))") }
@@ -232,7 +241,7 @@ struct ConnectorSetup {
               certificate_file: runtime-ca.pem
             audit:
               file: audit.jsonl
-            routes:
+            \(registrations.document)routes:
 
             """
         for route in routes {

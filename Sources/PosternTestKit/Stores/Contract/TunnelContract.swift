@@ -4,19 +4,19 @@ import PosternCore
 extension StoreContract {
     private typealias Make = StoreFixtures
 
-    private static func tunnel(_ name: String, workspace: String = "wrkspc_1", at second: Int = 0) -> TunnelRecord {
+    static func tunnel(_ name: String, workspace: String = "wrkspc_1", at second: Int = 0) -> TunnelRecord {
         TunnelRecord(
             id: "tnl_" + name, workspaceID: workspace, displayName: name == "plain" ? nil : "The tunnel " + name,
             domain: name + ".tunnel.example.com", tokenID: "ttok_" + name, createdAt: Make.time(second))
     }
 
-    private static func certificate(_ id: String, _ fingerprint: String, of tunnel: String = "tnl_a", at second: Int = 0) -> TunnelCertificateRecord {
+    static func certificate(_ id: String, _ fingerprint: String, of tunnel: String = "tnl_a", at second: Int = 0) -> TunnelCertificateRecord {
         TunnelCertificateRecord(
             id: id, tunnelID: tunnel, fingerprint: fingerprint, pem: "PEM of " + fingerprint, createdAt: Make.time(second),
             expiresAt: Make.time(second + 9))
     }
 
-    private static func key(_ fingerprint: String, of tunnel: String = "tnl_a", token: String = "ttok_a", at second: Int = 0) -> ConnectorKeyRecord {
+    static func key(_ fingerprint: String, of tunnel: String = "tnl_a", token: String = "ttok_a", at second: Int = 0) -> ConnectorKeyRecord {
         ConnectorKeyRecord(fingerprint: fingerprint, tunnelID: tunnel, tokenID: token, enrolledAt: Make.time(second))
     }
 
