@@ -195,7 +195,8 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509,
+            .asn1, .crypto, .logging,
         ]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(
