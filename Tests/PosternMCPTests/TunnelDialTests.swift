@@ -27,7 +27,8 @@ import X509
         _ route: TunnelRoute, _ credentials: TunnelCredentials, _ times: TunnelTimes = TunnelTimes()
     ) async throws -> TunnelDialError? {
         let dialer = EdgeDialer(
-            route: route, credentials: credentials, tls: try TunnelTLS(route, credentials), group: .singletonMultiThreadedEventLoopGroup, times: times,
+            route: route, credentials: credentials, tls: try TunnelTLS(route, credentials), group: .singletonMultiThreadedEventLoopGroup,
+            times: times,
             now: { Date() }, checkConnection: { $0.eventLoop.makeSucceededVoidFuture() })
         do throws(TunnelDialError) {
             try await dialer.dial().close()

@@ -194,11 +194,13 @@ import Testing
 
     // MARK: What is sent once
 
-    @Test(arguments: [
-        "", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
-        "HTTP/1.1 200 OK\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", "nonsense\r\n\r\n",
-    ], [true, false])
+    @Test(
+        arguments: [
+            "", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+            "HTTP/1.1 200 OK\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", "nonsense\r\n\r\n",
+        ], [true, false])
     func aRequestWhoseAnswerIsNoneIsNotSentAgain(part: String, closesTLS: Bool) async throws {
         let requests = Box(0)
         try await run { _, stream in
@@ -240,10 +242,13 @@ import Testing
     @Test func aConnectorThatRefusesTheCertificateHasReadNothing() async throws {
         let runtime = try forge.authority("runtime")
         let roots = [try NIOSSLCertificate(bytes: Array(runtime.pem.utf8), format: .pem)]
-        try await run({ _, _ in }, server: {
-            $0.certificateVerification = .noHostnameVerification
-            $0.trustRoots = .certificates(roots)
-        }) { _, _, transport in
+        try await run(
+            { _, _ in },
+            server: {
+                $0.certificateVerification = .noHostnameVerification
+                $0.trustRoots = .certificates(roots)
+            }
+        ) { _, _, transport in
             guard case .failure(.connection(let reason)) = await Self.post(transport(nil)) else {
                 Issue.record("not refused")
                 return
