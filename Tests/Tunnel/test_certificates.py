@@ -48,10 +48,10 @@ def copied(tunnel: Tunnel, tmp_path: Path) -> Path:
 def test_a_daily_renewal_changes_nothing_until_the_certificate_is_due(tunnel: Tunnel, copied: Path) -> None:
     before = {path.name: path.read_bytes() for path in copied.iterdir()}
     status, told = run(tunnel, "renew", "--config", copied / "connector.yaml")
-    assert status == 0 and "is good: 89 days left" in told, told
+    assert status == 0 and re.search("is good: (89|90) days left", told), told
     status, told = run(tunnel, "renew", "--config", copied / "connector.yaml", "--json")
     answer = json.loads(told)
-    assert status == 0 and answer["renewed"] is False and answer["good"] is True and answer["days_left"] == 89
+    assert status == 0 and answer["renewed"] is False and answer["good"] is True and answer["days_left"] in (89, 90)
     assert answer["expires_at"].endswith("Z") and answer["can_renew"] is True
     assert before == {path.name: path.read_bytes() for path in copied.iterdir()}
     assert run(tunnel, "renew", "--config", copied / "connector.yaml", "--renew-before", "90d")[0] == 64
