@@ -1,3 +1,8 @@
+#if canImport(CoreFoundation)
+// Where many files are compiled at once, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -83,6 +88,20 @@ enum TextFile {
 
     /// What is not there stays so.
     static func remove(_ path: String) { unlink(path) }
+    /// What tells one state of a file from another without reading it; `nil` where there is none, or it cannot be looked at. Follows links, as those
+    /// of mounted secrets, which change where they lead.
+    static func stamp(_ path: String) -> FileStamp? {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return nil }
+        #if canImport(Glibc)
+        let (modified, changed) = (info.st_mtim, info.st_ctim)
+        #else
+        let (modified, changed) = (info.st_mtimespec, info.st_ctimespec)
+        #endif
+        return FileStamp(
+            place: [UInt64(truncatingIfNeeded: info.st_dev), UInt64(truncatingIfNeeded: info.st_ino)], size: Int64(info.st_size),
+            mode: UInt32(info.st_mode), changed: [modified.tv_sec, modified.tv_nsec, changed.tv_sec, changed.tv_nsec])
+    }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

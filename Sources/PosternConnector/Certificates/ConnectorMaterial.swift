@@ -20,11 +20,22 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let edgeAuthorities: [NIOSSLCertificate]?
     let proxyAuthorities: [NIOSSLCertificate]?
     /// `user:password` for the corporate proxy.
-    private let proxySecret: String?
+    let proxySecret: String?
     package let token: String?
     let headers: [String: [HeaderInjection]]
+    /// Variables of the servers that routes start.
+    let childSecrets: [String: [ChildSecret]]
     /// By route; `nil` stands for the system's.
     let upstreamAuthorities: [String: [NIOSSLCertificate]]
+    /// By route; what the connector shows to its upstream.
+    let upstreamIdentities: [String: UpstreamIdentity]
+    /// Binds ids of sessions to callers. Connectors with the same key have the same one, also after a restart.
+    let sessionKey: SymmetricKey
+
+    struct UpstreamIdentity: Sendable {
+        let chain: [NIOSSLCertificate]
+        let key: NIOSSLPrivateKey
+    }
 
     /// - Parameters:
     ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
@@ -48,7 +59,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no certificate in PEM")
             }
         }
-        (connectorKey, connectorCertificate, key) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
         (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
@@ -73,19 +84,45 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         }
         var headers: [String: [HeaderInjection]] = [:]
         var upstream: [String: [NIOSSLCertificate]] = [:]
+        var secrets: [String: [ChildSecret]] = [:]
+        var identities: [String: UpstreamIdentity] = [:]
         for (name, route) in configuration.routes {
             headers[name] = try route.headers.map { header in
-                try HeaderInjection(name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }))
+                try HeaderInjection(
+                    name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }), isMasked: header.isMasked)
             }
             upstream[name] = try route.caFile.map(certificates)
+            secrets[name] = try route.upstream.child?.secrets.map { secret in
+                try ChildSecret(name: secret.name, value: String(try text(secret.file, true).prefix { !$0.isNewline }))
+            }
+            identities[name] = try route.clientCertificate.map { try Self.upstream($0, now: now, pem: pem, certificates: certificates) }
         }
         self.headers = headers
+        childSecrets = secrets
         upstreamAuthorities = upstream
+        upstreamIdentities = identities
+    }
+
+    private static func upstream(
+        _ files: ConnectorConfiguration.ClientCertificate, now: Date, pem: (String, Bool) throws -> [UInt8],
+        certificates: (String) throws -> [NIOSSLCertificate]
+    ) throws -> UpstreamIdentity {
+        let chain = try certificates(files.certificateFile)
+        let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
+        guard leaf.notValidBefore <= now, now < leaf.notValidAfter else {
+            throw ConnectorError("the certificate in \(files.certificateFile) is not valid now: ask for a new one where the upstream's come from")
+        }
+        let text = String(decoding: try pem(files.keyFile, true), as: UTF8.self)
+        guard let key = try? Certificate.PrivateKey(pemEncoded: text) else { throw ConnectorError("\(files.keyFile) holds no private key in PEM") }
+        guard key.publicKey == leaf.publicKey else {
+            throw ConnectorError("the certificate in \(files.certificateFile) is not for the key in \(files.keyFile)")
+        }
+        return UpstreamIdentity(chain: chain, key: try NIOSSLPrivateKey(bytes: Array(text.utf8), format: .pem))
     }
 
     private static func connector(
         _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey) {
+    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey, SymmetricKey) {
         let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
             throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
@@ -96,7 +133,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         guard ConnectorKey(certificate: parsed) == connector else {
             throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector)
+        let sessions = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: SymmetricKey(data: key.rawRepresentation), info: Array("postern connector: ids of sessions".utf8), outputByteCount: 32)
+        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector, sessions)
     }
 
     private static func server(
@@ -167,6 +206,10 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         tls.minimumTLSVersion = .tlsv12
         tls.applicationProtocols = ["http/1.1"]
         if let authorities = upstreamAuthorities[route] { tls.trustRoots = .certificates(authorities) }
+        if let identity = upstreamIdentities[route] {
+            tls.certificateChain = identity.chain.map { .certificate($0) }
+            tls.privateKey = .privateKey(identity.key)
+        }
         return try NIOSSLContext(configuration: tls)
     }
 

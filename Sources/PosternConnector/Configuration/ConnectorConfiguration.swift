@@ -15,7 +15,11 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package var runtimeAuthorityFile: String
     /// Where the audit log is written; `nil` for none.
     package var auditFile: String?
+    /// Where the counts of answers' bytes are kept; `nil`: they begin anew with the connector.
+    package var budgetsFile: String?
     package var routes: [String: Route]
+    /// Of the document's text: `sha256:` and hexadecimal digits.
+    package var digest = ""
 
     package static let legs = 1...16
     package static let mostRoutes = 256
@@ -63,7 +67,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     }
 
     package struct Route: Hashable, Sendable {
-        package var upstream: Upstream
+        package var upstream: RouteUpstream
         package var callers: Callers
         package var addresses: UpstreamAddresses
         package var host: HostRule
@@ -73,18 +77,25 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// What of MCP passes; `nil`: bodies pass unread.
         package var policy: RoutePolicy?
+        /// For upstreams that ask for one.
+        package var clientCertificate: ClientCertificate?
+        package var limits = RouteLimits()
+        package var answers = RouteAnswers()
+
+        /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
+        var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }
     }
 
-    package struct Upstream: Hashable, Sendable, CustomStringConvertible {
-        package var isTLS: Bool
-        package var authority: Authority
+    package struct ClientCertificate: Hashable, Sendable {
+        /// PEM, the leaf first.
+        package var certificateFile: String
+        /// PEM, mode 0600.
+        package var keyFile: String
 
-        /// As it stands in a Host header: without the port where it is the scheme's.
-        package var hostHeader: String {
-            authority.port == (isTLS ? 443 : 80) ? authority.host.authority : authority.description
+        package init(certificateFile: String, keyFile: String) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
         }
-
-        package var description: String { "\(isTLS ? "https" : "http")://\(authority)" }
     }
 
     package enum HostRule: String, Hashable, Sendable, CaseIterable {
@@ -97,10 +108,13 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package struct Header: Hashable, Sendable {
         package var name: String
         package var file: String
+        /// Whether its value is kept out of answers.
+        package var isMasked: Bool
 
-        package init(name: String, file: String) {
+        package init(name: String, file: String, isMasked: Bool = true) {
             self.name = name
             self.file = file
+            self.isMasked = isMasked
         }
     }
 }

@@ -30,6 +30,8 @@ package struct UpstreamProbe: Sendable {
         /// What the route's address policy leaves of them.
         case allowed([IPAddress])
         case connected(IPAddress)
+        /// A unix socket takes connections.
+        case listening(String)
         case tls
     }
 
@@ -66,8 +68,25 @@ package struct UpstreamProbe: Sendable {
     }
 
     private func walk(_ done: (Step) -> Void) async -> Failure? {
+        switch route.upstream {
+        case .network(_, let authority): return await walk(to: authority, done)
+        case .socket(let path):
+            do {
+                let channel = try await connect(try SocketAddress(unixDomainSocketPath: path))
+                channel.close(promise: nil)
+            } catch {
+                return .connection("\(path): \(error)")
+            }
+            done(.listening(path))
+            return nil
+        // It is started by the first call that needs it.
+        case .command: return nil
+        }
+    }
+
+    private func walk(to authority: Authority, _ done: (Step) -> Void) async -> Failure? {
         let addresses: [IPAddress]
-        switch route.upstream.authority.host {
+        switch authority.host {
         case .address(let address): addresses = [address]
         case .name(let name):
             do { addresses = try await resolve(name) } catch { return .name("\(error)") }
@@ -81,13 +100,14 @@ package struct UpstreamProbe: Sendable {
         var failure = Failure.connection("it has no address")
         for address in allowed.prefix(4) {
             do {
-                let channel = try await connect(address)
+                let channel = try await connect(
+                    try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(authority.port)))
                 defer { channel.close(promise: nil) }
                 done(.connected(address))
                 guard let tls else { return nil }
                 do {
                     let stream = try await ByteStream.attach(to: channel)
-                    let host: String? = if case .name(let name) = route.upstream.authority.host { name } else { nil }
+                    let host: String? = if case .name(let name) = authority.host { name } else { nil }
                     _ = try await stream.startTLS(within: time) { try NIOSSLClientHandler(context: tls, serverHostname: host) }
                     done(.tls)
                     return nil
@@ -102,8 +122,7 @@ package struct UpstreamProbe: Sendable {
         return failure
     }
 
-    private func connect(_ address: IPAddress) async throws -> any Channel {
-        let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(route.upstream.authority.port))
-        return try await ClientBootstrap(group: group).connectTimeout(time).channelOption(.autoRead, value: false).connect(to: target).get()
+    private func connect(_ target: SocketAddress) async throws -> any Channel {
+        try await ClientBootstrap(group: group).connectTimeout(time).channelOption(.autoRead, value: false).connect(to: target).get()
     }
 }

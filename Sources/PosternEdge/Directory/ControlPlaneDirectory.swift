@@ -28,7 +28,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
         guard let number = answer["revision"]?.int, let list = answer["tunnels"]?.array else { throw Self.malformed("revision and tunnels") }
         var tunnels: [EdgeTunnel] = []
         for item in list { tunnels.append(try Self.tunnel(item)) }
-        return EdgeTunnels(revision: Int(number), tunnels: tunnels)
+        // A control plane before this answers without them: then certificates open nothing.
+        var authorities: [String: String] = [:]
+        for item in answer["runtime_authorities"]?.array ?? [] {
+            guard let workspace = item["workspace_id"]?.string, let pem = item["certificate_pem"]?.string else {
+                throw Self.malformed("workspace_id and certificate_pem of a runtime authority")
+            }
+            authorities[workspace] = pem
+        }
+        return EdgeTunnels(revision: Int(number), tunnels: tunnels, authorities: authorities)
     }
 
     private static func tunnel(_ json: JSON) throws(EdgeDirectoryError) -> EdgeTunnel {
@@ -82,6 +90,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
             if (error as? ClientError)?.status == 403 { return nil }
             throw Self.failure(error)
         }
+    }
+
+    package func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
+        let body: JSON = ["principals": .array(principals.map(JSON.string))]
+        let answer = try await Self.asking { () async throws(ClientError) -> JSONObject in
+            try await client.request(.post, "/postern/v1/edge/principals", body: body, options: Self.once).object()
+        }
+        guard let ended = answer["ended"]?.array else { throw Self.malformed("ended") }
+        return Set(ended.compactMap(\.string))
     }
 
     package func report(_ legs: [String: [EdgeLegReport]]) async throws(EdgeDirectoryError) {

@@ -1,13 +1,10 @@
 import Logging
 import ManagedAgentsAPI
 import NIOCore
-import NIOSSL
 import PosternHTTP
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
-import SwiftASN1
-import X509
 
 #if canImport(Glibc)
 import Glibc
@@ -24,12 +21,13 @@ struct LegDesk: Sendable {
     let logger: Logger
 
     /// Returns when the leg, or what asked for it, has ended.
-    func serve(_ stream: ByteStream, _ head: RequestHead, rest: ByteBuffer) async throws {
+    func serve(_ stream: ByteStream, _ admission: Admission, _ head: RequestHead, rest: ByteBuffer) async throws {
         do {
             let request = try LegRequest(head)
             guard rest.readableBytes == 0 else { throw LegRefusal(.malformed, "nothing may follow the request before its answer") }
             let key = try await Self.key(of: stream)
             try await admit(request, key)
+            admission.name()
             try await run(stream, request, key)
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
@@ -44,8 +42,7 @@ struct LegDesk: Sendable {
 
     /// The key whose use the handshake has proved.
     private static func key(of stream: ByteStream) async throws -> ConnectorKey {
-        let certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate?.toDERBytes() }
-        guard let certificate, let parsed = try? Certificate(derEncoded: certificate), let key = ConnectorKey(certificate: parsed) else {
+        guard let certificate = try await ClientCertificate.of(stream), let key = ConnectorKey(certificate: certificate) else {
             throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")
         }
         return key

@@ -58,6 +58,8 @@ extension LiveTunnels {
                         "splice": .bool(tunnel.splice), "connector_keys": .array(tunnel.connectorKeys.map(JSON.string)),
                     ]
                 }),
+            "runtime_authorities": .array(
+                authorities.sorted { $0.key < $1.key }.map { ["workspace_id": .string($0.key), "certificate_pem": .string($0.value)] }),
         ]
     }
 }

@@ -42,6 +42,7 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
             let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""
             terminal.print("route \(name): \(route.upstream), \(callers)\(policy)")
+            for problem in RouteFiles.problems(of: route.upstream, own: files.own) { terminal.print("  \(problem)") }
         }
         if standing.problem != nil { terminal.note("The server certificate is due: run `postern connector renew --config \(config)`, daily.") }
     }

@@ -146,7 +146,7 @@ struct ConnectorSetup {
     /// The key waits beside the one in use until its certificate is there.
     private func requestCertificate(_ tunnel: Tunnel) throws {
         try refuseOwnAuthority()
-        let made = try ServerRequest(domain: tunnel.domain, keyPEM: text("server.csr.key"))
+        let made = try ServerSigningRequest(domain: tunnel.domain, keyPEM: text("server.csr.key"))
         try TextFile.writeSecret(made.keyPEM.trimmingSpaces, to: path("server.csr.key"))
         try TextFile.writeSecret(made.pem, to: path("server.csr"))
     }

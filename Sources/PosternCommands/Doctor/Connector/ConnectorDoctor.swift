@@ -96,13 +96,15 @@ struct ConnectorDoctor: Sendable {
         do {
             let outcome = try await UpstreamProbe(name, route, files.material, resolve: SystemResolver.resolve, timeout: timeout).ask()
             for finding in findings.findings(outcome) { tell(finding) }
-            guard outcome.failure == nil, let address = outcome.address else { return }
+            guard outcome.failure == nil else { return }
+            guard let address = outcome.address, let authority = route.upstream.authority else { return tell(findings.unasked()) }
             let headers = try route.headers.map { header in
                 (name: header.name, value: Secret(try TextFile.readSecret(ConnectorFiles.against(folder, header.file))))
             }
             tell(
                 await RouteMCPProbe(
-                    name: name, route: route, address: address, path: mcpPath, caFile: route.caFile.map { ConnectorFiles.against(folder, $0) },
+                    name: name, route: route, address: address, port: Int(authority.port), path: mcpPath,
+                    caFile: route.caFile.map { ConnectorFiles.against(folder, $0) },
                     headers: headers, timeout: timeout
                 ).finding())
         } catch {

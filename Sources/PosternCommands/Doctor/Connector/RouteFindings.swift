@@ -18,6 +18,14 @@ struct RouteFindings {
             remedy: "name callers in routes.\(name).callers")
     }
 
+    /// Of an upstream that no message of MCP was sent to.
+    func unasked() -> StepFinding {
+        let why = route.upstream.child == nil ? "a unix socket is not asked here" : "the server is started by the first call, not here"
+        return StepFinding(
+            verdict: .warning, subject: subject, step: "MCP", detail: why,
+            remedy: "ask it through the tunnel: postern mcp probe --certificate FOLDER URL")
+    }
+
     func findings(_ outcome: UpstreamProbe.Outcome) -> [StepFinding] {
         var findings = outcome.steps.map { step, duration in
             let (name, detail) = describe(step)
@@ -35,7 +43,8 @@ struct RouteFindings {
         switch step {
         case .resolved(let addresses): ("DNS", "the name is \(addresses.prefix(4).map(\.description).joined(separator: ", "))")
         case .allowed(let addresses): ("address policy", "\(addresses.prefix(4).map(\.description).joined(separator: ", ")) may be dialled")
-        case .connected(let address): ("upstream TCP", "\(address) takes connections on port \(route.upstream.authority.port)")
+        case .connected(let address): ("upstream TCP", "\(address) takes connections on port \(route.upstream.authority?.port ?? 0)")
+        case .listening(let path): ("upstream socket", "\(path) takes connections")
         case .tls: ("upstream TLS", "the certificate holds, by \(route.caFile.map { "the authorities in \($0)" } ?? "the system's authorities")")
         }
     }
@@ -49,7 +58,10 @@ struct RouteFindings {
                 "if the server is meant to be there, name it: routes.\(name).addresses: [\"\(refusal.address)\"]; else look at who answers for the name"
             )
         case .connection(let reason):
-            return ("upstream TCP", reason, "start the MCP server, see its port, and let this host connect to \(route.upstream.authority)")
+            guard let authority = route.upstream.authority else {
+                return ("upstream socket", reason, "start the MCP server, and let the connector's user open its socket")
+            }
+            return ("upstream TCP", reason, "start the MCP server, see its port, and let this host connect to \(authority)")
         case .tls(let reason):
             let remedy =
                 switch reason.kind {

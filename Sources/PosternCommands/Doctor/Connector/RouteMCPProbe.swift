@@ -10,6 +10,7 @@ struct RouteMCPProbe {
     let route: ConnectorConfiguration.Route
     /// What was dialled.
     let address: IPAddress
+    let port: Int
     /// Path of the MCP endpoint at the server.
     let path: String
     /// Absolute.
@@ -39,7 +40,7 @@ struct RouteMCPProbe {
             endpoint = try MCPEndpoint("\(route.upstream)\(path)", allowsPlainHTTP: true)
             var configuration = AsyncHTTPTransport.Configuration(baseURL: endpoint.base, caFile: caFile)
             configuration.trustsSystem = caFile == nil
-            configuration.connectTo = .init(host: address.description, port: Int(route.upstream.authority.port))
+            configuration.connectTo = .init(host: address.description, port: port)
             configuration.connectTimeout = timeout
             configuration.warmConnections = 0
             transport = try AsyncHTTPTransport(configuration)

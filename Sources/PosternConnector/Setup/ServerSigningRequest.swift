@@ -3,7 +3,7 @@ import SwiftASN1
 import X509
 
 /// The key of a server certificate, and the request by which an authority of the customer's own makes the certificate. Prints no key.
-package struct ServerRequest: Sendable, CustomStringConvertible, CustomReflectable {
+package struct ServerSigningRequest: Sendable, CustomStringConvertible, CustomReflectable {
     /// PKCS #8 in PEM. To be written to a file of mode 0600.
     package let keyPEM: String
     /// PKCS #10 in PEM: asks for `*.domain`, for servers.
@@ -33,6 +33,6 @@ package struct ServerRequest: Sendable, CustomStringConvertible, CustomReflectab
         ).serializeAsPEM().pemString
     }
 
-    package var description: String { "ServerRequest" }
+    package var description: String { "ServerSigningRequest" }
     package var customMirror: Mirror { Mirror(self, children: ["pem": pem]) }
 }
