@@ -225,7 +225,8 @@ let testTargets: [Target] = [
             "PosternSandboxWire",
             "PosternJSON", .logging,
         ]),
-    tests("PosternCommandsTests", ["PosternCommands", "PosternSandboxWire", "PosternJSON"]),
+    tests(
+        "PosternCommandsTests", ["PosternCommands", "PosternConnector", "PosternPolicy", "PosternTunnelWire", "PosternSandboxWire", "PosternJSON"]),
 ]
 
 let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets + (fuzzer == nil ? [] : fuzzTargets))

@@ -108,7 +108,7 @@ def test_all_holds_beside_a_running_connector_that_is_not_disturbed(tunnel: Tunn
     # The suite's edge has a certificate of two days.
     assert {step["step"] for step in told.steps if step["verdict"] != "ok"} == {"outer TLS"} and "1 days left" in told.step("outer TLS")["detail"]
     assert "private authority" in told.step("outer TLS")["detail"] and told.step("TCP")["milliseconds"] >= 0
-    assert "89 days left" in told.step("inner TLS")["detail"] and f"*.{tunnel.domain}" in told.step("trust")["detail"]
+    assert re.search("(89|90) days left", told.step("inner TLS")["detail"]) and f"*.{tunnel.domain}" in told.step("trust")["detail"]
     assert re.search(r"revision 20\d\d-\d\d-\d\d \(\w+ era\), [1-9]\d* tools", told.step("MCP")["detail"]), told.text
     assert int(told.step("clock")["detail"].split()[0]) < 30
     # Its own legs stand as before.
@@ -251,5 +251,5 @@ def test_operators_see_when_the_certificate_of_a_connector_ends(tunnel: Tunnel) 
         return data
 
     until(lambda: len(legs()) >= 4)
-    assert {leg["certificate_days_left"] for leg in legs()} == {89} and all(leg["certificate_expires_at"] > leg["since"] for leg in legs())
+    assert {leg["certificate_days_left"] for leg in legs()} <= {89, 90} and all(leg["certificate_expires_at"] > leg["since"] for leg in legs())
     assert "CERTIFICATE DAYS" in tunnel.command("tunnels", "connectors", tunnel.id)

@@ -41,6 +41,8 @@ package struct EdgeProbe: Sendable {
         package var failedAfter = Duration.zero
         /// The key was not known yet, and the token has enrolled it.
         package var isNewlyEnrolled = false
+
+        package init(failure: Failure? = nil) { self.failure = failure }
     }
 
     /// The step that failed, and why.
