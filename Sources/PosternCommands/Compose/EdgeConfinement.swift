@@ -14,7 +14,9 @@ enum EdgeConfinement {
         #if os(Linux)
         let steps: [(String, () -> Int32)] = [
             ("undumpable", psb_make_undumpable), ("no core", { psb_set_limit(Int32(PSB_LIMIT_CORE), 0) }),
-            ("no new privileges", psb_set_no_new_privs), ("seccomp", psb_install_egress_filter),
+            // Everybody who calls is a descriptor or two.
+            ("open files", { psb_set_limit(Int32(PSB_LIMIT_OPEN_FILES), 65_536) }), ("no new privileges", psb_set_no_new_privs),
+            ("seccomp", psb_install_egress_filter),
         ]
         for (name, step) in steps {
             let result = step()
