@@ -105,7 +105,7 @@ struct InnerConnection: Sendable {
             throw .requestTooLarge(runtime.route.limits.requestBytes)
         }
         // The handshake may have been under another authority.
-        if let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
+        if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
     }
 
     /// The call itself, recorded before and after.
@@ -114,7 +114,7 @@ struct InnerConnection: Sendable {
     {
         let record = accepted.record
         // What changed while the request came is looked at now; what changes from here on cuts the call.
-        do throws(CallError) { try delivery(accepted, progress).checkBudget() } catch {
+        do throws(CallError) { try delivery(accepted, progress, WriteWatch()).checkBudget() } catch {
             try await server.audit?.refused(record, id: record.id, route: host.route, error)
             throw error
         }
@@ -125,13 +125,18 @@ struct InnerConnection: Sendable {
         }
         try await server.audit?.begins(record)
         server.observe(.called(route: host.route, identity))
-        let deadline = stream.channel.eventLoop.scheduleTask(in: accepted.runtime.route.limits.call) { [live] in live.cut(.tooLong) }
-        defer { deadline.cancel() }
+        let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
+        let over = NIODeadline.now() + limits.call
+        let step = min(limits.take, limits.idle, limits.call)
+        let looks = stream.channel.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { [live] _ in
+            if over <= .now() { live.cut(.tooLong) } else { watch.look() }
+        }
+        defer { looks.cancel() }
         let start = ContinuousClock.now
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
-            ended = try await exchange(accepted, reader, &kept, progress)
+            ended = try await exchange(accepted, reader, &kept, progress, watch)
         } catch {
             failure = live.cause.map(CallError.cut) ?? error
         }
@@ -143,11 +148,11 @@ struct InnerConnection: Sendable {
     }
 
     private func exchange(
-        _ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress
+        _ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress, _ watch: WriteWatch
     ) async throws(CallError) -> Exchange.Ended {
         let (request, runtime) = (accepted.request, accepted.runtime)
         let exchange = Exchange(
-            caller: stream, request: request, limits: runtime.route.limits, progress: progress, delivery: delivery(accepted, progress), held: accepted.held,
+            caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch, delivery: delivery(accepted, progress, watch), held: accepted.held,
             outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
         let ready = kept
         kept = nil
@@ -167,11 +172,11 @@ struct InnerConnection: Sendable {
         return try await exchange.run(reader, try await runtime.dialer.connect())
     }
 
-    private func delivery(_ accepted: Accepted, _ progress: CallProgress) -> AnswerDelivery {
+    private func delivery(_ accepted: Accepted, _ progress: CallProgress, _ watch: WriteWatch) -> AnswerDelivery {
         let runtime = accepted.runtime
         return AnswerDelivery(
             caller: stream, route: runtime.route, routeName: host.route, redaction: runtime.redaction, sessions: runtime.sessions, subject: caller,
-            session: accepted.request.session, book: server.book, now: server.now, progress: progress)
+            session: accepted.request.session, book: server.book, now: server.now, progress: progress, watch: watch)
     }
 
     /// The next request's head; `nil` when the caller has ended its side, or sent nothing for long.

@@ -70,6 +70,24 @@ struct RouteLimitTests {
         }
     }
 
+    @Test("nor what a connector has of connections, by those that carry nothing")
+    func idleConnections() async throws {
+        try await Self.run { $0.concurrencyPerCaller = 1 } _: { world in
+            func call(_ name: String) async throws -> TunnelClient {
+                var client = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = name })
+                #expect(try await client.call("GET", "/head").status == 200)
+                return client
+            }
+            var idle: [TunnelClient] = []
+            for _ in 0..<16 { idle.append(try await call("greedy")) }
+            await #expect(throws: (any Error).self) { try await call("greedy") }
+            await world.log.wait { $0.refusals == ["caller_busy"] }
+            try await call("modest").stream.close()
+            for client in idle { client.stream.close() }
+            try await eventually { (try? await call("greedy").stream.close()) != nil }
+        }
+    }
+
     @Test("a body over the bound is refused, by its length before anything goes upstream, and in chunks as soon as it is over")
     func requestBytes() async throws {
         try await Self.run { $0.requestBytes = 1024 } _: { world in
