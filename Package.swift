@@ -57,7 +57,7 @@ extension Target.Dependency {
 }
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    let traced: SwiftSetting = .unsafeFlags(["-sanitize-coverage=edge,trace-cmp,inline-8bit-counters"])
+    let traced: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer"])
     return .target(name: name, dependencies: dependencies, swiftSettings: fuzzer == nil ? settings : settings + [traced])
 }
 
@@ -98,14 +98,19 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     // Both sides.
-    library("PosternMCP", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix")]),
+    library(
+        "PosternMCP",
+        [
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto,
+        ]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON", .crypto]),
     library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
@@ -187,7 +192,12 @@ let testTargets: [Target] = [
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
-    tests("PosternMCPTests", ["PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOPosix")]),
+    tests(
+        "PosternMCPTests",
+        [
+            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON",
+            .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .x509, .asn1, .crypto,
+        ]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
     tests("PosternAuditTests", ["PosternAudit", "PosternJSON", .crypto]),
     tests("PosternPolicyTests", ["PosternPolicy", "PosternJSON"]),
@@ -202,8 +212,9 @@ let testTargets: [Target] = [
     tests(
         "PosternTunnelTests",
         [
-            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit", "PosternGate",
-            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2,
+            .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),

@@ -90,6 +90,26 @@ struct ConnectorConfigurationTests {
         #expect(problems.contains { $0.contains(rule) }, "\(problems)")
     }
 
+    @Test("the way through a corporate proxy is read, and no password in its URL")
+    func proxy() throws {
+        func text(_ proxy: String) -> String {
+            Self.good.replacing("  name: tunnel.example.com\n", with: "  name: tunnel.example.com\n  proxy: \(proxy)\n")
+        }
+        let plain = try #require(try Self.read(text("{url: \"http://proxy.corp:3128/\", secret_file: proxy.secret}")).edges.proxy)
+        #expect(plain.description == "http://proxy.corp:3128" && !plain.isTLS && plain.secretFile == "proxy.secret" && plain.caFile == nil)
+        let sealed = try #require(try Self.read(text("{url: \"https://[fd00::1]:443\", ca_file: corp.pem}")).edges.proxy)
+        #expect(sealed.description == "https://[fd00::1]:443" && sealed.isTLS && sealed.caFile == "corp.pem")
+        for (proxy, rule) in [
+            ("{url: \"socks5://proxy.corp:1080\"}", "must be a proxy's URL"), ("{url: \"http://proxy.corp\"}", "lacks a port"),
+            ("{url: \"http://u:CANARY@proxy.corp:1\"}", "no user name and no password"), ("{secret_file: a}", "edges.proxy.url: is missing"),
+            ("{url: \"http://proxy.corp:1\", ca_file: a}", "needs a proxy with https"),
+            ("{url: \"http://proxy.corp:1\", password: CANARY}", "is no known key here"), ("http://proxy.corp:1", "must be a mapping"),
+        ] {
+            let problems = Self.problems(text(proxy))
+            #expect(problems.contains { $0.contains(rule) } && !"\(problems)".contains("CANARY"), "\(rule): \(problems)")
+        }
+    }
+
     @Test("nobody may call a route that names no callers")
     func callers() throws {
         let text = Self.good.replacing("    callers: {clients: [laptop], agents: [agent_1]}\n", with: "")

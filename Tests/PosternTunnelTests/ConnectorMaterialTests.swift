@@ -48,18 +48,6 @@ struct ConnectorMaterialTests {
         }
     }
 
-    @Test("a server certificate is made anew a month before it ends, and for another authority or domain")
-    func renewal() throws {
-        let files = try Self.files()
-        let (server, authority) = (try #require(files["server.pem"]), try #require(files["ca.pem"]))
-        func isGood(_ days: Double, domain: String = Self.domain, by authority: String) -> Bool {
-            ConnectorCertificates.isGood(server: server, domain: domain, authority: authority, now: Self.now.addingTimeInterval(days * 86_400))
-        }
-        #expect(isGood(0, by: authority) && isGood(59, by: authority) && !isGood(61, by: authority))
-        #expect(!isGood(0, domain: "zz.tunnel.example.com", by: authority))
-        #expect(!isGood(0, by: try ConnectorCertificates.authority(domain: Self.domain, now: Self.now).certificatePEM))
-    }
-
     @Test("files that do not belong together are refused")
     func mismatches() throws {
         let (files, other) = (try Self.files(), try Self.files())
@@ -88,7 +76,8 @@ struct ConnectorMaterialTests {
     func clientCertificate() throws {
         let (files, other) = (try Self.files(), try Self.files())
         let text = ConnectorConfigurationTests.good.replacing(
-            "    ca_file: internal.pem\n", with: "    ca_file: internal.pem\n    client_certificate: {certificate_file: client.pem, key_file: client.key}\n")
+            "    ca_file: internal.pem\n",
+            with: "    ca_file: internal.pem\n    client_certificate: {certificate_file: client.pem, key_file: client.key}\n")
         let configuration = try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h")
         func problem(_ certificate: String?, _ key: String?) -> String? {
             var all = files

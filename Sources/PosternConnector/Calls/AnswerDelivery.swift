@@ -158,7 +158,7 @@ struct AnswerDelivery: Sendable {
             let name = "\(routeName) caller \(Hexadecimal.text(SHA256.hash(data: subject.bytes).prefix(16)))"
             accounts.append(Account(name: name, limit: limit, key: "bytes_per_session"))
         }
-        if let limit = route.answers.bytesPerDay { 
+        if let limit = route.answers.bytesPerDay {
             accounts.append(Account(name: "\(routeName) day \(day)", limit: limit, key: "bytes_per_day"))
         }
         return accounts

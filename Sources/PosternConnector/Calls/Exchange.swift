@@ -89,7 +89,8 @@ struct Exchange: Sendable {
                         try await Task.sleep(for: .nanoseconds(limits.linger.nanoseconds))
                         return .lingerOver
                     }
-                case .lingerOver: throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
+                case .lingerOver:
+                    throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
                     guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
                     guard let after else {
@@ -153,5 +154,7 @@ struct Exchange: Sendable {
         }
     }
 
-    func tell(_ bytes: ByteBuffer) async throws(CallError) { try await delivery.tell(bytes, outlives: request.outlivesCaller && limits.linger > .zero) }
+    func tell(_ bytes: ByteBuffer) async throws(CallError) {
+        try await delivery.tell(bytes, outlives: request.outlivesCaller && limits.linger > .zero)
+    }
 }

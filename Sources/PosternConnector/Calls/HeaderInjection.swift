@@ -75,7 +75,8 @@ enum ForwardedHeaders {
     ]
     /// What a caller says of where it is, in any of the ways that servers believe: a connector tells that to nobody.
     static let ofCaller: Set<String> = [
-        "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-scheme", "x-forwarded-server",
+        "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-scheme",
+        "x-forwarded-server",
         "x-forwarded-ssl", "x-forwarded-by", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
         "x-original-host", "true-client-ip", "cf-connecting-ip", "client-ip",
     ]

@@ -152,7 +152,8 @@ struct InnerConnection: Sendable {
     ) async throws(CallError) -> Exchange.Ended {
         let (request, runtime) = (accepted.request, accepted.runtime)
         let exchange = Exchange(
-            caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch, delivery: delivery(accepted, progress, watch), held: accepted.held,
+            caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
+            delivery: delivery(accepted, progress, watch), held: accepted.held,
             outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
         let ready = kept
         kept = nil
@@ -169,7 +170,7 @@ struct InnerConnection: Sendable {
                 link.stream.close()
             }
         }
-        return try await exchange.run(reader, try await runtime.dialer.connect())
+        return try await exchange.run(reader, try await runtime.dialer.connect(for: identity))
     }
 
     private func delivery(_ accepted: Accepted, _ progress: CallProgress, _ watch: WriteWatch) -> AnswerDelivery {

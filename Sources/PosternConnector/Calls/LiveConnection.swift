@@ -83,7 +83,9 @@ final class LiveConnection: Sendable {
         guard let policy = new.route.policy, policy != old.route.policy, policy.mode == .enforce else { return nil }
         // A call that was not read, or whose answers are messages that nobody has asked for, cannot be judged again.
         guard let body = call.body, let routeGuard = old.routeGuard else { return .noLongerAllowed("the route's policy has changed") }
-        return routeGuard.refusal(of: body, from: identity, under: policy).map { .noLongerAllowed("the route's policy refuses the call (\($0.rule))") }
+        return routeGuard.refusal(of: body, from: identity, under: policy).map {
+            .noLongerAllowed("the route's policy refuses the call (\($0.rule))")
+        }
     }
 }
 

@@ -37,6 +37,19 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var name: String
         /// PEM of authorities that are trusted instead of the system's.
         package var caFile: String?
+        /// The HTTP proxy that every leg goes through; `nil` for none.
+        package var proxy: Proxy?
+    }
+
+    package struct Proxy: Hashable, Sendable, CustomStringConvertible {
+        package var isTLS: Bool
+        package var address: Authority
+        /// `user:password` on its first line, mode 0600.
+        package var secretFile: String?
+        /// PEM of authorities that are trusted instead of the system's, for `https`.
+        package var caFile: String?
+
+        package var description: String { "\(isTLS ? "https" : "http")://\(address)" }
     }
 
     package struct Identity: Hashable, Sendable {
@@ -54,7 +67,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     }
 
     package struct Route: Hashable, Sendable {
-        package var upstream: Upstream
+        package var upstream: RouteUpstream
         package var callers: Callers
         package var addresses: UpstreamAddresses
         package var host: HostRule
@@ -83,18 +96,6 @@ package struct ConnectorConfiguration: Hashable, Sendable {
             self.certificateFile = certificateFile
             self.keyFile = keyFile
         }
-    }
-
-    package struct Upstream: Hashable, Sendable, CustomStringConvertible {
-        package var isTLS: Bool
-        package var authority: Authority
-
-        /// As it stands in a Host header: without the port where it is the scheme's.
-        package var hostHeader: String {
-            authority.port == (isTLS ? 443 : 80) ? authority.host.authority : authority.description
-        }
-
-        package var description: String { "\(isTLS ? "https" : "http")://\(authority)" }
     }
 
     package enum HostRule: String, Hashable, Sendable, CaseIterable {

@@ -24,7 +24,8 @@ private struct ConnectorConfigurationReader {
     mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
         let map = document.map(
             root, PolicyPath(),
-            known: ["tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "budgets", "routes",
+            known: [
+                "tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "budgets", "routes",
             ])
         let identity = document.required(
             map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file"], "`postern connector setup` makes the files")
@@ -61,7 +62,8 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
-        let edges = document.required(map, map: "edges", known: ["addresses", "name", "ca_file"], "name the edges' addresses and their name")
+        let edges = document.required(
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -70,7 +72,40 @@ private struct ConnectorConfigurationReader {
         if !name.isEmpty, HostName.canonical(name) != name, let node = edges["name"] {
             document.add(node.place, edges.path.key("name"), value: name, "must be a host name in lower case")
         }
-        return .init(addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"))
+        return .init(
+            addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+    }
+
+    /// `http://host:port` or `https://host:port`: credentials are in a file of their own.
+    private mutating func proxy(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Proxy? {
+        let proxy = document.map(node, path, known: ["url", "secret_file", "ca_file"])
+        let text = document.required(proxy, "url", "write the proxy's URL, such as http://proxy.example.com:3128")
+        guard !text.isEmpty, let place = proxy["url"] else { return nil }
+        let isTLS = text.hasPrefix("https://")
+        guard isTLS || text.hasPrefix("http://") else {
+            // A URL of another kind may hold a password all the same: it is not repeated.
+            document.add(place.place, path.key("url"), "must be a proxy's URL", "write http://host:port")
+            return nil
+        }
+        if proxy["ca_file"] != nil, !isTLS {
+            document.add(node.place, path.key("ca_file"), "needs a proxy with https", "leave it out, or write https://")
+        }
+        var authority = text.dropFirst(isTLS ? 8 : 7)
+        if authority.hasSuffix("/") { authority = authority.dropLast() }
+        guard !authority.contains("@") else {
+            document.add(
+                place.place, path.key("url"), "must hold no user name and no password", "put user:password into the file that secret_file names")
+            return nil
+        }
+        do throws(PolicyValueError) {
+            return .init(
+                isTLS: isTLS, address: try Authority(String(authority)), secretFile: document.text(proxy, "secret_file"),
+                caFile: document.text(proxy, "ca_file"))
+        } catch {
+            document.add(place.place, path.key("url"), value: text, error.rule, "write \(isTLS ? "https" : "http")://host:port")
+            return nil
+        }
     }
 
     private mutating func name(_ map: DocumentReader.Mapping, _ hostName: String) -> String {
@@ -118,8 +153,8 @@ private struct ConnectorConfigurationReader {
             node, path,
             known: [
                 "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers",
-            ])
-        let upstream = upstream(route)
+            ] + RouteUpstreamReader.commandKeys)
+        let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
         let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
         if route["ca_file"] != nil, !upstream.isTLS {
@@ -127,7 +162,8 @@ private struct ConnectorConfigurationReader {
         }
         let clientCertificate = clientCertificate(route, upstream)
         var output = ConnectorConfiguration.Route(
-            upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(), host: host,
+            upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),
+            host: host,
             headers: headers(route), caFile: document.text(route, "ca_file"), policy: route["policy"].map { document.policy($0, path.key("policy")) })
         output.clientCertificate = clientCertificate
         output.limits = document.limits(route)
@@ -137,7 +173,7 @@ private struct ConnectorConfigurationReader {
 
     /// What the connector shows to an upstream with `https`.
     private mutating func clientCertificate(
-        _ route: DocumentReader.Mapping, _ upstream: ConnectorConfiguration.Upstream
+        _ route: DocumentReader.Mapping, _ upstream: RouteUpstream
     ) -> ConnectorConfiguration.ClientCertificate? {
         guard let node = route["client_certificate"] else { return nil }
         let path = route.path.key("client_certificate")
@@ -146,24 +182,6 @@ private struct ConnectorConfigurationReader {
         return .init(
             certificateFile: document.required(map, "certificate_file", "name the certificate that the upstream knows, in PEM"),
             keyFile: document.required(map, "key_file", "name its key, in PEM"))
-    }
-
-    /// `scheme://host:port`: a port is demanded, and neither a path nor credentials are.
-    private mutating func upstream(_ route: DocumentReader.Mapping) -> ConnectorConfiguration.Upstream {
-        let text = document.required(route, "upstream", "write it as http://host:port or https://host:port")
-        var upstream = ConnectorConfiguration.Upstream(isTLS: text.hasPrefix("https://"), authority: Authority(host: .name("missing"), port: 1))
-        guard !text.isEmpty, let node = route["upstream"] else { return upstream }
-        let path = route.path.key("upstream")
-        guard upstream.isTLS || text.hasPrefix("http://") else {
-            document.add(node.place, path, value: text, "must begin with http:// or https://")
-            return upstream
-        }
-        do throws(PolicyValueError) {
-            upstream.authority = try Authority(String(text.dropFirst(upstream.isTLS ? 8 : 7)))
-        } catch {
-            document.add(node.place, path, value: text, error.rule, "write it as \(upstream.isTLS ? "https" : "http")://host:port, without a path")
-        }
-        return upstream
     }
 
     private mutating func headers(_ route: DocumentReader.Mapping) -> [ConnectorConfiguration.Header] {

@@ -81,7 +81,8 @@ extension DocumentReader {
         guard let number, bounds.contains(number) else {
             add(
                 node.place, map.path.key(key),
-                "must be bytes from \(Quantity.text(bytes: bounds.lowerBound)) to \(Quantity.text(bytes: bounds.upperBound))", "write 64MiB or 67108864")
+                "must be bytes from \(Quantity.text(bytes: bounds.lowerBound)) to \(Quantity.text(bytes: bounds.upperBound))",
+                "write 64MiB or 67108864")
             return nil
         }
         return number

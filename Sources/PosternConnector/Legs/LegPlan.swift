@@ -1,3 +1,4 @@
+import FoundationEssentials
 import NIOSSL
 import PosternTunnelWire
 
@@ -10,6 +11,10 @@ struct LegPlan: Hashable, Sendable {
     private let key: ConnectorKey
     private let certificate: NIOSSLCertificate
     private let authorities: [NIOSSLCertificate]?
+    private let proxyAuthorities: [NIOSSLCertificate]?
+    private let proxySecret: String?
+    /// Told to edges. Seconds since 1970.
+    let certificateExpires: Int
 
     init(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) {
         tunnelID = configuration.tunnel.id
@@ -19,5 +24,8 @@ struct LegPlan: Hashable, Sendable {
         key = material.key
         certificate = material.connectorCertificate
         authorities = material.edgeAuthorities
+        proxyAuthorities = material.proxyAuthorities
+        proxySecret = material.proxySecret
+        certificateExpires = Int(material.serverExpires.timeIntervalSince1970)
     }
 }

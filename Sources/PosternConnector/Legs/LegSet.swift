@@ -125,7 +125,9 @@ final class LegSet: Sendable {
         var turn = index
         while !Task.isCancelled, !isRetired {
             let address = plan.edges.addresses[turn % plan.edges.addresses.count]
-            let request = LegRequest(tunnelID: plan.tunnelID, leg: name(index), version: version, token: token)
+            let request = LegRequest(
+                tunnelID: plan.tunnelID, leg: name(index), version: version, token: token,
+                certificateExpires: plan.certificateExpires)
             do {
                 let started = NIODeadline.now()
                 try await hold(index, address, request)

@@ -22,6 +22,9 @@ package final class Connector: Sendable {
     private let calls = AsyncStream<(LegCall, RunningCalls)>.makeStream()
     private let sets = AsyncStream<LegSet>.makeStream()
     private let running = RunningCalls()
+    private let launcher: (any ChildLauncher)?
+    /// Of routes with a command, as they come.
+    private let children = AsyncStream<ChildRoute>.makeStream()
     private let state: State
 
     /// What changes with the document.
@@ -39,10 +42,11 @@ package final class Connector: Sendable {
     ///   - resolve: names of edges and upstreams.
     ///   - audit: the log for calls; `nil` for none.
     ///   - book: counts the bytes of answers.
+    ///   - launcher: starts the servers of routes with a command; without one those routes answer that there is none.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), times: ConnectorTimes = ConnectorTimes(),
+        audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), launcher: (any ChildLauncher)? = nil, times: ConnectorTimes = ConnectorTimes(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, now: @escaping @Sendable () -> Date = { Date() },
         observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
@@ -53,18 +57,46 @@ package final class Connector: Sendable {
         self.now = now
         self.audit = audit
         self.observe = observe
-        let state = State(try ConnectorSnapshot(configuration, material, after: nil, resolve: resolve, group: group))
+        self.launcher = launcher
+        let state = State(
+            try ConnectorSnapshot(
+                configuration, material, after: nil, resolve: resolve, group: group,
+                children: Self.maker(launcher, times: times, group: group, observe: observe)))
         self.state = state
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
             current: { state.current }, live: live, book: book, times: times, now: now,
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit, observe: observe)
+        for child in state.current.children { children.continuation.yield(child) }
         try addLegs(state.current)
+    }
+
+    private static func maker(
+        _ launcher: (any ChildLauncher)?, times: ConnectorTimes, group: any EventLoopGroup, observe: @escaping @Sendable (ConnectorEvent) -> Void
+    ) -> ((String, ChildSettings, [ChildSecret]) -> ChildRoute)? {
+        guard let launcher else { return nil }
+        return { name, settings, secrets in
+            ChildRoute(name, settings, secrets: secrets, launcher: launcher, times: times, group: group, observe: observe)
+        }
     }
 
     /// Runs until `drain` or until it is cancelled.
     package func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            // They end last: calls need them.
+            group.addTask { [children] in
+                await withDiscardingTaskGroup { group in
+                    for await child in children.stream { group.addTask { await child.run() } }
+                    group.cancelAll()
+                }
+            }
+            await runCalls()
+        }
+    }
+
+    private func runCalls() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in
                 await withDiscardingTaskGroup { group in
@@ -113,12 +145,23 @@ package final class Connector: Sendable {
     /// it cannot be used or recorded. One at a time.
     package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) async throws {
         let old = state.current
-        let new = try ConnectorSnapshot(configuration, material, after: old, resolve: resolve, group: group)
+        guard launcher != nil || !configuration.routes.values.contains(where: { $0.upstream.child != nil }) else {
+            throw ConnectorError("this connector was started without a route with \"command\": start it again to have one")
+        }
+        let new = try ConnectorSnapshot(
+            configuration, material, after: old, resolve: resolve, group: group,
+            children: Self.maker(launcher, times: times, group: group, observe: observe))
         let redials = LegPlan(configuration, material) != LegPlan(old.configuration, old.material)
         // What cannot be dialled is found before anything changes.
-        if redials { _ = try material.outerTLS() }
+        if redials {
+            _ = try material.outerTLS()
+            _ = try material.proxy(configuration.edges)
+        }
         try await audit?.configured(number: new.number, digest: configuration.digest)
         state.snapshot.withLock { $0 = new }
+        let (before, after) = (old.children, new.children)
+        for child in after where !before.contains(where: { $0 === child }) { children.continuation.yield(child) }
+        for child in before where !after.contains(where: { $0 === child }) { child.retire() }
         let cut = live.cut(under: new, now: now())
         if redials { try addLegs(new) }
         observe(.reloaded(number: new.number, cut: cut, redials: redials))
@@ -127,7 +170,8 @@ package final class Connector: Sendable {
     /// Begins to dial the legs of a snapshot.
     private func addLegs(_ snapshot: ConnectorSnapshot) throws {
         let dialer = LegDialer(
-            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(), resolve: resolve, group: group, times: times)
+            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(),
+            proxy: try snapshot.material.proxy(snapshot.configuration.edges), resolve: resolve, group: group, times: times)
         let set = state.sets.withLock { sets in
             let used = Set(sets.map(\.lane))
             let lane = (0...used.count).first { !used.contains($0) } ?? 0

@@ -18,4 +18,6 @@ package enum ConnectorEvent: Sendable {
     case wouldRefuse(route: String, PolicyRefusal)
     /// The definition of a pinned tool is another one now: the tool is left out of lists and not called.
     case toolChanged(route: String, tool: String)
+    /// Of the stdio server of a route; `number` tells it from others of this connector.
+    case child(route: String, number: Int, ChildEvent)
 }

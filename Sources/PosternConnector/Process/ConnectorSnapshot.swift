@@ -12,10 +12,13 @@ struct ConnectorSnapshot: Sendable {
     let inner: NIOSSLContext
     let routes: [String: RouteRuntime]
 
-    /// - Parameter previous: what was in force until now: what is counted and seen of a route goes on where it still means the same.
+    /// - Parameters:
+    ///   - previous: what was in force until now: what is counted and seen of a route goes on where it still means the same.
+    ///   - children: makes what serves a route with a command; `nil` where nothing can start one.
     init(
-        _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, after previous: ConnectorSnapshot?, resolve: @escaping ConnectorResolver,
-        group: any EventLoopGroup
+        _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, after previous: ConnectorSnapshot?,
+        resolve: @escaping ConnectorResolver,
+        group: any EventLoopGroup, children: ((String, ChildSettings, [ChildSecret]) -> ChildRoute)?
     ) throws {
         number = (previous?.number ?? 0) + 1
         self.configuration = configuration
@@ -23,15 +26,24 @@ struct ConnectorSnapshot: Sendable {
         inner = try material.innerTLS()
         var routes: [String: RouteRuntime] = [:]
         for (name, route) in configuration.routes {
-            let dialer = UpstreamDialer(
+            var dialer = UpstreamDialer(
                 route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group,
                 time: route.limits.connect)
+            if let settings = route.upstream.child {
+                let secrets = material.childSecrets[name] ?? []
+                let before = previous?.routes[name]?.dialer.children
+                // Servers of the same command with the same secrets keep their sessions.
+                dialer.children = before?.serves(settings, secrets) == true ? before : children?(name, settings, secrets)
+            }
             routes[name] = try RouteRuntime(
                 name: name, route: route, headers: material.headers[name] ?? [], dialer: dialer, sessionKey: material.sessionKey,
                 after: previous?.routes[name])
         }
         self.routes = routes
     }
+
+    /// Of the routes with a command.
+    var children: [ChildRoute] { routes.values.compactMap(\.dialer.children) }
 }
 
 /// One route, ready for calls.

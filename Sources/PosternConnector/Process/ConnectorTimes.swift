@@ -15,6 +15,8 @@ package struct ConnectorTimes: Sendable {
     package var head = TimeAmount.seconds(30)
     /// A kept connection to an upstream that was idle for longer is not used for a request that cannot be repeated.
     package var fresh = TimeAmount.seconds(3)
+    /// For a stdio server to start, and for its first answer.
+    package var child = TimeAmount.seconds(30)
     /// For the calls that run when the connector is asked to end.
     package var drain = TimeAmount.seconds(20)
     /// For all legs of a changed document to stand after the first of them, before those of the old one are given up.

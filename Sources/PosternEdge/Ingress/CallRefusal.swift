@@ -7,6 +7,7 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
     case noConnector(seconds: Int)
     case connector(LegStreamError)
     case noFirstBytes
+    case notTLS
 
     /// For metrics.
     var reason: String {
@@ -15,6 +16,7 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
         case .noConnector: "no_connector"
         case .connector: "connector"
         case .noFirstBytes: "no_first_bytes"
+        case .notTLS: "not_tls"
         }
     }
 
@@ -23,7 +25,8 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
         case .notOpen: "there is no such tunnel, or it is not open to this caller"
         case .noConnector(let seconds): "no connector of the tunnel is connected, and none came within \(seconds) s; is it running?"
         case .connector(let error): "\(error)"
-        case .noFirstBytes: "nothing was sent on the tunnel in time"
+        case .noFirstBytes: "no whole ClientHello was sent on the tunnel in time"
+        case .notTLS: "what was sent on the tunnel is not TLS"
         }
     }
 }

@@ -114,7 +114,8 @@ struct ReloadTests {
             func call(_ tool: String, _ client: inout TunnelClient) async throws {
                 let body = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\#(tool)"}}"#
                 try await client.send(
-                    "POST /hold HTTP/1.1\r\nHost: \(Self.host)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                    "POST /hold HTTP/1.1\r\nHost: \(Self.host)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+                )
             }
             var read = try await TunnelClient.open(world, .splice, as: try world.runtime())
             var write = try await TunnelClient.open(world, .splice, as: try world.runtime())

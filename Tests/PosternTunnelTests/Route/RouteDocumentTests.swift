@@ -92,9 +92,11 @@ struct RouteDocumentTests {
             ("    limits: {concurrency: 0}\n", "whole number from 1 to 10000"), ("    limits: {idle: 30}\n", "with its unit"),
             ("    limits: {idle: 2d}\n", "to 1d"), ("    limits: {request_bytes: 10}\n", "bytes from 1KiB"),
             ("    limits: {timeout: 3s}\n", "is no known key"), ("    limits: {linger: 11m}\n", "from 0ms to 10m"),
-            ("    answers: {redact: [passwords]}\n", "must be one of aws-access-key"), ("    answers: {redact: {jwt: hide}}\n", "allow, hash, mask, block"),
+            ("    answers: {redact: [passwords]}\n", "must be one of aws-access-key"),
+            ("    answers: {redact: {jwt: hide}}\n", "allow, hash, mask, block"),
             ("    answers: {redact: {pass: mask}}\n", "must be one of aws-access-key"),
-            ("    callers: {agents: [{id: a, version: 0}]}\n", "whole number from 1"), ("    callers: {agents: [{version: 1}]}\n", "agents[0].id: is missing"),
+            ("    callers: {agents: [{id: a, version: 0}]}\n", "whole number from 1"),
+            ("    callers: {agents: [{version: 1}]}\n", "agents[0].id: is missing"),
             ("    callers: {agents: [{id: a, configuration: abc}]}\n", "64 hexadecimal digits"),
             ("    client_certificate: {certificate_file: a}\n", "key_file: is missing"),
         ])

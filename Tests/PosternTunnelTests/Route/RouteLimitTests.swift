@@ -40,7 +40,9 @@ struct RouteLimitTests {
 
     @Test("a route takes so many calls, and one more when one has ended")
     func concurrency() async throws {
-        try await Self.run { $0.concurrency = 2 } _: { world in
+        try await Self.run {
+            $0.concurrency = 2
+        } _: { world in
             let (first, second) = (try await Self.held(world, "a"), try await Self.held(world, "b"))
             var third = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = "c" })
             let refused = try await third.call("GET", "/head")
@@ -57,7 +59,9 @@ struct RouteLimitTests {
 
     @Test("one certificate cannot use up a route, however many connections it opens")
     func perCaller() async throws {
-        try await Self.run { $0.concurrencyPerCaller = 1 } _: { world in
+        try await Self.run {
+            $0.concurrencyPerCaller = 1
+        } _: { world in
             let first = try await Self.held(world, "greedy")
             for _ in 0..<3 {
                 var more = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = "greedy" })
@@ -90,14 +94,17 @@ struct RouteLimitTests {
 
     @Test("a body over the bound is refused, by its length before anything goes upstream, and in chunks as soon as it is over")
     func requestBytes() async throws {
-        try await Self.run { $0.requestBytes = 1024 } _: { world in
+        try await Self.run {
+            $0.requestBytes = 1024
+        } _: { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
             try await client.send("POST /echo HTTP/1.1\r\nHost: \(Self.host)\r\nContent-Length: 1025\r\nExpect: 100-continue\r\n\r\n")
             let refused = try await client.answer()
             #expect(refused.status == 413 && Self.reason(refused) == "request_too_large" && world.upstream.now.connections == 0)
             var chunked = try await TunnelClient.open(world, .splice, as: try world.runtime())
             let piece = "200\r\n\(String(repeating: "x", count: 0x200))\r\n"
-            try await chunked.send("POST /large/1 HTTP/1.1\r\nHost: \(Self.host)\r\nTransfer-Encoding: chunked\r\n\r\n\(piece)\(piece)\(piece)0\r\n\r\n")
+            try await chunked.send(
+                "POST /large/1 HTTP/1.1\r\nHost: \(Self.host)\r\nTransfer-Encoding: chunked\r\n\r\n\(piece)\(piece)\(piece)0\r\n\r\n")
             #expect(try await chunked.answer().status == 413)
             #expect(world.log.refusals == ["request_too_large", "request_too_large"])
             #expect(world.upstream.now.sent == 0)
@@ -106,7 +113,9 @@ struct RouteLimitTests {
 
     @Test("an answer over the bound is refused where its length says it, and cut where it does not")
     func answerBytes() async throws {
-        try await Self.run { $0.answerBytes = 1024 } _: { world in
+        try await Self.run {
+            $0.answerBytes = 1024
+        } _: { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
             let refused = try await client.call("GET", "/large/1025")
             #expect(refused.status == 502 && Self.reason(refused) == "answer_too_large")
@@ -145,8 +154,7 @@ struct RouteLimitTests {
         var options = TunnelWorld.Options()
         options.change = { configuration in
             configuration.routes["docs"]?.limits.connect = .milliseconds(200)
-            configuration.routes["docs"]?.upstream.isTLS = true
-            configuration.routes["docs"]?.upstream.authority.port = UInt16(port)
+            if let host = try? Authority("127.0.0.1:\(port)") { configuration.routes["docs"]?.upstream = .network(isTLS: true, host) }
         }
         try await TunnelWorld.run(options) { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
@@ -192,7 +200,9 @@ struct RouteLimitTests {
 
     @Test("a call ends when its time is over")
     func callTime() async throws {
-        try await Self.run { $0.call = .milliseconds(300) } _: { world in
+        try await Self.run {
+            $0.call = .milliseconds(300)
+        } _: { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
             await #expect(throws: (any Error).self) { try await client.call("GET", "/hold") }
             await world.log.wait { $0.refusals == ["call_too_long"] }

@@ -7,6 +7,8 @@ final class MemoryDirectory: EdgeDirectory {
     private struct State {
         var revision = 1
         var tunnels: [EdgeTunnel] = []
+        var authorities: [String: String] = [:]
+        var ended: Set<String> = []
         /// Tunnel ids by token.
         var tokens: [String: String] = [:]
         var rotated: Set<String> = []
@@ -49,7 +51,7 @@ final class MemoryDirectory: EdgeDirectory {
 
     func tunnels(after revision: Int?) async throws(EdgeDirectoryError) -> EdgeTunnels {
         while true {
-            let now = state.withLock { $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels) : nil }
+            let now = state.withLock { $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels, authorities: $0.authorities) : nil }
             if let now { return now }
             if Task.isCancelled { throw EdgeDirectoryError("cancelled") }
             await withTaskCancellationHandler {
@@ -84,9 +86,18 @@ final class MemoryDirectory: EdgeDirectory {
         state.withLock { state in
             guard let workspace = state.credentials[credential], state.tunnels.contains(where: { $0.id == tunnelID && $0.workspaceID == workspace })
             else { return nil }
-            return EdgePrincipal(workspaceID: workspace, id: "apikey_1")
+            return EdgePrincipal(workspaceID: workspace, id: "of " + credential)
         }
     }
+
+    func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
+        state.withLock { $0.ended.intersection(principals) }
+    }
+
+    /// Revokes what is called `principal`.
+    func end(_ principal: String) { state.withLock { _ = $0.ended.insert(principal) } }
+
+    func setAuthority(_ pem: String, workspaceID: String) { state.withLock { $0.authorities[workspaceID] = pem } }
 
     func report(_ legs: [String: [EdgeLegReport]]) async throws(EdgeDirectoryError) { state.withLock { $0.reports = legs } }
 }

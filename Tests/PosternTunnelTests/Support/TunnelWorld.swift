@@ -81,6 +81,7 @@ final class TunnelWorld: Sendable {
         let tunnel = EdgeTunnel(
             id: Self.tunnelID, domain: Self.domain, workspaceID: Self.workspaceID, splices: options.splices, connectorKeys: keys)
         directory.change { $0 = [tunnel] }
+        directory.setAuthority(try runtimeAuthority.certificatePEM, workspaceID: Self.workspaceID)
         directory.setToken(Self.token, tunnelID: Self.tunnelID)
         directory.setCredential(Self.apiKey, workspaceID: Self.workspaceID)
     }
@@ -146,10 +147,10 @@ final class TunnelWorld: Sendable {
     }
 
     /// - Parameter edge: where the connector dials; the world's edge where none is given.
-    func makeConnector(edge: Int? = nil, log: EventLog? = nil, options: Options? = nil) throws -> Connector {
+    func makeConnector(edge: Int? = nil, log: EventLog? = nil, options: Options? = nil, files: [String: String] = [:]) throws -> Connector {
         let log = log ?? self.log
         let options = options ?? self.options
-        let (configuration, material) = try parts(edge: edge, options)
+        let (configuration, material) = try parts(edge: edge, options, files: files)
         return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
     }
 
@@ -161,7 +162,8 @@ final class TunnelWorld: Sendable {
     }
 
     /// What a connector is made from.
-    func parts(edge: Int? = nil, _ options: Options) throws -> (ConnectorConfiguration, ConnectorMaterial) {
+    /// - Parameter given: contents of files that are others than the world's own.
+    func parts(edge: Int? = nil, _ options: Options, files given: [String: String] = [:]) throws -> (ConnectorConfiguration, ConnectorMaterial) {
         let text = """
             tunnel: {id: \(Self.tunnelID), workspace_id: \(Self.workspaceID), domain: \(options.domain)}
             edges: {addresses: ["127.0.0.1:\(edge ?? port)"], name: \(Self.edgeName), ca_file: edge-ca.pem}
@@ -185,6 +187,7 @@ final class TunnelWorld: Sendable {
         for (name, value) in options.headers { files["header-\(name)"] = value }
         options.change(&configuration)
         files.merge(options.files) { $1 }
+        files.merge(given) { $1 }
         let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
         return (configuration, material)
     }
@@ -215,6 +218,13 @@ final class TunnelWorld: Sendable {
         static let none = Caller()
 
         private init() { (certificate, key) = (nil, nil) }
+
+        init?(pem: String, keyPEM: String) {
+            guard let certificate = try? NIOSSLCertificate(bytes: Array(pem.utf8), format: .pem),
+                let key = try? NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)
+            else { return nil }
+            (self.certificate, self.key) = (certificate, key)
+        }
 
         init(_ identity: RuntimeIdentity, authority: RuntimeAuthority, from: TimeInterval = -60, until: TimeInterval = 600) throws {
             let key = P256.Signing.PrivateKey()

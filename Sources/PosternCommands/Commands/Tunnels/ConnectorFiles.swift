@@ -1,4 +1,5 @@
 import FoundationEssentials
+import PosternAudit
 import PosternConnector
 import PosternPolicy
 
@@ -6,6 +7,8 @@ import PosternPolicy
 struct ConnectorFiles: Sendable {
     let configuration: ConnectorConfiguration
     let material: ConnectorMaterial
+    /// What belongs to the connector alone, absolute: no server that it starts is shown any of it.
+    let own: [String]
 
     /// Paths in the document are against its folder.
     init(config path: String) throws {
@@ -19,12 +22,8 @@ struct ConnectorFiles: Sendable {
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
         // Before the file is read, so that no change between both goes unseen.
         seen[path] = TextFile.stamp(path)
-        let text = try TextFile.read(path)
-        do throws(PolicyProblems) {
-            configuration = try ConnectorConfiguration(text: text, file: path, hostName: TextFile.hostName)
-        } catch {
-            throw CommandError(.configuration, "\(error)")
-        }
+        configuration = try Self.configuration(at: path)
+        own = [path] + Self.named(configuration).map { Self.against(folder, $0) }
         do {
             material = try ConnectorMaterial(configuration, now: Date()) { name, isSecret in
                 let path = Self.against(folder, name)
@@ -38,6 +37,30 @@ struct ConnectorFiles: Sendable {
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
+    }
+
+    /// The document alone.
+    static func configuration(at path: String) throws(CommandError) -> ConnectorConfiguration {
+        let text = try TextFile.read(path)
+        do throws(PolicyProblems) {
+            return try ConnectorConfiguration(text: text, file: path, hostName: TextFile.hostName)
+        } catch {
+            throw CommandError(.configuration, "\(error)")
+        }
+    }
+
+    /// All that the document names, and what `postern connector setup` and the audit put beside it.
+    private static func named(_ configuration: ConnectorConfiguration) -> [String] {
+        let (identity, server) = (configuration.identity, configuration.server)
+        var files = [identity.keyFile, identity.certificateFile, server.certificateFile, server.keyFile, "ca.key"]
+        files += [identity.tokenFile].compactMap(\.self)
+        files += [configuration.edges.proxy?.secretFile, configuration.budgetsFile].compactMap(\.self)
+        if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
+        for route in configuration.routes.values {
+            files +=
+                route.headers.map(\.file) + (route.upstream.child?.secrets.map(\.file) ?? []) + [route.clientCertificate?.keyFile].compactMap(\.self)
+        }
+        return files
     }
 
     static func against(_ folder: String, _ path: String) -> String { path.hasPrefix("/") ? path : "\(folder)/\(path)" }

@@ -10,6 +10,8 @@ struct ConnectorReloads: Service {
     let connector: Connector
     /// What the connector was started with.
     let started: ConnectorFiles
+    /// Starts the servers of routes with a command; `nil` where there was none at the start.
+    let children: SandboxedChildren?
     let seen: [String: FileStamp?]
     let logger: Logger
 
@@ -66,7 +68,11 @@ struct ConnectorReloads: Service {
         guard old.auditFile == new.auditFile, old.budgetsFile == new.budgetsFile else {
             return refuse("audit.file and budgets.file cannot change while the connector runs: start it again")
         }
-        do { try await connector.reload(new, files.material) } catch { refuse("\(error)") }
+        do {
+            // Before a server is started by the new document.
+            try children?.keep(from: files.own)
+            try await connector.reload(new, files.material)
+        } catch { refuse("\(error)") }
     }
 
     private func refuse(_ reason: String) {

@@ -40,18 +40,22 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         let audit = log.map { log in
             ConnectorAudit(log, tunnelID: files.configuration.tunnel.id) { Timestamp.now().description }
         }
+        let startsServers = files.configuration.routes.values.contains { $0.upstream.child != nil }
+        let children = startsServers ? try await SandboxedChildren(own: files.own) : nil
         let book = try files.budgetsPath(config: config).map { path throws(FileError) in try ByteBook(path: path) } ?? ByteBook()
         let connector: Connector
         do {
             connector = try Connector(
-                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book
+                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
+                launcher: children
             ) { event in Self.log(event, logger) }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
         do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
-        let reloads = ConnectorReloads(config: config, connector: connector, started: files, seen: seen, logger: logger)
+        let reloads = ConnectorReloads(config: config, connector: connector, started: files, children: children, seen: seen, logger: logger)
         try await Services.run([ConnectorService(connector: connector), reloads], logger: logger, maximumShutdown: .seconds(25))
+        await children?.close()
         try await book.finish()
         await log?.finish()
     }
@@ -79,6 +83,15 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
+        case .child(let route, let number, let event):
+            let place: Logger.Metadata = ["route": "\(route)", "child": "\(number)"]
+            switch event {
+            case .started: logger.info("a server was started", metadata: place)
+            case .ended(let reason, let seconds):
+                logger.notice("a server has ended", metadata: place.merging(["reason": "\(reason)", "after": "\(seconds) s"]) { $1 })
+            case .said(let line): logger.notice("a server says", metadata: place.merging(["line": "\(line)"]) { $1 })
+            case .strayed(let what): logger.debug("a server wrote what nobody reads", metadata: place.merging(["what": "\(what)"]) { $1 })
+            }
         }
     }
 }
