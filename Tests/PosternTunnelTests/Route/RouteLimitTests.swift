@@ -76,7 +76,9 @@ struct RouteLimitTests {
 
     @Test("nor what a connector has of connections, by those that carry nothing")
     func idleConnections() async throws {
-        try await Self.run { $0.concurrencyPerCaller = 1 } _: { world in
+        try await Self.run {
+            $0.concurrencyPerCaller = 1
+        } _: { world in
             func call(_ name: String) async throws -> TunnelClient {
                 var client = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = name })
                 #expect(try await client.call("GET", "/head").status == 200)
