@@ -75,17 +75,17 @@ struct ServerCertificateTests {
 
     @Test("a request asks for every route, for servers, with a key that is kept when it is asked for again")
     func request() throws {
-        let request = try ServerRequest(domain: Self.domain)
+        let request = try ServerSigningRequest(domain: Self.domain)
         let read = try CertificateSigningRequest(pemEncoded: request.pem)
         let extensions = try #require(try read.attributes.extensionRequest?.extensions)
         let names = try #require(try extensions.subjectAlternativeNames)
         #expect(Array(names) == [.dnsName("*.\(Self.domain)")])
         #expect(try extensions.extendedKeyUsage?.contains(.serverAuth) == true)
         #expect(read.publicKey.isValidSignature(read.signature, for: read))
-        let again = try ServerRequest(domain: Self.domain, keyPEM: request.keyPEM)
+        let again = try ServerSigningRequest(domain: Self.domain, keyPEM: request.keyPEM)
         #expect(try CertificateSigningRequest(pemEncoded: again.pem).publicKey == read.publicKey)
         #expect(!"\(request)\(String(reflecting: request))".contains("PRIVATE"))
-        #expect(throws: ConnectorError.self) { try ServerRequest(domain: Self.domain, keyPEM: "CANARY") }
+        #expect(throws: ConnectorError.self) { try ServerSigningRequest(domain: Self.domain, keyPEM: "CANARY") }
     }
 
     // MARK: From the customer's PKI
@@ -160,7 +160,7 @@ struct ServerCertificateTests {
         var spoilt = Spoilt()
         change(&spoilt)
         let pki = try PKI(spoilt)
-        let request = try ServerRequest(domain: Self.domain)
+        let request = try ServerSigningRequest(domain: Self.domain)
         let key = try CertificateSigningRequest(pemEncoded: request.pem).publicKey
         do {
             let given = try GivenServer(
@@ -204,7 +204,7 @@ struct ServerCertificateTests {
     @Test("files that hold something else are refused, and the key has to be the request's")
     func files() throws {
         let pki = try PKI(Spoilt())
-        let request = try ServerRequest(domain: Self.domain)
+        let request = try ServerSigningRequest(domain: Self.domain)
         let key = try CertificateSigningRequest(pemEncoded: request.pem).publicKey
         let good = try pki.sign(key, Spoilt())
         func problem(certificate: String = good, authority: String? = nil, keys: [String] = [request.keyPEM]) throws -> String? {
@@ -229,7 +229,7 @@ struct ServerCertificateTests {
         }
         #expect(try problem(authority: pki.pem + "\n" + pki.pem)?.contains("--server-ca: holds 2 certificates") == true)
         #expect(try problem(authority: "")?.contains("--server-ca: holds no certificate") == true)
-        #expect(try problem(keys: [try ServerRequest(domain: Self.domain).keyPEM, ""])?.contains("not for the key of the request") == true)
+        #expect(try problem(keys: [try ServerSigningRequest(domain: Self.domain).keyPEM, ""])?.contains("not for the key of the request") == true)
         // Another CA with the same name and key identifier has not signed it.
         let twin = try PKI(Spoilt())
         let foreign = try twin.sign(

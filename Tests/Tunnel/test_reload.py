@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tunnel import Tunnel
+from certificates import Certificates
+from tunnel import Tunnel, Upstream
 
 
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
@@ -128,3 +130,32 @@ def test_a_header_s_file_is_read_again_and_never_comes_back(tunnel: Tunnel, call
     assert "chmod 600" in document.is_refused()
     secret.chmod(0o600)
     document.is_taken()
+
+
+def test_an_upstream_that_asks_for_a_certificate_gets_the_route_s(tunnel: Tunnel, caller: Path, document: Document) -> None:
+    folder = tunnel.folder / "mutual"
+    made = Certificates.make(folder, "IP:127.0.0.1")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *curve, "-CA", str(made.ca), "-CAkey", str(folder / "ca.key"), "-keyout", str(folder / "client.key"), "-out",
+         str(folder / "client.pem"), "-subj", "/CN=connector", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
+         "extendedKeyUsage=clientAuth"], check=True, capture_output=True, timeout=30)
+    (folder / "client.key").chmod(0o600)
+    context = made.context()
+    context.load_verify_locations(made.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    upstream = Upstream()
+    upstream.socket = context.wrap_socket(upstream.socket, server_side=True)
+    try:
+        mutual = document.first.replace(f"http://127.0.0.1:{tunnel.upstream.port}", f"https://127.0.0.1:{upstream.port}") + f"    ca_file: {made.ca}\n"
+        document.put(mutual)
+        document.is_taken()
+        refused = json.loads(tunnel.curl(caller).stdout)
+        assert refused["reason"] in ("upstream_connection", "upstream_answer") and not upstream.asked
+        assert str(upstream.port) not in refused["error"]["message"]
+        document.put(mutual + f"    client_certificate: {{certificate_file: {folder}/client.pem, key_file: {folder}/client.key}}\n")
+        document.is_taken()
+        assert json.loads(tunnel.curl(caller, path="/mutual").stdout)["path"] == "/mutual"
+        assert upstream.asked == ["GET /mutual"]
+    finally:
+        upstream.shutdown()

@@ -20,6 +20,7 @@ struct AnswerDelivery: Sendable {
     let book: ByteBook
     let now: @Sendable () -> Date
     let progress: CallProgress
+    let watch: WriteWatch
 
     /// One answer while it passes: a value; what it finds is told at its end.
     struct Flow: Sendable {
@@ -177,7 +178,7 @@ struct AnswerDelivery: Sendable {
     func tell(_ bytes: ByteBuffer, outlives: Bool) async throws(CallError) {
         guard !progress.now.isAlone else { return }
         do {
-            try await caller.write(bytes, within: route.limits.take)
+            try await watch.write(bytes, to: caller, .caller, within: route.limits.take)
         } catch is TimedOut {
             throw .callerStalled("the caller did not take its answer in time (limits.take)")
         } catch {

@@ -35,9 +35,10 @@ struct CallServer: Sendable {
         call.accept()
         do {
             let connection = try await letIn(call.stream, host, snapshot)
-            let id = live.enter(connection)
-            defer { live.leave(id) }
-            await InnerConnection(stream: call.stream, host: host, caller: CallerSubject(connection.identity), live: connection, server: self).run()
+            let caller = CallerSubject(connection.identity)
+            let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
+            defer { live.leave(id, caller) }
+            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self).run()
         } catch {
             observe(.refused(route: host.route, error))
             // Nothing runs here that an unwritten record could hide.
@@ -73,7 +74,7 @@ struct CallServer: Sendable {
         }
         let identity = try verifier.check(certificate)
         guard let parsed = certificate.flatMap({ try? Certificate(derEncoded: $0.toDERBytes()) }) else { throw .noCertificate }
-        return LiveConnection(route: host.route, identity: identity, certificate: parsed, stream: stream)
+        return LiveConnection(route: host.route, identity: identity, certificate: parsed, stream: stream, number: snapshot.number)
     }
 
     private static func failure(_ error: any Error) -> CallError {

@@ -9,6 +9,7 @@ struct Exchange: Sendable {
     let request: RouteRequest
     let limits: RouteLimits
     let progress: CallProgress
+    let watch: WriteWatch
     let delivery: AnswerDelivery
     /// What was read of the request's body already; `nil` without a policy.
     var held: HeldBody?
@@ -60,7 +61,7 @@ struct Exchange: Sendable {
     }
 
     private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
-        do { try await link.stream.write(ByteBuffer(bytes: request.wire), within: limits.idle) } catch {
+        do { try await watch.write(ByteBuffer(bytes: request.wire), to: link.stream, .upstream, within: limits.idle) } catch {
             throw CallError.upstreamConnection("\(error)")
         }
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
@@ -114,7 +115,8 @@ struct Exchange: Sendable {
         var body = held?.rest ?? BodyReader(request.framing)
         var (sent, waited) = (0, TimeAmount.zero)
         func send(_ part: ByteBuffer) async -> Bool {
-            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(part) : part, within: limits.idle) } catch { return false }
+            let bytes = request.framing == .chunked ? Chunk.wrap(part) : part
+            do { try await watch.write(bytes, to: upstream, .upstream, within: limits.idle) } catch { return false }
             progress.sent(part.readableBytes)
             return true
         }
@@ -131,7 +133,7 @@ struct Exchange: Sendable {
             guard await send(part) else { return .uploadEnded }
         }
         if request.framing == .chunked {
-            do { try await upstream.write(Chunk.last, within: limits.idle) } catch { return .uploadEnded }
+            do { try await watch.write(Chunk.last, to: upstream, .upstream, within: limits.idle) } catch { return .uploadEnded }
         }
         return .uploaded(reader)
     }

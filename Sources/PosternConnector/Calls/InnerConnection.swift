@@ -15,7 +15,7 @@ struct InnerConnection: Sendable {
     let live: LiveConnection
     let server: CallServer
 
-    private var identity: RuntimeIdentity { live.identity }
+    var identity: RuntimeIdentity { live.identity }
 
     /// An upstream connection between two calls. No upstream connection serves two identities: it lives as long as this connection at most.
     private struct Kept {
@@ -25,7 +25,7 @@ struct InnerConnection: Sendable {
     }
 
     /// A request that may go to its upstream.
-    private struct Accepted {
+    struct Accepted {
         var request: RouteRequest
         var runtime: RouteRuntime
         var number: Int
@@ -106,7 +106,7 @@ struct InnerConnection: Sendable {
             throw .requestTooLarge(runtime.route.limits.requestBytes)
         }
         // The handshake may have been under another authority.
-        if let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
+        if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
     }
 
     /// The call itself, recorded before and after.
@@ -115,7 +115,7 @@ struct InnerConnection: Sendable {
     {
         let record = accepted.record
         // What changed while the request came is looked at now; what changes from here on cuts the call.
-        do throws(CallError) { try delivery(accepted, progress).checkBudget() } catch {
+        do throws(CallError) { try delivery(accepted, progress, WriteWatch()).checkBudget() } catch {
             try await server.audit?.refused(record, id: record.id, route: host.route, error)
             throw error
         }
@@ -126,13 +126,18 @@ struct InnerConnection: Sendable {
         }
         try await server.audit?.begins(record)
         server.observe(.called(route: host.route, identity))
-        let deadline = stream.channel.eventLoop.scheduleTask(in: accepted.runtime.route.limits.call) { [live] in live.cut(.tooLong) }
-        defer { deadline.cancel() }
+        let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
+        let over = NIODeadline.now() + limits.call
+        let step = min(limits.take, limits.idle, limits.call)
+        let looks = stream.channel.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { [live] _ in
+            if over <= .now() { live.cut(.tooLong) } else { watch.look() }
+        }
+        defer { looks.cancel() }
         let start = ContinuousClock.now
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
-            ended = try await exchange(accepted, reader, &kept, progress)
+            ended = try await exchange(accepted, reader, &kept, progress, watch)
         } catch {
             failure = live.cause.map(CallError.cut) ?? error
         }
@@ -144,12 +149,12 @@ struct InnerConnection: Sendable {
     }
 
     private func exchange(
-        _ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress
+        _ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress, _ watch: WriteWatch
     ) async throws(CallError) -> Exchange.Ended {
         let (request, runtime) = (accepted.request, accepted.runtime)
         let exchange = Exchange(
-            caller: stream, request: request, limits: runtime.route.limits, progress: progress, delivery: delivery(accepted, progress),
-            held: accepted.held,
+            caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
+            delivery: delivery(accepted, progress, watch), held: accepted.held,
             outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
         let ready = kept
         kept = nil
@@ -169,11 +174,11 @@ struct InnerConnection: Sendable {
         return try await exchange.run(reader, try await runtime.dialer.connect(for: identity))
     }
 
-    private func delivery(_ accepted: Accepted, _ progress: CallProgress) -> AnswerDelivery {
+    private func delivery(_ accepted: Accepted, _ progress: CallProgress, _ watch: WriteWatch) -> AnswerDelivery {
         let runtime = accepted.runtime
         return AnswerDelivery(
             caller: stream, route: runtime.route, routeName: host.route, redaction: runtime.redaction, sessions: runtime.sessions, subject: caller,
-            session: accepted.request.session, book: server.book, now: server.now, progress: progress)
+            session: accepted.request.session, book: server.book, now: server.now, progress: progress, watch: watch)
     }
 
     /// The next request's head; `nil` when the caller has ended its side, or sent nothing for long.
@@ -202,89 +207,5 @@ struct InnerConnection: Sendable {
         var fields = [(name: "Postern-Answer-By", value: "connector")]
         if [429, 503].contains(status) { fields.append(("Retry-After", "1")) }
         try? await stream.write(LegAnswer.encoded(status: status, json: json, fields: fields))
-    }
-}
-
-// MARK: The policy of the route
-
-extension InnerConnection {
-    /// What becomes of a connection whose request was answered here.
-    private struct Refused {
-        var reader: MessageReader?
-    }
-
-    /// Holds the request against the policy of the route, if it has one. `nil` where it passes; what was judged is noted then.
-    private func judge(_ reader: inout MessageReader, _ accepted: inout Accepted) async throws(CallError) -> Refused? {
-        guard let routeGuard = accepted.runtime.routeGuard else { return nil }
-        let request = accepted.request
-        do throws(CallError) {
-            accepted.held = try await hold(&reader, accepted, routeGuard)
-        } catch {
-            try await server.audit?.refused(accepted.record, id: accepted.record.id, route: host.route, error)
-            throw error
-        }
-        guard let held = accepted.held else { return nil }
-        let judgement = judge(held, request, routeGuard)
-        if let judgement {
-            accepted.record.judged = .init(
-                messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
-                isDryRun: routeGuard.policy.mode == .dryRun)
-        }
-        live.runs(.init(runtime: accepted.runtime, body: judgement?.body))
-        guard let judgement, let refusal = judgement.refusal else { return nil }
-        let answer = PolicyAnswer(refusal, to: judgement.body, index: judgement.index)
-        guard routeGuard.policy.mode == .enforce else {
-            server.observe(.wouldRefuse(route: host.route, refusal))
-            return nil
-        }
-        server.observe(.refused(route: host.route, .policy(refusal)))
-        try await server.audit?.refused(accepted.record, id: accepted.record.id, route: host.route, .policy(refusal))
-        let stays = request.keepsAlive && held.rest.isDone
-        do { try await stream.write(ByteBuffer(bytes: answer.encoded(keepsAlive: stays))) } catch { throw .callerGone("\(error)") }
-        return Refused(reader: stays ? reader : nil)
-    }
-
-    /// The body up to the policy's bound. Nothing has gone upstream before that.
-    private func hold(_ reader: inout MessageReader, _ accepted: Accepted, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
-        let request = accepted.request
-        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
-        do {
-            if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
-                try await stream.write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
-            }
-            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: accepted.runtime.route.limits.head)
-        } catch let error as CallError {
-            throw error
-        } catch let refusal as HTTPRefusal {
-            throw .request(refusal)
-        } catch is TimedOut {
-            throw .tooSlow
-        } catch {
-            throw .callerGone("\(error)")
-        }
-    }
-
-    /// What the policy says to the request; `nil` where there is nothing to judge.
-    private func judge(_ held: HeldBody, _ request: RouteRequest, _ routeGuard: RouteGuard) -> RouteGuard.Judgement? {
-        if let refusal = held.refusal { return .refused(refusal) }
-        if request.method == "POST" {
-            let seconds = Double(NIODeadline.now().uptimeNanoseconds) / 1e9
-            return routeGuard.judge(Array(held.bytes.readableBytesView), request.fields, from: identity, now: seconds)
-        }
-        guard ["GET", "HEAD", "OPTIONS", "DELETE"].contains(request.method) else {
-            return .refused(
-                .init(.method, "http.method", "the method \(request.method) carries no message of MCP", remedy: "send messages by POST"))
-        }
-        guard held.bytes.readableBytes == 0 else {
-            return .refused(.malformed("http.method", "a \(request.method) has no body", "send messages by POST"))
-        }
-        return nil
-    }
-
-    private func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
-        let (route, observe) = (host.route, server.observe)
-        return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
-            for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
-        }
     }
 }

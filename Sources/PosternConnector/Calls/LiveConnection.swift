@@ -10,12 +10,14 @@ final class LiveConnection: Sendable {
     let identity: RuntimeIdentity
     let certificate: Certificate
     private let stream: ByteStream
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let cuts = AsyncStream<Void>.makeStream()
 
     private struct State {
         var call: RunningCall?
         var cause: CallError.Cut?
+        /// The number of the snapshot that the certificate was held against last.
+        var number: Int
     }
 
     /// A call that runs, as far as it matters whether it may go on.
@@ -25,7 +27,8 @@ final class LiveConnection: Sendable {
         var body: RPCBody?
     }
 
-    init(route: String, identity: RuntimeIdentity, certificate: Certificate, stream: ByteStream) {
+    init(route: String, identity: RuntimeIdentity, certificate: Certificate, stream: ByteStream, number: Int) {
+        state = Mutex(State(number: number))
         self.route = route
         self.identity = identity
         self.certificate = certificate
@@ -59,6 +62,9 @@ final class LiveConnection: Sendable {
         }
     }
 
+    /// Whether the certificate was held against `snapshot` already, which takes longer than all else of a small call.
+    func wasHeld(against snapshot: ConnectorSnapshot) -> Bool { state.withLock { $0.number == snapshot.number } }
+
     /// Why `snapshot` does not let go on what runs here; `nil` where it does.
     func refusal(under snapshot: ConnectorSnapshot, now: Date) -> CallError.Cut? {
         guard let new = snapshot.routes[route] else { return .noLongerAllowed("the route was taken out") }
@@ -69,6 +75,7 @@ final class LiveConnection: Sendable {
         } catch {
             return error == .expired ? .certificateEnded : .noLongerAllowed("the caller's certificate does not count any more: \(error)")
         }
+        state.withLock { $0.number = max($0.number, snapshot.number) }
         guard new.route.callers.allow(identity) else { return .noLongerAllowed("the route does not name the caller any more") }
         guard let call = state.withLock({ $0.call }) else { return nil }
         let old = call.runtime
@@ -84,17 +91,39 @@ final class LiveConnection: Sendable {
 
 /// All inner connections that stand.
 final class LiveConnections: Sendable {
-    private let state = Mutex<(next: Int, all: [Int: LiveConnection])>((0, [:]))
+    private struct State {
+        var next = 0
+        var all: [Int: LiveConnection] = [:]
+        /// How many there are of one caller on one route.
+        var counts: [Owner: Int] = [:]
+    }
+    private struct Owner: Hashable {
+        var route: String
+        var caller: CallerSubject
+    }
+    private let state = Mutex(State())
 
-    func enter(_ connection: LiveConnection) -> Int {
-        state.withLock { state in
+    /// Takes a connection in. Throws where its caller has `most` of them on the route already, with calls on them or without.
+    func enter(_ connection: LiveConnection, _ caller: CallerSubject, most: Int) throws(CallError) -> Int {
+        let owner = Owner(route: connection.route, caller: caller)
+        let id = state.withLock { state -> Int? in
+            guard state.counts[owner, default: 0] < most else { return nil }
+            state.counts[owner, default: 0] += 1
             state.next += 1
             state.all[state.next] = connection
             return state.next
         }
+        guard let id else { throw .callerBusy(most) }
+        return id
     }
 
-    func leave(_ id: Int) { state.withLock { $0.all[id] = nil } }
+    func leave(_ id: Int, _ caller: CallerSubject) {
+        state.withLock { state in
+            guard let connection = state.all.removeValue(forKey: id) else { return }
+            let owner = Owner(route: connection.route, caller: caller)
+            if let count = state.counts[owner] { state.counts[owner] = count > 1 ? count - 1 : nil }
+        }
+    }
 
     /// Cuts what `snapshot` does not let go on. Gives how many.
     func cut(under snapshot: ConnectorSnapshot, now: Date) -> Int {

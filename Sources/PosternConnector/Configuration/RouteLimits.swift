@@ -27,6 +27,9 @@ package struct RouteLimits: Hashable, Sendable {
     /// For all of a call.
     package var call = TimeAmount.hours(24)
 
+    /// Connections at one time of one caller, most of them between two calls.
+    package var connectionsPerCaller: Int { max(16, 2 * concurrencyPerCaller) }
+
     package static let calls = 1...10_000
     package static let bytes = 1_024...(1 << 40)
     package static let rates = 0...(1 << 30)

@@ -65,7 +65,9 @@ final class LegSet: Sendable {
         let left = state.withLock { Array($0.legs.values) }
         await withDiscardingTaskGroup { group in
             for standing in left {
-                group.addTask {
+                group.addTask { [times] in
+                    // What the edge asked for before it heard the goodbye is refused, so that it asks another leg; an end would leave it in doubt.
+                    try? await Task.sleep(for: .nanoseconds(times.farewell.nanoseconds))
                     await standing.calls.ended(within: .hours(24 * 365))
                     standing.leg.close()
                 }

@@ -21,6 +21,8 @@ package struct ConnectorTimes: Sendable {
     package var drain = TimeAmount.seconds(20)
     /// For all legs of a changed document to stand after the first of them, before those of the old one are given up.
     package var changeover = TimeAmount.seconds(5)
+    /// A leg that takes no more calls stands at least for so long after it said so.
+    package var farewell = TimeAmount.seconds(2)
     package var leg = Leg.Times()
 
     package init() {}

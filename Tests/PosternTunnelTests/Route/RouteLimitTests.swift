@@ -74,6 +74,26 @@ struct RouteLimitTests {
         }
     }
 
+    @Test("nor what a connector has of connections, by those that carry nothing")
+    func idleConnections() async throws {
+        try await Self.run {
+            $0.concurrencyPerCaller = 1
+        } _: { world in
+            func call(_ name: String) async throws -> TunnelClient {
+                var client = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = name })
+                #expect(try await client.call("GET", "/head").status == 200)
+                return client
+            }
+            var idle: [TunnelClient] = []
+            for _ in 0..<16 { idle.append(try await call("greedy")) }
+            await #expect(throws: (any Error).self) { try await call("greedy") }
+            await world.log.wait { $0.refusals == ["caller_busy"] }
+            try await call("modest").stream.close()
+            for client in idle { client.stream.close() }
+            try await eventually { (try? await call("greedy").stream.close()) != nil }
+        }
+    }
+
     @Test("a body over the bound is refused, by its length before anything goes upstream, and in chunks as soon as it is over")
     func requestBytes() async throws {
         try await Self.run {
@@ -136,8 +156,7 @@ struct RouteLimitTests {
         var options = TunnelWorld.Options()
         options.change = { configuration in
             configuration.routes["docs"]?.limits.connect = .milliseconds(200)
-            configuration.routes["docs"]?.upstream.isTLS = true
-            configuration.routes["docs"]?.upstream.authority.port = UInt16(port)
+            if let host = try? Authority("127.0.0.1:\(port)") { configuration.routes["docs"]?.upstream = .network(isTLS: true, host) }
         }
         try await TunnelWorld.run(options) { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())

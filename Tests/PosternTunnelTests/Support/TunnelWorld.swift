@@ -112,7 +112,11 @@ final class TunnelWorld: Sendable {
     /// - Parameter connects: whether a connector runs.
     func runParts(connects: Bool = true, _ body: @escaping @Sendable (TunnelWorld) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            defer { group.cancelAll() }
+            defer {
+                // Who waits for the test to go on would wait for ever.
+                upstream.go.open()
+                group.cancelAll()
+            }
             let listening = Gate()
             let edge = try makeEdge()
             group.addTask { [self] in
