@@ -131,10 +131,16 @@ import X509
         // Used once; for this one only; by one that counts only.
         _ = try await world.server.call(.post, "/v1/tunnels/\(world.tunnel)/certificates/\(made.id)/archive")
         for (authority, wrong) in [
-            (second, statement), (third, try world.statement(first.key, second.fingerprint)), (third, try world.statement(second.key, third.fingerprint)),
+            (second, statement), (third, try world.statement(first.key, second.fingerprint)),
+            (third, try world.statement(second.key, third.fingerprint)),
             (third, try world.statement(third.key, third.fingerprint)), (third, try world.statement(first.key, third.fingerprint, .ownerKey)),
             (third, try .sign(tunnelID: "tnl_other", purpose: .certificate, subject: third.fingerprint, time: world.clock.seconds, with: first.key)),
-            (third, try .sign(tunnelID: world.tunnel, purpose: .certificate, subject: third.fingerprint, time: world.clock.seconds - 31 * 86_400, with: first.key)),
+            (
+                third,
+                try .sign(
+                    tunnelID: world.tunnel, purpose: .certificate, subject: third.fingerprint, time: world.clock.seconds - 31 * 86_400,
+                    with: first.key)
+            ),
         ] {
             let refused = try await world.certify(authority, wrong)
             #expect(refused.status == 400 && code(refused) == "registration_statement_refused", "\(refused.text)")
@@ -250,7 +256,8 @@ import X509
                 let answer = try RegistrationAnswer(json: try await world.server.call(.get, "\(path)?since=\(old.size)", key: key).json)
                 #expect(
                     MerkleTree.extends(
-                        first: old.size, firstRoot: old.root, second: answer.head.size, secondRoot: answer.head.root, proof: answer.consistency), "\(index)")
+                        first: old.size, firstRoot: old.root, second: answer.head.size, secondRoot: answer.head.root, proof: answer.consistency),
+                    "\(index)")
                 #expect(answer.entries.count == answer.head.size - old.size)
             }
         }
@@ -269,20 +276,23 @@ import X509
         let world = try await World()
         let key = try await world.log().logKey
         #expect(try await RegistrationAnswer(json: world.server.restarted().call(.get, "\(world.own)/registrations/head").json).logKey == key)
-        #expect(try await RegistrationAnswer(json: world.server.restarted(sealByte: 8).call(.get, "\(world.own)/registrations/head").json).logKey != key)
+        #expect(
+            try await RegistrationAnswer(json: world.server.restarted(sealByte: 8).call(.get, "\(world.own)/registrations/head").json).logKey != key)
         let made = try await world.server.call(.post, "/postern/v1/workspaces", body: ["name": "elsewhere"])
         let foreign = try await world.server.call(
             .post, "/postern/v1/keys", body: ["name": "k", "role": "admin", "workspace_id": .string(made.id)]
         ).json["secret"]?.string
         let theirs = try await world.server.tunnel(key: foreign)
-        let answer = try RegistrationAnswer(json: try await world.server.call(.get, "/postern/v1/tunnels/\(theirs)/registrations/head", key: foreign).json)
+        let answer = try RegistrationAnswer(
+            json: try await world.server.call(.get, "/postern/v1/tunnels/\(theirs)/registrations/head", key: foreign).json)
         #expect(answer.logKey != key)
         for (method, path) in [
             (HTTPRequest.Method.get, "/registrations"), (.get, "/registrations/head"), (.get, "/certificates"), (.post, "/owner_key"),
             (.post, "/certificates/tcrt_1/endorse"),
         ] {
             let body: JSON? = method == .post ? ["statement": [:], "public_key": "AAAA"] : nil
-            let reply = try await world.server.call(method, world.own + path, key: foreign, body: path == "/owner_key" ? ["public_key": "AAAA"] : body)
+            let reply = try await world.server.call(
+                method, world.own + path, key: foreign, body: path == "/owner_key" ? ["public_key": "AAAA"] : body)
             #expect([400, 404].contains(reply.status) && (method == .post || reply.status == 404), "\(path): \(reply.text)")
         }
         let developer = try await world.server.apiKey("developer").secret

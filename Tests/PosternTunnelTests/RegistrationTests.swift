@@ -68,10 +68,11 @@ struct RegistrationTests {
     /// Runs `body` beside a world whose connector watches `log`; `call` says what a caller gets.
     private func run(
         staleHours: Int = 24, knownKeys: [String]? = nil,
-        _ body: @escaping @Sendable (
-            _ world: TunnelWorld, _ log: Log, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
-            _ call: @escaping @Sendable () async throws -> String
-        ) async throws -> Void
+        _ body:
+            @escaping @Sendable (
+                _ world: TunnelWorld, _ log: Log, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
+                _ call: @escaping @Sendable () async throws -> String
+            ) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("registrations-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -82,7 +83,8 @@ struct RegistrationTests {
         try await TunnelWorld(options).runParts(connects: false) { [options] world in
             let (log, events) = (Log(), Events())
             log.append(.tunnel(.signed, certificates: [], connectorKeys: []))
-            log.append(.certificateAdded(try Self.authority(world.tunnelAuthority.certificatePEM), countsAt: Int(log.date.timeIntervalSince1970), nil))
+            log.append(
+                .certificateAdded(try Self.authority(world.tunnelAuthority.certificatePEM), countsAt: Int(log.date.timeIntervalSince1970), nil))
             world.directory.answerRegistrations { try log.answer($0) }
             var (configuration, material) = try world.parts(options)
             configuration.registrations = .init(
@@ -152,7 +154,9 @@ struct RegistrationTests {
             let twists: [@Sendable (RegistrationAnswer) throws -> RegistrationAnswer] = [
                 { answer in
                     // Its own log, with its own key.
-                    let entries = [RegistrationEntry(tunnelID: TunnelWorld.tunnelID, at: 1, .tunnel(.api, certificates: [forged], connectorKeys: [])).encoded]
+                    let entries = [
+                        RegistrationEntry(tunnelID: TunnelWorld.tunnelID, at: 1, .tunnel(.api, certificates: [forged], connectorKeys: [])).encoded
+                    ]
                     return try RegistrationAnswer(log: entries, tunnelID: TunnelWorld.tunnelID, since: 0, time: answer.head.time, key: forger)
                 },
                 { answer in
@@ -236,7 +240,8 @@ struct RegistrationTests {
             ]
             stranger.1 = try ConnectorMaterial(stranger.0, now: Date()) { path, _ in files[path] }
             let pins = RegistrationWatch.Pins(
-                tunnelID: TunnelWorld.tunnelID, logKey: log.key.publicKey, server: nil, ownerKey: nil, connectorKey: "x", knownKeys: nil, staleAfter: 0)
+                tunnelID: TunnelWorld.tunnelID, logKey: log.key.publicKey, server: nil, ownerKey: nil, connectorKey: "x", knownKeys: nil,
+                staleAfter: 0)
             let heard = Mutex<[String]>([])
             let other = try RegistrationWatcher(
                 pins, stranger.0, stranger.1, stateFile: stateFile + ".other", interval: .milliseconds(20), resolve: { _ in [] }

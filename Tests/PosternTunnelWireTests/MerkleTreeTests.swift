@@ -40,7 +40,8 @@ struct MerkleTreeTests {
 
     @Test("lists of 0 to 200 entries prove that they begin with each shorter one, and with no other")
     func consistency() throws {
-        let sizes = getenv("POSTERN_FULL") != nil ? Array(0...200) : Array(0...48) + Array(stride(from: 63, through: 200, by: 17)) + [64, 65, 128, 129, 200]
+        let sizes =
+            getenv("POSTERN_FULL") != nil ? Array(0...200) : Array(0...48) + Array(stride(from: 63, through: 200, by: 17)) + [64, 65, 128, 129, 200]
         for second in sizes {
             for first in 0...second {
                 let proof = try #require(MerkleTree.consistency(from: first, in: Array(Self.leaves.prefix(second))))

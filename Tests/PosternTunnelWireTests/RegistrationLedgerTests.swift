@@ -5,7 +5,6 @@ import PosternTunnelWire
 import Testing
 import X509
 
-
 @Suite("What registrations of a tunnel are worth")
 struct RegistrationLedgerTests {
     private typealias Log = RegistrationLogBuilder
@@ -77,7 +76,8 @@ struct RegistrationLedgerTests {
     func statements() throws {
         let keys: [(Certificate.PrivateKey, Certificate.SignatureAlgorithm)] = [
             (.init(P256.Signing.PrivateKey()), .ecdsaWithSHA256), (.init(P384.Signing.PrivateKey()), .ecdsaWithSHA384),
-            (.init(P521.Signing.PrivateKey()), .ecdsaWithSHA512), (try Certificate.PrivateKey(pemEncoded: RSATestKey.pem()), .sha256WithRSAEncryption),
+            (.init(P521.Signing.PrivateKey()), .ecdsaWithSHA512),
+            (try Certificate.PrivateKey(pemEncoded: RSATestKey.pem()), .sha256WithRSAEncryption),
         ]
         for (key, algorithm) in keys {
             let (first, second) = (try Log.Authority(key, algorithm: algorithm), try Log.Authority())
@@ -111,7 +111,9 @@ struct RegistrationLedgerTests {
         // The new one speaks for itself; a stranger speaks; somebody gives another's name.
         #expect(try second { _, other in try other.statement(for: other.fingerprint, at: at) } != nil)
         let stranger = try Log.Authority()
-        guard case .statementSigner? = try second({ _, other in try stranger.statement(for: other.fingerprint, at: at) }) else { return #expect(Bool(false)) }
+        guard case .statementSigner? = try second({ _, other in try stranger.statement(for: other.fingerprint, at: at) }) else {
+            return #expect(Bool(false))
+        }
         let named = try second { first, second in
             var statement = try stranger.statement(for: second.fingerprint, at: at)
             statement.key = try first.statement(for: second.fingerprint, at: at).key
@@ -249,7 +251,9 @@ struct RegistrationLedgerTests {
             let entry = RegistrationEntry(tunnelID: "tnl_1", at: 5, kind)
             #expect(try RegistrationEntry(entry.encoded) == entry)
             let text = String(decoding: entry.encoded, as: UTF8.self)
-            for other in [" " + text, text.replacing("\"at\":5", with: "\"at\":5.0"), text.replacing("{\"at\"", with: "{\"aa\":1,\"at\""), text + text, ""] {
+            for other in [
+                " " + text, text.replacing("\"at\":5", with: "\"at\":5.0"), text.replacing("{\"at\"", with: "{\"aa\":1,\"at\""), text + text, "",
+            ] {
                 #expect(throws: RegistrationError.self) { try RegistrationEntry(Array(other.utf8)) }
             }
         }

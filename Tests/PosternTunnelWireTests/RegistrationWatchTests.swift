@@ -84,7 +84,9 @@ struct RegistrationWatchTests {
         }
     }
 
-    @Test("an edge that repeats old heads, changes entries, proofs or heads, or makes its own log, brings nothing about but a refusal that a good answer ends")
+    @Test(
+        "an edge that repeats old heads, changes entries, proofs or heads, or makes its own log, brings nothing about but a refusal that a good answer ends"
+    )
     func hostileEdge() throws {
         let (log, watch, _) = try seen()
         var more = log
@@ -97,7 +99,8 @@ struct RegistrationWatchTests {
         let answers: [(String, RegistrationAnswer)] = try [
             ("another key", more.answer(since: 3, at: 30, by: forged.logKey)), ("another tunnel", more.answer(since: 3, at: 30, tunnel: "tnl_2")),
             ("the future", more.answer(since: 3, at: 30 + 301)),
-            ("a root", changed(good) { $0.head.root[4] ^= 1 }), ("a size", changed(good) { $0.head.size += 1 }), ("a time", changed(good) { $0.head.time += 1 }),
+            ("a root", changed(good) { $0.head.root[4] ^= 1 }), ("a size", changed(good) { $0.head.size += 1 }),
+            ("a time", changed(good) { $0.head.time += 1 }),
             ("a signature", changed(good) { $0.head.signature[9] ^= 4 }), ("an entry", changed(good) { $0.entries[0][20] ^= 1 }),
             ("an entry less", changed(good) { $0.entries.removeLast() }), ("an entry more", changed(good) { $0.entries.append($0.entries[0]) }),
             ("no entries", changed(good) { $0.entries = [] }), ("a proof", changed(good) { $0.consistency[0][0] ^= 1 }),
@@ -275,7 +278,9 @@ struct RegistrationWatchTests {
         guard case .accepted(let news) = try again.ask(more, at: 21) else { return #expect(Bool(false)) }
         #expect(news.count == 1)
         let text = watch.json.text
-        for (old, new) in [("\"size\":3", "\"size\":2"), ("connector_key_enrolled", "connector_key_revoked"), ("\"tnl_1\",\"began\"", "\"tnl_2\",\"began\"")] {
+        for (old, new) in [
+            ("\"size\":3", "\"size\":2"), ("connector_key_enrolled", "connector_key_revoked"), ("\"tnl_1\",\"began\"", "\"tnl_2\",\"began\""),
+        ] {
             #expect(text.contains(old))
             #expect(throws: RegistrationError.self) { try RegistrationWatch(watch.pins, json: JSON(parsing: text.replacing(old, with: new))) }
         }

@@ -14,7 +14,7 @@ package enum TunnelParams {
     }
 
     /// `POST …/rotate_token`: why, for whoever reads the record later.
-    package static func reason(_ body: JSON?) throws(APIError) -> String? { 
+    package static func reason(_ body: JSON?) throws(APIError) -> String? {
         guard let body else { return nil }
         return try text("reason", in: try PlainObject(body, allowing: ["reason"]), atMost: longestReason)
     }

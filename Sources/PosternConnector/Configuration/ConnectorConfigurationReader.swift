@@ -24,7 +24,8 @@ private struct ConnectorConfigurationReader {
             root, PolicyPath(),
             known: ["tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "registrations", "routes"])
         let identity = document.required(
-            map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file", "known_keys"], "`postern connector setup` makes the files")
+            map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file", "known_keys"],
+            "`postern connector setup` makes the files")
         let server = document.required(
             map, map: "server_certificate", known: ["certificate_file", "key_file"], "`postern connector setup` makes the files")
         let authority = document.required(

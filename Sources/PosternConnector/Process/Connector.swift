@@ -31,7 +31,8 @@ package final class Connector: Sendable {
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil }, times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        audit: ConnectorAudit? = nil, registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil },
+        times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         now: @escaping @Sendable () -> Date = { Date() }, observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
         self.configuration = configuration

@@ -11,7 +11,9 @@ extension RegistrationWatch.Pins {
         guard let registrations = configuration.registrations else { return nil }
         func key(_ path: String) throws -> P256.Signing.PublicKey {
             guard let text = try read(path) else { throw ConnectorError("\(path) is not there: `postern connector setup` makes it") }
-            guard let key = try? P256.Signing.PublicKey(pemRepresentation: text) else { throw ConnectorError("\(path) holds no public key on P-256 in PEM") }
+            guard let key = try? P256.Signing.PublicKey(pemRepresentation: text) else {
+                throw ConnectorError("\(path) holds no public key on P-256 in PEM")
+            }
             return key
         }
         self.init(

@@ -20,12 +20,16 @@ package struct RegistrationReport: Sendable {
         watch.accept(RegistrationFile.words(try SmallFile.read(file.accepted) ?? []))
         let time = Int(now.timeIntervalSince1970)
         var (lines, words): ([String], Set<String>) = ([], [])
-        if let head = watch.head { lines.append("log: \(head.size) registrations, root \(Hexadecimal.text(head.root)), seen \(time - head.time) s ago") }
+        if let head = watch.head {
+            lines.append("log: \(head.size) registrations, root \(Hexadecimal.text(head.root)), seen \(time - head.time) s ago")
+        }
         for authority in watch.ledger.authorities where authority.archivedAt == nil {
             let counts = authority.countsAt <= time ? "counts" : "counts in \((authority.countsAt - time) / 60) minutes"
             lines.append("authority \(authority.fingerprint): \(counts)")
         }
-        for key in watch.ledger.connectorKeys.sorted() { lines.append("connector key \(key)\(key == pins.connectorKey ? " (this connector's)" : "")") }
+        for key in watch.ledger.connectorKeys.sorted() {
+            lines.append("connector key \(key)\(key == pins.connectorKey ? " (this connector's)" : "")")
+        }
         if let alarm = watch.alarm {
             lines.append("calls are refused: \(alarm.message)")
             if alarm.kind == .fork {
@@ -38,7 +42,9 @@ package struct RegistrationReport: Sendable {
             words.insert(authority.fingerprint)
             lines.append("unknown authority, to accept: \(authority.fingerprint)")
         }
-        if !unknown.isEmpty, watch.ledger.modes.contains(where: { $0.mode == .api && $0.basis == .wait }) { words.insert(RegistrationMode.api.rawValue) }
+        if !unknown.isEmpty, watch.ledger.modes.contains(where: { $0.mode == .api && $0.basis == .wait }) {
+            words.insert(RegistrationMode.api.rawValue)
+        }
         if watch.alarm == nil, let refusal = watch.refusal(now: time) { lines.append("calls are refused: \(refusal)") }
         self.lines = lines
         self.words = words

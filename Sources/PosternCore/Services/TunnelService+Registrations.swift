@@ -36,7 +36,9 @@ extension TunnelService {
             let certificates = try await stored { () async throws(StoreError) in
                 try await store.tunnelCertificates(tunnelID: tunnel.id, includeArchived: false, from: nil, limit: Self.mostCertificates)
             }
-            let keys = try await stored { () async throws(StoreError) in try await store.connectorKeys(tunnelID: tunnel.id, limit: Self.mostListedKeys) }
+            let keys = try await stored { () async throws(StoreError) in
+                try await store.connectorKeys(tunnelID: tunnel.id, limit: Self.mostListedKeys)
+            }
             let live = keys.filter { $0.revokedAt == nil }.map(\.fingerprint)
             let entry = credentials.begin(tunnel, mode: "signed", certificates: certificates.elements, connectorKeys: live, at: now())
             do throws(StoreError) {
@@ -55,7 +57,9 @@ extension TunnelService {
     // MARK: Reading
 
     /// Entries from a position on, with the log's size.
-    package func registrations(_ id: String, workspaceID: String, from position: Int, limit: Int) async throws(APIError) -> (entries: [[UInt8]], size: Int) {
+    package func registrations(_ id: String, workspaceID: String, from position: Int, limit: Int) async throws(APIError) -> (
+        entries: [[UInt8]], size: Int
+    ) {
         let log = try await log(of: try await tunnel(id, workspaceID: workspaceID))
         return (Array(log.dropFirst(position).prefix(limit)), log.count)
     }

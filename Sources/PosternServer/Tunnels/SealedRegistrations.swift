@@ -51,7 +51,8 @@ extension SealedTunnelCredentials: RegistrationNotary {
         case .certificateAdded(let fingerprint, let pem, let json):
             let statement = try statement(json)
             return .certificateAdded(
-                .init(fingerprint: fingerprint, pem: pem), countsAt: try ledger.basis(certificate: fingerprint, statement, at: time).countsAt, statement)
+                .init(fingerprint: fingerprint, pem: pem), countsAt: try ledger.basis(certificate: fingerprint, statement, at: time).countsAt,
+                statement)
         case .certificateEndorsed(let fingerprint, let json):
             return .certificateEndorsed(fingerprint: fingerprint, try RegistrationStatement(json: json))
         case .certificateArchived(let fingerprint): return .certificateArchived(fingerprint: fingerprint)
@@ -77,7 +78,9 @@ extension SealedTunnelCredentials: RegistrationNotary {
     package func standing(_ log: [[UInt8]], tunnelID: String, at time: Timestamp) throws(APIError) -> RegistrationStanding {
         let (ledger, now) = (try Self.ledger(log, tunnelID), time.seconds)
         var countsAt: [String: Timestamp] = [:]
-        for authority in ledger.authorities where authority.archivedAt == nil { countsAt[authority.fingerprint] = Timestamp(seconds: authority.countsAt) }
+        for authority in ledger.authorities where authority.archivedAt == nil {
+            countsAt[authority.fingerprint] = Timestamp(seconds: authority.countsAt)
+        }
         let waiting = ledger.ownerKeys.last.flatMap { $0.countsAt > now ? $0 : nil }
         return RegistrationStanding(
             mode: ledger.mode(at: now).rawValue,
@@ -112,7 +115,8 @@ extension SealedTunnelCredentials: RegistrationNotary {
             return try RegistrationLedger(tunnelID: tunnelID, log)
         } catch {
             throw APIError(
-                500, .api, "The log of the registrations of tunnel \(tunnelID) is damaged: \(error). Restore a backup of the database.", shouldRetry: false)
+                500, .api, "The log of the registrations of tunnel \(tunnelID) is damaged: \(error). Restore a backup of the database.",
+                shouldRetry: false)
         }
     }
 }

@@ -156,7 +156,9 @@ extension MemoryStore: TunnelStore {
     }
 
     /// A log as it was, for tests of who watches it.
-    package func replaceRegistrations(_ log: [[UInt8]], tunnelID: String) { try? with { state throws(StoreError) in state.registrations[tunnelID] = log } }
+    package func replaceRegistrations(_ log: [[UInt8]], tunnelID: String) {
+        try? with { state throws(StoreError) in state.registrations[tunnelID] = log }
+    }
 
     package func runtimeAuthority(workspaceID: String) async throws(StoreError) -> RuntimeAuthorityRecord? {
         try with { state throws(StoreError) in state.runtimeAuthorities[workspaceID] }

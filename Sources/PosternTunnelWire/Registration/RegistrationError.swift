@@ -54,7 +54,8 @@ package enum RegistrationError: Error, Sendable, Hashable, CustomStringConvertib
         case .backdated(let time): "an entry claims to be of \(time), before a signed head that does not hold it"
         case .tooMany: "the log has more than \(RegistrationLedger.mostEntries) entries"
         case .statementPurpose: "the statement is for something else than this registration: sign one for exactly this tunnel and this fingerprint"
-        case .statementTime(let days): "the statement was signed more than \(days) days before it was sent, or in the future: sign it again, and compare the clocks"
+        case .statementTime(let days):
+            "the statement was signed more than \(days) days before it was sent, or in the future: sign it again, and compare the clocks"
         case .statementUsed: "the statement was used before: sign another one"
         case .statementSigner(let key):
             "the statement is signed with the key \(key.prefix(80)), which is neither of an authority of the tunnel that counts now nor its owner key"

@@ -15,7 +15,9 @@ package struct RegistrationHead: Hashable, Sendable {
     /// ECDSA in DER, over SHA-256.
     package var signature: [UInt8]
 
-    package static func sign(tunnelID: String, size: Int, root: MerkleTree.Hash, time: Int, with key: P256.Signing.PrivateKey) throws -> RegistrationHead {
+    package static func sign(tunnelID: String, size: Int, root: MerkleTree.Hash, time: Int, with key: P256.Signing.PrivateKey) throws
+        -> RegistrationHead
+    {
         var head = RegistrationHead(
             tunnelID: tunnelID, size: size, root: root, time: time, logKey: Self.fingerprint(key.publicKey), signature: [])
         head.signature = Array(try key.signature(for: head.signed).derRepresentation)

@@ -208,7 +208,8 @@ package struct RegistrationLedger: Sendable {
     private mutating func add(
         _ authority: RegistrationEntry.Authority, at time: Int, _ rule: (countsAt: Int, basis: Basis)
     ) throws(RegistrationError) {
-        let unreadable = RegistrationError.malformed("the certificate \(authority.fingerprint.prefix(64)) of the log cannot be read or has another fingerprint")
+        let unreadable = RegistrationError.malformed(
+            "the certificate \(authority.fingerprint.prefix(64)) of the log cannot be read or has another fingerprint")
         guard let der = try? AuthorityRules.onlyCertificate(in: authority.pem), let certificate = try? Certificate(derEncoded: der),
             Hexadecimal.text(SHA256.hash(data: der)) == authority.fingerprint
         else { throw unreadable }

@@ -28,10 +28,13 @@ package struct RegistrationRequest: Hashable, Sendable {
     package init(_ head: RequestHead) throws(LegRefusal) {
         guard head.method == "GET", head.body.isEmpty else { throw LegRefusal(.malformed, "\(Self.path) is asked for with GET and takes no body") }
         let fields = head.fields.named("postern-tunnel")
-        guard fields.count == 1, LegRequest.isPlain(fields[0].text) else { throw LegRefusal(.malformed, "\"Postern-Tunnel\" must name the tunnel by its id") }
+        guard fields.count == 1, LegRequest.isPlain(fields[0].text) else {
+            throw LegRefusal(.malformed, "\"Postern-Tunnel\" must name the tunnel by its id")
+        }
         let query = String(decoding: head.target.drop { $0 != UInt8(ascii: "?") }.dropFirst(), as: UTF8.self)
         guard query.hasPrefix("since="), let since = Int(query.dropFirst(6)), (0...RegistrationLedger.mostEntries).contains(since) else {
-            throw LegRefusal(.malformed, "\(Self.path) needs since=N, the number of registrations that are known, of at most \(RegistrationLedger.mostEntries)")
+            throw LegRefusal(
+                .malformed, "\(Self.path) needs since=N, the number of registrations that are known, of at most \(RegistrationLedger.mostEntries)")
         }
         self.init(tunnelID: fields[0].text, since: since)
     }

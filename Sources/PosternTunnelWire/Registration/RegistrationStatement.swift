@@ -83,7 +83,8 @@ package struct RegistrationStatement: Hashable, Sendable {
         guard let object = json.object, object["type"]?.string == "registration_statement", object.count == 7,
             let tunnel = object["tunnel"]?.string, let purpose = object["purpose"]?.string.flatMap(Purpose.init),
             let subject = object["subject"]?.string, let time = object["time"]?.int, let key = object["key"]?.string,
-            let text = object["signature"]?.string, let signature = Data(base64Encoded: text), !signature.isEmpty, json.canonical.count <= Self.maximumSize
+            let text = object["signature"]?.string, let signature = Data(base64Encoded: text), !signature.isEmpty,
+            json.canonical.count <= Self.maximumSize
         else {
             throw .malformed("the statement is not one that `postern connector sign` writes: tunnel, purpose, subject, time, key and signature")
         }

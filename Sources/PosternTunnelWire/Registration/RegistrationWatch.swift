@@ -194,7 +194,8 @@ package struct RegistrationWatch: Sendable {
         if let unproven { return RegistrationRefusal(.unproven, "the log of the tunnel's registrations cannot be verified: \(unproven)") }
         let last = head?.time ?? began
         if pins.staleAfter > 0, now - last > pins.staleAfter {
-            return RegistrationRefusal(.stale, "no head of the tunnel's registrations was seen for \((now - last) / 60) minutes: somebody keeps them back")
+            return RegistrationRefusal(
+                .stale, "no head of the tunnel's registrations was seen for \((now - last) / 60) minutes: somebody keeps them back")
         }
         let unknown = unknownAuthorities(at: now)
         if !unknown.isEmpty {
@@ -203,7 +204,8 @@ package struct RegistrationWatch: Sendable {
         }
         let foreign = foreignKeys
         if pins.knownKeys != nil, !foreign.isEmpty {
-            return RegistrationRefusal(.unknownConnectorKey, "a connector key is enrolled that identity.known_keys does not name: \(foreign.joined(separator: ", "))")
+            return RegistrationRefusal(
+                .unknownConnectorKey, "a connector key is enrolled that identity.known_keys does not name: \(foreign.joined(separator: ", "))")
         }
         return nil
     }
@@ -286,10 +288,13 @@ package struct RegistrationNews: Hashable, Sendable {
         (type, at, subject, isSigned) = (entry.kind.name, entry.at, "", false)
         switch entry.kind {
         case .tunnel(let mode, _, _): subject = mode.rawValue
-        case .certificateAdded(let authority, let time, let statement): (subject, countsAt, isSigned) = (authority.fingerprint, time, statement != nil)
+        case .certificateAdded(let authority, let time, let statement):
+            (subject, countsAt, isSigned) = (authority.fingerprint, time, statement != nil)
         case .certificateEndorsed(let fingerprint, _): (subject, isSigned) = (fingerprint, true)
-        case .certificateArchived(let fingerprint), .connectorKeyEnrolled(let fingerprint), .connectorKeyRevoked(let fingerprint): subject = fingerprint
-        case .ownerKeySet(_, let time, let statement): (subject, countsAt, isSigned) = (ledger.ownerKeys.last?.fingerprint ?? "", time, statement != nil)
+        case .certificateArchived(let fingerprint), .connectorKeyEnrolled(let fingerprint), .connectorKeyRevoked(let fingerprint):
+            subject = fingerprint
+        case .ownerKeySet(_, let time, let statement):
+            (subject, countsAt, isSigned) = (ledger.ownerKeys.last?.fingerprint ?? "", time, statement != nil)
         case .modeChanged(let mode, let time, let statement): (subject, countsAt, isSigned) = (mode.rawValue, time, statement != nil)
         case .tunnelArchived: break
         }

@@ -7,7 +7,8 @@ enum RegistrationEventLog {
     static func log(_ event: RegistrationEvent, _ logger: Logger) {
         switch event {
         case .began(let size, let authorities):
-            logger.notice("watches the tunnel's registrations", metadata: ["size": "\(size)", "authorities": "\(authorities.joined(separator: " "))"])
+            logger.notice(
+                "watches the tunnel's registrations", metadata: ["size": "\(size)", "authorities": "\(authorities.joined(separator: " "))"])
         case .registered(let news, let isForeignKey): registered(news, isForeignKey, logger)
         case .unanswered(let edge, let reason):
             logger.warning("no answer about the tunnel's registrations counts", metadata: ["edge": "\(edge)", "reason": "\(reason)"])

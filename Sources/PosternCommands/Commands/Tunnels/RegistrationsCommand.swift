@@ -48,16 +48,20 @@ struct RegistrationsCommand: AsyncParsableCommand {
         client.show.list(
             rows,
             columns: [
-                .init("at", "at"), .init("type", "type"), .init("subject", "subject"), .init("counts from", "counts_at"), .init("signed by", "signed_by"),
+                .init("at", "at"), .init("type", "type"), .init("subject", "subject"), .init("counts from", "counts_at"),
+                .init("signed by", "signed_by"),
             ], empty: "Nothing is registered.")
         if verify {
-            client.show.terminal.note("Verified: \(entries.count) registrations, root \(Hexadecimal.text(answer.head.root)), log key \(answer.head.logKey).")
+            client.show.terminal.note(
+                "Verified: \(entries.count) registrations, root \(Hexadecimal.text(answer.head.root)), log key \(answer.head.logKey).")
         }
     }
 
     private func check(_ answer: RegistrationAnswer) throws {
         let der = try logKeyFile.map { try RegistrationSigning.publicKey($0).der } ?? answer.logKey
-        guard let key = try? P256.Signing.PublicKey(derRepresentation: der) else { throw RegistrationError.malformed("the log's key is not on P-256") }
+        guard let key = try? P256.Signing.PublicKey(derRepresentation: der) else {
+            throw RegistrationError.malformed("the log's key is not on P-256")
+        }
         try answer.head.verify(tunnelID: tunnel, by: key)
         guard answer.entries.count == answer.head.size, MerkleTree.root(answer.entries.map { MerkleTree.leaf($0) }) == answer.head.root else {
             throw RegistrationError.entriesAreNotTheHeads
