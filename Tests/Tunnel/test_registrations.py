@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -113,18 +114,18 @@ def test_with_a_statement_of_the_owner_a_second_authority_counts_at_once(watched
 
 def test_a_control_plane_that_was_set_back_is_noticed(watched: Tunnel) -> None:
     laptop = watched.folder / "laptop"
-    database = (watched.folder / "data") / "postern.sqlite"
+    database = watched.folder / "data" / "postern.sqlite"
     size = json.loads((watched.connector_folder / "registrations.json").read_text())["head"]["size"]
     until(lambda: json.loads((watched.connector_folder / "registrations.json").read_text())["head"]["size"]
           == watched.control.call("GET", f"/postern/v1/tunnels/{watched.id}/registrations/head")["head"]["size"])
     assert size > 4
     # Somebody who holds the database takes back the last registration, as a restored backup would.
     watched.postern.server.stop()
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("DELETE FROM tunnel_registrations WHERE position = (SELECT MAX(position) FROM tunnel_registrations)")
         # The certificate's row as it was before its last entry.
         connection.execute("UPDATE tunnel_certificates SET archived_at = NULL WHERE archived_at = (SELECT MAX(archived_at) FROM tunnel_certificates)")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.commit()
     watched.postern.restart_server()
     watched.connector.wait_for("calls are refused.*registration_fork|registration_fork.*calls are refused")
     until(lambda: "registration_fork" in watched.curl(laptop).stdout)
@@ -147,12 +148,12 @@ def test_a_log_that_was_rewritten_is_noticed(watched: Tunnel) -> None:
     laptop = watched.folder / "laptop"
     until(lambda: '"path"' in watched.curl(laptop).stdout)
     watched.postern.server.stop()
-    with sqlite3.connect((watched.folder / "data") / "postern.sqlite") as connection:
+    with contextlib.closing(sqlite3.connect(watched.folder / "data" / "postern.sqlite")) as connection:
         # The first entry says that the API alone decides: the rest of it stays as it is.
         position, entry = connection.execute("SELECT position, entry FROM tunnel_registrations ORDER BY position LIMIT 1").fetchone()
         changed = entry.replace(b'"registration":"signed"', b'"registration":"api"')
         assert changed != entry
         connection.execute("UPDATE tunnel_registrations SET entry = ? WHERE position = ?", (changed, position))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.commit()
     watched.postern.restart_server()
     until(lambda: "registration_fork" in watched.curl(laptop).stdout)

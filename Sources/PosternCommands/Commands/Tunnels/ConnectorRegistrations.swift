@@ -14,12 +14,11 @@ struct ConnectorRegistrations {
 
     private func path(_ name: String) -> String { "\(folder)/\(name)" }
     private func has(_ name: String) -> Bool { TextFile.exists(path(name)) }
-    private var own: String { "/postern/v1/tunnels/\(tunnelID)" }
 
     /// Makes the owner key and registers its public part, where the tunnel has no owner key yet. The key can be kept elsewhere after that: then only
     /// owner.pem is here, and statements are signed where the key is.
     func prepareOwnerKey(_ client: ManagedAgentsClient) async throws {
-        let settings = try await client.request(.get, "\(own)/settings").json()
+        let settings = try await client.request(.get, "/postern/v1/tunnels/\(tunnelID)/settings").json()
         let registered = settings["owner_key"]?.string ?? settings["owner_key_pending"]?["owner_key"]?.string
         if let registered {
             if has("owner.pem"), try RegistrationSigning.publicKey(path("owner.pem")).fingerprint == registered { return }
@@ -38,7 +37,7 @@ struct ConnectorRegistrations {
         if has("ca.key"), has("ca.pem"), try await isCounting(try RegistrationSigning.authority(path("ca.pem")), client) {
             body["statement"] = try RegistrationSigning.sign(tunnel: tunnelID, .ownerKey, subject: fingerprint, keyFile: path("ca.key")).json
         }
-        let answer = try await client.request(.post, "\(own)/owner_key", body: .object(body)).json()
+        let answer = try await client.request(.post, "/postern/v1/tunnels/\(tunnelID)/owner_key", body: .object(body)).json()
         terminal.print("Registered the owner key \(fingerprint). Keep owner.key where this machine's administrators do not reach it.")
         if let time = answer["owner_key_pending"]?["counts_at"]?.string { terminal.note("The owner key counts from \(time).") }
     }
@@ -46,7 +45,7 @@ struct ConnectorRegistrations {
     /// The body that registers an authority, with the owner's statement where the owner's key is here.
     func registration(of authority: String, fingerprint: String, _ client: ManagedAgentsClient) async throws -> JSON {
         var body: JSONObject = ["ca_certificate_pem": .string(authority)]
-        let settings = try await client.request(.get, "\(own)/settings").json()
+        let settings = try await client.request(.get, "/postern/v1/tunnels/\(tunnelID)/settings").json()
         if has("owner.key"), has("owner.pem"), try RegistrationSigning.publicKey(path("owner.pem")).fingerprint == settings["owner_key"]?.string {
             body["statement"] = try RegistrationSigning.sign(tunnel: tunnelID, .certificate, subject: fingerprint, keyFile: path("owner.key")).json
         }
@@ -55,7 +54,7 @@ struct ConnectorRegistrations {
 
     /// Says where the authority does not count yet.
     func tellWait(_ fingerprint: String, _ client: ManagedAgentsClient) async throws {
-        for certificate in try await client.list("\(own)/certificates")
+        for certificate in try await client.list("/postern/v1/tunnels/\(tunnelID)/certificates")
         where certificate["fingerprint"]?.string == fingerprint && certificate["counts"]?.bool == false {
             terminal.note(
                 "The tunnel has other authorities, and nobody who counts has signed for this one: callers are given it from "
@@ -65,14 +64,16 @@ struct ConnectorRegistrations {
     }
 
     private func isCounting(_ fingerprint: String, _ client: ManagedAgentsClient) async throws -> Bool {
-        try await client.list("\(own)/certificates").contains { $0["fingerprint"]?.string == fingerprint && $0["counts"]?.bool == true }
+        try await client.list("/postern/v1/tunnels/\(tunnelID)/certificates").contains {
+            $0["fingerprint"]?.string == fingerprint && $0["counts"]?.bool == true
+        }
     }
 
     /// The key by which the log is held to what it said. It is pinned: one that changes is not taken over silently.
     func pinLogKey(_ client: ManagedAgentsClient) async throws {
         let answer: RegistrationAnswer
         do {
-            answer = try RegistrationAnswer(json: try await client.request(.get, "\(own)/registrations/head").json())
+            answer = try RegistrationAnswer(json: try await client.request(.get, "/postern/v1/tunnels/\(tunnelID)/registrations/head").json())
         } catch let error as RegistrationError {
             throw CommandError(.failure, "\(error)")
         }
