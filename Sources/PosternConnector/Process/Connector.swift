@@ -19,7 +19,7 @@ package final class Connector: Sendable {
     private let state = Mutex(State())
     private let running = RunningCalls()
     /// Of routes with a command.
-    private let children: [ChildRoute]
+    private let children: ChildRoutes?
 
     private struct State {
         var legs: [Int: Leg] = [:]
@@ -45,20 +45,14 @@ package final class Connector: Sendable {
         dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
         var dialers: [String: UpstreamDialer] = [:]
         var guards: [String: RouteGuard] = [:]
-        var children: [ChildRoute] = []
+        children = launcher.map { ChildRoutes(launcher: $0, times: times, group: group, observe: observe) }
         for (name, route) in configuration.routes {
             guards[name] = route.policy.map(RouteGuard.init)
             var dialer = UpstreamDialer(
                 route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group, time: times.upstream)
-            if let settings = route.upstream.child, let launcher {
-                let child = ChildRoute(
-                    name, settings, secrets: material.childSecrets[name] ?? [], launcher: launcher, times: times, group: group, observe: observe)
-                children.append(child)
-                dialer.children = child
-            }
+            if let settings = route.upstream.child { dialer.children = children?.route(name, settings, material.childSecrets[name] ?? []) }
             dialers[name] = dialer
         }
-        self.children = children
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
@@ -73,7 +67,7 @@ package final class Connector: Sendable {
         await withTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             // They end last: calls need them.
-            for child in children { group.addTask { await child.run() } }
+            group.addTask { [children] in await children?.run() }
             await runCalls()
         }
     }
