@@ -44,9 +44,9 @@ def writes(path: str, text: str) -> str:
         return f"refused: {error}"
 
 
-def everywhere(name: str) -> str:
-    """Where a file of that name is found."""
-    found = [os.path.join(folder, name) for folder, _, names in os.walk("/") if name in names]
+def everywhere(wanted: list[str]) -> str:
+    """Where files of those names are found."""
+    found = [os.path.join(folder, name) for folder, _, names in os.walk("/") for name in names if name in wanted]
     return " ".join(found) or "nowhere"
 
 
@@ -60,7 +60,7 @@ TOOLS = {
     "reaches": lambda a: reaches(a["address"], a["port"]),
     "reads": lambda a: reads(a["path"]),
     "writes": lambda a: writes(a["path"], a["text"]),
-    "everywhere": lambda a: everywhere(a["name"]),
+    "everywhere": lambda a: everywhere(a["names"]),
     "signals": lambda a: signals(),
     "variables": lambda a: json.dumps(dict(os.environ)),
     "variable": lambda a: str(len(os.environ.get(a["name"], ""))),

@@ -125,15 +125,19 @@ final class SandboxedChildren: ChildLauncher {
                 return .bodyDone
             }
             var result: Result<String, SandboxError>?
+            var isOver = false
             for await part in group {
                 switch part {
-                case .ended(let how):
-                    result = how
-                    // Something that it has started may hold its output open.
-                    group.addTask { await Self.pause() }
-                case .bodyDone where result == nil: group.addTask { await Self.pause() }
-                case .bodyDone, .graceOver: group.cancelAll()
+                case .ended(let how): result = how
+                case .bodyDone: break
+                case .graceOver:
+                    group.cancelAll()
+                    continue
                 }
+                // The first of them gives the other one its time: the command may have to notice that its input is closed, and something that it has
+                // started may hold its output open.
+                if isOver { group.cancelAll() } else { group.addTask { await Self.pause() } }
+                isOver = true
             }
             return result ?? .failure(SandboxError(.lost, "it was stopped"))
         }

@@ -42,7 +42,7 @@ final class ChildRoute: Sendable {
         (self.name, self.settings, self.secrets, self.launcher) = (name, settings, secrets, launcher)
         (self.times, self.group, self.observe) = (times, group, observe)
         let bounds = settings.sessions
-        state = Mutex(State(sessions: ServerSessions(most: bounds.most, mostOfOwner: bounds.perCaller, idleSeconds: bounds.idleSeconds)))
+        state = Mutex(State(sessions: ServerSessions(most: bounds.most, mostOfOwner: bounds.perCaller, idleTime: bounds.idleSeconds * 1000)))
     }
 
     /// Whether it starts servers by that command, with these secrets.
@@ -112,6 +112,8 @@ final class ChildRoute: Sendable {
 
     private static func seconds() -> Double { Double(NIODeadline.now().uptimeNanoseconds) / 1e9 }
 
+    private static func milliseconds() -> Int { Int(NIODeadline.now().uptimeNanoseconds / 1_000_000) }
+
     // MARK: Sessions
 
     /// 128 bits that nobody guesses, in hexadecimal.
@@ -125,7 +127,7 @@ final class ChildRoute: Sendable {
 
     /// A new session, in use.
     func open(_ owner: RuntimeIdentity, _ era: Era) throws(ServerRefusal) -> (id: String, session: ChildSession) {
-        let now = Int(Self.seconds())
+        let now = Self.milliseconds()
         let id = Self.newID()
         let result: Result<(ChildSession, ChildSession?), ServerSessions<RuntimeIdentity>.Refusal> = state.withLock { state in
             do throws(ServerSessions<RuntimeIdentity>.Refusal) {
@@ -161,7 +163,7 @@ final class ChildRoute: Sendable {
     /// The session of that caller, in use from here to `leave`.
     func enter(_ id: String, _ owner: RuntimeIdentity) throws(ServerRefusal) -> ChildSession {
         let session = state.withLock { state in
-            guard let session = state.running[id], session.era == .handshake, state.sessions.enter(id, of: owner, at: Int(Self.seconds())) else {
+            guard let session = state.running[id], session.era == .handshake, state.sessions.enter(id, of: owner, at: Self.milliseconds()) else {
                 return ChildSession?.none
             }
             return session
@@ -173,7 +175,7 @@ final class ChildRoute: Sendable {
     /// The server of a caller without sessions, in use from here to `leave`.
     func enterAlone(_ owner: RuntimeIdentity) throws(ServerRefusal) -> (id: String, session: ChildSession) {
         let known = state.withLock { state -> (String, ChildSession)? in
-            guard let id = state.alone[owner], let session = state.running[id], state.sessions.enter(id, of: owner, at: Int(Self.seconds())) else {
+            guard let id = state.alone[owner], let session = state.running[id], state.sessions.enter(id, of: owner, at: Self.milliseconds()) else {
                 return nil
             }
             return (id, session)
@@ -182,7 +184,7 @@ final class ChildRoute: Sendable {
         let (id, session) = try open(owner, .modern)
         let other = state.withLock { state -> (String, ChildSession)? in
             // Another request of the same caller may have been quicker.
-            if let other = state.alone[owner], let session = state.running[other], state.sessions.enter(other, of: owner, at: Int(Self.seconds())) {
+            if let other = state.alone[owner], let session = state.running[other], state.sessions.enter(other, of: owner, at: Self.milliseconds()) {
                 return (other, session)
             }
             state.alone[owner] = id
@@ -193,7 +195,7 @@ final class ChildRoute: Sendable {
         return other
     }
 
-    func leave(_ id: String) { state.withLock { $0.sessions.leave(id, at: Int(Self.seconds())) } }
+    func leave(_ id: String) { state.withLock { $0.sessions.leave(id, at: Self.milliseconds()) } }
 
     func end(_ id: String, _ reason: ServerRefusal) { state.withLock { Self.forget(id, &$0) }?.end(reason) }
 
@@ -212,7 +214,7 @@ final class ChildRoute: Sendable {
     private func endIdle() async {
         let pause = min(max(Double(settings.sessions.idleSeconds) / 4, 0.5), 30)
         while (try? await Task.sleep(for: .seconds(pause))) != nil {
-            let idle = state.withLock { state in state.sessions.takeIdle(at: Int(Self.seconds())).compactMap { Self.forget($0, &state) } }
+            let idle = state.withLock { state in state.sessions.takeIdle(at: Self.milliseconds()).compactMap { Self.forget($0, &state) } }
             for session in idle { session.end(Self.unknownSession) }
         }
     }

@@ -14,6 +14,8 @@ final class ChildTalk: Sendable {
     /// Why it is over, for callers whose calls run; the first one counts.
     let cause = Mutex<ServerRefusal?>(nil)
 
+    private let errorsEnded = Awaited<Void>()
+
     /// Bytes of one message of the server.
     static let longestMessage = 16 << 20
 
@@ -35,6 +37,8 @@ final class ChildTalk: Sendable {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask { [self] in
                 await read(messages)
+                // What it said last says most.
+                await errorsEnd()
                 return true
             }
             group.addTask { [self] in
@@ -56,6 +60,15 @@ final class ChildTalk: Sendable {
         input.finish()
         messages.close()
         errors.close()
+    }
+
+    private func errorsEnd() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in _ = await errorsEnded.get() }
+            group.addTask { try? await Task.sleep(for: .seconds(1)) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     private func ended(_ status: Int, _ reason: String) { cause.withLock { $0 = $0 ?? ServerRefusal(status, "the server of this route: \(reason)") } }
@@ -137,5 +150,6 @@ final class ChildTalk: Sendable {
             for line in lines.feed(bytes.readableBytesView, at: now()) { observe(.said(line)) }
         }
         if let line = lines.end(at: now()) { observe(.said(line)) }
+        errorsEnded.set(())
     }
 }

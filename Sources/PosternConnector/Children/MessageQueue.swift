@@ -115,6 +115,9 @@ final class Awaited<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
+    /// `nil` until it has come.
+    var current: Value? { state.withLock { $0.value } }
+
     /// The first one counts.
     func set(_ value: Value) {
         let waiting = state.withLock { state in
@@ -134,6 +137,6 @@ final class Awaited<Value: Sendable>: Sendable {
         }
         if let value { return value }
         for await _ in signal {}
-        return state.withLock { $0.value }
+        return current
     }
 }

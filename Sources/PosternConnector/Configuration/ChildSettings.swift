@@ -34,8 +34,8 @@ package struct ChildSettings: Hashable, Sendable {
     static let mostArguments = 256
     static let longestArgument = 4096
     /// Of a child whose document says nothing: many of them run beside one another.
-    static let memory = 1 << 30
-    static let processes = 128
+    package static let memory = 1 << 30
+    package static let processes = 128
 
     /// The last part of the program's path.
     package var program: String { command.first?.split(separator: "/").last.map(String.init) ?? "" }

@@ -1,5 +1,5 @@
-/// The sessions of one server: whose they are, how many there may be, and which of them nobody uses any more. Times are seconds of a clock that
-/// never goes back. A value without I/O.
+/// The sessions of one server: whose they are, how many there may be, and which of them nobody uses any more. Times are milliseconds of a clock
+/// that never goes back. A value without I/O.
 package struct ServerSessions<Owner: Hashable & Sendable>: Sendable {
     package enum Refusal: Error, Sendable, Hashable {
         /// As many as there may be, and each of the caller's own is in use.
@@ -16,13 +16,13 @@ package struct ServerSessions<Owner: Hashable & Sendable>: Sendable {
 
     private let most: Int
     private let mostOfOwner: Int
-    private let idleSeconds: Int
+    private let idleTime: Int
     private var sessions: [String: Session] = [:]
 
-    package init(most: Int, mostOfOwner: Int, idleSeconds: Int) {
+    package init(most: Int, mostOfOwner: Int, idleTime: Int) {
         self.most = most
         self.mostOfOwner = mostOfOwner
-        self.idleSeconds = idleSeconds
+        self.idleTime = idleTime
     }
 
     package var count: Int { sessions.count }
@@ -63,7 +63,7 @@ package struct ServerSessions<Owner: Hashable & Sendable>: Sendable {
 
     /// Takes away the sessions that were unused for too long.
     package mutating func takeIdle(at now: Int) -> [String] {
-        let idle = sessions.filter { $0.value.uses == 0 && now - $0.value.lastUse >= idleSeconds }.keys.sorted()
+        let idle = sessions.filter { $0.value.uses == 0 && now - $0.value.lastUse >= idleTime }.keys.sorted()
         for id in idle { sessions[id] = nil }
         return idle
     }
