@@ -105,7 +105,12 @@ let sources: [Target] = [
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     // Both sides.
-    library("PosternMCP", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix")]),
+    library(
+        "PosternMCP",
+        [
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto,
+        ]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON", .crypto]),
     library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
@@ -187,7 +192,12 @@ let testTargets: [Target] = [
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
-    tests("PosternMCPTests", ["PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOPosix")]),
+    tests(
+        "PosternMCPTests",
+        [
+            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON",
+            .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .x509, .asn1, .crypto,
+        ]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
     tests("PosternAuditTests", ["PosternAudit", "PosternJSON", .crypto]),
     tests("PosternPolicyTests", ["PosternPolicy", "PosternJSON"]),
@@ -203,7 +213,7 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
