@@ -27,6 +27,9 @@ final class EventLog: Sendable {
     /// The codes of the calls that were refused.
     var refusals: [String] { events.compactMap { if case .refused(_, let error) = $0 { error.code } else { nil } } }
 
+    /// Of the last call that was refused.
+    var lastRefusal: CallError? { events.reversed().lazy.compactMap { if case .refused(_, let error) = $0 { error } else { nil } }.first }
+
     var legRefusals: [String] { events.compactMap { if case .legRefused(_, let refusal, _) = $0 { refusal.reason.rawValue } else { nil } } }
 
     /// Legs that stand now.
