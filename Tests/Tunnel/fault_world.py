@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -144,14 +143,27 @@ class FaultWorld:
         return tally
 
 
+#: What was counted, for the end of the run.
+reports: list[str] = []
+totals: list[Tally] = []
+
+
 def report(name: str, tally: Tally, seconds: float) -> None:
-    """The counts, past what captures a test's output."""
     failed = ", ".join(f"{count} {why}" for why, count in sorted(tally.failed.items()))
     slowest = f"{max(tally.recoveries):.2f} s" if tally.recoveries else "-"
-    print(
+    totals.append(tally)
+    reports.append(
         f"faults of tunnels: {name}: {tally.calls} calls, {tally.answered} answered, {tally.failed.total()} failed ({failed or 'none'}), "
-        f"{tally.unknown} ran unanswered, {sum(tally.faults.values())} faults, slowest recovery {slowest}, {len(tally.violations)} violations, {seconds:.0f} s",
-        file=sys.__stderr__, flush=True)
+        f"{tally.unknown} ran unanswered, {sum(tally.faults.values())} faults, slowest recovery {slowest}, {len(tally.violations)} violations, {seconds:.0f} s")
+
+
+def total() -> str:
+    """All of it in one line."""
+    slowest = max((seconds for tally in totals for seconds in tally.recoveries), default=0)
+    return (
+        f"faults of tunnels: all: {sum(t.calls for t in totals)} calls, {sum(t.answered for t in totals)} answered, "
+        f"{sum(t.failed.total() for t in totals)} failed, {sum(t.unknown for t in totals)} ran unanswered, "
+        f"{sum(t.faults.total() for t in totals)} faults, slowest recovery {slowest:.2f} s, {sum(len(t.violations) for t in totals)} violations")
 
 
 def folder_of(world: FaultWorld, name: str, *arguments: str) -> Path:

@@ -118,14 +118,16 @@ def test_the_connector_is_killed(world: FaultWorld) -> None:
     check(world.run("connector killed", CALLS, FAULTS, kill))
 
 
-def test_the_edge_is_killed(world: FaultWorld) -> None:
+@pytest.mark.parametrize("seconds", [0, 6])
+def test_the_edge_is_killed(world: FaultWorld, seconds: float) -> None:
     def kill(load: Load, tally: Tally) -> None:
         world.edge.kill()
         tally.faults["kill"] += 1
+        time.sleep(seconds)
         world.edge = world.start_edge(world.port)
         recovers(load, tally)
 
-    check(world.run("edge killed", CALLS, FAULTS, kill))
+    check(world.run(f"edge killed and away for {seconds} s", CALLS, FAULTS if not seconds else max(1, FAULTS // 3), kill))
 
 
 def test_the_control_plane_is_killed(world: FaultWorld) -> None:

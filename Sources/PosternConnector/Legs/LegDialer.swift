@@ -6,6 +6,12 @@ import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire
 
+/// No edge was reached: TCP did not come about.
+struct LegUnanswered: Error, CustomStringConvertible {
+    let reason: String
+    var description: String { reason }
+}
+
 /// Dials legs: TCP, outer TLS with the connector's key, the request, and the switch to HTTP/2.
 struct LegDialer: Sendable {
     let edges: ConnectorConfiguration.Edges
@@ -46,20 +52,25 @@ struct LegDialer: Sendable {
     private func connect(_ address: Authority) async throws -> any Channel {
         let host = address.host.description
         let allowed = ServiceAddresses(host: host)
-        let candidates = if case .address(let known) = address.host { [known] } else { try await resolve(host) }
-        var failure: any Error = ConnectorError("\(host) has no address")
+        let candidates: [IPAddress]
+        do {
+            candidates = if case .address(let known) = address.host { [known] } else { try await resolve(host) }
+        } catch {
+            throw LegUnanswered(reason: "\(error)")
+        }
+        var failure: any Error = LegUnanswered(reason: "\(host) has no address")
         for candidate in candidates.prefix(4) {
             do {
                 if let refusal = allowed.refusal(of: candidate) { throw refusal }
                 let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: candidate.bytes), port: Int(address.port))
                 return try await ClientBootstrap(group: group)
-                    .connectTimeout(times.dial)
+                    .connectTimeout(times.connect)
                     .channelOption(.autoRead, value: false)
                     .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .connect(to: target).get()
             } catch {
                 try Task.checkCancellation()
-                failure = error
+                failure = error is ServiceAddressRefusal ? error : LegUnanswered(reason: "\(error)")
             }
         }
         throw failure

@@ -61,6 +61,10 @@ struct EdgeFront: Sendable {
                 stream, 407, "authentication_error", "CONNECT needs an API key: send \"Proxy-Authorization: Bearer KEY\"",
                 [("Proxy-Authenticate", "Bearer realm=\"postern\"")])
         }
+        guard table.isReady else {
+            metrics.refusals.increment(labels: [CallRefusal.notReady.reason])
+            return await answer(stream, 503, "api_error", "\(CallRefusal.notReady)")
+        }
         let tunnel = table.tunnel(domain: host.domain)
         var principal: EdgePrincipal?
         do throws(EdgeDirectoryError) {

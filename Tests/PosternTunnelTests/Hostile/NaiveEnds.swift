@@ -42,6 +42,7 @@ struct NaiveClient: Sendable {
             tls.certificateChain = [.certificate(certificate)]
             tls.privateKey = .privateKey(key)
         }
+        if case .anything = trust { tls.certificateVerification = .noHostnameVerification }
         if case .roots(let roots) = trust {
             tls.trustRoots = .certificates(try roots.flatMap { try NIOSSLCertificate.fromPEMBytes(Array($0.utf8)) })
         }

@@ -86,6 +86,15 @@ struct Stage: Sendable {
         return try await runtime.call(call, port: edge.callPort, skew: weakness?.runtimeClock ?? 0)
     }
 
+    /// What connector and upstream have noted so far.
+    var noted: Int { world.log.errors.count + world.upstream.now.bodies }
+
+    /// Returns when they have noted something more, or five seconds are over.
+    func settle(after before: Int) async {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while noted == before, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(2)) }
+    }
+
     /// A call that the edge itself makes of the connector, with a certificate from somewhere.
     func intrude(_ caller: TunnelWorld.Caller) async -> Outcome {
         let call = Call()

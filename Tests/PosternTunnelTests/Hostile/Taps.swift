@@ -58,7 +58,8 @@ struct TappedWay: Sendable {
             }
             await to.closeOutput()
         } catch {
-            await finish(to, .reset)
+            // As a real edge does: below TLS, and no more than the end of TCP.
+            to.abort()
         }
     }
 
@@ -118,7 +119,7 @@ actor TamperingTap: Tap {
     private let index: Int
     private let isPlain: Bool
     private let edge: HostileEdge
-    private var unread = ByteBuffer()
+    private var splitter = RecordSplitter()
     private var count = 0
     private var held: ByteBuffer?
 
@@ -173,8 +174,14 @@ actor TamperingTap: Tap {
         }
     }
 
-    private func records(_ bytes: ByteBuffer) -> [ByteBuffer] {
-        guard !isPlain else { return [bytes] }
+    private func records(_ bytes: ByteBuffer) -> [ByteBuffer] { isPlain ? [bytes] : splitter.feed(bytes) }
+}
+
+/// TLS records out of what passes (RFC 8446, section 5.1).
+struct RecordSplitter {
+    private var unread = ByteBuffer()
+
+    mutating func feed(_ bytes: ByteBuffer) -> [ByteBuffer] {
         unread.writeImmutableBuffer(bytes)
         var records: [ByteBuffer] = []
         while let length = unread.getInteger(at: unread.readerIndex + 3, as: UInt16.self), let record = unread.readSlice(length: 5 + Int(length)) {

@@ -24,11 +24,11 @@ final class EventLog: Sendable {
 
     var events: [ConnectorEvent] { state.withLock { $0.events } }
 
-    /// The codes of the calls that were refused.
-    var refusals: [String] { events.compactMap { if case .refused(_, let error) = $0 { error.code } else { nil } } }
+    /// Of the calls that were refused.
+    var errors: [CallError] { events.compactMap { if case .refused(_, let error) = $0 { error } else { nil } } }
 
-    /// Of the last call that was refused.
-    var lastRefusal: CallError? { events.reversed().lazy.compactMap { if case .refused(_, let error) = $0 { error } else { nil } }.first }
+    /// Their codes.
+    var refusals: [String] { errors.map(\.code) }
 
     var legRefusals: [String] { events.compactMap { if case .legRefused(_, let refusal, _) = $0 { refusal.reason.rawValue } else { nil } } }
 
