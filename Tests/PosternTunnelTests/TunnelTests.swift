@@ -236,6 +236,26 @@ struct TunnelTests {
         }
     }
 
+    @Test("an edge that has not heard of its tunnels yet says that, and not that there is none")
+    func notReady() async throws {
+        let world = try await TunnelWorld()
+        world.directory.fallSilent()
+        try await world.runParts(connects: false) { world in
+            do {
+                _ = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                Issue.record("a call was spliced")
+            } catch {
+                #expect("\(error)".contains("ALERT_INTERNAL_ERROR"))
+            }
+            do {
+                _ = try await TunnelClient.open(world, .connect(TunnelWorld.apiKey), as: try world.runtime())
+                Issue.record("CONNECT was granted")
+            } catch let refusal as TunnelClient.NotConnected {
+                #expect(refusal.status == 503 && refusal.body.contains("does not know its tunnels yet"))
+            }
+        }
+    }
+
     @Test("a tunnel that is not spliced is reached by CONNECT only")
     func notSpliced() async throws {
         var options = TunnelWorld.Options()

@@ -116,6 +116,8 @@ struct LegMessageTests {
         #expect(backOff.next(chance: 1) == LegBackOff.first)
         #expect(backOff.next(after: LegRefusal(.tunnelArchived, ""), chance: 1) == LegBackOff.refused)
         #expect(backOff.next(after: LegRefusal(.unavailable, ""), chance: 1) < 1)
+        // A network that comes back is noticed within two seconds, however long it was away.
+        for _ in 0..<12 { #expect(backOff.next(isUnanswered: true, chance: 1) <= LegBackOff.longestUnanswered) }
     }
 
     @Test("a server name leads to the edge, to a tunnel, or nowhere")

@@ -4,11 +4,20 @@ import NIOSSL
 import PosternPolicy
 import PosternTunnelLink
 
+/// No edge, and no proxy, was reached: TCP did not come about.
+struct LegUnanswered: Error, CustomStringConvertible {
+    let reason: String
+    var description: String { reason }
+}
+
 /// The way to an edge, up to where its TLS begins: TCP, by itself or through the corporate proxy.
 struct EdgePath: Sendable {
     let proxy: CorporateProxy?
     let resolve: ConnectorResolver
     let group: any EventLoopGroup
+    /// For TCP.
+    let connectTime: TimeAmount
+    /// For a proxy's TLS and its answer, each.
     let time: TimeAmount
 
     /// - Parameter done: hears of each step that was done.
@@ -38,16 +47,16 @@ struct EdgePath: Sendable {
         if case .address(let known) = peer.host {
             candidates = [known]
         } else {
-            candidates = try await resolve(host)
+            do { candidates = try await resolve(host) } catch { throw LegUnanswered(reason: "\(error)") }
             if !candidates.isEmpty { done(.resolved(host: host, addresses: candidates)) }
         }
-        var failure: any Error = ConnectorError("\(host) has no address")
+        var failure: any Error = LegUnanswered(reason: "\(host) has no address")
         for candidate in candidates.prefix(4) {
             do {
                 if let refusal = allowed.refusal(of: candidate) { throw refusal }
                 let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: candidate.bytes), port: Int(peer.port))
                 let channel = try await ClientBootstrap(group: group)
-                    .connectTimeout(time)
+                    .connectTimeout(connectTime)
                     .channelOption(.autoRead, value: false)
                     .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .connect(to: target).get()
@@ -55,7 +64,7 @@ struct EdgePath: Sendable {
                 return try await ByteStream.attach(to: channel)
             } catch {
                 try Task.checkCancellation()
-                failure = error
+                failure = error is ServiceAddressRefusal ? error : LegUnanswered(reason: "\(error)")
             }
         }
         throw failure

@@ -20,7 +20,7 @@ struct LegDialer: Sendable {
         self.edges = edges
         self.tls = tls
         self.times = times
-        path = EdgePath(proxy: proxy, resolve: resolve, group: group, time: times.dial)
+        path = EdgePath(proxy: proxy, resolve: resolve, group: group, connectTime: times.connect, time: times.dial)
     }
 
     /// Throws `LegRefusal` where the edge says no, `ProxyRefusal` where a proxy does, else what kept the edge from being asked.

@@ -3,7 +3,9 @@ import PosternTunnelLink
 
 /// What a connector waits for at most, besides what its document says of each route. Tests shorten some.
 package struct ConnectorTimes: Sendable {
-    /// For dialling an edge, its TLS and its answer, each.
+    /// For TCP to an edge. Longer waits find less: a lost SYN is sent again after 1 s and 3 s, the next time after 7 s.
+    package var connect = TimeAmount.seconds(4)
+    /// For the edge's TLS and its answer, each.
     package var dial = TimeAmount.seconds(10)
     /// A leg that stood for less is not dialled again at once.
     package var steady = TimeAmount.seconds(3)

@@ -28,7 +28,9 @@ struct ConnectDesk: Sendable {
         let slot: CallSlot
         do {
             let admitted: (tunnel: EdgeTunnel, opening: CallOpening)
-            if let credential {
+            if !table.isReady {
+                throw ConnectRefusal.notReady
+            } else if let credential {
                 admitted = try await check(credential, host)
             } else if let certificate = try await ClientCertificate.of(stream) {
                 admitted = try check(certificate, host)

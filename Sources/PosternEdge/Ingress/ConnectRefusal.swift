@@ -19,6 +19,9 @@ struct ConnectRefusal: Error, Sendable {
     /// The same whether or not there is such a tunnel.
     static let notOpen = ConnectRefusal(CallRefusal.notOpen)
 
+    static let notReady = ConnectRefusal(
+        status: 503, type: "api_error", message: "\(CallRefusal.notReady)", reason: CallRefusal.notReady.reason, fields: [("Retry-After", "1")])
+
     static let unavailable = ConnectRefusal(
         status: 503, type: "api_error", message: "the control plane does not answer, so the credential cannot be checked; try again",
         reason: "unavailable")

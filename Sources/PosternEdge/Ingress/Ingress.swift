@@ -44,6 +44,11 @@ struct Ingress: Sendable {
 
     /// The name belongs to a tunnel, or to none: what follows is between the client and the connector.
     private func splice(_ stream: ByteStream, _ admission: Admission, _ host: TunnelHost, first: ByteBuffer) async {
+        guard table.isReady else {
+            refuse(CallRefusal.notReady.reason)
+            await farewell(stream, .internalError)
+            return
+        }
         guard let tunnel = table.tunnel(domain: host.domain), tunnel.splices else {
             refuse(CallRefusal.notOpen.reason)
             await farewell(stream, .unrecognizedName)

@@ -39,6 +39,7 @@ package struct Leg: Sendable {
     {
         let channel = stream.channel
         let loop = channel.eventLoop
+        LegSocket.watch(channel)
         return try await loop.flatSubmit {
             let (removed, unread) = stream.detachInEventLoop()
             return removed.flatMapThrowing {

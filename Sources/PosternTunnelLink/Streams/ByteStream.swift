@@ -125,7 +125,8 @@ package struct ByteStream: Sendable {
                     }
                     channel.read()
                 } catch {
-                    promise.fail(error)
+                    // A connection that has ended meanwhile has no pipeline to speak TLS in.
+                    promise.fail(channel.isActive ? error : ChannelError.eof)
                     channel.close(promise: nil)
                 }
             }

@@ -33,6 +33,9 @@ final class MemoryDirectory: EdgeDirectory {
         for waiter in waiters { waiter.resume() }
     }
 
+    /// Says nothing until the next change, as a control plane that does not answer.
+    func fallSilent() { state.withLock { $0.revision = 0 } }
+
     func change(_ id: String, _ body: (inout EdgeTunnel) -> Void) {
         change { tunnels in
             for index in tunnels.indices where tunnels[index].id == id { body(&tunnels[index]) }

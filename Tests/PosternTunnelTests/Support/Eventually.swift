@@ -24,8 +24,11 @@ final class EventLog: Sendable {
 
     var events: [ConnectorEvent] { state.withLock { $0.events } }
 
-    /// The codes of the calls that were refused.
-    var refusals: [String] { events.compactMap { if case .refused(_, let error) = $0 { error.code } else { nil } } }
+    /// Of the calls that were refused.
+    var errors: [CallError] { events.compactMap { if case .refused(_, let error) = $0 { error } else { nil } } }
+
+    /// Their codes.
+    var refusals: [String] { errors.map(\.code) }
 
     /// What is said of them.
     var reasons: [String] { events.compactMap { if case .refused(_, let error) = $0 { "\(error)" } else { nil } } }
