@@ -22,8 +22,8 @@ final class RuntimeVerifier: Sendable {
     /// A certificate that counts.
     struct Accepted: Sendable {
         let certificate: NIOSSLCertificate
+        let parsed: Certificate
         let identity: RuntimeIdentity
-        let expires: Date
     }
 
     init(authority: Certificate, tunnel: ConnectorConfiguration.Tunnel, now: @escaping @Sendable () -> Date) {
@@ -59,7 +59,7 @@ final class RuntimeVerifier: Sendable {
         do throws(RuntimeCertificateError) {
             let identity = try RuntimeCertificate.verify(
                 parsed, authority: authority, now: now(), tunnelID: tunnel.id, workspaceID: tunnel.workspaceID)
-            let accepted = Accepted(certificate: certificate, identity: identity, expires: parsed.notValidAfter)
+            let accepted = Accepted(certificate: certificate, parsed: parsed, identity: identity)
             state.withLock { $0.accepted = accepted }
             return accepted
         } catch {

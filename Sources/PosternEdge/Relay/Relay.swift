@@ -1,15 +1,24 @@
 import NIOCore
 import PosternTunnelLink
+import Synchronization
 
 /// Passes bytes both ways until both sides have ended or one breaks. It runs in the event loops of the two ends; each side waits for the other,
 /// so a call holds a bounded number of bytes of each direction in memory.
 final class Relay: Sendable {
     let client: ByteStream
     let leg: ByteStream
-    /// A call on which nothing moves for so long is ended. Servers that stream send something every few seconds.
-    let idle: TimeAmount
-    private let sent = PassingProgress()
-    private let received = PassingProgress()
+    let times: Times
+    /// Called once, when the client has believed who answers. `nil` where nobody asks.
+    let onProof: (@Sendable () -> Void)?
+    /// For how long to wait after so many bytes, where the tunnel has a bound on them.
+    let pace: (@Sendable (Int) -> Duration?)?
+
+    struct Times: Sendable {
+        /// A call on which nothing moves for so long is ended. Servers that stream send something every few seconds.
+        var idle: TimeAmount
+        /// A call one of whose sides takes nothing of what waits for it for so long is ended: it holds memory that others need.
+        var stall: TimeAmount
+    }
 
     struct Ended: Sendable {
         /// From the client to the leg, and back.
@@ -17,18 +26,41 @@ final class Relay: Sendable {
         var received = 0
         /// Why it broke; `nil` where both sides ended it.
         var failure: String?
+        /// Whether the client has gone on after the server's part of inner TLS; only known where somebody asks.
+        var isProved = false
+        /// It was ended because a side took nothing for too long.
+        var isStalled = false
     }
 
-    init(client: ByteStream, leg: ByteStream, idle: TimeAmount) {
+    private struct State {
+        var proof: ClientProof?
+        var isProved = false
+        var isStalled = false
+    }
+    private let state: Mutex<State>
+    private let sent = PassingProgress()
+    private let received = PassingProgress()
+
+    /// - Parameter first: what the client has sent already, which went with the opening of the stream.
+    init(
+        client: ByteStream, leg: ByteStream, first: ByteBuffer, times: Times, onProof: (@Sendable () -> Void)? = nil,
+        pace: (@Sendable (Int) -> Duration?)? = nil
+    ) {
         self.client = client
         self.leg = leg
-        self.idle = idle
+        self.times = times
+        self.onProof = onProof
+        self.pace = pace
+        var proof = onProof == nil ? nil : ClientProof()
+        proof?.feed(first)
+        state = Mutex(State(proof: proof))
     }
 
     func run() async -> Ended {
         let ended = client.channel.eventLoop.makePromise(of: Void.self)
-        let silence = watch(ended)
-        let (up, down) = (client.pass(to: leg, sent), leg.pass(to: client, received))
+        let timers = [silenceTimer(ended), stallTimer()]
+        let up = client.pass(to: leg, sent, look: onProof == nil && pace == nil ? nil : { [self] in look(at: $0) })
+        let down = leg.pass(to: client, received, look: pace.map { pace in { pace($0.readableBytes) } })
         // A promise takes its first answer only: one half that fails ends both.
         up.whenFailure { ended.fail($0) }
         down.whenFailure { ended.fail($0) }
@@ -43,21 +75,49 @@ final class Relay: Sendable {
         } catch {
             failure = "\(error)"
         }
-        silence.cancel()
+        for timer in timers { timer.cancel() }
         if failure != nil { leg.abort() }
         client.close()
         leg.close()
-        return Ended(sent: sent.bytes, received: received.bytes, failure: failure)
+        let (isProved, isStalled) = state.withLock { ($0.isProved, $0.isStalled) }
+        return Ended(sent: sent.bytes, received: received.bytes, failure: failure, isProved: isProved, isStalled: isStalled)
+    }
+
+    /// What the client sends on: looks for its proof, and says how long it has to wait before it may send more.
+    private func look(at bytes: ByteBuffer) -> Duration? {
+        let isProved = state.withLock { state in
+            state.proof?.feed(bytes)
+            guard state.proof?.isProved == true else { return false }
+            state.proof = nil
+            state.isProved = true
+            return true
+        }
+        if isProved { onProof?() }
+        return pace?(bytes.readableBytes)
     }
 
     /// Ends a call on which nothing moves either way. One direction may be silent for as long as the other one is not.
-    private func watch(_ ended: EventLoopPromise<Void>) -> RepeatedTask {
-        let (sent, received, idle) = (sent, received, idle)
-        let pause = TimeAmount.nanoseconds(max(1_000_000, idle.nanoseconds / 4))
-        return client.channel.eventLoop.scheduleRepeatedTask(initialDelay: idle, delay: pause) { task in
+    private func silenceTimer(_ ended: EventLoopPromise<Void>) -> RepeatedTask {
+        let (sent, received, idle) = (sent, received, times.idle)
+        return client.channel.eventLoop.scheduleRepeatedTask(initialDelay: idle, delay: Self.step(idle)) { task in
             guard max(sent.moved, received.moved) + idle <= .now() else { return }
             task.cancel()
             ended.fail(TimedOut())
         }
     }
+
+    /// Looks every now and then whether a side has stalled, and breaks the call then.
+    private func stallTimer() -> RepeatedTask {
+        let step = Self.step(times.stall)
+        return client.channel.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { [self] _ in
+            let limit = NIODeadline.now() - times.stall
+            guard [sent.owedSince, received.owedSince].contains(where: { $0.map { $0 < limit } == true }) else { return }
+            state.withLock { $0.isStalled = true }
+            // Both ends at once: what waits is given up, and neither takes it for whole.
+            leg.abort()
+            client.abort()
+        }
+    }
+
+    private static func step(_ time: TimeAmount) -> TimeAmount { .nanoseconds(max(time.nanoseconds / 4, 1_000_000)) }
 }

@@ -47,6 +47,17 @@ package struct ByteStream: Sendable {
         }
     }
 
+    /// Lays a connection aside on which nothing should happen: `disturbed` is called once, in the event loop, as soon as bytes come, the peer
+    /// ends or the connection breaks. `wake` ends it.
+    package func rest(_ disturbed: @escaping @Sendable () -> Void) {
+        channel.eventLoop.execute { handler.value.rest(disturbed) }
+    }
+
+    /// Takes a connection up again. Whether it stands and nothing has come meanwhile: what came was asked for by nobody.
+    package func wake() async -> Bool {
+        (try? await channel.eventLoop.submit { handler.value.wake() && channel.isActive }.get()) ?? false
+    }
+
     /// Returns once the connection has taken the bytes. Cancelling closes the connection.
     package func write(_ bytes: ByteBuffer) async throws {
         guard bytes.readableBytes > 0 else { return }
@@ -88,12 +99,15 @@ package struct ByteStream: Sendable {
     }
 
     /// Passes everything that comes on to `sink`, for good: the stream cannot be read any more. Returns when the peer has sent all and `sink` has
-    /// taken it and was told of the end; fails with what broke either of them.
-    package func pass(to sink: ByteStream, _ progress: PassingProgress) -> EventLoopFuture<Void> {
+    /// taken it and was told of the end; fails with what broke either of them. `look` sees each piece, in the event loop, and says how long to wait
+    /// before more is read.
+    package func pass(
+        to sink: ByteStream, _ progress: PassingProgress, look: (@Sendable (ByteBuffer) -> Duration?)? = nil
+    ) -> EventLoopFuture<Void> {
         let done = channel.eventLoop.makePromise(of: Void.self)
         channel.eventLoop.execute { [channel] in
             let unread = handler.value.takeUnread()
-            let passing = PassingHandler(to: sink.channel, progress, done: done)
+            let passing = PassingHandler(to: sink.channel, progress, look: look, done: done)
             do {
                 try channel.pipeline.syncOperations.addHandler(passing, position: .after(handler.value))
                 channel.pipeline.syncOperations.removeHandler(handler.value, promise: nil)
@@ -140,7 +154,8 @@ package struct ByteStream: Sendable {
                     }
                     channel.read()
                 } catch {
-                    promise.fail(error)
+                    // A connection that has ended meanwhile has no pipeline to speak TLS in.
+                    promise.fail(channel.isActive ? error : ChannelError.eof)
                     channel.close(promise: nil)
                 }
             }

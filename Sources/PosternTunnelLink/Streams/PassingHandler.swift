@@ -8,13 +8,18 @@ final class PassingHandler: ChannelInboundHandler {
 
     private let sink: any Channel
     private let progress: PassingProgress
+    /// Sees what passes, and says how long to wait before more is read.
+    private let look: (@Sendable (ByteBuffer) -> Duration?)?
     private let done: EventLoopPromise<Void>
     private var context: ChannelHandlerContext?
     /// Read since the other side was last given something.
     private var batch: [ByteBuffer] = []
     /// Bytes that the other side was given and has not taken.
     private var outstanding = 0
+    /// Nothing is read at present, because the other side owes too much.
     private var isPaused = false
+    /// Nothing is read at present, because whoever looks said so.
+    private var isWaiting = false
     private var hasEnded = false
     private var isDone = false
 
@@ -22,9 +27,12 @@ final class PassingHandler: ChannelInboundHandler {
     static let most = 256 << 10
 
     /// `done`, of the channel's own event loop, hears that the peer has sent all and the other side has taken it, or what broke.
-    init(to sink: any Channel, _ progress: PassingProgress, done: EventLoopPromise<Void>) {
+    init(
+        to sink: any Channel, _ progress: PassingProgress, look: (@Sendable (ByteBuffer) -> Duration?)? = nil, done: EventLoopPromise<Void>
+    ) {
         self.sink = sink
         self.progress = progress
+        self.look = look
         self.done = done
     }
 
@@ -32,7 +40,7 @@ final class PassingHandler: ChannelInboundHandler {
     func begin(_ before: StreamHandler.Unread) {
         if let bytes = before.bytes, bytes.readableBytes > 0 { batch.append(bytes) }
         give()
-        if let failure = before.failure { fail(failure) } else if before.hasEnded { end() } else { context?.read() }
+        if let failure = before.failure { fail(failure) } else if before.hasEnded { end() } else { readOn() }
     }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -49,7 +57,19 @@ final class PassingHandler: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         give()
-        if outstanding < Self.most { context.read() } else { isPaused = true }
+        if outstanding < Self.most { readOn() } else { isPaused = true }
+    }
+
+    private func readOn() {
+        if !isWaiting { context?.read() }
+    }
+
+    private func wait(_ time: Duration, _ context: ChannelHandlerContext) {
+        isWaiting = true
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) {
+            self.isWaiting = false
+            if !self.isPaused { self.readOn() }
+        }
     }
 
     /// Writes what was read to the other side, all of it with one flush.
@@ -58,8 +78,13 @@ final class PassingHandler: ChannelInboundHandler {
         let given = batch
         batch = []
         let count = given.reduce(0) { $0 + $1.readableBytes }
+        if outstanding == 0 { progress.owes(true) }
         outstanding += count
         progress.moved(count)
+        if let look {
+            let pause = given.reduce(Duration.zero) { $0 + (look($1) ?? .zero) }
+            if pause > .zero { wait(pause, context) }
+        }
         let (sink, here) = (sink, context.eventLoop)
         let bound = NIOLoopBound(self, eventLoop: here)
         let write = { @Sendable in
@@ -74,11 +99,12 @@ final class PassingHandler: ChannelInboundHandler {
 
     private func taken(_ count: Int, _ result: Result<Void, any Error>) {
         outstanding -= count
+        progress.owes(outstanding > 0)
         if case .failure(let error) = result { return fail(error) }
         if hasEnded { return end() }
         if isPaused, outstanding < Self.most {
             isPaused = false
-            context?.read()
+            readOn()
         }
     }
 
@@ -115,6 +141,8 @@ final class PassingHandler: ChannelInboundHandler {
 package final class PassingProgress: Sendable {
     private let count = Atomic(0)
     private let last = Atomic(NIODeadline.now().uptimeNanoseconds)
+    /// 0 for never.
+    private let owed = Atomic<UInt64>(0)
 
     package init() {}
 
@@ -123,6 +151,14 @@ package final class PassingProgress: Sendable {
 
     /// When something last moved.
     package var moved: NIODeadline { .uptimeNanoseconds(last.load(ordering: .relaxed)) }
+
+    /// Since when the other side has taken nothing of what waits for it; `nil` where nothing waits.
+    package var owedSince: NIODeadline? {
+        let time = owed.load(ordering: .relaxed)
+        return time == 0 ? nil : .uptimeNanoseconds(time)
+    }
+
+    func owes(_ something: Bool) { owed.store(something ? NIODeadline.now().uptimeNanoseconds : 0, ordering: .relaxed) }
 
     func moved(_ bytes: Int) {
         count.add(bytes, ordering: .relaxed)
