@@ -59,8 +59,12 @@ final class Relay: Sendable {
     func run() async -> Ended {
         let ended = client.channel.eventLoop.makePromise(of: Void.self)
         let timers = [silenceTimer(ended), stallTimer()]
-        let up = client.pass(to: leg, sent, look: onProof == nil && pace == nil ? nil : { [self] in look(at: $0) })
-        let down = leg.pass(to: client, received, look: pace.map { pace in { pace($0.readableBytes) } })
+        var looksUp: (@Sendable (ByteBuffer) -> Duration?)?
+        var looksDown: (@Sendable (ByteBuffer) -> Duration?)?
+        if onProof != nil || pace != nil { looksUp = { [self] bytes in look(at: bytes) } }
+        if let pace { looksDown = { bytes in pace(bytes.readableBytes) } }
+        let up = client.pass(to: leg, sent, look: looksUp)
+        let down = leg.pass(to: client, received, look: looksDown)
         // A promise takes its first answer only: one half that fails ends both.
         up.whenFailure { ended.fail($0) }
         down.whenFailure { ended.fail($0) }
