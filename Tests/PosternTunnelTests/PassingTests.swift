@@ -16,7 +16,7 @@ struct PassingTests {
         let progress = PassingProgress()
         var end: Result<Void, any Error>?
 
-        init(before: String? = nil, hasEnded: Bool = false) throws {
+        init(before: String? = nil, hasEnded: Bool = false, owing: Int = 1000, look: (@Sendable (ByteBuffer) -> Duration?)? = nil) throws {
             source = EmbeddedChannel(loop: loop)
             sink = EmbeddedChannel(handler: Held(), loop: loop)
             for channel in [source, sink] {
@@ -25,7 +25,7 @@ struct PassingTests {
             }
             let done = loop.makePromise(of: Void.self)
             done.futureResult.assumeIsolated().whenComplete { self.end = $0 }
-            let passing = PassingHandler(to: sink, progress, done: done)
+            let passing = PassingHandler(to: sink, progress, owing: owing, look: look, done: done)
             try source.pipeline.syncOperations.addHandlers([asked, passing])
             passing.begin(.init(bytes: before.map(ByteBuffer.init(string:)), hasEnded: hasEnded, failure: nil))
             loop.run()
@@ -86,15 +86,63 @@ struct PassingTests {
     func pressure() throws {
         let pair = try Pair()
         #expect(pair.asked.count == 1)
-        try pair.come(PassingHandler.most - 1)
+        try pair.come(1000)
         #expect(pair.asked.count == 2)
         try pair.come(1)
         #expect(pair.asked.count == 2)
         let held = try pair.held
-        #expect(held.bytes == PassingHandler.most && pair.progress.bytes == PassingHandler.most)
+        #expect(held.bytes == 1001 && pair.progress.bytes == 1001)
         held.take()
         pair.loop.run()
         #expect(pair.asked.count == 3)
+        try close(pair)
+    }
+
+    @Test("where it may owe nothing, nothing is asked for before it has taken each byte, those from before too")
+    func owingNothing() throws {
+        let pair = try Pair(before: "first", owing: 0)
+        #expect(pair.asked.count == 0 && pair.progress.owedSince != nil)
+        let held = try pair.held
+        held.take()
+        pair.loop.run()
+        #expect(pair.asked.count == 1 && pair.progress.owedSince == nil)
+        try pair.come(1)
+        #expect(pair.asked.count == 1 && pair.progress.owedSince != nil)
+        held.take()
+        pair.loop.run()
+        #expect(pair.asked.count == 2 && pair.progress.owedSince == nil)
+        try close(pair)
+    }
+
+    @Test("whoever looks may have it wait, and what is owed is waited for besides")
+    func paced() throws {
+        for isTakenFirst in [true, false] {
+            let pair = try Pair(owing: 0, look: { $0.readableBytes > 10 ? .seconds(5) : nil })
+            let held = try pair.held
+            try pair.come(10)
+            held.take()
+            pair.loop.run()
+            #expect(pair.asked.count == 2)
+            try pair.come(11)
+            #expect(held.bytes == 21)
+            if isTakenFirst { held.take() } else { pair.loop.advanceTime(by: .seconds(5)) }
+            pair.loop.run()
+            #expect(pair.asked.count == 2)
+            if isTakenFirst { pair.loop.advanceTime(by: .seconds(5)) } else { held.take() }
+            pair.loop.run()
+            #expect(pair.asked.count == 3)
+            try close(pair)
+        }
+    }
+
+    @Test("what came before a break is passed on first")
+    func bytesBeforeBreak() throws {
+        struct Broken: Error {}
+        let pair = try Pair()
+        pair.source.pipeline.fireChannelRead(ByteBuffer(string: "last"))
+        pair.source.pipeline.fireErrorCaught(Broken())
+        #expect(try pair.held.bytes == 4)
+        #expect(throws: Broken.self) { try #require(pair.end).get() }
         try close(pair)
     }
 

@@ -89,6 +89,19 @@ struct TunnelTests {
         }
     }
 
+    @Test("what is wrong with the rest of a request takes nothing from the answer that came before it, and does not go upstream")
+    func answerBeforeRefusal() async throws {
+        try await TunnelWorld.run { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            try await client.send("POST /early HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n")
+            #expect(try await client.answer().body == "early")
+            try await client.send("x\r\n")
+            #expect(try await client.stream.read(within: .seconds(10)) == nil)
+            #expect(world.upstream.now.bodies == 0)
+            client.stream.close()
+        }
+    }
+
     @Test("a caller that goes away ends its call at the upstream")
     func callerGone() async throws {
         try await TunnelWorld.run { world in

@@ -81,7 +81,7 @@ struct Exchange: Sendable {
             defer { group.cancelAll() }
             var after: MessageReader?
             var early: Answered?
-            while let half = try await group.next() {
+            while let half = try await next(of: &group, early) {
                 switch half {
                 case .uploaded(let reader):
                     if let early { return ended(reader, early, link) }
@@ -117,6 +117,15 @@ struct Exchange: Sendable {
                 }
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
+        }
+    }
+
+    /// Where the caller has its answer already, what is wrong with the rest of the request takes nothing from it.
+    private func next(of group: inout ThrowingTaskGroup<Half, any Error>, _ early: Answered?) async throws -> Half? {
+        do {
+            return try await group.next()
+        } catch  where early != nil && !Task.isCancelled {
+            return .uploadEnded
         }
     }
 

@@ -13,6 +13,11 @@ final class Relay: Sendable {
     /// For how long to wait after so many bytes, where the tunnel has a bound on them.
     let pace: (@Sendable (Int) -> Duration?)?
 
+    /// Bytes that a leg may owe while more is read from the client: who sends little need not wait until the leg was flushed. The other way there is
+    /// no such room: what a stream's reader was given counts in the leg's one budget of windows until it asks for more, so it asks when the client has
+    /// taken all of it.
+    private static let upload = 64 << 10
+
     struct Times: Sendable {
         /// A call on which nothing moves for so long is ended. Servers that stream send something every few seconds.
         var idle: TimeAmount
@@ -63,8 +68,8 @@ final class Relay: Sendable {
         var looksDown: (@Sendable (ByteBuffer) -> Duration?)?
         if onProof != nil || pace != nil { looksUp = { [self] bytes in look(at: bytes) } }
         if let pace { looksDown = { bytes in pace(bytes.readableBytes) } }
-        let up = client.pass(to: leg, sent, look: looksUp)
-        let down = leg.pass(to: client, received, look: looksDown)
+        let up = client.pass(to: leg, sent, owing: Self.upload, look: looksUp)
+        let down = leg.pass(to: client, received, owing: 0, look: looksDown)
         // A promise takes its first answer only: one half that fails ends both.
         up.whenFailure { ended.fail($0) }
         down.whenFailure { ended.fail($0) }

@@ -99,15 +99,16 @@ package struct ByteStream: Sendable {
     }
 
     /// Passes everything that comes on to `sink`, for good: the stream cannot be read any more. Returns when the peer has sent all and `sink` has
-    /// taken it and was told of the end; fails with what broke either of them. `look` sees each piece, in the event loop, and says how long to wait
+    /// taken it and was told of the end; fails with what broke either of them. More is read while `sink` owes at most `owing` bytes, so that and one
+    /// read is what the direction holds. `look` sees each piece, in the event loop, and says how long to wait
     /// before more is read.
     package func pass(
-        to sink: ByteStream, _ progress: PassingProgress, look: (@Sendable (ByteBuffer) -> Duration?)? = nil
+        to sink: ByteStream, _ progress: PassingProgress, owing: Int, look: (@Sendable (ByteBuffer) -> Duration?)? = nil
     ) -> EventLoopFuture<Void> {
         let done = channel.eventLoop.makePromise(of: Void.self)
         channel.eventLoop.execute { [channel] in
             let unread = handler.value.takeUnread()
-            let passing = PassingHandler(to: sink.channel, progress, look: look, done: done)
+            let passing = PassingHandler(to: sink.channel, progress, owing: owing, look: look, done: done)
             do {
                 try channel.pipeline.syncOperations.addHandler(passing, position: .after(handler.value))
                 channel.pipeline.syncOperations.removeHandler(handler.value, promise: nil)

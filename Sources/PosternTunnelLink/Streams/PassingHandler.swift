@@ -2,12 +2,14 @@ import NIOCore
 import Synchronization
 
 /// One direction of a relayed call: what comes from one channel is written to another at once, without a task in between, and no more is read
-/// while the other side has not taken what it was given. Stands at the end of the first channel's pipeline, and is used on its event loop only.
+/// while the other side owes more than it may. Stands at the end of the first channel's pipeline, and is used on its event loop only.
 final class PassingHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let sink: any Channel
     private let progress: PassingProgress
+    /// Bytes that the other side may have been given and not taken while more is read.
+    private let owing: Int
     /// Sees what passes, and says how long to wait before more is read.
     private let look: (@Sendable (ByteBuffer) -> Duration?)?
     private let done: EventLoopPromise<Void>
@@ -23,14 +25,13 @@ final class PassingHandler: ChannelInboundHandler {
     private var hasEnded = false
     private var isDone = false
 
-    /// Bytes that the other side may owe before reading stops. Each direction of a call holds this and one read more at most.
-    static let most = 256 << 10
-
     /// `done`, of the channel's own event loop, hears that the peer has sent all and the other side has taken it, or what broke.
     init(
-        to sink: any Channel, _ progress: PassingProgress, look: (@Sendable (ByteBuffer) -> Duration?)? = nil, done: EventLoopPromise<Void>
+        to sink: any Channel, _ progress: PassingProgress, owing: Int, look: (@Sendable (ByteBuffer) -> Duration?)? = nil,
+        done: EventLoopPromise<Void>
     ) {
         self.sink = sink
+        self.owing = owing
         self.progress = progress
         self.look = look
         self.done = done
@@ -40,7 +41,7 @@ final class PassingHandler: ChannelInboundHandler {
     func begin(_ before: StreamHandler.Unread) {
         if let bytes = before.bytes, bytes.readableBytes > 0 { batch.append(bytes) }
         give()
-        if let failure = before.failure { fail(failure) } else if before.hasEnded { end() } else { readOn() }
+        if let failure = before.failure { fail(failure) } else if before.hasEnded { end() } else { readOnIfTaken() }
     }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -57,7 +58,12 @@ final class PassingHandler: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         give()
-        if outstanding < Self.most { readOn() } else { isPaused = true }
+        readOnIfTaken()
+    }
+
+    private func readOnIfTaken() {
+        isPaused = outstanding > owing
+        if !isPaused { readOn() }
     }
 
     private func readOn() {
@@ -102,10 +108,7 @@ final class PassingHandler: ChannelInboundHandler {
         progress.owes(outstanding > 0)
         if case .failure(let error) = result { return fail(error) }
         if hasEnded { return end() }
-        if isPaused, outstanding < Self.most {
-            isPaused = false
-            readOn()
-        }
+        if isPaused { readOnIfTaken() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -117,7 +120,10 @@ final class PassingHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // What breaks after the peer has ended concerns what is sent to it only.
-        if !hasEnded { fail(error) }
+        guard !hasEnded else { return }
+        // What came before is given out first.
+        give()
+        fail(error)
     }
 
     /// The peer has sent all: the other side is told when it has taken it.
