@@ -100,8 +100,7 @@ package struct ByteStream: Sendable {
 
     /// Passes everything that comes on to `sink`, for good: the stream cannot be read any more. Returns when the peer has sent all and `sink` has
     /// taken it and was told of the end; fails with what broke either of them. More is read while `sink` owes at most `owing` bytes, so that and one
-    /// read is what the direction holds. `look` sees each piece, in the event loop, and says how long to wait
-    /// before more is read.
+    /// read is what the direction holds. `look` sees each piece, in the event loop, and says how long to wait before more is read.
     package func pass(
         to sink: ByteStream, _ progress: PassingProgress, owing: Int, look: (@Sendable (ByteBuffer) -> Duration?)? = nil
     ) -> EventLoopFuture<Void> {
