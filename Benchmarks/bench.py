@@ -63,14 +63,15 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("memory of egress proxies", density.measure_proxies),
     ("tunnel calls", tunnel_calls.measure),
     ("tunnel at 40 ms", tunnel_far.measure),
-    ("tunnel density", tunnel_density.measure),
+    ("tunnel density", tunnel_density.measure_streams),
+    ("a thousand tunnels", tunnel_density.measure_thousand),
 ]
 
 GROUPS = {
     "sandbox": [
         "sandbox", "session start under a policy", "egress", "redaction", "audit", "memory of 200 sandboxes",
         "memory of 200 sandboxes with network", "memory of egress proxies"],
-    "tunnel": ["tunnel calls", "tunnel at 40 ms", "tunnel density"],
+    "tunnel": ["tunnel calls", "tunnel at 40 ms", "tunnel density", "a thousand tunnels"],
 }
 
 

@@ -15,10 +15,6 @@ from tunnel_scene import TunnelScene
 MOST_LEGS = 16
 
 
-def measure(scene: Scene) -> list[Row]:
-    return [*measure_streams(scene), *measure_thousand(scene)]
-
-
 def measure_streams(scene: Scene) -> list[Row]:
     with TunnelScene(scene) as stage:
         tunnel = stage.tunnel("plain", legs=1)
