@@ -57,7 +57,7 @@ extension Target.Dependency {
 }
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    let traced: SwiftSetting = .unsafeFlags(["-sanitize-coverage=edge,trace-cmp,inline-8bit-counters"])
+    let traced: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer"])
     return .target(name: name, dependencies: dependencies, swiftSettings: fuzzer == nil ? settings : settings + [traced])
 }
 
@@ -98,7 +98,7 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
@@ -213,7 +213,8 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2,
+            .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
@@ -224,7 +225,8 @@ let testTargets: [Target] = [
             "PosternSandboxWire",
             "PosternJSON", .logging,
         ]),
-    tests("PosternCommandsTests", ["PosternCommands", "PosternSandboxWire", "PosternJSON"]),
+    tests(
+        "PosternCommandsTests", ["PosternCommands", "PosternConnector", "PosternPolicy", "PosternTunnelWire", "PosternSandboxWire", "PosternJSON"]),
 ]
 
 let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets + (fuzzer == nil ? [] : fuzzTargets))

@@ -83,6 +83,12 @@ extension PosternStore {
             "SELECT t.id FROM tunnels t WHERE EXISTS (SELECT 1 FROM tunnel_tokens k WHERE k.id = t.token_id AND k.rotated_at IS NOT NULL)"
         ),
         (
+            "a log of registrations with a gap",
+            """
+            SELECT tunnel_id FROM tunnel_registrations GROUP BY tunnel_id HAVING COUNT(*) <> MAX(position) + 1
+            """
+        ),
+        (
             "an archived tunnel with a certificate or key that is not",
             """
             SELECT t.id FROM tunnels t WHERE t.archived_at IS NOT NULL AND (

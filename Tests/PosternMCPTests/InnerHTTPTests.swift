@@ -98,7 +98,9 @@ import Testing
                 continue
             }
         }
-        for body in ["5;a=b\r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "-5\r\nhello", "5\r\nhelloo\r\n0\r\n\r\n", "0x5\r\nhello\r\n", " 5\r\nhello\r\n"] {
+        for body in [
+            "5;a=b\r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "-5\r\nhello", "5\r\nhelloo\r\n0\r\n\r\n", "0x5\r\nhello\r\n", " 5\r\nhello\r\n",
+        ] {
             guard case .malformed? = problem("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(body)") else {
                 Issue.record("\(body)")
                 continue

@@ -129,7 +129,9 @@ import Testing
             case 2:
                 guard let id = busy.sorted().randomElement(using: &random) else { continue }
                 busy.remove(id)
-                if Bool.random(using: &random) { settle(pool.giveBack(id, now: now)) } else {
+                if Bool.random(using: &random) {
+                    settle(pool.giveBack(id, now: now))
+                } else {
                     keys[id] = nil
                     settle(pool.gone(id, now: now))
                 }

@@ -52,10 +52,13 @@ import Testing
         "POST \(tunnel)/certificates/{certificate_id}/archive": admins, "GET \(ownTunnel)/settings": readers, "POST \(ownTunnel)/settings": admins,
         "GET \(ownTunnel)/connectors": readers, "GET \(ownTunnel)/connector_keys": readers,
         "POST \(ownTunnel)/connector_keys/{fingerprint}/revoke": admins, "POST \(ownTunnel)/client_certificates": writers,
-        "GET /postern/v1/runtime_authority": readers,
+        "GET /postern/v1/runtime_authority": readers, "GET \(ownTunnel)/registrations": readers, "GET \(ownTunnel)/registrations/head": readers,
+        "GET \(ownTunnel)/certificates": readers, "POST \(ownTunnel)/certificates/{certificate_id}/endorse": admins,
+        "POST \(ownTunnel)/owner_key": admins, "GET /postern/v1/edge/tunnels/{tunnel_id}/registrations": [.edge, .admin],
         // An edge serves every workspace: no other workspace's admin may know what it knows.
         "GET /postern/v1/edge/tunnels": [.edge, .admin], "POST /postern/v1/edge/enrolments": [.edge, .admin],
-        "POST /postern/v1/edge/authorizations": [.edge, .admin], "PUT /postern/v1/edge/connectors": [.edge, .admin],
+        "POST /postern/v1/edge/principals": [.edge, .admin], "POST /postern/v1/edge/authorizations": [.edge, .admin],
+        "PUT /postern/v1/edge/connectors": [.edge, .admin],
         // Making workspaces is for the first workspace's admins.
         "POST /postern/v1/workspaces": [.admin],
         "GET /healthz": all, "GET /readyz": all, "GET /metrics": all, "GET /openapi.json": all,

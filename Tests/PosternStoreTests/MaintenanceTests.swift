@@ -112,14 +112,17 @@ import Testing
         arguments: [
             ("UPDATE tunnels SET token_id = 'ttok_none'", "a tunnel without its token"),
             ("UPDATE tunnel_tokens SET rotated_at = 1", "a tunnel whose token is rotated"),
+            ("DELETE FROM tunnel_registrations WHERE position = 0", "a log of registrations with a gap"),
             ("UPDATE tunnels SET archived_at = 1", "an archived tunnel with a certificate or key that is not"),
         ])
     func damagedTunnels(_ statement: String, _ rule: String) async throws {
         try await withStore { store in
             try await store.create(
-                TunnelRecord(id: "tnl_1", workspaceID: "w", domain: "a.example.com", tokenID: "ttok_1", createdAt: Make.time(0)), mostLive: 1)
+                TunnelRecord(id: "tnl_1", workspaceID: "w", domain: "a.example.com", tokenID: "ttok_1", createdAt: Make.time(0)), mostLive: 1,
+                first: [1])
             try await store.enrol(
-                ConnectorKeyRecord(fingerprint: "f", tunnelID: "tnl_1", tokenID: "ttok_1", enrolledAt: Make.time(0)), mostLive: 1)
+                ConnectorKeyRecord(fingerprint: "f", tunnelID: "tnl_1", tokenID: "ttok_1", enrolledAt: Make.time(0)), mostLive: 1,
+                logging: RegistrationAppend(position: 1, entry: [2]))
             #expect(try await store.check() == [])
             try await store.commit(SQLTransaction(SQLStatement(statement)))
             #expect(try await store.check().map(\.rule) == [rule])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -17,8 +16,6 @@ from typing import Any
 import pytest
 from certificates import Certificates
 from peers import HostileServer, Server, command, serving
-from postern_fixture import clean_environment
-from processes import ChildProcess
 from tunnel import DOMAIN, Tunnel
 
 SDKS = ("1", "2")
@@ -183,7 +180,7 @@ def test_a_connector_that_is_killed_in_a_call_leaves_it_unknown_and_not_repeated
         [str(dialled.postern.binary), "mcp", "call", url(dialled, "hostile"), "echo", "{}", *Ways.options(way, folder, key_file)],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=dialled.environment()) as caller:
         assert called.wait(30)
-        dialled.connector.process.send_signal(signal.SIGKILL)
+        dialled.connector.kill_alone()
         output, error = caller.communicate(timeout=30)
     dialled.connector.stop()
     dialled.connector = dialled.start_connector()
@@ -200,8 +197,10 @@ def test_the_connectors_refusals_are_told_with_their_reason(dialled: Tunnel, hos
     refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(other))
     assert refused.returncode == 77 and "the tunnel's connector refuses the request (caller_not_allowed)" in refused.stderr, refused.stderr
     narrow = issue(dialled, "narrow", "--route", "docs")
-    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow))
+    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow), "--via", "splice")
     assert refused.returncode == 77 and "(route_not_opened)" in refused.stderr, refused.stderr
+    refused = run(dialled, "tools", url(dialled, "hostile"), "--certificate", str(narrow))
+    assert refused.returncode == 1 and "CONNECT: the edge answers 403" in refused.stderr, refused.stderr
     gone = run(dialled, "tools", url(dialled, "nothing"), "--certificate", str(folder))
     assert gone.returncode == 69 and "(upstream_connection)" in gone.stderr, gone.stderr
 
@@ -231,9 +230,7 @@ def test_each_step_of_the_way_says_that_it_failed(dialled: Tunnel, folder: Path,
     # Another authority than the tunnel's: the connector is not believed, and hears nothing of the request.
     mistrusting = tmp_path / "mistrusting"
     shutil.copytree(folder, mistrusting)
-    authority = tmp_path / "other"
-    dialled.command("connector", "setup", "--help")
-    shutil.copy(make_authority(authority), mistrusting / "authorities.pem")
+    shutil.copy(make_authority(tmp_path / "other"), mistrusting / "authorities.pem")
     refused = run(dialled, "tools", docs, "--certificate", str(mistrusting))
     assert refused.returncode == 1 and "inner TLS: the connector's certificate is refused" in refused.stderr, refused.stderr
     assert "is not the key of an authority that is registered for the tunnel" in refused.stderr
@@ -287,7 +284,6 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_dialled(dialle
     refused = run(dialled, "tools", url(dialled, "docs"), "--certificate", str(readable))
     assert "can be read by others than its owner" in refused.stderr
     other = issue(dialled, "second")
-    shutil.copy(other / "key.pem", folder.parent / "other.pem")
     mixed = tmp_path / "mixed"
     shutil.copytree(folder, mixed)
     shutil.copy(other / "key.pem", mixed / "key.pem")

@@ -6,30 +6,67 @@ package enum TunnelParams {
     private static let longestName = 255
     private static let longestReason = 1024
 
-    /// `POST /v1/tunnels`: the display name, if there is one.
-    package static func displayName(_ body: JSON?) throws(APIError) -> String? {
-        try text("display_name", in: body, atMost: longestName)
+    /// `POST /v1/tunnels`: the display name, if there is one, and Postern's own `registration`.
+    package static func creation(_ body: JSON?) throws(APIError) -> (displayName: String?, registration: String?) {
+        guard let body else { return (nil, nil) }
+        let object = try PlainObject(body, allowing: ["display_name", "registration"])
+        return (try text("display_name", in: object, atMost: longestName), try registration(object))
     }
 
     /// `POST …/rotate_token`: why, for whoever reads the record later.
-    package static func reason(_ body: JSON?) throws(APIError) -> String? { try text("reason", in: body, atMost: longestReason) }
+    package static func reason(_ body: JSON?) throws(APIError) -> String? {
+        guard let body else { return nil }
+        return try text("reason", in: try PlainObject(body, allowing: ["reason"]), atMost: longestReason)
+    }
 
-    /// `POST …/certificates`: PEM.
-    package static func authority(_ body: JSON) throws(APIError) -> String {
-        let object = try PlainObject(body, allowing: ["ca_certificate_pem"])
+    /// `POST …/certificates`: PEM, and Postern's own `statement`.
+    package static func authority(_ body: JSON) throws(APIError) -> (pem: String, statement: JSON?) {
+        let object = try PlainObject(body, allowing: ["ca_certificate_pem", "statement"])
         guard object.members.contains("ca_certificate_pem") else { throw .invalid("ca_certificate_pem: Field required") }
         guard let pem = try object.string("ca_certificate_pem") else { throw .invalid("ca_certificate_pem: Input should be a valid string") }
-        return pem
+        return (pem, statement(object))
     }
 
     /// `POST …/settings`: Postern's own.
-    package static func splice(_ body: JSON) throws(APIError) -> Bool {
-        guard let splice = try PlainObject(body, allowing: ["splice"]).bool("splice") else { throw .invalid("splice: Field required") }
-        return splice
+    package struct Settings: Sendable {
+        package var splice: Bool?
+        /// `signed` or `api`.
+        package var registration: String?
+        package var statement: JSON?
+
+        package init(_ body: JSON) throws(APIError) {
+            let object = try PlainObject(body, allowing: ["splice", "registration", "statement"])
+            (splice, registration, statement) = (try object.bool("splice"), try TunnelParams.registration(object), TunnelParams.statement(object))
+            guard splice != nil || registration != nil else { throw .invalid("splice: Field required, or registration") }
+        }
     }
 
-    private static func text(_ key: String, in body: JSON?, atMost longest: Int) throws(APIError) -> String? {
-        guard let body, let text = try PlainObject(body, allowing: [key]).string(key) else { return nil }
+    /// `POST …/owner_key`: DER of a SubjectPublicKeyInfo in base64, and a statement. Postern's own.
+    package static func ownerKey(_ body: JSON) throws(APIError) -> (key: [UInt8], statement: JSON?) {
+        let object = try PlainObject(body, allowing: ["public_key", "statement"])
+        guard let text = try object.string("public_key") else { throw .invalid("public_key: Field required") }
+        guard text.utf8.count <= 1024, let key = Base64URL.decode(text.replacing("+", with: "-").replacing("/", with: "_")) else {
+            throw .invalid("public_key: Input should be base64 of a public key in DER")
+        }
+        return (key, statement(object))
+    }
+
+    /// `POST …/endorse`: Postern's own.
+    package static func endorsement(_ body: JSON) throws(APIError) -> JSON {
+        guard let statement = statement(try PlainObject(body, allowing: ["statement"])) else { throw .invalid("statement: Field required") }
+        return statement
+    }
+
+    private static func statement(_ object: PlainObject) -> JSON? { object.members["statement"].flatMap { $0.isNull ? nil : $0 } }
+
+    private static func registration(_ object: PlainObject) throws(APIError) -> String? {
+        guard let mode = try object.string("registration") else { return nil }
+        guard ["signed", "api"].contains(mode) else { throw .invalid("registration: Input should be 'signed' or 'api'") }
+        return mode
+    }
+
+    private static func text(_ key: String, in object: PlainObject, atMost longest: Int) throws(APIError) -> String? {
+        guard let text = try object.string(key) else { return nil }
         guard !text.isEmpty else { throw .invalid("\(key): String should have at least 1 character") }
         guard text.unicodeScalars.count <= longest else { throw .invalid("\(key): String should have at most \(longest) characters") }
         return text

@@ -44,15 +44,15 @@ package enum SmallFile {
         return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
-    /// The bytes, or `nil` if there is no such file. At most 1 MiB; links are not followed.
-    package static func read(_ path: String) throws(FileError) -> [UInt8]? {
+    /// The bytes, or `nil` if there is no such file. At most `limit`; links are not followed.
+    package static func read(_ path: String, limit: Int = 1 << 20) throws(FileError) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         if descriptor < 0 {
             if errno == ENOENT { return nil }
             throw FileError("open", path)
         }
         defer { close(descriptor) }
-        return try readAll(descriptor, path, limit: 1 << 20)
+        return try readAll(descriptor, path, limit: limit)
     }
 
     /// Reads to the end; more than `limit` bytes are an error.

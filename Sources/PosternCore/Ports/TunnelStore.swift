@@ -125,27 +125,32 @@ package struct LiveTunnels: Sendable, Equatable {
         }
     }
 
-    /// Grows with each change of tunnels, tokens, keys and settings.
+    /// Grows with each change of tunnels, tokens, keys, settings and runtime authorities.
     package var revision: Int
     /// By id.
     package var tunnels: [Tunnel]
+    /// PEM of the runtime authorities of workspaces that have such a tunnel, by workspace.
+    package var authorities: [String: String]
 
-    package init(revision: Int, tunnels: [Tunnel]) {
+    package init(revision: Int, tunnels: [Tunnel], authorities: [String: String] = [:]) {
         self.revision = revision
         self.tunnels = tunnels
+        self.authorities = authorities
     }
 }
 
-/// Tunnels and what belongs to them. Whatever an edge must learn of raises the revision in the same transaction.
+/// Tunnels and what belongs to them. Whatever an edge must learn of raises the revision in the same transaction, and whatever is a registration
+/// appends its entry to the tunnel's log in the same transaction: `.duplicate("registrations")` where the log has not exactly `position` entries any
+/// more, after every other reason to refuse.
 package protocol TunnelStore: Sendable {
-    /// Stores a tunnel and its first token. `.duplicate("domain")` when a tunnel has or had the domain; `.conflict` when the workspace has
+    /// Stores a tunnel, its first token and the first entry of its log. `.duplicate("domain")` when a tunnel has or had the domain; `.conflict` when the workspace has
     /// `mostLive` tunnels that are not archived, or the id exists.
-    func create(_ tunnel: TunnelRecord, mostLive: Int) async throws(StoreError)
+    func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError)
     func tunnel(_ id: String) async throws(StoreError) -> TunnelRecord?
     /// Newest first.
     func tunnels(workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<TunnelRecord>
     /// Archives the tunnel and its certificates and revokes its keys; changes nothing where it is archived already.
-    func archiveTunnel(_ id: String, at time: Timestamp) async throws(StoreError)
+    func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError)
     /// `.conflict` when the tunnel is archived or there is none.
     func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError)
 
@@ -155,23 +160,31 @@ package protocol TunnelStore: Sendable {
 
     /// `.duplicate("fingerprint")` when the tunnel has the certificate, not archived, already; `.conflict` when it has `mostLive` of them or is
     /// archived itself.
-    func create(_ certificate: TunnelCertificateRecord, mostLive: Int) async throws(StoreError)
+    func create(_ certificate: TunnelCertificateRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError)
     func tunnelCertificate(_ id: String) async throws(StoreError) -> TunnelCertificateRecord?
     /// Newest first.
     func tunnelCertificates(
         tunnelID: String, includeArchived: Bool, from: PagePosition?, limit: Int
     ) async throws(StoreError) -> Page<TunnelCertificateRecord>
     /// Changes nothing where it is archived already.
-    func archiveTunnelCertificate(_ id: String, at time: Timestamp) async throws(StoreError)
+    func archiveTunnelCertificate(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError)
 
     /// `.duplicate("fingerprint")` when the key was ever enrolled for the tunnel or is enrolled for another; `.conflict` when the tunnel has `mostLive` keys that are not revoked, is
     /// archived, or `key.tokenID` is not its token any more.
-    func enrol(_ key: ConnectorKeyRecord, mostLive: Int) async throws(StoreError)
+    func enrol(_ key: ConnectorKeyRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError)
     func connectorKey(_ fingerprint: String, tunnelID: String) async throws(StoreError) -> ConnectorKeyRecord?
     /// Newest first, revoked ones included; `limit` at most.
     func connectorKeys(tunnelID: String, limit: Int) async throws(StoreError) -> [ConnectorKeyRecord]
     /// False when there is no such key or it is revoked already.
-    func revokeConnectorKey(_ fingerprint: String, tunnelID: String, at time: Timestamp) async throws(StoreError) -> Bool
+    func revokeConnectorKey(
+        _ fingerprint: String, tunnelID: String, at time: Timestamp, logging append: RegistrationAppend
+    ) async throws(StoreError) -> Bool
+
+    /// Appends an entry that stands for itself; the first one too, of a tunnel that is older than the logs. `.conflict` when the tunnel is archived
+    /// or there is none.
+    func log(_ append: RegistrationAppend, tunnelID: String) async throws(StoreError)
+    /// The entries of a tunnel's log from that position on, in their order; `limit` at most.
+    func registrations(tunnelID: String, from position: Int, limit: Int) async throws(StoreError) -> [[UInt8]]
 
     func runtimeAuthority(workspaceID: String) async throws(StoreError) -> RuntimeAuthorityRecord?
     /// `.conflict` when the workspace has one.

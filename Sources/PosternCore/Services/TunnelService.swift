@@ -4,7 +4,7 @@ import PosternJSON
 /// Tunnels, their tokens and certificates (contract section 2.12), and what Postern adds to them.
 package final class TunnelService: Sendable {
     let store: any TunnelStore
-    let credentials: any TunnelCredentials
+    let credentials: any TunnelCredentials & RegistrationNotary
     let changes: TunnelChanges
     let now: @Sendable () -> Timestamp
     /// Below which tunnels get their domains; `nil` where the operator has set none.
@@ -20,7 +20,7 @@ package final class TunnelService: Sendable {
     private static let skew = Duration.seconds(300)
 
     package init(
-        store: any TunnelStore, credentials: any TunnelCredentials, domain: String?, changes: TunnelChanges = TunnelChanges(),
+        store: any TunnelStore, credentials: any TunnelCredentials & RegistrationNotary, domain: String?, changes: TunnelChanges = TunnelChanges(),
         now: @escaping @Sendable () -> Timestamp = { .now() }
     ) {
         self.store = store
@@ -32,7 +32,8 @@ package final class TunnelService: Sendable {
 
     // MARK: Tunnels
 
-    package func create(displayName: String?, workspaceID: String) async throws(APIError) -> TunnelRecord {
+    /// - Parameter registration: `signed`, or `api` where authorities count at once for as long as nobody changes it.
+    package func create(displayName: String?, registration: String = "signed", workspaceID: String) async throws(APIError) -> TunnelRecord {
         guard let domain else {
             throw .invalid(
                 "This server has no tunnel domain, so tunnels cannot be created. Its operator sets one with --tunnel-domain, POSTERN_TUNNEL_DOMAIN or "
@@ -44,7 +45,8 @@ package final class TunnelService: Sendable {
                 id: ResourceID.make(.tunnel), workspaceID: workspaceID, displayName: displayName, domain: "\(Self.label()).\(domain)",
                 tokenID: ResourceID.make(.tunnelToken), createdAt: now())
             do {
-                try await store.create(tunnel, mostLive: Self.mostTunnels)
+                let entry = credentials.begin(tunnel, mode: registration, certificates: [], connectorKeys: [], at: tunnel.createdAt)
+                try await store.create(tunnel, mostLive: Self.mostTunnels, first: entry)
                 changes.notify()
                 return tunnel
             } catch .duplicate {
@@ -79,13 +81,15 @@ package final class TunnelService: Sendable {
         let tunnel = try await tunnel(id, workspaceID: workspaceID)
         guard tunnel.archivedAt == nil else { return tunnel }
         let time = now()
-        try await stored { () async throws(StoreError) in try await store.archiveTunnel(id, at: time) }
+        try await registered(.tunnelArchived, tunnel) { (append) async throws(StoreError) in
+            try await store.archiveTunnel(id, at: time, logging: append)
+        }.answer()
         changes.notify()
         return try await self.tunnel(id, workspaceID: workspaceID)
     }
 
     /// A tunnel that can still be changed.
-    private func liveTunnel(_ id: String, workspaceID: String) async throws(APIError) -> TunnelRecord {
+    func liveTunnel(_ id: String, workspaceID: String) async throws(APIError) -> TunnelRecord {
         let tunnel = try await tunnel(id, workspaceID: workspaceID)
         guard tunnel.archivedAt == nil else { throw Self.archived(id) }
         return tunnel
@@ -130,25 +134,29 @@ package final class TunnelService: Sendable {
 
     // MARK: Certificates
 
-    package func addCertificate(pem: String, _ id: String, workspaceID: String) async throws(APIError) -> TunnelCertificateRecord {
-        _ = try await liveTunnel(id, workspaceID: workspaceID)
+    /// - Parameter statement: what the holder of a key that counts has signed for it; without one it may have to wait.
+    package func addCertificate(
+        pem: String, statement: JSON?, _ id: String, workspaceID: String
+    ) async throws(APIError) -> TunnelCertificateRecord {
+        let tunnel = try await liveTunnel(id, workspaceID: workspaceID)
         let time = now()
         let (fingerprint, expiresAt) = try credentials.checkAuthority(pem: pem, now: time)
         let certificate = TunnelCertificateRecord(
             id: ResourceID.make(.tunnelCertificate), tunnelID: id, fingerprint: fingerprint, pem: pem, createdAt: time, expiresAt: expiresAt)
-        do {
-            try await store.create(certificate, mostLive: Self.mostCertificates)
-        } catch .duplicate {
-            throw .conflict("Tunnel \(id) has this certificate already (fingerprint \(fingerprint)).")
-        } catch .conflict {
+        let outcome = try await registered(.certificateAdded(fingerprint: fingerprint, pem: pem, statement: statement), tunnel) {
+            (append) async throws(StoreError) in
+            try await store.create(certificate, mostLive: Self.mostCertificates, logging: append)
+        }
+        switch outcome {
+        case .success: return certificate
+        case .failure(.duplicate): throw .conflict("Tunnel \(id) has this certificate already (fingerprint \(fingerprint)).")
+        case .failure(.conflict):
             _ = try await liveTunnel(id, workspaceID: workspaceID)
             throw .invalid(
                 "Tunnel \(id) has \(Self.mostCertificates) certificates that are not archived, which is the most: archive one first.",
                 details: ["error_code": "tunnel_certificate_limit_reached"])
-        } catch {
-            throw error.apiError
+        case .failure(let error): throw error.apiError
         }
-        return certificate
     }
 
     package func certificate(_ certificateID: String, _ id: String, workspaceID: String) async throws(APIError) -> TunnelCertificateRecord {
@@ -171,8 +179,10 @@ package final class TunnelService: Sendable {
     package func archiveCertificate(_ certificateID: String, _ id: String, workspaceID: String) async throws(APIError) -> TunnelCertificateRecord {
         let certificate = try await certificate(certificateID, id, workspaceID: workspaceID)
         guard certificate.archivedAt == nil else { return certificate }
-        let time = now()
-        try await stored { () async throws(StoreError) in try await store.archiveTunnelCertificate(certificateID, at: time) }
+        let (tunnel, time) = (try await tunnel(id, workspaceID: workspaceID), now())
+        try await registered(.certificateArchived(fingerprint: certificate.fingerprint), tunnel) { (append) async throws(StoreError) in
+            try await store.archiveTunnelCertificate(certificateID, at: time, logging: append)
+        }.answer()
         return try await self.certificate(certificateID, id, workspaceID: workspaceID)
     }
 
@@ -185,11 +195,11 @@ package final class TunnelService: Sendable {
 
     /// For good: edges cut the key's legs, and no token enrols it for this tunnel again. Repeating it changes nothing.
     package func revokeConnectorKey(_ fingerprint: String, _ id: String, workspaceID: String) async throws(APIError) -> ConnectorKeyRecord {
-        _ = try await tunnel(id, workspaceID: workspaceID)
-        let time = now()
-        if try await stored({ () async throws(StoreError) in try await store.revokeConnectorKey(fingerprint, tunnelID: id, at: time) }) {
-            changes.notify()
-        }
+        let (tunnel, time) = (try await tunnel(id, workspaceID: workspaceID), now())
+        let isRevoked = try await registered(.connectorKeyRevoked(fingerprint: fingerprint), tunnel) { (append) async throws(StoreError) in
+            try await store.revokeConnectorKey(fingerprint, tunnelID: id, at: time, logging: append)
+        }.answer()
+        if isRevoked { changes.notify() }
         let key = try await stored { () async throws(StoreError) in try await store.connectorKey(fingerprint, tunnelID: id) }
         guard let key else { throw .notFound("Connector key \(fingerprint) not found.") }
         return key
@@ -206,6 +216,7 @@ package final class TunnelService: Sendable {
         let made = try credentials.makeRuntimeAuthority(workspaceID: workspaceID, now: now())
         do {
             try await store.create(made)
+            changes.notify()
             return made
         } catch .conflict {
             // Another request made one at the same time: that one holds.
@@ -227,9 +238,8 @@ package final class TunnelService: Sendable {
         let end = time.advanced(by: .seconds(params.seconds))
         let client = RuntimeClient(tunnelID: id, workspaceID: workspaceID, person: person, client: params.client, routes: params.routes)
         let pem = try credentials.issue(client, request: params.request, by: authority, from: time.advanced(by: .zero - Self.skew), until: end)
-        let certificates = try await certificates(
-            id, workspaceID: workspaceID, includeArchived: false, from: nil, limit: Self.mostCertificates)
-        return IssuedCertificate(pem: pem, expiresAt: end, domain: tunnel.domain, authorities: certificates.elements.map(\.pem))
+        let certificates = try await registeredCertificates(tunnel).filter { $0.countsAt <= time }
+        return IssuedCertificate(pem: pem, expiresAt: end, domain: tunnel.domain, authorities: certificates.map(\.certificate.pem))
     }
 
     package struct IssuedCertificate: Sendable {
@@ -237,7 +247,7 @@ package final class TunnelService: Sendable {
         package var expiresAt: Timestamp
         /// The tunnel's.
         package var domain: String
-        /// PEM of the authorities that are registered for the tunnel and not archived.
+        /// PEM of the authorities that are registered for the tunnel, are not archived and count.
         package var authorities: [String]
     }
 

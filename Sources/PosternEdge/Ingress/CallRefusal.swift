@@ -9,6 +9,7 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
     case noConnector(seconds: Int)
     case connector(LegStreamError)
     case noFirstBytes
+    case notTLS
 
     /// For metrics.
     var reason: String {
@@ -18,6 +19,7 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
         case .noConnector: "no_connector"
         case .connector: "connector"
         case .noFirstBytes: "no_first_bytes"
+        case .notTLS: "not_tls"
         }
     }
 
@@ -27,7 +29,8 @@ enum CallRefusal: Error, Sendable, CustomStringConvertible {
         case .notReady: "the edge does not know its tunnels yet; try again"
         case .noConnector(let seconds): "no connector of the tunnel is connected, and none came within \(seconds) s; is it running?"
         case .connector(let error): "\(error)"
-        case .noFirstBytes: "nothing was sent on the tunnel in time"
+        case .noFirstBytes: "no whole ClientHello was sent on the tunnel in time"
+        case .notTLS: "what was sent on the tunnel is not TLS"
         }
     }
 }

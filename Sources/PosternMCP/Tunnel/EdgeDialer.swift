@@ -120,7 +120,9 @@ struct EdgeDialer: Sendable {
         guard let framing = try? BodyFraming(response: head, to: "POST") else { return [] }
         var body = BodyReader(framing)
         var bytes: [UInt8] = []
-        while bytes.count < LegAnswer.maximumBody, let part = try? await reader.part(of: &body, within: times.edge) { bytes += part.readableBytesView }
+        while bytes.count < LegAnswer.maximumBody, let part = try? await reader.part(of: &body, within: times.edge) {
+            bytes += part.readableBytesView
+        }
         return bytes
     }
 

@@ -75,7 +75,7 @@ package final class TunnelConnections: Sendable {
                 }
                 // What ended meanwhile, or had something to say that nobody asked for, is of no use.
                 guard await connection.stream.wake() else {
-                    drop(id)
+                    close(id)
                     continue
                 }
                 return connection

@@ -12,7 +12,18 @@ extension TunnelRecord {
         ]
     }
 
-    var settingsJSON: JSON { ["type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice)] }
+    func settingsJSON(_ standing: RegistrationStanding) -> JSON {
+        [
+            "type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice), "registration": .string(standing.mode),
+            "registration_pending": standing.pendingMode.map {
+                ["registration": .string($0.mode), "counts_at": .string($0.countsAt.description)]
+            } ?? .null,
+            "owner_key": JSON(standing.ownerKey),
+            "owner_key_pending": standing.pendingOwnerKey.map {
+                ["owner_key": .string($0.fingerprint), "counts_at": .string($0.countsAt.description)]
+            } ?? .null,
+        ]
+    }
 }
 
 extension TunnelCertificateRecord {
@@ -21,6 +32,16 @@ extension TunnelCertificateRecord {
             "id": .string(id), "type": "tunnel_certificate", "tunnel_id": .string(tunnelID), "fingerprint": .string(fingerprint),
             "created_at": .string(createdAt.description), "expires_at": JSON(expiresAt?.description), "archived_at": JSON(archivedAt?.description),
         ]
+    }
+}
+
+extension TunnelService.RegisteredCertificate {
+    /// - Parameter now: by which it counts or waits.
+    func json(now: Timestamp) -> JSON {
+        var object = certificate.json.object ?? [:]
+        object["counts_at"] = .string(countsAt.description)
+        object["counts"] = .bool(countsAt <= now)
+        return .object(object)
     }
 }
 
@@ -38,9 +59,13 @@ extension ConnectorLeg {
         [
             "type": "connector_leg", "edge": .string(edge), "connector_key": .string(leg.connectorKey), "version": .string(leg.version),
             "since": .string(leg.since.description), "last_seen_at": .string(lastSeen.description), "streams": JSON(leg.streams),
-            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
+            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut), "certificate_expires_at": JSON(leg.certificateExpires?.description),
+            "certificate_days_left": certificateDaysLeft.map { JSON($0) } ?? .null,
         ]
     }
+
+    /// Whole days at the time when the leg was last heard of, none below zero.
+    private var certificateDaysLeft: Int? { leg.certificateExpires.map { max(0, Int(($0 - lastSeen) / .seconds(86_400))) } }
 }
 
 extension LiveTunnels {
@@ -54,6 +79,8 @@ extension LiveTunnels {
                         "splice": .bool(tunnel.splice), "connector_keys": .array(tunnel.connectorKeys.map(JSON.string)),
                     ]
                 }),
+            "runtime_authorities": .array(
+                authorities.sorted { $0.key < $1.key }.map { ["workspace_id": .string($0.key), "certificate_pem": .string($0.value)] }),
         ]
     }
 }

@@ -8,7 +8,7 @@ struct TunnelRoutes {
     let tunnels: TunnelService
     let edges: EdgeService
 
-    var routes: [Route] { resources + tokens + certificates + additions + runtimes }
+    var routes: [Route] { resources + tokens + certificates + additions + runtimes + RegistrationRoutes(tunnels: tunnels).routes }
 
     private static let one = "/v1/tunnels/{tunnel_id}"
     private static let own = "/postern/v1/tunnels/{tunnel_id}"
@@ -17,8 +17,11 @@ struct TunnelRoutes {
         let tunnels = tunnels
         return [
             Route(.post, "/v1/tunnels", .client(.admin), "Create a tunnel", takesBody: true) { call async throws(APIError) in
-                let name = try TunnelParams.displayName(try await call.optionalBody())
-                return .json(try await tunnels.create(displayName: name, workspaceID: try call.workspaceID()).json)
+                let asked = try TunnelParams.creation(try await call.optionalBody())
+                return .json(
+                    try await tunnels.create(
+                        displayName: asked.displayName, registration: asked.registration ?? "signed", workspaceID: try call.workspaceID()
+                    ).json)
             },
             Route(.get, "/v1/tunnels", .client(.viewer), "List tunnels", query: ["include_archived", "limit", "page"]) {
                 call async throws(APIError) in
@@ -62,9 +65,11 @@ struct TunnelRoutes {
         let root = Self.one + "/certificates"
         return [
             Route(.post, root, .client(.admin), "Register a certificate authority for a tunnel", takesBody: true) { call async throws(APIError) in
-                let pem = try TunnelParams.authority(try await call.body())
+                let (pem, statement) = try TunnelParams.authority(try await call.body())
                 return .json(
-                    try await tunnels.addCertificate(pem: pem, try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()).json)
+                    try await tunnels.addCertificate(
+                        pem: pem, statement: statement, try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()
+                    ).json)
             },
             Route(.get, root, .client(.viewer), "List a tunnel's certificates", query: ["include_archived", "limit", "page"]) {
                 call async throws(APIError) in
@@ -95,12 +100,20 @@ struct TunnelRoutes {
         let (tunnels, edges) = (tunnels, edges)
         return [
             Route(.get, Self.own + "/settings", .client(.viewer), "Get a tunnel's settings") { call async throws(APIError) in
-                .json(try await tunnels.tunnel(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()).settingsJSON)
+                let (id, workspace) = (try call.parameter("tunnel_id"), try call.workspaceID())
+                let tunnel = try await tunnels.tunnel(id, workspaceID: workspace)
+                return .json(tunnel.settingsJSON(try await tunnels.registrationStanding(id, workspaceID: workspace)))
             },
             Route(.post, Self.own + "/settings", .client(.admin), "Change a tunnel's settings", takesBody: true) { call async throws(APIError) in
-                let splice = try TunnelParams.splice(try await call.body())
-                return .json(
-                    try await tunnels.setSplice(splice, try call.parameter("tunnel_id"), workspaceID: try call.workspaceID()).settingsJSON)
+                let settings = try TunnelParams.Settings(try await call.body())
+                let (id, workspace) = (try call.parameter("tunnel_id"), try call.workspaceID())
+                // What can be refused comes first.
+                if let mode = settings.registration {
+                    _ = try await tunnels.setRegistration(mode, statement: settings.statement, id, workspaceID: workspace)
+                }
+                if let splice = settings.splice { _ = try await tunnels.setSplice(splice, id, workspaceID: workspace) }
+                let tunnel = try await tunnels.tunnel(id, workspaceID: workspace)
+                return .json(tunnel.settingsJSON(try await tunnels.registrationStanding(id, workspaceID: workspace)))
             },
             Route(.get, Self.own + "/connectors", .client(.viewer), "List a tunnel's legs as edges report them") { call async throws(APIError) in
                 let legs = try await edges.legs(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID())

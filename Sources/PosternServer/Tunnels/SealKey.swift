@@ -10,12 +10,16 @@ package struct SealKey: Sendable, CustomStringConvertible, CustomReflectable {
     /// Of the runtime authorities' private keys: derived (RFC 5869), so that one use says nothing of the other.
     let authorities: SymmetricKey
 
+    /// Of the keys that sign logs of registrations.
+    let logs: SymmetricKey
+
     /// - Parameter bytes: `size` random ones; `nil` for any other number.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.size else { return nil }
         tokens = SymmetricKey(data: bytes)
         authorities = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: tokens, info: Array("postern runtime authority".utf8), outputByteCount: Self.size)
+        logs = HKDF<SHA256>.deriveKey(inputKeyMaterial: tokens, info: Array("postern registration logs".utf8), outputByteCount: Self.size)
     }
 
     /// Fresh bytes from the system's generator.

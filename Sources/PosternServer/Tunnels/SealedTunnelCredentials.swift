@@ -9,7 +9,7 @@ import X509
 
 /// The cryptography of tunnels with swift-crypto and swift-certificates, over one seal key.
 package struct SealedTunnelCredentials: TunnelCredentials {
-    private let key: SealKey
+    let key: SealKey
     /// How long a runtime authority counts.
     private static let authorityLife: TimeInterval = 10 * 365 * 24 * 3600
 
@@ -113,6 +113,6 @@ package struct SealedTunnelCredentials: TunnelCredentials {
 }
 
 extension Timestamp {
-    fileprivate var date: Date { Date(timeIntervalSince1970: Double(microseconds) / 1_000_000) }
-    fileprivate init(_ date: Date) { self.init(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded())) }
+    var date: Date { Date(timeIntervalSince1970: Double(microseconds) / 1_000_000) }
+    init(_ date: Date) { self.init(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded())) }
 }

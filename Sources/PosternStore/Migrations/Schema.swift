@@ -129,5 +129,15 @@ enum Schema {
                 "CREATE TABLE tunnel_revision (id BIGINT NOT NULL PRIMARY KEY, value BIGINT NOT NULL)",
                 "INSERT INTO tunnel_revision (id, value) VALUES (1, 0)",
             ]),
+        Migration(
+            version: 3, name: "registrations of tunnels",
+            statements: [
+                // Append-only. What is registered in tunnels that are older than this is in their first entry, which is written before any other.
+                """
+                CREATE TABLE tunnel_registrations (
+                    tunnel_id {key} NOT NULL REFERENCES tunnels (id), position BIGINT NOT NULL, entry {blob} NOT NULL,
+                    PRIMARY KEY (tunnel_id, position)) {clustered}
+                """
+            ]),
     ]
 }

@@ -25,7 +25,7 @@ enum TunnelKeyTable {
 }
 
 extension PosternStore {
-    package func create(_ certificate: TunnelCertificateRecord, mostLive: Int) async throws(StoreError) {
+    package func create(_ certificate: TunnelCertificateRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement(
@@ -41,7 +41,7 @@ extension PosternStore {
                     SQLValue(certificate.createdAt), SQLValue(certificate.expiresAt), SQLValue(certificate.archivedAt), .text(certificate.tunnelID),
                     .text(certificate.tunnelID), SQLValue(mostLive), .text(certificate.tunnelID), .text(certificate.fingerprint),
                 ]))
-        try await commitKeyed(transaction)
+        try await commitKeyed(transaction, logging: append, tunnelID: certificate.tunnelID)
     }
 
     package func tunnelCertificate(_ id: String) async throws(StoreError) -> TunnelCertificateRecord? {
@@ -62,14 +62,15 @@ extension PosternStore {
         }
     }
 
-    package func archiveTunnelCertificate(_ id: String, at time: Timestamp) async throws(StoreError) {
-        try await commit(
-            SQLTransaction(
-                SQLStatement(
-                    "UPDATE tunnel_certificates SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)])))
+    package func archiveTunnelCertificate(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError) {
+        guard let certificate = try await tunnelCertificate(id) else { return }
+        var transaction = SQLTransaction()
+        transaction.require(
+            SQLStatement("UPDATE tunnel_certificates SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)]))
+        _ = try await commitIfPresent(transaction, logging: append, tunnelID: certificate.tunnelID)
     }
 
-    package func enrol(_ key: ConnectorKeyRecord, mostLive: Int) async throws(StoreError) {
+    package func enrol(_ key: ConnectorKeyRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError) {
         var transaction = SQLTransaction()
         // A key that is known is let through to the unique indexes, which say so.
         transaction.require(
@@ -86,7 +87,7 @@ extension PosternStore {
                     .text(key.tunnelID), .text(key.tokenID), .text(key.tunnelID), SQLValue(mostLive), .text(key.tunnelID), .text(key.fingerprint),
                 ]))
         transaction.run(TunnelTable.raiseRevision)
-        try await commitKeyed(transaction)
+        try await commitKeyed(transaction, logging: append, tunnelID: key.tunnelID)
     }
 
     package func connectorKey(_ fingerprint: String, tunnelID: String) async throws(StoreError) -> ConnectorKeyRecord? {
@@ -102,14 +103,16 @@ extension PosternStore {
                 [.text(tunnelID), SQLValue(limit)]), TunnelKeyTable.decodeKey)
     }
 
-    package func revokeConnectorKey(_ fingerprint: String, tunnelID: String, at time: Timestamp) async throws(StoreError) -> Bool {
+    package func revokeConnectorKey(
+        _ fingerprint: String, tunnelID: String, at time: Timestamp, logging append: RegistrationAppend
+    ) async throws(StoreError) -> Bool {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement(
                 "UPDATE connector_keys SET revoked_at = ? WHERE tunnel_id = ? AND fingerprint = ? AND revoked_at IS NULL",
                 [SQLValue(time), .text(tunnelID), .text(fingerprint)]))
         transaction.run(TunnelTable.raiseRevision)
-        return try await commitIfPresent(transaction)
+        return try await commitIfPresent(transaction, logging: append, tunnelID: tunnelID)
     }
 
     package func runtimeAuthority(workspaceID: String) async throws(StoreError) -> RuntimeAuthorityRecord? {
@@ -120,17 +123,22 @@ extension PosternStore {
     }
 
     package func create(_ authority: RuntimeAuthorityRecord) async throws(StoreError) {
-        try await commit(
-            SQLTransaction(
-                SQLStatement(
-                    "INSERT INTO runtime_authorities (workspace_id, certificate, sealed_key, created_at) VALUES (?, ?, ?, ?)",
-                    [.text(authority.workspaceID), .text(authority.certificatePEM), .blob(authority.sealedKey), SQLValue(authority.createdAt)])))
+        var transaction = SQLTransaction(
+            SQLStatement(
+                "INSERT INTO runtime_authorities (workspace_id, certificate, sealed_key, created_at) VALUES (?, ?, ?, ?)",
+                [.text(authority.workspaceID), .text(authority.certificatePEM), .blob(authority.sealedKey), SQLValue(authority.createdAt)]))
+        transaction.run(TunnelTable.raiseRevision)
+        try await commit(transaction)
     }
 
     /// A broken unique constraint is the fingerprint's.
-    private func commitKeyed(_ transaction: SQLTransaction) async throws(StoreError) {
+    private func commitKeyed(_ transaction: SQLTransaction, logging append: RegistrationAppend, tunnelID: String) async throws(StoreError) {
+        var transaction = transaction
+        let step = transaction.append(append, tunnelID: tunnelID)
         do throws(SQLFailure) {
             try await database.commit(transaction)
+        } catch .guardFailed(step: step) {
+            throw .duplicate("registrations")
         } catch .duplicate(_, let detail) where detail.contains("fingerprint") || detail.contains("connector_keys") {
             throw .duplicate("fingerprint")
         } catch {

@@ -39,10 +39,15 @@ enum TunnelTable {
         SQLStatement("SELECT value FROM tunnel_revision WHERE id = 1"),
         SQLStatement("SELECT id, domain, workspace_id, splice FROM tunnels WHERE archived_at IS NULL ORDER BY id"),
         SQLStatement("SELECT tunnel_id, fingerprint FROM connector_keys WHERE revoked_at IS NULL ORDER BY tunnel_id, fingerprint"),
+        SQLStatement(
+            """
+            SELECT workspace_id, certificate FROM runtime_authorities
+            WHERE workspace_id IN (SELECT workspace_id FROM tunnels WHERE archived_at IS NULL) ORDER BY workspace_id
+            """),
     ]
 
     static func decodeLive(_ parts: [[SQLRow]]) throws(SQLFailure) -> LiveTunnels {
-        guard parts.count == 3, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
+        guard parts.count == 4, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
         var keys: [String: [String]] = [:]
         for row in parts[2] {
             var reader = SQLRowReader(row)
@@ -55,13 +60,18 @@ enum TunnelTable {
             tunnels.append(
                 .init(id: id, domain: domain, workspaceID: workspace, splice: try reader.integer() != 0, connectorKeys: keys[id] ?? []))
         }
+        var authorities: [String: String] = [:]
+        for row in parts[3] {
+            var reader = SQLRowReader(row)
+            authorities[try reader.text()] = try reader.text()
+        }
         var revision = SQLRowReader(first)
-        return LiveTunnels(revision: try revision.integer(), tunnels: tunnels)
+        return LiveTunnels(revision: try revision.integer(), tunnels: tunnels, authorities: authorities)
     }
 }
 
 extension PosternStore: TunnelStore {
-    package func create(_ tunnel: TunnelRecord, mostLive: Int) async throws(StoreError) {
+    package func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement(
@@ -77,6 +87,7 @@ extension PosternStore: TunnelStore {
                 ]))
         transaction.run(TunnelTable.insert(TunnelTokenRecord(id: tunnel.tokenID, tunnelID: tunnel.id, createdAt: tunnel.createdAt)))
         transaction.run(TunnelTable.raiseRevision)
+        transaction.require(RegistrationTable.insert(RegistrationAppend(position: 0, entry: entry), tunnelID: tunnel.id))
         do throws(SQLFailure) {
             try await database.commit(transaction)
         } catch .duplicate(_, let detail) where detail.contains("domain") {
@@ -98,7 +109,7 @@ extension PosternStore: TunnelStore {
         return keyset.page(try await all(statement, TunnelTable.decode)) { PagePosition(major: $0.createdAt.microseconds, minor: $0.id) }
     }
 
-    package func archiveTunnel(_ id: String, at time: Timestamp) async throws(StoreError) {
+    package func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement("UPDATE tunnels SET archived_at = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(time), .text(id)]))
@@ -108,7 +119,7 @@ extension PosternStore: TunnelStore {
         transaction.run(
             SQLStatement("UPDATE connector_keys SET revoked_at = ? WHERE tunnel_id = ? AND revoked_at IS NULL", [SQLValue(time), .text(id)]))
         transaction.run(TunnelTable.raiseRevision)
-        _ = try await commitIfPresent(transaction)
+        _ = try await commitIfPresent(transaction, logging: append, tunnelID: id)
     }
 
     package func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError) {

@@ -2,12 +2,13 @@ import ManagedAgentsAPI
 import PosternCore
 
 extension MemoryStore: TunnelStore {
-    package func create(_ tunnel: TunnelRecord, mostLive: Int) async throws(StoreError) {
+    package func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError) {
         try with { state throws(StoreError) in
             let live = state.tunnels.values.count { $0.workspaceID == tunnel.workspaceID && $0.archivedAt == nil }
             guard live < mostLive, state.tunnels[tunnel.id] == nil, state.tunnelTokens[tunnel.tokenID] == nil else { throw .conflict }
             guard !state.tunnels.values.contains(where: { $0.domain == tunnel.domain }) else { throw .duplicate("domain") }
             state.tunnels[tunnel.id] = tunnel
+            state.registrations[tunnel.id] = [entry]
             state.tunnelTokens[tunnel.tokenID] = TunnelTokenRecord(id: tunnel.tokenID, tunnelID: tunnel.id, createdAt: tunnel.createdAt)
             state.tunnelRevision += 1
         }
@@ -26,9 +27,10 @@ extension MemoryStore: TunnelStore {
         }
     }
 
-    package func archiveTunnel(_ id: String, at time: Timestamp) async throws(StoreError) {
+    package func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError) {
         try with { state throws(StoreError) in
             guard state.tunnels[id]?.archivedAt == nil, state.tunnels[id] != nil else { return }
+            try Self.log(append, id, &state)
             state.tunnels[id]?.archivedAt = time
             for (key, certificate) in state.tunnelCertificates where certificate.tunnelID == id && certificate.archivedAt == nil {
                 state.tunnelCertificates[key]?.archivedAt = time
@@ -64,13 +66,14 @@ extension MemoryStore: TunnelStore {
         try with { state throws(StoreError) in state.tunnelTokens[id] }
     }
 
-    package func create(_ certificate: TunnelCertificateRecord, mostLive: Int) async throws(StoreError) {
+    package func create(_ certificate: TunnelCertificateRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError) {
         try with { state throws(StoreError) in
             guard let tunnel = state.tunnels[certificate.tunnelID], tunnel.archivedAt == nil, state.tunnelCertificates[certificate.id] == nil
             else { throw .conflict }
             let live = state.tunnelCertificates.values.filter { $0.tunnelID == certificate.tunnelID && $0.archivedAt == nil }
             guard !live.contains(where: { $0.fingerprint == certificate.fingerprint }) else { throw .duplicate("fingerprint") }
             guard live.count < mostLive else { throw .conflict }
+            try Self.log(append, certificate.tunnelID, &state)
             state.tunnelCertificates[certificate.id] = certificate
         }
     }
@@ -88,14 +91,15 @@ extension MemoryStore: TunnelStore {
         }
     }
 
-    package func archiveTunnelCertificate(_ id: String, at time: Timestamp) async throws(StoreError) {
+    package func archiveTunnelCertificate(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError) {
         try with { state throws(StoreError) in
             guard let certificate = state.tunnelCertificates[id], certificate.archivedAt == nil else { return }
+            try Self.log(append, certificate.tunnelID, &state)
             state.tunnelCertificates[id]?.archivedAt = time
         }
     }
 
-    package func enrol(_ key: ConnectorKeyRecord, mostLive: Int) async throws(StoreError) {
+    package func enrol(_ key: ConnectorKeyRecord, mostLive: Int, logging append: RegistrationAppend) async throws(StoreError) {
         try with { state throws(StoreError) in
             guard let tunnel = state.tunnels[key.tunnelID], tunnel.archivedAt == nil, tunnel.tokenID == key.tokenID else { throw .conflict }
             let own = state.connectorKeys.filter { $0.tunnelID == key.tunnelID }
@@ -104,6 +108,7 @@ extension MemoryStore: TunnelStore {
             guard !isKnown, !state.connectorKeys.contains(where: { $0.fingerprint == key.fingerprint && $0.revokedAt == nil }) else {
                 throw .duplicate("fingerprint")
             }
+            try Self.log(append, key.tunnelID, &state)
             state.connectorKeys.append(key)
             state.tunnelRevision += 1
         }
@@ -120,14 +125,39 @@ extension MemoryStore: TunnelStore {
         }
     }
 
-    package func revokeConnectorKey(_ fingerprint: String, tunnelID: String, at time: Timestamp) async throws(StoreError) -> Bool {
+    package func revokeConnectorKey(
+        _ fingerprint: String, tunnelID: String, at time: Timestamp, logging append: RegistrationAppend
+    ) async throws(StoreError) -> Bool {
         try with { state throws(StoreError) in
             let place = state.connectorKeys.firstIndex { $0.fingerprint == fingerprint && $0.tunnelID == tunnelID && $0.revokedAt == nil }
             guard let place else { return false }
+            try Self.log(append, tunnelID, &state)
             state.connectorKeys[place].revokedAt = time
             state.tunnelRevision += 1
             return true
         }
+    }
+
+    package func log(_ append: RegistrationAppend, tunnelID: String) async throws(StoreError) {
+        try with { state throws(StoreError) in
+            guard let tunnel = state.tunnels[tunnelID], tunnel.archivedAt == nil else { throw .conflict }
+            try Self.log(append, tunnelID, &state)
+        }
+    }
+
+    package func registrations(tunnelID: String, from position: Int, limit: Int) async throws(StoreError) -> [[UInt8]] {
+        try with { state throws(StoreError) in Array((state.registrations[tunnelID] ?? []).dropFirst(position).prefix(limit)) }
+    }
+
+    /// The last thing that is checked, and the first that is changed.
+    private static func log(_ append: RegistrationAppend, _ tunnelID: String, _ state: inout State) throws(StoreError) {
+        guard (state.registrations[tunnelID] ?? []).count == append.position else { throw .duplicate("registrations") }
+        state.registrations[tunnelID, default: []].append(append.entry)
+    }
+
+    /// A log as it was, for tests of who watches it.
+    package func replaceRegistrations(_ log: [[UInt8]], tunnelID: String) {
+        try? with { state throws(StoreError) in state.registrations[tunnelID] = log }
     }
 
     package func runtimeAuthority(workspaceID: String) async throws(StoreError) -> RuntimeAuthorityRecord? {
@@ -138,6 +168,7 @@ extension MemoryStore: TunnelStore {
         try with { state throws(StoreError) in
             guard state.runtimeAuthorities[authority.workspaceID] == nil else { throw .conflict }
             state.runtimeAuthorities[authority.workspaceID] = authority
+            state.tunnelRevision += 1
         }
     }
 
@@ -150,7 +181,8 @@ extension MemoryStore: TunnelStore {
                     let keys = state.connectorKeys.filter { $0.tunnelID == tunnel.id && $0.revokedAt == nil }.map(\.fingerprint)
                     return .init(
                         id: tunnel.id, domain: tunnel.domain, workspaceID: tunnel.workspaceID, splice: tunnel.splice, connectorKeys: keys.sorted())
-                })
+                },
+                authorities: state.runtimeAuthorities.filter { pair in live.contains { $0.workspaceID == pair.key } }.mapValues(\.certificatePEM))
         }
     }
 

@@ -36,6 +36,8 @@ package final class MemoryStore: Sendable {
         var connectorKeys: [ConnectorKeyRecord] = []
         var runtimeAuthorities: [String: RuntimeAuthorityRecord] = [:]
         var tunnelRevision = 0
+        /// Logs by tunnel.
+        var registrations: [String: [[UInt8]]] = [:]
         var failure: StoreError?
         var refusal: (@Sendable (Settlement) -> StoreError?)?
     }

@@ -23,13 +23,13 @@ struct Fixture: Sendable {
 
     init(
         provider: any ModelProvider = OneAnswer(), limits: SessionLimits = .init(),
-        tunnelDomain: String? = "tunnel.example.com", configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
+        tunnelDomain: String? = "tunnel.example.com", now: Now = Now(), configure: (inout PosternServer.ServerConfiguration) -> Void = { _ in }
     ) async throws {
         var configuration = PosternServer.ServerConfiguration(port: 0)
         configure(&configuration)
         try await self.init(
             store: MemoryStore(), admin: nil, provider: provider, limits: limits, tunnelDomain: tunnelDomain, sealByte: 7,
-            configuration: configuration)
+            now: now, configuration: configuration)
     }
 
     /// Another process on what this one has stored.
@@ -37,12 +37,12 @@ struct Fixture: Sendable {
     func restarted(sealByte: UInt8 = 7) async throws -> Fixture {
         try await Fixture(
             store: store, admin: admin, provider: OneAnswer(), limits: .init(), tunnelDomain: "tunnel.example.com", sealByte: sealByte,
-            configuration: configuration)
+            now: Now(), configuration: configuration)
     }
 
     private init(
         store: MemoryStore, admin: String?, provider: any ModelProvider, limits: SessionLimits, tunnelDomain: String?, sealByte: UInt8,
-        configuration: PosternServer.ServerConfiguration
+        now: Now, configuration: PosternServer.ServerConfiguration
     ) async throws {
         self.store = store
         self.configuration = configuration
@@ -51,16 +51,21 @@ struct Fixture: Sendable {
         let work = WorkService(engine: engine) { Secrets.sha256.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: .sha256, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         guard let seal = SealKey([UInt8](repeating: sealByte, count: SealKey.size)) else { throw CancellationError() }
-        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: seal), domain: tunnelDomain)
+        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: seal), domain: tunnelDomain, now: now.read)
         services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys),
+            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys, work: work),
             models: { () async throws(ModelError) in try await provider.models() }, figures: store)
         let table = makeRouteTable(configuration: configuration, services: services, wheel: StreamWheel(turn: configuration.keepAlive))
         responder = APIResponder(table: table, services: services, configuration: configuration)
         let bootstrap = try await keys.bootstrapAdmin(secret: admin)
         self.admin = bootstrap.secret ?? admin ?? ""
         workspaceID = bootstrap.workspace.id
+    }
+
+    /// What tunnels take for the time. A value: a closure would be taken for `configure` where that trails.
+    struct Now: Sendable {
+        var read: @Sendable () -> Timestamp = { .now() }
     }
 
     // MARK: Calling

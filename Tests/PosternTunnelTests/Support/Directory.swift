@@ -1,4 +1,5 @@
 import PosternEdge
+import PosternJSON
 import PosternTunnelWire
 import Synchronization
 
@@ -7,6 +8,8 @@ final class MemoryDirectory: EdgeDirectory {
     private struct State {
         var revision = 1
         var tunnels: [EdgeTunnel] = []
+        var authorities: [String: String] = [:]
+        var ended: Set<String> = []
         /// Tunnel ids by token.
         var tokens: [String: String] = [:]
         var rotated: Set<String> = []
@@ -14,6 +17,8 @@ final class MemoryDirectory: EdgeDirectory {
         var credentials: [String: String] = [:]
         var reports: [String: [EdgeLegReport]] = [:]
         var waiters: [CheckedContinuation<Void, Never>] = []
+        /// What the control plane says of a tunnel's log; throws to keep it back.
+        var registrations: (@Sendable (_ since: Int) throws -> JSON)?
     }
     private let state = Mutex(State())
 
@@ -52,7 +57,9 @@ final class MemoryDirectory: EdgeDirectory {
 
     func tunnels(after revision: Int?) async throws(EdgeDirectoryError) -> EdgeTunnels {
         while true {
-            let now = state.withLock { $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels) : nil }
+            let now = state.withLock {
+                $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels, authorities: $0.authorities) : nil
+            }
             if let now { return now }
             if Task.isCancelled { throw EdgeDirectoryError("cancelled") }
             await withTaskCancellationHandler {
@@ -87,7 +94,28 @@ final class MemoryDirectory: EdgeDirectory {
         state.withLock { state in
             guard let workspace = state.credentials[credential], state.tunnels.contains(where: { $0.id == tunnelID && $0.workspaceID == workspace })
             else { return nil }
-            return EdgePrincipal(workspaceID: workspace, id: "apikey_1")
+            return EdgePrincipal(workspaceID: workspace, id: "of " + credential)
+        }
+    }
+
+    func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
+        state.withLock { $0.ended.intersection(principals) }
+    }
+
+    /// Revokes what is called `principal`.
+    func end(_ principal: String) { state.withLock { _ = $0.ended.insert(principal) } }
+
+    func setAuthority(_ pem: String, workspaceID: String) { state.withLock { $0.authorities[workspaceID] = pem } }
+
+    func answerRegistrations(_ answer: @escaping @Sendable (_ since: Int) throws -> JSON) { state.withLock { $0.registrations = answer } }
+
+    func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON {
+        let answer = state.withLock { $0.registrations }
+        do {
+            guard let answer else { throw EdgeDirectoryError("nothing is registered") }
+            return try answer(since)
+        } catch {
+            throw EdgeDirectoryError("\(error)")
         }
     }
 

@@ -30,6 +30,14 @@ final class EventLog: Sendable {
     /// Their codes.
     var refusals: [String] { errors.map(\.code) }
 
+    /// What is said of them.
+    var reasons: [String] { events.compactMap { if case .refused(_, let error) = $0 { "\(error)" } else { nil } } }
+
+    /// Readings of the document that came into force: which, how many connections they cut, and whether legs were dialled anew.
+    var readings: [[Int]] {
+        events.compactMap { if case .reloaded(let number, let cut, let redials) = $0 { [number, cut, redials ? 1 : 0] } else { nil } }
+    }
+
     var legRefusals: [String] { events.compactMap { if case .legRefused(_, let refusal, _) = $0 { refusal.reason.rawValue } else { nil } } }
 
     /// Legs that stand now.

@@ -89,7 +89,8 @@ struct MCPServerOptions: ParsableArguments, SettingFlags {
         if stdio {
             let other = [bearerFile, headerFile, caFile, clientCert, clientKey, connectTo].contains { $0 != nil } || allowHTTP || tunnel.isGiven
             guard !other else {
-                throw ValidationError("files of tokens, fields and certificates, --connect-to, --certificate and --allow-http are for a URL, not for --stdio")
+                throw ValidationError(
+                    "files of tokens, fields and certificates, --connect-to, --certificate and --allow-http are for a URL, not for --stdio")
             }
         } else {
             guard passEnv.isEmpty else { throw ValidationError("--pass-env goes with --stdio") }

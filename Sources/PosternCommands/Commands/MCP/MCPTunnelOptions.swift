@@ -26,7 +26,8 @@ struct MCPTunnelOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Show the edge this API key in place of the certificate. The edge can use it as you can: only for an edge of your own.", valueName: "file"))
+            "Show the edge this API key in place of the certificate. The edge can use it as you can: only for an edge of your own.", valueName: "file"
+        ))
     var apiKeyFile: String?
 
     func validate() throws {

@@ -15,7 +15,8 @@ struct MCPTunnelTarget {
         guard let host = HostName.canonical(endpoint.base.host).flatMap({ TunnelHost($0) }), host.domain == tunnel.domain else {
             throw CommandError(
                 .configuration,
-                "the certificate in \(folder) is for hosts like ROUTE.\(tunnel.domain), not for \(endpoint.base.host); leave out --certificate for others")
+                "the certificate in \(folder) is for hosts like ROUTE.\(tunnel.domain), not for \(endpoint.base.host); leave out --certificate for others"
+            )
         }
         guard endpoint.base.port == (endpoint.base.isTLS ? 443 : 80) else {
             throw CommandError(.configuration, "a tunnel has no ports: leave out :\(endpoint.base.port)")

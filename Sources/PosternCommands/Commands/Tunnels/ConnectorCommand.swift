@@ -11,5 +11,8 @@ struct ConnectorCommand: AsyncParsableCommand {
             Example: postern connector setup --folder tunnel --edge edge.example.com:443 --edge-name tunnel.example.com --route docs=http://10.0.0.7:8080
                      postern connector run --config tunnel/connector.yaml
             """,
-        subcommands: [ConnectorSetupCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self, ConnectorPinCommand.self])
+        subcommands: [
+            ConnectorSetupCommand.self, ConnectorRenewCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self,
+            ConnectorDoctorCommand.self, ConnectorPinCommand.self, ConnectorSignCommand.self, ConnectorAcceptCommand.self,
+        ])
 }

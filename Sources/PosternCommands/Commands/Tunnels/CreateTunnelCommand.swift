@@ -17,12 +17,16 @@ struct CreateTunnelCommand: AsyncParsableCommand {
     @Option(name: .long, help: "A name to tell it apart in lists.")
     var name: String?
 
+    @Option(name: .long, help: "Who decides that an authority counts: signed (statements, or 24 hours) or api (the API alone).")
+    var registration: String?
+
     @Option(name: .shortAndLong, help: "YAML or JSON file with the fields of the API; - reads standard input. Flags come over it.")
     var file: String?
 
     func run() async throws {
         var body = try file.map { path throws(CommandError) in try ResourceFile.body(from: path) } ?? [:]
         if let name { body["display_name"] = .string(name) }
+        if let registration { body["registration"] = .string(registration) }
         let sent = body
         client.show.one(try await client.withClient { try await $0.request(.post, "/v1/tunnels", body: .object(sent)).json() })
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
+import PosternTunnelWire
 
 /// `postern tunnels settings`
 struct TunnelSettingsCommand: AsyncParsableCommand {
@@ -9,6 +10,9 @@ struct TunnelSettingsCommand: AsyncParsableCommand {
         discussion: """
             With --splice, an edge passes TLS connections for the tunnel's domain to a connector as they come, without looking at who calls: any HTTPS
             client that holds a client certificate can then call. Without it, callers ask the edge with a credential first.
+
+            --registration says who decides that an authority counts: signed, where one that counts or the owner has to sign for another, or 24 hours pass;
+            api, where the API alone does. Going to api takes a statement (`postern connector sign --registration api`) or 24 hours.
 
             Example: postern tunnels settings tnl_… --splice
             """)
@@ -21,8 +25,18 @@ struct TunnelSettingsCommand: AsyncParsableCommand {
     @Flag(name: .long, inversion: .prefixedNo, help: "Whether edges splice connections for the tunnel's domain.")
     var splice: Bool?
 
+    @Option(name: .long, help: "signed or api.")
+    var registration: String?
+
+    @Option(name: .long, help: "File with a statement that `postern connector sign` has made, for --registration api.")
+    var statement: String?
+
     func run() async throws {
-        let body = splice.map { JSON.object(["splice": .bool($0)]) }
+        var members: JSONObject = [:]
+        if let splice { members["splice"] = .bool(splice) }
+        if let registration { members["registration"] = .string(registration) }
+        if let statement { members["statement"] = try RegistrationSigning.read(statement).json }
+        let body = members.isEmpty ? nil : JSON.object(members)
         client.show.one(
             try await client.withClient { try await $0.request(body == nil ? .get : .post, Tunnels.ownPath(tunnel, "/settings"), body: body).json() })
     }

@@ -15,6 +15,6 @@ struct TunnelsCommand: AsyncParsableCommand {
         subcommands: [
             CreateTunnelCommand.self, ListCommand<Tunnels>.self, ShowCommand<Tunnels>.self, ArchiveCommand<Tunnels>.self,
             TunnelTokenCommand.Reveal.self, TunnelTokenCommand.Rotate.self, TunnelSettingsCommand.self, TunnelCertificatesCommand.self,
-            ClientCertificateCommand.self, TunnelConnectorsCommand.self, ConnectorKeysCommand.self,
+            ClientCertificateCommand.self, TunnelConnectorsCommand.self, ConnectorKeysCommand.self, RegistrationsCommand.self, OwnerKeyCommand.self,
         ])
 }

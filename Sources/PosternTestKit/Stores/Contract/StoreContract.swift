@@ -19,7 +19,7 @@ package enum StoreContract {
         package let description: String
     }
 
-    package static let cases = sessionCases + listCases + eventCases + workCases + resourceCases + keyCases + tunnelCases
+    package static let cases = sessionCases + listCases + eventCases + workCases + resourceCases + keyCases + tunnelCases + registrationCases
 
     static func expect(_ condition: Bool, _ what: String, line: UInt = #line, file: String = #fileID) throws {
         guard condition else { throw Violation(description: "\(file):\(line): \(what)") }

@@ -4,19 +4,19 @@ import PosternCore
 extension StoreContract {
     private typealias Make = StoreFixtures
 
-    private static func tunnel(_ name: String, workspace: String = "wrkspc_1", at second: Int = 0) -> TunnelRecord {
+    static func tunnel(_ name: String, workspace: String = "wrkspc_1", at second: Int = 0) -> TunnelRecord {
         TunnelRecord(
             id: "tnl_" + name, workspaceID: workspace, displayName: name == "plain" ? nil : "The tunnel " + name,
             domain: name + ".tunnel.example.com", tokenID: "ttok_" + name, createdAt: Make.time(second))
     }
 
-    private static func certificate(_ id: String, _ fingerprint: String, of tunnel: String = "tnl_a", at second: Int = 0) -> TunnelCertificateRecord {
+    static func certificate(_ id: String, _ fingerprint: String, of tunnel: String = "tnl_a", at second: Int = 0) -> TunnelCertificateRecord {
         TunnelCertificateRecord(
             id: id, tunnelID: tunnel, fingerprint: fingerprint, pem: "PEM of " + fingerprint, createdAt: Make.time(second),
             expiresAt: Make.time(second + 9))
     }
 
-    private static func key(_ fingerprint: String, of tunnel: String = "tnl_a", token: String = "ttok_a", at second: Int = 0) -> ConnectorKeyRecord {
+    static func key(_ fingerprint: String, of tunnel: String = "tnl_a", token: String = "ttok_a", at second: Int = 0) -> ConnectorKeyRecord {
         ConnectorKeyRecord(fingerprint: fingerprint, tunnelID: tunnel, tokenID: token, enrolledAt: Make.time(second))
     }
 
@@ -188,9 +188,18 @@ extension StoreContract {
                     .init(id: "tnl_a", domain: "a.tunnel.example.com", workspaceID: "wrkspc_2", splice: true, connectorKeys: ["k1", "k2"]),
                     .init(id: "tnl_b", domain: "b.tunnel.example.com", workspaceID: "wrkspc_1", splice: false, connectorKeys: []),
                 ])
+            try await change("a runtime authority", raises: true, store, &last) {
+                for workspace in ["wrkspc_2", "wrkspc_3"] {
+                    try await store.create(
+                        RuntimeAuthorityRecord(
+                            workspaceID: workspace, certificatePEM: "PEM of " + workspace, sealedKey: [1], createdAt: Make.time(1)))
+                }
+            }
+            try equal(try await store.liveTunnels().authorities, ["wrkspc_2": "PEM of wrkspc_2"])
             try await change("an archived tunnel", raises: true, store, &last) { try await store.archiveTunnel("tnl_a", at: Make.time(1)) }
             try await change("a tunnel archived twice", raises: false, store, &last) { try await store.archiveTunnel("tnl_a", at: Make.time(1)) }
             try equal(try await store.liveTunnels().tunnels.map(\.id), ["tnl_b"])
+            try equal(try await store.liveTunnels().authorities, [:])
         },
         Case("bounds hold when many write at once") { store in
             func succeeded(_ action: @escaping @Sendable (Int) async throws -> Void) async -> Int {

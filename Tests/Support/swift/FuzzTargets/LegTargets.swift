@@ -41,7 +41,8 @@ extension FuzzTarget {
     static let legAnswer = FuzzTarget(
         "leg-answer",
         seeds: [
-            LegAnswer.accepted, LegAnswer.encoded(status: 403, json: ["reason": "not_enrolled", "message": "x"]),
+            LegAnswer.accepted(date: "Sun, 06 Nov 1994 08:49:37 GMT"),
+            LegAnswer.encoded(status: 403, json: ["reason": "not_enrolled", "message": "x"]),
             LegAnswer.encoded(status: 503, json: [:], fields: [("Retry-After", "3")]),
         ]
     ) { bytes in

@@ -26,10 +26,12 @@ enum Fuzz {
         } else if target != nil {
             exit(drive([arguments[0]] + arguments.dropFirst(2)))
         } else {
-            fputs("usage: postern-fuzz --list | --seeds TARGET FOLDER | TARGET [options of libFuzzer] [FOLDER...]\n", stderr)
+            say("usage: postern-fuzz --list | --seeds TARGET FOLDER | TARGET [options of libFuzzer] [FOLDER...]\n")
             exit(64)
         }
     }
+
+    private static func say(_ text: String) { _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) } }
 
     private static func drive(_ arguments: [String]) -> CInt {
         // libFuzzer keeps them until the process ends.
@@ -42,7 +44,7 @@ enum Fuzz {
             do {
                 try Fuzz.target?.run(Array(UnsafeBufferPointer(start: data, count: size)))
             } catch {
-                fputs("postern-fuzz: \(error)\n", stderr)
+                say("postern-fuzz: \(error)\n")
                 abort()
             }
             return 0

@@ -1,0 +1,30 @@
+import NIOCore
+import PosternHTTP
+import PosternJSON
+import PosternPolicy
+import PosternTunnelLink
+import PosternTunnelWire
+
+extension LegDialer {
+    /// Asks an edge for the tunnel's log, on a connection of its own. Throws `LegRefusal` where the edge says no.
+    func registrations(_ address: Authority, _ request: RegistrationRequest) async throws -> RegistrationAnswer {
+        let stream = try await path.connect(to: address) { _ in }
+        defer { stream.close() }
+        _ = try await startTLS(stream)
+        try await stream.write(request.encoded(host: edges.name))
+        var reader = MessageReader(stream)
+        guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
+            throw ConnectorError("the edge closed the connection without an answer")
+        }
+        let head = try ResponseHead(lines: lines)
+        var body = BodyReader(try BodyFraming(response: head, to: "GET"))
+        var bytes: [UInt8] = []
+        let most = head.status == 200 ? RegistrationAnswer.maximumSize : LegAnswer.maximumBody
+        while let part = try await reader.part(of: &body, within: times.dial) {
+            bytes += part.readableBytesView
+            guard bytes.count <= most else { throw ConnectorError("the edge's answer about the registrations has more than \(most) bytes") }
+        }
+        guard head.status == 200 else { throw LegAnswer.refusal(head, body: bytes) }
+        return try RegistrationAnswer(json: try JSON(parsing: bytes))
+    }
+}

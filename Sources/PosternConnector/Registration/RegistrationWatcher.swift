@@ -1,0 +1,176 @@
+import FoundationEssentials
+import NIOCore
+import NIOPosix
+import PosternPolicy
+import PosternTunnelLink
+import PosternTunnelWire
+import Synchronization
+
+/// Asks for the tunnel's log again and again, keeps what it has seen, and says whether calls may go on. The decisions are `RegistrationWatch`'s.
+package final class RegistrationWatcher: Sendable {
+    private let watch: Mutex<RegistrationWatch>
+    private let dialer: Mutex<LegDialer>
+    private let dial: @Sendable (ConnectorConfiguration, ConnectorMaterial) throws -> LegDialer
+    private let file: RegistrationFile
+    private let interval: Duration
+    private let now: @Sendable () -> Date
+    private let observe: @Sendable (RegistrationEvent) -> Void
+    private let nudges = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// The refusal that was told last.
+    private let told = Mutex<RegistrationRefusal.Reason?>(nil)
+
+    /// - Parameters:
+    ///   - stateFile: absolute.
+    ///   - observe: hears of what happens; it must not wait.
+    /// - Throws: where what was kept is not this connector's: it is not begun anew silently.
+    package init(
+        _ pins: RegistrationWatch.Pins, _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, stateFile: String, interval: Duration,
+        resolve: @escaping ConnectorResolver, times: ConnectorTimes = ConnectorTimes(),
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, now: @escaping @Sendable () -> Date = { Date() },
+        observe: @escaping @Sendable (RegistrationEvent) -> Void
+    ) throws {
+        file = RegistrationFile(state: stateFile, accepted: stateFile + ".accepted")
+        if let kept = try file.load() {
+            do {
+                watch = Mutex(try RegistrationWatch(pins, json: kept))
+            } catch {
+                throw ConnectorError(
+                    "\(stateFile): \(error). Find out why; where the tunnel or the key of its log was changed on purpose, remove the file, and what is "
+                        + "registered then is taken as it is")
+            }
+        } else {
+            let fresh = RegistrationWatch(pins, began: Self.seconds(now()))
+            // Who keeps every head back from the first start on gains no time by a restart.
+            try file.store(fresh.json)
+            watch = Mutex(fresh)
+        }
+        dial = { configuration, material in
+            LegDialer(
+                edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve,
+                group: group,
+                times: times)
+        }
+        dialer = Mutex(try dial(configuration, material))
+        self.interval = interval
+        self.now = now
+        self.observe = observe
+    }
+
+    /// Why no call is let through now; `nil` where calls are.
+    package func refusal() -> RegistrationRefusal? {
+        let refusal = watch.withLock { $0.refusal(now: Self.seconds(now())) }
+        tell(refusal)
+        return refusal
+    }
+
+    /// Asks the edges of another reading of the document from now on. What it says of registrations themselves counts from the next start.
+    package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) throws {
+        let new = try dial(configuration, material)
+        dialer.withLock { $0 = new }
+        nudge()
+    }
+
+    /// Asks at once: a leg stands.
+    package func nudge() { nudges.continuation.yield() }
+
+    /// Runs until it is cancelled.
+    package func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: interval)
+                    nudge()
+                }
+            }
+            nudge()
+            for await _ in nudges.stream { await round() }
+            group.cancelAll()
+        }
+    }
+
+    // MARK: Rounds
+
+    /// Asks the edges one after the other until one gives an answer that counts.
+    private func round() async {
+        do {
+            let words = try await file.words()
+            let isOver = watch.withLock { watch in
+                let wasAlarmed = watch.alarm != nil
+                watch.accept(words)
+                return wasAlarmed && watch.alarm == nil
+            }
+            if isOver { await keep() }
+        } catch {
+            observe(.notKept(reason: "\(error)"))
+        }
+        let dialer = dialer.withLock { $0 }
+        for address in dialer.edges.addresses.shuffled() {
+            if Task.isCancelled { return }
+            do {
+                if try await ask(address, dialer) { break }
+            } catch {
+                if Task.isCancelled { return }
+                observe(.unanswered(edge: address.description, reason: "\(error)"))
+            }
+        }
+        tell(watch.withLock { $0.refusal(now: Self.seconds(now())) })
+    }
+
+    /// Whether the edge's answer counts.
+    private func ask(_ address: Authority, _ dialer: LegDialer) async throws -> Bool {
+        var since = watch.withLock { $0.since }
+        while true {
+            let request = watch.withLock { RegistrationRequest(tunnelID: $0.pins.tunnelID, since: since) }
+            let answer = try await dialer.registrations(address, request)
+            let (outcome, isFirst) = try watch.withLock { watch in
+                let isFirst = watch.head == nil
+                return (try watch.take(answer, now: Self.seconds(now())), isFirst)
+            }
+            switch outcome {
+            case .accepted(let news):
+                await keep()
+                tell(news, isFirst: isFirst)
+                return true
+            case .alarm:
+                await keep()
+                return true
+            case .old:
+                observe(.repeated(edge: address.description))
+                return false
+            case .needsWhole:
+                guard since > 0 else { throw RegistrationError.entriesAreNotTheHeads }
+                since = 0
+            }
+        }
+    }
+
+    private func keep() async {
+        let json = watch.withLock { $0.json }
+        do { try await file.save(json) } catch { observe(.notKept(reason: "\(error)")) }
+    }
+
+    // MARK: Telling
+
+    private func tell(_ news: [RegistrationNews], isFirst: Bool) {
+        let (size, counting, foreign) = watch.withLock { watch in
+            let time = Self.seconds(now())
+            return (watch.entries.count, watch.ledger.authorities.filter { $0.counts(at: time) }.map(\.fingerprint), Set(watch.foreignKeys))
+        }
+        guard !isFirst else { return observe(.began(size: size, authorities: counting)) }
+        for item in news {
+            observe(.registered(item, isForeignKey: item.type == "connector_key_enrolled" && foreign.contains(item.subject)))
+        }
+    }
+
+    /// Once when calls begin to be refused for a reason, and once when they are taken again.
+    private func tell(_ refusal: RegistrationRefusal?) {
+        let isNew = told.withLock { told in
+            defer { told = refusal?.reason }
+            return told != refusal?.reason
+        }
+        guard isNew else { return }
+        if let refusal { observe(.refusing(refusal)) } else { observe(.resumed) }
+    }
+
+    private static func seconds(_ date: Date) -> Int { Int(date.timeIntervalSince1970.rounded(.down)) }
+}

@@ -1,0 +1,260 @@
+import Crypto
+import Foundation
+import PosternConnector
+import PosternEdge
+import PosternHTTP
+import PosternJSON
+import PosternTunnelLink
+import PosternTunnelWire
+import SwiftASN1
+import Synchronization
+import Testing
+import X509
+
+/// A connector that watches its tunnel's log through a real edge, which may be hostile, while calls go on.
+@Suite("Registrations, end to end", .timeLimit(.minutes(2)))
+struct RegistrationTests {
+    /// The control plane's log, as the test makes it.
+    private final class Log: Sendable {
+        private struct State {
+            var entries: [[UInt8]] = []
+            var offset = 0
+            /// What the edge makes of an answer.
+            var twist: @Sendable (RegistrationAnswer) throws -> RegistrationAnswer = { $0 }
+        }
+        private let state = Mutex(State())
+        let key = P256.Signing.PrivateKey()
+
+        func append(_ kind: RegistrationEntry.Kind) {
+            state.withLock { $0.entries.append(RegistrationEntry(tunnelID: TunnelWorld.tunnelID, at: Self.now + $0.offset, kind).encoded) }
+        }
+
+        func change(_ body: (inout [[UInt8]]) -> Void) { state.withLock { body(&$0.entries) } }
+        func pass(_ seconds: Int) { state.withLock { $0.offset += seconds } }
+        func twist(_ twist: @escaping @Sendable (RegistrationAnswer) throws -> RegistrationAnswer) { state.withLock { $0.twist = twist } }
+        var date: Date { Date(timeIntervalSince1970: TimeInterval(Self.now + state.withLock { $0.offset })) }
+        static var now: Int { Int(Date().timeIntervalSince1970) }
+
+        func answer(_ since: Int) throws -> JSON {
+            let (entries, offset, twist) = state.withLock { ($0.entries, $0.offset, $0.twist) }
+            return try twist(
+                RegistrationAnswer(log: entries, tunnelID: TunnelWorld.tunnelID, since: since, time: Self.now + offset, key: key)
+            ).json
+        }
+    }
+
+    private final class Events: Sendable {
+        private let seen = Mutex<[String]>([])
+        func add(_ event: RegistrationEvent) {
+            let text =
+                switch event {
+                case .began: "began"
+                case .registered(let news, let isForeign): "\(news.type)\(isForeign ? " foreign" : "")"
+                case .unanswered: "unanswered"
+                case .repeated: "repeated"
+                case .refusing(let refusal): refusal.reason.rawValue
+                case .resumed: "resumed"
+                case .notKept(let reason): "not kept: \(reason)"
+                }
+            seen.withLock { $0.append(text) }
+        }
+        var all: [String] { seen.withLock { $0 } }
+    }
+
+    private static func authority(_ pem: String) throws -> RegistrationEntry.Authority {
+        .init(fingerprint: try ConnectorCertificates.fingerprint(certificatePEM: pem), pem: pem)
+    }
+
+    /// Runs `body` beside a world whose connector watches `log`; `call` says what a caller gets.
+    private func run(
+        staleHours: Int = 24, knownKeys: [String]? = nil,
+        _ body:
+            @escaping @Sendable (
+                _ world: TunnelWorld, _ log: Log, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
+                _ call: @escaping @Sendable () async throws -> String
+            ) async throws -> Void
+    ) async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("registrations-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let stateFile = folder.appendingPathComponent("registrations.json").path
+        var options = TunnelWorld.Options()
+        options.legs = 1
+        try await TunnelWorld(options).runParts(connects: false) { [options] world in
+            let (log, events) = (Log(), Events())
+            log.append(.tunnel(.signed, certificates: [], connectorKeys: []))
+            log.append(
+                .certificateAdded(try Self.authority(world.tunnelAuthority.certificatePEM), countsAt: Int(log.date.timeIntervalSince1970), nil))
+            world.directory.answerRegistrations { try log.answer($0) }
+            var (configuration, material) = try world.parts(options)
+            configuration.registrations = .init(
+                logKeyFile: "log.pem", stateFile: stateFile, ownerKeyFile: nil, refuseAfterHours: staleHours, intervalSeconds: 1)
+            configuration.identity.knownKeys = knownKeys
+            let pins = try #require(try RegistrationWatch.Pins(configuration, material) { _ in log.key.publicKey.pemRepresentation })
+            let watcher = try RegistrationWatcher(
+                pins, configuration, material, stateFile: stateFile, interval: .milliseconds(20), resolve: { _ in [] }, now: { log.date }
+            ) { events.add($0) }
+            let connector = try Connector(
+                configuration, material, version: "test", resolve: { _ in [] }, registrations: { watcher.refusal() }, times: options.times,
+                observe: { world.log.add($0) })
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                group.addTask { await connector.run() }
+                group.addTask { await watcher.run() }
+                await world.log.wait { $0.legs == 1 }
+                try await eventually { events.all.contains("began") }
+                try await body(world, log, watcher, events, stateFile) {
+                    var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                    defer { client.stream.close() }
+                    let answer = try await client.call("GET", "/head")
+                    return answer.status == 200 ? "200" : "\(answer.status) \((try JSON(parsing: answer.body))["reason"]?.string ?? "")"
+                }
+            }
+        }
+    }
+
+    @Test("a rolled back log ends calls, on connections that stand too, until the operator accepts its head")
+    func rollback() async throws {
+        try await run { world, log, watcher, events, stateFile, call in
+            #expect(try await call() == "200")
+            var standing = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            #expect(try await standing.call("GET", "/head").status == 200)
+            log.append(.connectorKeyEnrolled(fingerprint: "f1"))
+            try await eventually { events.all.contains("connector_key_enrolled foreign") }
+            #expect(try await call() == "200")
+            log.change { $0.removeLast() }
+            log.pass(2)
+            try await eventually { events.all.contains("registration_fork") }
+            #expect(try await call() == "503 registration_fork")
+            #expect(try await standing.call("GET", "/head").status == 503)
+            standing.stream.close()
+            // Even when the control plane shows the right log again.
+            log.append(.connectorKeyEnrolled(fingerprint: "f1"))
+            log.pass(2)
+            watcher.nudge()
+            #expect(try await call() == "503 registration_fork")
+            log.change { $0.removeLast() }
+            let mode = try #require(try FileManager.default.attributesOfItem(atPath: stateFile)[.posixPermissions] as? Int)
+            #expect(mode == 0o600)
+            let kept = try JSON(parsing: Array(Data(contentsOf: URL(fileURLWithPath: stateFile))))
+            let root = try #require(kept["alarm"]?["head"]?["root"]?.string)
+            try Data("\(root)\n".utf8).write(to: URL(fileURLWithPath: stateFile + ".accepted"))
+            try await eventually { events.all.last == "resumed" }
+            #expect(try await call() == "200")
+        }
+    }
+
+    @Test("an edge that changes what it passes, repeats it or keeps it back forges nothing: calls are refused until the truth comes")
+    func hostileEdge() async throws {
+        try await run { world, log, watcher, events, stateFile, call in
+            #expect(try await call() == "200")
+            let forger = P256.Signing.PrivateKey()
+            let stranger = try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date())
+            let forged = try Self.authority(stranger.certificatePEM)
+            let twists: [@Sendable (RegistrationAnswer) throws -> RegistrationAnswer] = [
+                { answer in
+                    // Its own log, with its own key.
+                    let entries = [
+                        RegistrationEntry(tunnelID: TunnelWorld.tunnelID, at: 1, .tunnel(.api, certificates: [forged], connectorKeys: [])).encoded
+                    ]
+                    return try RegistrationAnswer(log: entries, tunnelID: TunnelWorld.tunnelID, since: 0, time: answer.head.time, key: forger)
+                },
+                { answer in
+                    var answer = answer
+                    answer.head.root[0] ^= 1
+                    return answer
+                },
+                { answer in
+                    var answer = answer
+                    answer.head.size += 1
+                    answer.entries.append(Array("{}".utf8))
+                    return answer
+                },
+            ]
+            for (index, twist) in twists.enumerated() {
+                log.twist(twist)
+                try await eventually { events.all.filter { $0 == "registration_unproven" }.count == index + 1 }
+                #expect(try await call() == "503 registration_unproven")
+                log.twist { $0 }
+                try await eventually { events.all.filter { $0 == "resumed" }.count == index + 1 }
+                #expect(try await call() == "200")
+            }
+            log.append(.connectorKeyEnrolled(fingerprint: "f1"))
+            try await eventually { events.all.contains("connector_key_enrolled foreign") }
+            // Kept back: nothing for a time, and then no more calls.
+            log.twist { _ in throw EdgeDirectoryError("kept back") }
+            let before = events.all.count
+            try await eventually { events.all.dropFirst(before).contains("unanswered") }
+            #expect(try await call() == "200")
+            log.pass(24 * 3600 + 1)
+            #expect(try await call() == "503 registration_stale")
+            log.twist { $0 }
+            try await eventually { events.all.last == "resumed" }
+            #expect(try await call() == "200")
+        }
+    }
+
+    @Test("an authority that nobody has signed for is told, and ends calls when callers are given it")
+    func unknownAuthority() async throws {
+        try await run { world, log, watcher, events, stateFile, call in
+            let stranger = try Self.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
+            log.append(.certificateAdded(stranger, countsAt: Int(log.date.timeIntervalSince1970) + 86_400, nil))
+            try await eventually { events.all.contains("certificate_added") }
+            #expect(try await call() == "200")
+            log.pass(86_401)
+            #expect(["503 unknown_authority", "503 registration_stale"].contains(try await call()))
+            try await eventually { events.all.contains("unknown_authority") }
+            #expect(try await call() == "503 unknown_authority")
+            log.append(.certificateArchived(fingerprint: stranger.fingerprint))
+            try await eventually { events.all.last == "resumed" }
+            let next = try Self.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
+            let statement = try RegistrationStatement.sign(
+                tunnelID: TunnelWorld.tunnelID, purpose: .certificate, subject: next.fingerprint, time: Int(log.date.timeIntervalSince1970),
+                with: .init(pemEncoded: world.tunnelAuthority.keyPEM))
+            log.append(.certificateAdded(next, countsAt: Int(log.date.timeIntervalSince1970), statement))
+            try await eventually { events.all.filter { $0 == "certificate_added" }.count == 2 }
+            #expect(try await call() == "200")
+        }
+    }
+
+    @Test("a foreign connector key ends calls where the known ones are named")
+    func foreignKey() async throws {
+        try await run(knownKeys: []) { world, log, watcher, events, stateFile, call in
+            log.append(.connectorKeyEnrolled(fingerprint: "f1"))
+            try await eventually { events.all.contains("unknown_connector_key") }
+            #expect(try await call() == "503 unknown_connector_key")
+            log.append(.connectorKeyRevoked(fingerprint: "f1"))
+            try await eventually { events.all.last == "resumed" }
+        }
+    }
+
+    @Test("the log is passed to keys of the tunnel, and to nobody else")
+    func whoMayAsk() async throws {
+        try await run { world, log, watcher, events, stateFile, call in
+            var stranger = try world.parts(world.options)
+            let made = try ConnectorCertificates.connector(now: Date())
+            let files = [
+                "edge-ca.pem": world.edgeAuthority.made.certificatePEM, "connector.key": made.keyPEM, "connector.pem": made.certificatePEM,
+                "server.pem": world.serverCertificate.certificatePEM, "server.key": world.serverCertificate.keyPEM, "token": "x",
+                "runtime-ca.pem": try world.runtimeAuthority.certificatePEM,
+            ]
+            stranger.1 = try ConnectorMaterial(stranger.0, now: Date()) { path, _ in files[path] }
+            let pins = RegistrationWatch.Pins(
+                tunnelID: TunnelWorld.tunnelID, logKey: log.key.publicKey, server: nil, ownerKey: nil, connectorKey: "x", knownKeys: nil,
+                staleAfter: 0)
+            let heard = Mutex<[String]>([])
+            let other = try RegistrationWatcher(
+                pins, stranger.0, stranger.1, stateFile: stateFile + ".other", interval: .milliseconds(20), resolve: { _ in [] }
+            ) { event in
+                if case .unanswered(_, let reason) = event { heard.withLock { $0.append(reason) } }
+                if case .began = event { heard.withLock { $0.append("began") } }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await other.run() }
+                try await eventually { !heard.withLock { $0.isEmpty } }
+                group.cancelAll()
+            }
+            #expect(heard.withLock { $0.first?.contains("not enrolled") == true })
+        }
+    }
+}
