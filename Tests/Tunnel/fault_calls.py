@@ -23,6 +23,10 @@ from typing import Any
 PATIENCE = 15.0
 
 
+#: What is said of a call that its caller has given up.
+OVER = "the caller's time is over"
+
+
 def answer_to(token: str) -> bytes:
     """What belongs to this call and to no other; of several pieces, so that a mixture shows."""
     return b"".join(hashlib.sha256(f"{token}/{piece}".encode()).hexdigest().encode() for piece in range(40))
@@ -171,15 +175,21 @@ class Connection:
         self.calls = 0
         self._buffer = b""
         self._closing = contextlib.ExitStack()
+        self._step = "TCP"
         try:
             carrier = socket.create_connection((way.address, way.port), timeout=patience)
             self._closing.callback(carrier.close)
             carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if way.outer:
+                self._step = "CONNECT"
                 carrier = way.outer.wrap_socket(carrier, server_hostname=way.edge_name)
                 self._closing.callback(carrier.close)
                 self._connect(carrier, way)
+            self._step = "inner TLS"
             self._tls = InnerTLS(carrier, way.inner, way.host)
+        except TimeoutError:
+            self.close()
+            raise Failed(f"{OVER}, {self._step}") from None
         except BaseException:
             self.close()
             raise
@@ -270,7 +280,7 @@ def reason(error: Exception) -> str:
                     return meaning
         case ConnectionRefusedError(): return "TCP refused"
         case ConnectionResetError() | BrokenPipeError(): return "TCP reset"
-        case TimeoutError(): return "caller's time is over"
+        case TimeoutError(): return f"{OVER}, in a call"
     raise Unspecific(f"{type(error).__name__}: {error}") from error
 
 

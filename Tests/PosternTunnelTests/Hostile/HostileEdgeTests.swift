@@ -36,6 +36,7 @@ struct HostileEdgeTests {
             // What comes late comes too.
             #expect(stage.ends.violations([], edge: []).isEmpty)
             print("attacks of a hostile edge: \(attack.name): \(Self.tries) tries, \(accepted) accepted")
+            fflush(nil)
         }
     }
 

@@ -18,6 +18,7 @@ struct LegTheftTests {
 
     private static func say(_ name: String, _ accepted: Int) {
         print("attacks of a hostile edge: \(name): \(tries) tries, \(accepted) accepted")
+        fflush(nil)
     }
 
     @Test("who enrols a key with a stolen token gets calls, and can neither read nor answer them", arguments: [false, true])
