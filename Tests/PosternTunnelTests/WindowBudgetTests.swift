@@ -31,6 +31,9 @@ struct WindowBudgetTests {
         #expect(budget.free == LegLimits.windows)
     }
 
+    /// Carries 50 MB/s at 40 ms, bytes.
+    private static let long = 2 << 20
+
     @Test("a few streams get windows that fill a long path in three steps, and a hundred share what there is")
     func growth() {
         var budget = WindowBudget()
@@ -41,7 +44,7 @@ struct WindowBudgetTests {
                 few[index].taken()
                 _ = few[index].renewal(&budget)
             }
-            #expect(few[index].granted == LegLimits.streamWindow)
+            #expect(few[index].granted == Self.long)
         }
         var rest = (0..<96).map { _ in StreamWindow(&budget) }
         for _ in 0..<10 {
@@ -55,7 +58,24 @@ struct WindowBudgetTests {
         few[0].passed(few[0].granted)
         few[0].taken()
         _ = few[0].renewal(&budget)
-        #expect(few[0].granted < LegLimits.streamWindow)
+        #expect(few[0].granted < Self.long)
+    }
+
+    @Test("a stream that is alone gets the largest window in four steps, and it is not more")
+    func alone() {
+        var budget = WindowBudget()
+        var stream = StreamWindow(&budget)
+        for _ in 0..<4 {
+            #expect(stream.granted < LegLimits.streamWindow)
+            stream.passed(stream.granted)
+            stream.taken()
+            _ = stream.renewal(&budget)
+        }
+        #expect(stream.granted == LegLimits.streamWindow)
+        stream.passed(stream.granted)
+        stream.taken()
+        _ = stream.renewal(&budget)
+        #expect(stream.granted == LegLimits.streamWindow && budget.free == LegLimits.windows - LegLimits.streamWindow)
     }
 
     @Test("a reader that takes nothing gets no further window")
