@@ -84,9 +84,9 @@ struct Exchange: Sendable {
             while let half = try await next(of: &group, early) {
                 switch half {
                 case .uploaded(let reader):
-                    if let early { return ended(reader, early, link) }
                     after = reader
                     progress.uploaded()
+                    if let early { return ended(reader, early, link) }
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
@@ -106,10 +106,10 @@ struct Exchange: Sendable {
                 case .answered(let answered):
                     guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
                     if let after { return ended(after, answered, link) }
-                    // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3).
-                    guard answered.upstreamStays else { return await cut(link) }
+                    // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3). Another
+                    // may have been quick: that the last of the request has gone may be told next.
                     early = answered
-                    group.addTask { [rest] in
+                    group.addTask { [rest = answered.upstreamStays ? rest : min(rest, .milliseconds(100))] in
                         try? await Task.sleep(for: .nanoseconds(rest.nanoseconds))
                         return .tooLate
                     }
