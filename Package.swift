@@ -10,6 +10,9 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// Set by `scripts/fuzz` to the archive of libFuzzer: then there is the product `postern-fuzz`, and the code that it reaches tells libFuzzer its way.
+let fuzzer = Context.environment["POSTERN_FUZZ"]
+
 /// `POSTERN_TESTS=A,B swift test` builds only those test targets and what they need: otherwise every target is built for any test.
 let onlyTests = Context.environment["POSTERN_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
 
@@ -54,7 +57,8 @@ extension Target.Dependency {
 }
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+    let traced: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer"])
+    return .target(name: name, dependencies: dependencies, swiftSettings: fuzzer == nil ? settings : settings + [traced])
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -94,14 +98,19 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     // Both sides.
-    library("PosternMCP", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix")]),
+    library(
+        "PosternMCP",
+        [
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"), .tls, .x509, .asn1, .crypto,
+        ]),
     library("PosternAudit", ["PosternJSON", .crypto]),
     library("PosternGate", ["PosternAudit", "PosternJSON", .crypto]),
     library("PosternPolicy", ["PosternJSON", .yams, .crypto]),
@@ -149,6 +158,20 @@ let sources: [Target] = [
     ),
     library("PosternTestKit", ["PosternCore", "ManagedAgentsAPI", "PosternJSON"]),
     .target(name: "SeededRandom", path: "Tests/Support/swift/SeededRandom", swiftSettings: settings),
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "PosternConnector", "PosternTunnelWire", "PosternHTTP", "PosternPolicy", "PosternJSON", "ManagedAgentsAPI", "SeededRandom",
+            .nio("NIOCore"),
+        ],
+        path: "Tests/Support/swift/FuzzTargets", swiftSettings: settings),
+]
+
+let fuzzTargets: [Target] = [
+    .target(name: "CLibFuzzer", path: "Tests/Support/swift/CLibFuzzer"),
+    .executableTarget(
+        name: "postern-fuzz", dependencies: ["FuzzTargets", "CLibFuzzer"], path: "Tests/Support/swift/postern-fuzz", swiftSettings: settings,
+        linkerSettings: [.unsafeFlags(fuzzer.map { [$0, "-lstdc++"] } ?? [])]),
 ]
 
 let testTargets: [Target] = [
@@ -169,7 +192,12 @@ let testTargets: [Target] = [
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
-    tests("PosternMCPTests", ["PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOPosix")]),
+    tests(
+        "PosternMCPTests",
+        [
+            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON",
+            .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .x509, .asn1, .crypto,
+        ]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
     tests("PosternAuditTests", ["PosternAudit", "PosternJSON", .crypto]),
     tests("PosternPolicyTests", ["PosternPolicy", "PosternJSON"]),
@@ -185,8 +213,10 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2,
+            .hpack, .x509, .asn1, .crypto, .logging,
         ]),
+    tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),
     tests(
         "PosternWorkerTests",
@@ -195,15 +225,18 @@ let testTargets: [Target] = [
             "PosternSandboxWire",
             "PosternJSON", .logging,
         ]),
-    tests("PosternCommandsTests", ["PosternCommands", "PosternSandboxWire", "PosternJSON"]),
+    tests(
+        "PosternCommandsTests", ["PosternCommands", "PosternConnector", "PosternPolicy", "PosternTunnelWire", "PosternSandboxWire", "PosternJSON"]),
 ]
 
-let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets)
+let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets + (fuzzer == nil ? [] : fuzzTargets))
 
 let package = Package(
     name: "postern",
     platforms: [.macOS(.v15)],
-    products: ["postern", "postern-init"].filter { name in targets.contains { $0.name == name } }.map { .executable(name: $0, targets: [$0]) },
+    products: ["postern", "postern-init", "postern-fuzz"].filter { name in targets.contains { $0.name == name } }.map {
+        .executable(name: $0, targets: [$0])
+    },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),

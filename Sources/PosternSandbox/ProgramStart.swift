@@ -13,6 +13,12 @@ package struct ProgramStart: Sendable {
     /// Signals of the terminal are not the program's.
     package var hasOwnSession = false
     package var ignoresTermination = false
+    /// Whom it becomes, with the group of the same number and no other; `nil` leaves it who starts it.
+    package var user: UInt32?
+    /// Killed with the thread that starts it.
+    package var diesWithStarter = false
+    /// 0 leaves the limit as it is.
+    package var openFiles: UInt64 = 0
 
     package init(_ arguments: [String], path: String? = nil, descriptors: [Int32]) {
         (self.path, self.arguments, self.descriptors) = (path ?? arguments.first ?? "", arguments, descriptors)
@@ -37,6 +43,9 @@ package struct ProgramStart: Sendable {
                         process.descriptor_count = Int32(descriptors.count)
                         process.new_session = hasOwnSession ? 1 : 0
                         process.ignore_termination = ignoresTermination ? 1 : 0
+                        process.die_with_parent = diesWithStarter ? 1 : 0
+                        process.open_files_limit = openFiles
+                        if let user { (process.uid, process.gid) = (user, user) }
                         return psb_spawn(&process)
                     }
                 }

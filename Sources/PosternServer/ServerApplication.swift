@@ -37,6 +37,26 @@ package func buildServer(
         logger: logger)
 }
 
+/// The routes of edges alone, in plain HTTP on a free port of loopback: for the edge that the control plane has started itself, which need not know
+/// the name in the server's certificate.
+package func buildEdgeDoor(
+    services: ServerServices, logger: Logger, onListening: @escaping @Sendable (_ port: Int) async -> Void
+) throws -> some ApplicationProtocol {
+    let configuration = ServerConfiguration(port: 0)
+    // Its requests are not those of the server's clients.
+    var services = services
+    services.metrics = MetricsRegistry()
+    let table = RouteTable(EdgeRoutes(edges: services.edges, revocations: services.keys.revocations).routes)
+    return Application(
+        responder: APIResponder(table: table, services: services, configuration: configuration),
+        server: HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(
+                additionalChannelHandlers: [ConnectionGuard(stallTimeout: configuration.stallTimeout)],
+                idleTimeout: TimeAmount(configuration.idleTimeout))),
+        configuration: ApplicationConfiguration(address: .hostname(configuration.host, port: 0)),
+        onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
+}
+
 /// Every route of the server, for serving and for the document.
 func makeRouteTable(configuration: ServerConfiguration, services: ServerServices, wheel: StreamWheel) -> RouteTable {
     let revocations = services.keys.revocations

@@ -61,6 +61,15 @@ import Testing
     func dates(text: String, time: Int64) { #expect(HTTPDate.unixTime(text) == time) }
 
     @Test(arguments: [
+        "Thu, 01 Jan 1970 00:00:00 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", "Thu, 29 Feb 2024 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 30 Nov 2026 00:00:00 GMT",
+    ])
+    func datesThatAreSent(text: String) throws {
+        let time = try #require(HTTPDate.unixTime(text))
+        #expect(HTTPDate.text(Timestamp(microseconds: time * 1_000_000 + 999_999)) == text)
+    }
+
+    @Test(arguments: [
         "", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
         "06 Nov 1994 08:49:37 GMT", "Xyz, 06 Nov 1994 08:49:37 GMT", "Sun 06 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
         "Sun, 31 Feb 1994 08:49:37 GMT", "Thu, 29 Feb 2023 00:00:00 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",

@@ -25,6 +25,8 @@ import Testing
         ["sessions", "attach", "s", "--follow"], ["sessions", "send", "s", "--deny", "sevt_1", "no"], ["docs", "configuration"],
         ["mcp", "probe", "https://x/mcp", "--timeout", "5m"], ["mcp", "tools", "--stdio", "--", "server", "--flag"],
         ["mcp", "call", "https://x/mcp", "tool", "{}", "--revision", "2025-06-18"], ["mcp", "call", "--stdio", "tool", "{}", "--", "server"],
+        ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "splice"],
+        ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--edge", "[::1]:8443"],
     ])
     func commandsParse(arguments: [String]) throws { _ = try PosternCommand.parseAsRoot(arguments) }
 
@@ -34,6 +36,10 @@ import Testing
         ["serve", "--lisen", "x"], ["mcp", "tools", "--stdio"], ["mcp", "tools", "https://x/mcp", "--", "server"],
         ["mcp", "probe", "https://x/mcp", "--revision", "2024-11-05"], ["mcp", "probe", "https://x/mcp", "--client-cert", "c"],
         ["mcp", "tools", "--stdio", "--bearer-file", "f", "--", "server"], ["mcp", "probe", "https://x/mcp", "--timeout", "0"],
+        ["mcp", "tools", "https://x/mcp", "--via", "splice"], ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "none"],
+        ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--ca-file", "a"],
+        ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--edge", "a/b"],
+        ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "splice", "--api-key-file", "k"],
     ])
     func wrongCommandsDoNot(arguments: [String]) {
         #expect(throws: (any Error).self) { try PosternCommand.parseAsRoot(arguments) }

@@ -57,7 +57,8 @@ import Testing
         "POST \(ownTunnel)/owner_key": admins, "GET /postern/v1/edge/tunnels/{tunnel_id}/registrations": [.edge, .admin],
         // An edge serves every workspace: no other workspace's admin may know what it knows.
         "GET /postern/v1/edge/tunnels": [.edge, .admin], "POST /postern/v1/edge/enrolments": [.edge, .admin],
-        "POST /postern/v1/edge/authorizations": [.edge, .admin], "PUT /postern/v1/edge/connectors": [.edge, .admin],
+        "POST /postern/v1/edge/principals": [.edge, .admin], "POST /postern/v1/edge/authorizations": [.edge, .admin],
+        "PUT /postern/v1/edge/connectors": [.edge, .admin],
         // Making workspaces is for the first workspace's admins.
         "POST /postern/v1/workspaces": [.admin],
         "GET /healthz": all, "GET /readyz": all, "GET /metrics": all, "GET /openapi.json": all,

@@ -189,6 +189,23 @@ import Testing
         #expect(try await server.call(.get, Self.root + "/tunnels", key: try await server.apiKey("edge").secret).status == 200)
     }
 
+    /// The key of an edge that the control plane starts itself lives as long as that edge and is written nowhere.
+    @Test func aPassingKeyOpensWhatItsRoleDoesUntilItEnds() async throws {
+        let server = try await Fixture()
+        let (key, secret) = try await server.services.keys.makePassingKey(name: "beside", role: .edge)
+        #expect(try await server.call(.get, Self.root + "/tunnels", key: secret).status == 200)
+        #expect(try await server.call(.get, "/v1/tunnels", key: secret).status == 403)
+        #expect(try await server.services.keys.isValid(key.id))
+        #expect(try await server.call(.get, "/postern/v1/keys").text.contains(key.id) == false)
+        #expect(try await server.call(.get, "/postern/v1/keys/\(key.id)").status == 404)
+        #expect(try await server.restarted().call(.get, Self.root + "/tunnels", key: secret).status == 401)
+        let seen = try #require(try await live(server)["revision"]?.int)
+        async let held = server.call(.get, Self.root + "/tunnels?after=\(seen)", key: secret, headers: [.posternPollSeconds: "60"])
+        await server.services.keys.endPassingKey(key)
+        #expect(try await held.status == 401)
+        #expect(try await server.call(.get, Self.root + "/tunnels", key: secret).status == 401)
+    }
+
     // MARK: Authorisation
 
     @Test func aCredentialOpensItsWorkspacesTunnelsAndEveryRefusalIsAlike() async throws {
@@ -214,7 +231,7 @@ import Testing
         _ = try await server.call(.post, "/v1/tunnels/\(archived)/archive")
         for (credential, tunnel) in [
             (stranger ?? "", tunnel), (revoked.secret, tunnel), ("sk-postern-api-nonsense", tunnel), ("", tunnel), (leased.key, tunnel),
-            (leased.token, tunnel), (try await server.apiKey("viewer").secret, tunnel), (try await server.apiKey("edge").secret, tunnel),
+            (try await server.apiKey("viewer").secret, tunnel), (try await server.apiKey("edge").secret, tunnel),
             (developer.secret, "tnl_none"), (developer.secret, archived),
         ] {
             let reply = try await ask(credential, tunnel)
@@ -222,6 +239,63 @@ import Testing
             refusals.insert(reply.message ?? "")
         }
         #expect(refusals.count == 1)
+    }
+
+    /// A sessions token opens its workspace's tunnels for as long as it opens anything.
+    @Test func aSessionsTokenOpensItsWorkspacesTunnels() async throws {
+        let server = try await Fixture()
+        let leased = try await server.leasedSession()
+        let tunnel = try await server.tunnel()
+        let workspace = try await server.call(.post, "/postern/v1/workspaces", body: ["name": "other"]).id
+        let stranger = try await server.call(
+            .post, "/postern/v1/keys", body: ["name": "k", "role": "admin", "workspace_id": .string(workspace)]
+        ).json["secret"]?.string
+        let foreign = try await server.tunnel(key: stranger)
+        func ask(_ tunnel: String, _ token: String = leased.token) async throws -> Fixture.Reply {
+            try await server.call(
+                .post, Self.root + "/authorizations", body: ["credential": .string(token), "tunnel_id": .string(tunnel)])
+        }
+        let granted = try await ask(tunnel)
+        #expect(granted.status == 200 && granted.json["workspace_id"] == .string(server.workspaceID), "\(granted.text)")
+        let principal = try #require(granted.json["principal"]?.string)
+        #expect(principal.hasPrefix(leased.session + "."))
+        #expect(try await ask(foreign).status == 403)
+        #expect(try await ask(tunnel, leased.token + "x").status == 403)
+        #expect(try await ended(server, [principal]) == [])
+        // Another token of the same session is another principal.
+        #expect(try await ended(server, [leased.session + ".0000000000000000"]).count == 1)
+        _ = try await server.call(.delete, "/postern/v1/environments/\(leased.environment)/keys/\(leased.keyID)")
+        #expect(try await ask(tunnel).status == 403)
+        #expect(try await ended(server, [principal]) == [principal])
+    }
+
+    private func ended(_ server: Fixture, _ ids: [String]) async throws -> [String] {
+        let reply = try await server.call(.post, Self.root + "/principals", body: ["principals": .array(ids.map(JSON.string))])
+        #expect(reply.status == 200, "\(reply.text)")
+        return reply.json["ended"]?.array?.compactMap(\.string) ?? []
+    }
+
+    @Test func edgesHearWhoseKeysHaveEnded() async throws {
+        let server = try await Fixture()
+        let (one, two) = (try await server.apiKey("developer"), try await server.apiKey("developer"))
+        #expect(try await ended(server, [one.id, two.id, "laptop"]) == [])
+        _ = try await server.call(.delete, "/postern/v1/keys/\(one.id)")
+        #expect(try await ended(server, [one.id, two.id, "laptop"]) == [one.id])
+        #expect(try await ended(server, [ResourceID.make(.apiKey)]).count == 1)
+        for body: JSON in [[:], ["principals": "x"], ["principals": [""]], ["principals": .array(Array(repeating: "k", count: 1001))]] {
+            #expect(try await server.call(.post, Self.root + "/principals", body: body).status == 400)
+        }
+    }
+
+    @Test func edgesLearnTheAuthoritiesThatSignRuntimeCertificates() async throws {
+        let server = try await Fixture()
+        _ = try await server.tunnel()
+        let before = try await live(server)
+        #expect(before["runtime_authorities"] == [])
+        let seen = try #require(before["revision"]?.int)
+        async let held = server.call(.get, Self.root + "/tunnels?after=\(seen)", headers: [.posternPollSeconds: "60"])
+        let pem = try await server.call(.get, "/postern/v1/runtime_authority").json["certificate_pem"]
+        #expect(try await held.json["runtime_authorities"] == [["workspace_id": .string(server.workspaceID), "certificate_pem": pem ?? .null]])
     }
 
     // MARK: Connectors
@@ -243,11 +317,21 @@ import Testing
         let shown = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
         #expect(shown?["edge"] == "edge-1" && shown?["connector_key"] == .string(fingerprint) && shown?["streams"] == 2)
         #expect(shown?["since"] == "2026-11-27T10:00:00.000000Z" && shown?["bytes_in"] == 3 && shown?["bytes_out"] == 4)
+        // An older edge, or connector, says nothing of the certificate.
+        #expect(shown?["certificate_expires_at"] == .null && shown?["certificate_days_left"] == .null)
+        for (days, left) in [(12.5, 12), (0.5, 0), (-3, 0)] as [(Double, Int)] {
+            var told = leg.object ?? [:]
+            let expires = Timestamp(microseconds: Timestamp.now().microseconds + Int64(days * 86_400_000_000)).description
+            told["certificate_expires_at"] = .string(expires)
+            #expect(try await report([.object(told)]).status == 204)
+            let shown = try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"]?.array?.first
+            #expect(shown?["certificate_expires_at"] == .string(expires) && shown?["certificate_days_left"] == JSON(left), "\(days)")
+        }
         #expect(try await report([]).status == 204)
         #expect(try await server.call(.get, "/postern/v1/tunnels/\(tunnel)/connectors").json["data"] == [])
         for (key, value): (String, JSON) in [
             ("connector_key", "short"), ("version", .string(String(repeating: "v", count: 65))), ("since", "yesterday"), ("streams", -1),
-            ("bytes_in", "3"), ("bytes_out", .null),
+            ("bytes_in", "3"), ("bytes_out", .null), ("certificate_expires_at", "soon"), ("certificate_expires_at", 5),
         ] {
             var broken = leg.object ?? [:]
             broken[key] = value

@@ -74,7 +74,12 @@ struct ConnectorConfigurationTests {
     @Test(
         "what does not fit is refused",
         arguments: [
-            ("http://10.0.0.7:8080", "10.0.0.7:8080", "must begin with http:// or https://"),
+            ("http://10.0.0.7:8080", "10.0.0.7:8080", "must begin with http://, https:// or unix:"),
+            ("http://10.0.0.7:8080", "unix:relative.sock", "must be an absolute path"),
+            ("http://10.0.0.7:8080", "unix:/a/../b.sock", "no . and no .."),
+            ("http://10.0.0.7:8080", "unix:/", "path of a unix socket"),
+            ("https://mcp.internal:8443", "unix:/run/a.sock", "needs an upstream with https"),
+            ("https://mcp.internal:8443", "unix:/run/a.sock", "a unix socket has no address"),
             ("http://10.0.0.7:8080", "http://10.0.0.7", "lacks a port"),
             ("http://10.0.0.7:8080", "http://10.0.0.7:8080/mcp", "port is a number"),
             ("http://10.0.0.7:8080", "http://u:p@10.0.0.7:8080", "port is a number"),
@@ -88,6 +93,83 @@ struct ConnectorConfigurationTests {
     func refusals(old: String, new: String, rule: String) {
         let problems = Self.problems(Self.good.replacing(old, with: new))
         #expect(problems.contains { $0.contains(rule) }, "\(problems)")
+    }
+
+    @Test("the way through a corporate proxy is read, and no password in its URL")
+    func proxy() throws {
+        func text(_ proxy: String) -> String {
+            Self.good.replacing("  name: tunnel.example.com\n", with: "  name: tunnel.example.com\n  proxy: \(proxy)\n")
+        }
+        let plain = try #require(try Self.read(text("{url: \"http://proxy.corp:3128/\", secret_file: proxy.secret}")).edges.proxy)
+        #expect(plain.description == "http://proxy.corp:3128" && !plain.isTLS && plain.secretFile == "proxy.secret" && plain.caFile == nil)
+        let sealed = try #require(try Self.read(text("{url: \"https://[fd00::1]:443\", ca_file: corp.pem}")).edges.proxy)
+        #expect(sealed.description == "https://[fd00::1]:443" && sealed.isTLS && sealed.caFile == "corp.pem")
+        for (proxy, rule) in [
+            ("{url: \"socks5://proxy.corp:1080\"}", "must be a proxy's URL"), ("{url: \"http://proxy.corp\"}", "lacks a port"),
+            ("{url: \"http://u:CANARY@proxy.corp:1\"}", "no user name and no password"), ("{secret_file: a}", "edges.proxy.url: is missing"),
+            ("{url: \"http://proxy.corp:1\", ca_file: a}", "needs a proxy with https"),
+            ("{url: \"http://proxy.corp:1\", password: CANARY}", "is no known key here"), ("http://proxy.corp:1", "must be a mapping"),
+        ] {
+            let problems = Self.problems(text(proxy))
+            #expect(problems.contains { $0.contains(rule) } && !"\(problems)".contains("CANARY"), "\(rule): \(problems)")
+        }
+    }
+
+    private static let command = good.replacing(
+        "    upstream: http://10.0.0.7:8080\n",
+        with: """
+                command: [/srv/mcp/bin/python, -m, server]
+                folder: /srv/data
+                sandbox: {files: {read: [/srv/mcp], write: [/srv/out]}, limits: {memory: 256MiB}, variables: {LANG: C.UTF-8}}
+                env: {API_TOKEN: {file: api-token}}
+                sessions: {most: 4, per_caller: 9, idle_seconds: 60}
+
+            """
+    ).replacing("    headers:\n      Authorization: {file: token}\n", with: "")
+
+    @Test("a server that the connector starts is read with its sandbox")
+    func commands() throws {
+        let upstream = try #require(try Self.read(Self.command).routes["docs"]).upstream
+        let child = try #require(upstream.child)
+        #expect(upstream.description == "command:python" && upstream.hostHeader == "localhost" && !upstream.isTLS)
+        #expect(child.command == ["/srv/mcp/bin/python", "-m", "server"] && child.folder == "/srv/data" && child.sandbox.workspace == .ro)
+        #expect(child.sandbox.files.read.map(\.description) == ["/srv/mcp"] && child.sandbox.files.write.map(\.description) == ["/srv/out"])
+        #expect(child.sandbox.limits.memory == 256 << 20 && child.sandbox.limits.processes == ChildSettings.processes)
+        #expect(child.sandbox.variables == ["LANG": "C.UTF-8"] && child.secrets.map(\.name) == ["API_TOKEN"])
+        #expect(child.sessions.most == 4 && child.sessions.perCaller == 4 && child.sessions.idleSeconds == 60)
+        let bare = Self.command.replacing("    folder: /srv/data\n", with: "").replacing("limits: {memory: 256MiB}", with: "limits: {}")
+        let other = try #require(try Self.read(bare).routes["docs"]?.upstream.child)
+        #expect(other.folder == nil && other.sandbox.workspace == .rw && other.sandbox.limits.memory == ChildSettings.memory)
+        let written = Self.command.replacing("sandbox: {files", with: "sandbox: {workspace: {mode: rw}, files")
+        #expect(try Self.read(written).routes["docs"]?.upstream.child?.sandbox.workspace == .rw)
+    }
+
+    @Test(
+        "what does not fit a server that the connector starts is refused, where it stands",
+        arguments: [
+            ("[/srv/mcp/bin/python, -m, server]", "[]", "must be a program"),
+            ("[/srv/mcp/bin/python, -m, server]", "python", "must be a list"),
+            ("    folder:", "    upstream: http://10.0.0.7:1\n    folder:", "routes.docs.upstream: stands beside \"command\""),
+            ("    folder:", "    headers: {A: {file: a}}\n    folder:", "routes.docs.headers: is for servers that are dialled"),
+            ("    folder: /srv/data", "    folder: data", "routes.docs.folder: \"data\" must be an absolute path"),
+            ("read: [/srv/mcp]", "read: [/etc/shadow]", "connector.yaml:20:30: error: routes.docs.sandbox.files.read[0]: \"/etc/shadow\""),
+            ("limits: {memory: 256MiB}", "limits: {memory: 1KiB}", "routes.docs.sandbox.limits.memory"),
+            ("variables: {LANG", "network: {}, variables: {LANG", "routes.docs.sandbox.network: is no known key here"),
+            ("{file: api-token}", "plain-token", "routes.docs.env.API_TOKEN: must be a mapping with \"file\""),
+            ("env: {API_TOKEN", "env: {POSTERN_TOKEN", "no such variable is visible in a sandbox"),
+            ("env: {API_TOKEN", "env: {LD_PRELOAD", "makes programs load other code"),
+            ("env: {API_TOKEN", "env: {LANG", "set under sandbox.variables too"),
+            ("most: 4", "most: 0", "routes.docs.sessions.most: must be a whole number from 1 to 1024"),
+        ])
+    func commandRefusals(old: String, new: String, rule: String) {
+        let problems = Self.problems(Self.command.replacing(old, with: new))
+        #expect(problems.contains { $0.contains(rule) }, "\(problems)")
+    }
+
+    @Test("keys of a server that is started are refused beside one that is dialled")
+    func strangers() {
+        let text = Self.good.replacing("    callers: {any: true}\n", with: "    callers: {any: true}\n    folder: /srv\n")
+        #expect(Self.problems(text).contains { $0.contains("routes.open.folder: is for a server that \"command\" starts") })
     }
 
     @Test("nobody may call a route that names no callers")

@@ -48,18 +48,6 @@ struct ConnectorMaterialTests {
         }
     }
 
-    @Test("a server certificate is made anew a month before it ends, and for another authority or domain")
-    func renewal() throws {
-        let files = try Self.files()
-        let (server, authority) = (try #require(files["server.pem"]), try #require(files["ca.pem"]))
-        func isGood(_ days: Double, domain: String = Self.domain, by authority: String) -> Bool {
-            ConnectorCertificates.isGood(server: server, domain: domain, authority: authority, now: Self.now.addingTimeInterval(days * 86_400))
-        }
-        #expect(isGood(0, by: authority) && isGood(59, by: authority) && !isGood(61, by: authority))
-        #expect(!isGood(0, domain: "zz.tunnel.example.com", by: authority))
-        #expect(!isGood(0, by: try ConnectorCertificates.authority(domain: Self.domain, now: Self.now).certificatePEM))
-    }
-
     @Test("files that do not belong together are refused")
     func mismatches() throws {
         let (files, other) = (try Self.files(), try Self.files())
@@ -82,6 +70,40 @@ struct ConnectorMaterialTests {
         let foreign = try ConnectorCertificates.server(domain: "zz.tunnel.example.com", authority: authority, now: Self.now)
         let problem = try Self.problem(files.merging(["server.pem": foreign.certificatePEM, "server.key": foreign.keyPEM]) { $1 })
         #expect(problem?.contains("is neither for *.\(Self.domain)") == true)
+    }
+
+    @Test("a client certificate for an upstream is read with its key, and held against it and the time")
+    func clientCertificate() throws {
+        let (files, other) = (try Self.files(), try Self.files())
+        let text = ConnectorConfigurationTests.good.replacing(
+            "    ca_file: internal.pem\n",
+            with: "    ca_file: internal.pem\n    client_certificate: {certificate_file: client.pem, key_file: client.key}\n")
+        let configuration = try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h")
+        func problem(_ certificate: String?, _ key: String?) -> String? {
+            var all = files
+            (all["client.pem"], all["client.key"]) = (certificate, key)
+            do {
+                _ = try ConnectorMaterial(configuration, now: Self.now) { [all] path, _ in all[path] }
+                return nil
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(problem(files["connector.pem"], files["connector.key"]) == nil)
+        #expect(problem(files["connector.pem"], other["connector.key"])?.contains("client.pem is not for the key in client.key") == true)
+        #expect(problem(files["connector.pem"], nil)?.contains("client.key is not there") == true)
+        #expect(problem(nil, files["connector.key"])?.contains("client.pem is not there") == true)
+        #expect(problem("x", files["connector.key"]) != nil && problem(files["connector.pem"], "x") != nil)
+    }
+
+    @Test("an injected value that is too short to be masked is refused, unless it is said to be no secret")
+    func shortHeaders() throws {
+        let files = try Self.files().merging(["token": "abc\n"]) { $1 }
+        #expect(try Self.problem(files)?.contains("could not be masked") == true)
+        #expect(try Self.problem(files)?.contains("abc") == false)
+        let text = ConnectorConfigurationTests.good.replacing("{file: token}", with: "{file: token, mask: false}")
+        let configuration = try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h")
+        _ = try ConnectorMaterial(configuration, now: Self.now) { path, _ in files[path] }
     }
 
     @Test("nothing prints a key or a token")

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import NIOCore
 import NIOPosix
@@ -106,6 +107,64 @@ struct LegTests {
         }
     }
 
+    /// Whoever has stolen the tunnel's token has enrolled a key of its own, and answers with a certificate of its own.
+    @Test("a leg whose callers do not believe it gets no more than a few calls beside one that they believe")
+    func foreignLegs() async throws {
+        try await TunnelWorld.run { world in
+            let key = try ConnectorCertificates.connector(now: Date())
+            let authority = try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date())
+            let server = try ConnectorCertificates.server(domain: TunnelWorld.domain, authority: authority, now: Date())
+            // A call that runs keeps the good key behind the thief's, which has none.
+            let runtime = try world.runtime()
+            var running = try await TunnelClient.open(world, .certified(runtime), as: runtime)
+            #expect(try await running.call("POST", "/echo", body: "x").body == "x")
+            let log = EventLog()
+            var options = world.options
+            options.legs = 8
+            options.name = "thief"
+            let thief = try world.makeConnector(
+                log: log, options: options,
+                files: [
+                    "connector.key": key.keyPEM, "connector.pem": key.certificatePEM, "server.pem": server.certificatePEM,
+                    "server.key": server.keyPEM,
+                ])
+            await withTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                group.addTask { await thief.run() }
+                await log.wait { $0.legs == 8 }
+                func call(_ way: TunnelClient.Way) async -> Bool {
+                    guard var client = try? await TunnelClient.open(world, way, as: runtime) else { return false }
+                    defer { client.stream.close() }
+                    return (try? await client.call("POST", "/echo", body: "y").body) == "y"
+                }
+                // What spliced callers meet is no evidence: anybody can be one.
+                var spliced = 0
+                for _ in 0..<6 { spliced += await call(.splice) ? 0 : 1 }
+                #expect(spliced > 1 && !world.registry.rendered().contains("postern_edge_doubted_keys_total 1"))
+                var outcomes: [Bool] = []
+                for _ in 0..<12 { outcomes.append(await call(.certified(runtime))) }
+                // Two in a row make it doubted; the edge hears of a failure a moment after its caller.
+                #expect((2...4).contains(outcomes.count { !$0 }) && outcomes.suffix(6).allSatisfy(\.self), "\(outcomes)")
+                for _ in 0..<3 { #expect(await call(.splice)) }
+                #expect(world.registry.rendered().contains("postern_edge_doubted_keys_total 1"))
+                // Where there is nobody else, even a doubted key is asked.
+                running.stream.close()
+                world.directory.change(TunnelWorld.tunnelID) { tunnel in
+                    tunnel.connectorKeys = tunnel.connectorKeys.filter { $0 == Self.fingerprint(of: key) }
+                }
+                await world.log.wait { $0.legs == 0 }
+                let started = ContinuousClock.now
+                #expect(await call(.certified(runtime)) == false)
+                // Without any leg it would have waited for one.
+                #expect(ContinuousClock.now - started < .seconds(8))
+            }
+        }
+    }
+
+    private static func fingerprint(of key: ConnectorCertificates.Made) -> String {
+        (try? P256.Signing.PrivateKey(pemRepresentation: key.keyPEM)).map { ConnectorKey($0.publicKey).fingerprint } ?? ""
+    }
+
     private static func isCut(_ client: TunnelClient) async {
         do {
             while let bytes = try await client.stream.read(within: .seconds(10)) { _ = bytes }
@@ -200,7 +259,8 @@ struct LegTests {
         try await world.runParts(connects: false) { world in
             let (configuration, material) = try world.parts(world.options)
             let dialer = LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), resolve: { _ in [] }, group: MultiThreadedEventLoopGroup.singleton,
+                edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] },
+                group: MultiThreadedEventLoopGroup.singleton,
                 times: ConnectorTimes())
             let asked = EventCounter()
             let events = Leg.Events(

@@ -17,7 +17,7 @@ struct RouteRequestTests {
         var reader = HeadReader()
         let lines = try #require(try reader.feed(Array(text.utf8))).lines
         var route = ConnectorConfiguration.Route(
-            upstream: .init(isTLS: false, authority: try Authority("10.0.0.7:8080")), callers: Callers(), addresses: UpstreamAddresses(), host: rule,
+            upstream: .network(isTLS: false, try Authority("10.0.0.7:8080")), callers: Callers(), addresses: UpstreamAddresses(), host: rule,
             headers: [], caFile: nil)
         route.policy = policy
         return try RouteRequest(try RequestHead(lines: lines), host: host, route: route, headers: headers)
@@ -45,6 +45,16 @@ struct RouteRequestTests {
         let kept = String(
             decoding: try Self.request(Self.start + Self.hostLine + "Transfer-Encoding: chunked\r\n\r\n", rule: .keep).wire, as: UTF8.self)
         #expect(kept == "POST /mcp?x=1 HTTP/1.1\r\nHost: docs.ab.tunnel.example.com\r\nTransfer-Encoding: chunked\r\n\r\n")
+    }
+
+    @Test("what a caller says of where it is does not go on, in no spelling")
+    func forwarding() throws {
+        let fields = [
+            "Forwarded", "X-Forwarded-For", "x_forwarded_for", "X-Forwarded-Proto", "X-Real-IP", "Via", "X.Forwarded.For", "True-Client-IP",
+        ]
+        let text = Self.start + Self.hostLine + fields.map { "\($0): 203.0.113.9\r\n" }.joined() + "X-Kept: 1\r\n\r\n"
+        let wire = String(decoding: try Self.request(text).wire, as: UTF8.self)
+        #expect(!wire.contains("203.0.113.9") && wire.contains("X-Kept: 1"))
     }
 
     @Test("what some servers take for another method is sent once, and under a policy not at all")

@@ -236,6 +236,26 @@ struct TunnelTests {
         }
     }
 
+    @Test("an edge that has not heard of its tunnels yet says that, and not that there is none")
+    func notReady() async throws {
+        let world = try await TunnelWorld()
+        world.directory.fallSilent()
+        try await world.runParts(connects: false) { world in
+            do {
+                _ = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                Issue.record("a call was spliced")
+            } catch {
+                #expect("\(error)".contains("ALERT_INTERNAL_ERROR"))
+            }
+            do {
+                _ = try await TunnelClient.open(world, .connect(TunnelWorld.apiKey), as: try world.runtime())
+                Issue.record("CONNECT was granted")
+            } catch let refusal as TunnelClient.NotConnected {
+                #expect(refusal.status == 503 && refusal.body.contains("does not know its tunnels yet"))
+            }
+        }
+    }
+
     @Test("a tunnel that is not spliced is reached by CONNECT only")
     func notSpliced() async throws {
         var options = TunnelWorld.Options()
@@ -256,6 +276,10 @@ struct TunnelTests {
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
             let refused = try await client.call("GET", "/head")
             #expect(refused.status == 502 && refused.body.contains("upstream_address"))
+            // Where it is, and what the route would dial, is for the log.
+            #expect(!refused.body.contains("127.0.0.1") && !refused.body.contains("10.0.0.0"))
+            let logged = try #require(world.log.reasons.last)
+            #expect(logged.contains("127.0.0.1") && logged.contains("10.0.0.0/8"))
             #expect(world.upstream.now.connections == 0)
         }
     }
@@ -267,7 +291,9 @@ struct TunnelTests {
         try await TunnelWorld.run(options) { world in
             var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
             let head = try await client.call("GET", "/head", fields: "authorization: Bearer outside\r\n")
-            #expect(head.body.contains("Authorization: Bearer inside") && !head.body.contains("outside"))
+            let seen = try #require(world.upstream.now.heads.first)
+            #expect(seen.contains("Authorization: Bearer inside") && !seen.contains("outside"))
+            #expect(head.status == 200)
             client.stream.close()
         }
     }

@@ -23,8 +23,8 @@ struct LegMessageTests {
 
     @Test("a request is read as it was written")
     func request() throws {
-        for token in [nil, "tnlt_secret"] {
-            let request = LegRequest(tunnelID: "tnl_1", leg: "host-1.example/3", version: "0.1.0", token: token)
+        for (token, expires) in [(nil, nil), ("tnlt_secret", 1_800_000_000), (nil, 0)] as [(String?, Int?)] {
+            let request = LegRequest(tunnelID: "tnl_1", leg: "host-1.example/3", version: "0.1.0", token: token, certificateExpires: expires)
             let text = String(decoding: request.encoded(host: "tunnel.example.com"), as: UTF8.self)
             #expect(try LegRequest(Self.head(text)) == request)
         }
@@ -40,6 +40,18 @@ struct LegMessageTests {
             "postern-connector/" + String(repeating: "é", count: 40), "postern-connector/" + String(repeating: "1", count: 41), "postern-connector/",
             "postern-connector/1 2", "curl/8", "x",
         ] { #expect(try version(agent) == "unknown", "\(agent)") }
+    }
+
+    @Test("when a certificate ends is a time or is not told, whatever a tenant sends")
+    func expiry() throws {
+        let head =
+            "POST /v1/tunnel/connect HTTP/1.1\r\nHost: e\r\nConnection: Upgrade\r\nUpgrade: postern-leg/1\r\nPostern-Tunnel: tnl_1\r\nPostern-Leg: a/0\r\n"
+        func expires(_ field: String) throws -> Int? { try LegRequest(Self.head(head + field + "\r\n")).certificateExpires }
+        #expect(try expires("Postern-Certificate-Expires: 1800000000\r\n") == 1_800_000_000)
+        #expect(try expires("") == nil)
+        for text in ["-1", "x", "1e9", "+5", "", "253402300800", "99999999999999999999", "1\r\nPostern-Certificate-Expires: 2"] {
+            #expect(try expires("Postern-Certificate-Expires: \(text)\r\n") == nil, "\(text)")
+        }
     }
 
     @Test("a request that is not one for a leg is refused")
@@ -104,6 +116,8 @@ struct LegMessageTests {
         #expect(backOff.next(chance: 1) == LegBackOff.first)
         #expect(backOff.next(after: LegRefusal(.tunnelArchived, ""), chance: 1) == LegBackOff.refused)
         #expect(backOff.next(after: LegRefusal(.unavailable, ""), chance: 1) < 1)
+        // A network that comes back is noticed within two seconds, however long it was away.
+        for _ in 0..<12 { #expect(backOff.next(isUnanswered: true, chance: 1) <= LegBackOff.longestUnanswered) }
     }
 
     @Test("a server name leads to the edge, to a tunnel, or nowhere")

@@ -27,6 +27,13 @@ def pytest_runtest_protocol() -> Any:
         return (yield)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The counts of the fault tests, whatever became of them."""
+    if counted := sys.modules.get("fault_world"):
+        for line in [*counted.reports, counted.total()]:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def tunnel() -> Iterator[Tunnel]:
     with Tunnel() as started:

@@ -1,13 +1,15 @@
 """An MCP client made with the official SDK, of whichever major version is installed, that goes by the edge's CONNECT: the peer of the suite.
 
 sdk_client.py URL EDGE-NAME EDGE-PORT EDGE-CA CERTIFICATES TEXT
+sdk_client.py URL EDGE-NAME EDGE-PORT EDGE-CA CERTIFICATES TOOL ARGUMENTS
 
-The API key is read from API_KEY. Prints the revision, the number of tools, and what the tool `echo` gives back for TEXT.
+The API key is read from API_KEY. Prints the revision, the number of tools, and what the tool `echo` gives back for TEXT, or TOOL for ARGUMENTS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import ssl
@@ -38,7 +40,8 @@ def here(edge: str) -> None:
 
 
 async def main() -> None:
-    url, edge, port, edge_ca, folder, text = sys.argv[1:]
+    url, edge, port, edge_ca, folder, text, *rest = sys.argv[1:]
+    tool, values = (text, json.loads(rest[0])) if rest else ("echo", {"text": text})
     here(edge)
     trusted = ssl.create_default_context(cafile=str(Path(folder, "authorities.pem")))
     trusted.load_cert_chain(Path(folder, "certificate.pem"), Path(folder, "key.pem"))
@@ -50,12 +53,12 @@ async def main() -> None:
         if Client:
             async with Client(transport) as session:
                 print(session.protocol_version, len((await session.list_tools()).tools))
-                print((await session.call_tool("echo", {"text": text})).content[0].text)
+                print((await session.call_tool(tool, values)).content[0].text)
             return
         async with transport as (reader, writer, _), ClientSession(reader, writer) as session:
             opened = await session.initialize()
             print(opened.protocolVersion, len((await session.list_tools()).tools))
-            print((await session.call_tool("echo", {"text": text})).content[0].text)
+            print((await session.call_tool(tool, values)).content[0].text)
 
 
 asyncio.run(main())

@@ -64,6 +64,35 @@ def test_curl_calls_by_connect(tunnel: Tunnel, laptop: Path) -> None:
     assert answer["headers"]["Host"] == f"127.0.0.1:{tunnel.upstream.port}" and answer["headers"]["X-Forwarded-Host"] == tunnel.host
 
 
+def by_certificate(certificate: Path) -> tuple[str, ...]:
+    return ("--proxy-cert", str(certificate / "certificate.pem"), "--proxy-key", str(certificate / "key.pem"))
+
+
+def test_curl_calls_by_connect_with_its_certificate_alone(tunnel: Tunnel, laptop: Path) -> None:
+    done = tunnel.curl(laptop, *by_certificate(laptop), "--data", "hello", connects=True)
+    assert done.returncode == 0 and json.loads(done.stdout)["body"] == "hello", done.stderr
+    # One for another route opens nothing at the edge.
+    other = tunnel.certificate("edge-other", "laptop", "other")
+    refused = tunnel.curl(laptop, *by_certificate(other), connects=True)
+    assert refused.returncode != 0 and "403" in refused.stderr
+    # Nor does a connector's key, which opens legs.
+    key = tunnel.connector_folder
+    legs = tunnel.curl(laptop, "--proxy-cert", str(key / "connector.pem"), "--proxy-key", str(key / "connector.key"), connects=True)
+    assert legs.returncode != 0 and "403" in legs.stderr
+
+
+def test_a_call_by_connect_ends_with_the_key_that_opened_it(tunnel: Tunnel, laptop: Path) -> None:
+    made = tunnel.control.call("POST", "/postern/v1/keys", {"name": "brief", "role": "developer"})
+    running = tunnel.start_curl(laptop, "--proxy-header", f"Proxy-Authorization: Bearer {made['secret']}", path="/hold")
+    until(lambda: "GET /hold" in tunnel.upstream.asked)
+    assert running.poll() is None
+    tunnel.control.call("DELETE", f"/postern/v1/keys/{made['id']}")
+    started = time.monotonic()
+    assert running.wait(10) != 0
+    assert time.monotonic() - started < 3
+    tunnel.upstream.release.set()
+
+
 def test_connect_needs_a_key_of_the_workspace(tunnel: Tunnel, laptop: Path) -> None:
     without = tunnel.curl(laptop, connects=True)
     assert without.returncode != 0 and "407" in without.stderr

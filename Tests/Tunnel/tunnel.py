@@ -26,6 +26,8 @@ class Upstream(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[str] = []
+        #: Lets go what `/hold` holds.
+        self.release = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -41,6 +43,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length)
         self.server.asked.append(f"{self.command} {self.path}")
+        if self.path == "/hold":
+            self.server.release.wait(60)
         told = json.dumps({"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": body.decode()}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -55,9 +59,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Tunnel:
-    """Ends with what it started, last first."""
+    """Ends with what it started, last first. The edge is one of its own, or the one that the control plane starts beside itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_edge: bool = False) -> None:
+        self._with_edge = with_edge
         self._cleanup = contextlib.ExitStack()
         try:
             self._start()
@@ -68,15 +73,20 @@ class Tunnel:
     def _start(self) -> None:
         self.postern = self._cleanup.enter_context(Postern("postern-tunnel"))
         self.folder = self.postern.folder
-        self.postern.serve("--tunnel-domain", DOMAIN)
+        self.edge_certificates = Certificates.make(self.folder / "edge-tls", f"DNS:{DOMAIN}")
+        beside = ["--with-edge", "--edge-listen", "127.0.0.1:0", "--edge-tls-cert", str(self.edge_certificates.leaf), "--edge-tls-key",
+                  str(self.edge_certificates.key)] if self._with_edge else []
+        self.server = self.postern.serve("--tunnel-domain", DOMAIN, *beside)
         self.control = Control(self.postern.url, self.postern.admin_key)
         self._cleanup.callback(self.control.close)
         self.upstream = Upstream()
         self._cleanup.callback(self.upstream.shutdown)
-        self.edge_certificates = Certificates.make(self.folder / "edge-tls", f"DNS:{DOMAIN}")
-        key = self.command("keys", "create", "--role", "edge", "--name", "edge-1", "--output", str(self.folder / "edge.key"))
-        assert self.postern.admin_key not in key
-        self.edge = self.start_edge()
+        if self._with_edge:
+            self.port = self._listening(self.server)
+        else:
+            key = self.command("keys", "create", "--role", "edge", "--name", "edge-1", "--output", str(self.folder / "edge.key"))
+            assert self.postern.admin_key not in key
+            self.edge = self.start_edge()
         self.connector_folder = self.folder / "connector"
         self.setup()
         self.id = json.loads((self.connector_folder / "tunnel.json").read_text())["id"]
@@ -113,8 +123,12 @@ class Tunnel:
             "--tls-key", str(self.edge_certificates.key), "--control-plane", self.postern.url, "--edge-key-file", str(self.folder / "edge.key"),
             "--log-level", "debug",
         ])
-        self.port = int(edge.wait_for(r"listening on https://127\.0\.0\.1:(\d+)").group(1))
+        self.port = self._listening(edge)
         return edge
+
+    @staticmethod
+    def _listening(process: ChildProcess) -> int:
+        return int(process.wait_for(r"listening on https://127\.0\.0\.1:(\d+)").group(1))
 
     def setup(self) -> str:
         return self.command(
@@ -135,9 +149,11 @@ class Tunnel:
         self.command("tunnels", "client-certificate", "issue", self.id, "--client", client, *named, "--output", str(folder))
         return folder
 
-    def curl(self, certificate: Path | None, *arguments: str, connects: bool = False, path: str = "/mcp") -> subprocess.CompletedProcess[str]:
-        """`curl` through the tunnel: spliced, or by CONNECT with the admin's API key."""
-        known = [f"https://{self.host}{path}", "--silent", "--show-error", "--max-time", "30", "--cacert",
+    def curl_command(
+        self, certificate: Path | None, *arguments: str, connects: bool = False, path: str = "/mcp", route: str = "docs",
+    ) -> list[str]:
+        host = f"{route}.{self.domain}"
+        known = [f"https://{host}{path}", "--silent", "--show-error", "--max-time", "30", "--cacert",
                  str((certificate or self.folder / "laptop") / "authorities.pem")]
         if certificate:
             known += ["--cert", str(certificate / "certificate.pem"), "--key", str(certificate / "key.pem")]
@@ -145,6 +161,21 @@ class Tunnel:
             known += ["--proxy", f"https://{DOMAIN}:{self.port}", "--proxy-cacert", str(self.edge_certificates.ca),
                       "--connect-to", f"{DOMAIN}:{self.port}:127.0.0.1:{self.port}", "--resolve", f"{DOMAIN}:{self.port}:127.0.0.1"]
         else:
-            known += ["--connect-to", f"{self.host}:443:127.0.0.1:{self.port}"]
+            known += ["--connect-to", f"{host}:443:127.0.0.1:{self.port}"]
+        return ["curl", *known, *arguments]
+
+    def curl(
+        self, certificate: Path | None, *arguments: str, connects: bool = False, path: str = "/mcp", route: str = "docs",
+    ) -> subprocess.CompletedProcess[str]:
+        """`curl` through the tunnel: spliced, or by CONNECT with what `arguments` show the edge."""
         return subprocess.run(
-            ["curl", *known, *arguments], text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, env=clean_environment())
+            self.curl_command(certificate, *arguments, connects=connects, path=path, route=route), text=True, capture_output=True, timeout=60,
+            stdin=subprocess.DEVNULL, env=clean_environment())
+
+    def start_curl(self, certificate: Path, *arguments: str, path: str) -> subprocess.Popen[bytes]:
+        """The same by CONNECT, without waiting for its end."""
+        process = subprocess.Popen(
+            self.curl_command(certificate, *arguments, connects=True, path=path), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=clean_environment())
+        self._cleanup.callback(process.kill)
+        return process

@@ -22,7 +22,7 @@ package enum EdgeParams {
 
     /// `POST …/authorizations`.
     package struct Authorization: Sendable {
-        /// An API key. A secret.
+        /// An API key or a sessions token. A secret.
         package var credential: String
         package var tunnelID: String
 
@@ -32,6 +32,28 @@ package enum EdgeParams {
             guard let tunnelID = try object.string("tunnel_id") else { throw .invalid("tunnel_id: Field required") }
             self.credential = credential
             self.tunnelID = tunnelID
+        }
+    }
+
+    /// `POST …/principals`: whose credentials have opened calls that run.
+    package struct Principals: Sendable, Equatable {
+        /// As authorizations have named them.
+        package var ids: [String]
+
+        /// In one question.
+        package static let most = 1000
+
+        package init(_ body: JSON) throws(APIError) {
+            let object = try PlainObject(body, allowing: ["principals"])
+            guard let list = object.members["principals"]?.array else { throw .invalid("principals: Field required") }
+            guard list.count <= Self.most else { throw .invalid("principals: must have at most \(Self.most) elements") }
+            ids = []
+            for (index, item) in list.enumerated() {
+                guard let id = item.string, (1...256).contains(id.utf8.count) else {
+                    throw .invalid("principals.\(index): Input should be a string of 1 to 256 bytes")
+                }
+                ids.append(id)
+            }
         }
     }
 
@@ -45,14 +67,19 @@ package enum EdgeParams {
         package var streams: Int
         package var bytesIn: Int
         package var bytesOut: Int
+        /// When the connector's server certificate ends, in its own words; `nil` where it does not say.
+        package var certificateExpires: Timestamp?
 
-        package init(connectorKey: String, version: String, since: Timestamp, streams: Int, bytesIn: Int, bytesOut: Int) {
+        package init(
+            connectorKey: String, version: String, since: Timestamp, streams: Int, bytesIn: Int, bytesOut: Int, certificateExpires: Timestamp? = nil
+        ) {
             self.connectorKey = connectorKey
             self.version = version
             self.since = since
             self.streams = streams
             self.bytesIn = bytesIn
             self.bytesOut = bytesOut
+            self.certificateExpires = certificateExpires
         }
 
         init(_ body: JSON, _ place: String) throws(APIError) {
@@ -69,9 +96,16 @@ package enum EdgeParams {
             guard let since = body["since"]?.string.flatMap({ Timestamp($0) }) else {
                 throw .invalid("\(place).since: Input should be a valid datetime")
             }
+            var expires: Timestamp?
+            if let told = body["certificate_expires_at"], told != .null {
+                guard let time = told.string.flatMap({ Timestamp($0) }) else {
+                    throw .invalid("\(place).certificate_expires_at: Input should be a valid datetime")
+                }
+                expires = time
+            }
             self.init(
                 connectorKey: key, version: version, since: since, streams: try number("streams"), bytesIn: try number("bytes_in"),
-                bytesOut: try number("bytes_out"))
+                bytesOut: try number("bytes_out"), certificateExpires: expires)
         }
     }
 

@@ -22,6 +22,16 @@ package enum HTTPDate {
         }
     }
 
+    /// The form that is sent (RFC 9110, section 5.6.7), of times since 1970: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    package static func text(_ time: Timestamp) -> String {
+        // RFC 3339 has the same parts: `1994-11-06T08:49:37.000000Z`.
+        let text = Array(time.description)
+        // The first of January 1970 was a Thursday.
+        let weekday = ((time.microseconds / 86_400_000_000 + 3) % 7 + 7) % 7
+        let month = Int(String(text[5..<7])).map { months[($0 - 1) % 12] } ?? "Jan"
+        return "\(days[Int(weekday)]), \(String(text[8..<10])) \(month) \(String(text[..<4])) \(String(text[11..<19])) GMT"
+    }
+
     private static func time(year: String, month: String, day: String, clock: String) -> Int64? {
         guard let month = months.firstIndex(of: month), year.utf8.count == 4, day.utf8.count == 2, clock.utf8.count == 8 else { return nil }
         // RFC 3339 has the same parts with the same bounds.

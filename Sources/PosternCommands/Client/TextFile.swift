@@ -1,3 +1,8 @@
+#if canImport(CoreFoundation)
+// Where many files are compiled at once, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -40,12 +45,17 @@ enum TextFile {
     }
 
     /// Writes a file that only its owner can read. An existing one is replaced at once, never seen half-written.
-    static func writeSecret(_ text: String, to path: String) throws(CommandError) {
+    /// - Parameter keepsOwner: whether an existing one stays its owner's, so that root may renew what a service of another user reads.
+    static func writeSecret(_ text: String, to path: String, keepsOwner: Bool = false) throws(CommandError) {
         let temporary = path + ".new"
         unlink(temporary)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw failure("write", path) }
         defer { close(descriptor) }
+        var old = stat()
+        if keepsOwner, geteuid() == 0, lstat(path, &old) == 0, old.st_mode & S_IFMT == S_IFREG, fchown(descriptor, old.st_uid, old.st_gid) != 0 {
+            throw failure("write", path)
+        }
         let bytes = Array("\(text)\n".utf8)
         guard bytes.withUnsafeBytes({ systemWrite(descriptor, $0) }) == bytes.count, fsync(descriptor) == 0, rename(temporary, path) == 0 else {
             throw failure("write", path)
@@ -74,6 +84,23 @@ enum TextFile {
         var bytes = [CChar](repeating: 0, count: 256)
         guard gethostname(&bytes, bytes.count - 1) == 0 else { return "connector" }
         return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// What is not there stays so.
+    static func remove(_ path: String) { unlink(path) }
+    /// What tells one state of a file from another without reading it; `nil` where there is none, or it cannot be looked at. Follows links, as those
+    /// of mounted secrets, which change where they lead.
+    static func stamp(_ path: String) -> FileStamp? {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return nil }
+        #if canImport(Glibc)
+        let (modified, changed) = (info.st_mtim, info.st_ctim)
+        #else
+        let (modified, changed) = (info.st_mtimespec, info.st_ctimespec)
+        #endif
+        return FileStamp(
+            place: [UInt64(truncatingIfNeeded: info.st_dev), UInt64(truncatingIfNeeded: info.st_ino)], size: Int64(info.st_size),
+            mode: UInt32(info.st_mode), changed: [modified.tv_sec, modified.tv_nsec, changed.tv_sec, changed.tv_nsec])
     }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

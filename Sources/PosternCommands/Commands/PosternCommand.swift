@@ -45,7 +45,7 @@ package struct PosternCommand: AsyncParsableCommand {
                 subcommands: [
                     SandboxCommand.self, MCPCommand.self, AuditCommand.self, StoreCommand.self, DoctorCommand.self, DocsCommand.self,
                     BenchCommand.self,
-                    EgressProcessCommand.self,
+                    EgressProcessCommand.self, EdgeProcessCommand.self,
                 ]),
         ])
 

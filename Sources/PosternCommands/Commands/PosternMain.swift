@@ -11,7 +11,11 @@ import Darwin
 package enum PosternMain {
     /// What a command has to do while the process has one thread. Called first.
     package static func begin(_ arguments: [String]) {
-        if arguments.first == EgressProcessCommand.configuration.commandName { EgressProcess.begin() }
+        switch arguments.first {
+        case EgressProcessCommand.configuration.commandName: EgressProcess.begin()
+        case EdgeProcessCommand.name: EdgeConfinement.begin()
+        default: break
+        }
     }
 
     package static func run(_ arguments: [String]) async -> Never {

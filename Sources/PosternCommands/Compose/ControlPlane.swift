@@ -56,7 +56,7 @@ struct ControlPlane {
         let services = ServerServices(
             agents: AgentService(store: store, choosesGeo: settings.model.kind == .anthropic), environments: EnvironmentService(store: store),
             keys: keys, sessions: SessionService(engine: engine),
-            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys),
+            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys, work: work),
             models: { () async throws(ModelError) in try await provider.models() }, figures: store, metrics: metrics,
             notReady: { await Self.storeProblem(store) })
         var configuration = ServerConfiguration(host: settings.listen.host, port: settings.listen.port)
@@ -67,7 +67,13 @@ struct ControlPlane {
             logger.info("listening", metadata: [LoggingKeys.address: "\(url)"])
         }
         // They stop in the reverse order: no request comes any more when the engine ends its turns.
-        try await Services.run([EngineService(engine: engine), server], listen: settings.listen, logger: logs.logger("lifecycle"))
+        var running: [any Service] = [EngineService(engine: engine), server]
+        if let edge = settings.edge {
+            let keeper = try EdgeKeeper(edge, keys: keys, terminal: terminal, logger: logs.logger("edge-keeper"))
+            running.append(try buildEdgeDoor(services: services, logger: logs.logger("server")) { port in keeper.setControlPlane(port: port) })
+            running.append(keeper)
+        }
+        try await Services.run(running, listen: settings.listen, logger: logs.logger("lifecycle"), maximumShutdown: .seconds(28))
     }
 
     private func opened(_ path: String, _ observer: StoreObserver) async throws -> PosternStore {

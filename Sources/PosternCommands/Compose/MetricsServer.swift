@@ -17,6 +17,8 @@ struct MetricsServer: Service {
     /// The text of the metrics.
     let metrics: @Sendable () async -> String
     let logger: Logger
+    /// Called when it is listening.
+    var onRunning: @Sendable () -> Void = {}
 
     /// Makes room for the socket; before anything is started.
     func prepare() throws(CommandError) {
@@ -29,7 +31,7 @@ struct MetricsServer: Service {
         case .loopback(let address): bind = .hostname(address.host, port: address.port)
         case .socket(let path): bind = .unixDomainSocket(path: path)
         }
-        let (address, metrics, logger) = (address, metrics, logger)
+        let (address, metrics, logger, onRunning) = (address, metrics, logger, onRunning)
         let application = Application(
             responder: CallbackResponder { (request: Request, _: BasicRequestContext) in await Self.answer(request, metrics) },
             configuration: .init(address: bind, serverName: nil),
@@ -41,6 +43,7 @@ struct MetricsServer: Service {
                 case .socket(let path): chmod(path, 0o660)
                 }
                 logger.info("metrics are served", metadata: ["address": "\(place)"])
+                onRunning()
             },
             logger: Self.quiet)
         defer { if case .socket(let path) = address { unlink(path) } }

@@ -4,6 +4,11 @@ import PosternSandbox
 import PosternSandboxWire
 import PosternWorker
 
+#if canImport(CoreFoundation)
+// Where many files are compiled at once, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 #if canImport(Glibc)
 import Glibc
 #else

@@ -15,6 +15,8 @@ struct ServeSettings: Sendable {
     var limits = SessionLimits()
     /// In lowercase; `nil` where no tunnels are made.
     var tunnelDomain: String?
+    /// The edge that runs beside the server.
+    var edge: EdgeKeeper.Settings?
     var logs: LogWriter
 
     init(_ configuration: Configuration, environment: [String: String]) throws {
@@ -38,6 +40,24 @@ struct ServeSettings: Sendable {
         limits.eventsPerSession = try configuration.integer(.maxEventsPerSession)
         tunnelDomain = try configuration.text(.tunnelDomain).map { text throws(ConfigurationError) in try Self.domain(text) }
         logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
+        edge = try Self.edge(configuration, domain: tunnelDomain)
+    }
+
+    private static func edge(_ configuration: Configuration, domain: String?) throws -> EdgeKeeper.Settings? {
+        guard configuration.text(.withEdge) == "true" else { return nil }
+        guard let domain else { throw ConfigurationError("with_edge: an edge needs a name: give --tunnel-domain") }
+        guard let certificate = configuration.text(.edgeTLSCertificate), let key = configuration.text(.edgeTLSKey) else {
+            throw ConfigurationError("with_edge: an edge needs a certificate for \(domain): give --edge-tls-cert and --edge-tls-key")
+        }
+        let user = UInt32(try configuration.integer(.edgeUser))
+        guard !UserRange.sessions.numbers.contains(user), user != WorkerUser.usualNumber else {
+            throw ConfigurationError(
+                "edge.user: \(user) is one of the numbers of workers, their sessions and proxies (\(UserRange.reserved.text)); take another")
+        }
+        return EdgeKeeper.Settings(
+            listen: try ListenAddress(configuration.required(.edgeListen)), domain: domain, certificate: TextFile.absolute(certificate),
+            key: TextFile.absolute(key), user: user, logFormat: try configuration.required(.serveLogFormat),
+            logLevel: try configuration.required(.serveLogLevel))
     }
 
     /// A domain name of two labels or more (RFC 1123, section 2.1) that leaves room for a tunnel's label and a route's in front: 253 characters

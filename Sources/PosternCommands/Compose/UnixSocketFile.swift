@@ -1,3 +1,8 @@
+#if canImport(CoreFoundation)
+// Where files are compiled together, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 #if canImport(Glibc)
 import Glibc
 #else

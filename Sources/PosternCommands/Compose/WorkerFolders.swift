@@ -1,5 +1,15 @@
+#if canImport(CoreFoundation)
+// Where files are compiled together, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
+
 import CPosternSandbox
 import Glibc
+
+#if canImport(CoreFoundation)
+// Where many files are compiled at once, `stat` counts as CoreFoundation's, which swift-certificates brings along.
+import CoreFoundation
+#endif
 
 /// Makes a worker's folders and makes them over to the user that it goes on as, while it still is root. By descriptor, never through a link,
 /// and never more than what is Postern's own: what belongs to sessions stays theirs, and a folder that holds anything else is refused.

@@ -44,6 +44,19 @@ extension ConfigurationKey {
         "tunnel.domain", .serve, .text,
         "Domain below which tunnels get theirs, such as `tunnel.example.com`: eight characters and a dot before it. Left out: tunnels cannot be created. "
             + "A tunnel keeps the domain that it has when this changes.")
+    package static let withEdge = ConfigurationKey(
+        "with_edge", .serve, .boolean, default: "false",
+        "Run an edge beside the server, as a process of its own user, without store and keys. Needs `tunnel.domain`, which is its name, and a "
+            + "certificate for that. See docs/tunnels.md.")
+    package static let edgeListen = ConfigurationKey(
+        "edge.listen", .serve, .text, default: "0.0.0.0:443", "With an edge: where it listens; port 0 takes a free one.")
+    package static let edgeTLSCertificate = ConfigurationKey(
+        "edge.tls_cert", .serve, .path, "With an edge: PEM file with the certificate of its name and its chain. Read again when the edge starts again.")
+    package static let edgeTLSKey = ConfigurationKey("edge.tls_key", .serve, .path, "With an edge: PEM file with the certificate's key.")
+    package static let edgeUser = ConfigurationKey(
+        "edge.user", .serve, .integer(1...4_000_000_000), default: "230001",
+        "With an edge, of a server that is started as root: the number of the user that the edge becomes. It should be nobody else's. A server that is "
+            + "not root runs its edge as the user that it is.")
     package static let serveLogFormat = ConfigurationKey(
         "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
     package static let serveLogLevel = ConfigurationKey(
@@ -167,6 +180,7 @@ extension ConfigurationKey {
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile,
         .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession, .tunnelDomain,
+        .withEdge, .edgeListen, .edgeTLSCertificate, .edgeTLSKey, .edgeUser,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
         .sharedWorkspace, .workspaceMode,

@@ -1,3 +1,7 @@
+#if canImport(CoreFoundation)
+// Where it is compiled together with files that know certificates, `stat` counts as CoreFoundation's.
+import CoreFoundation
+#endif
 #if canImport(Glibc)
 import Glibc
 #else

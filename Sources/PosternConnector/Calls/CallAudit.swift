@@ -30,6 +30,8 @@ protocol CallAudit: Sendable {
     /// Returns when the intent is on the disk. Where it throws, nothing goes upstream.
     func begins(_ call: CallRecord) async throws(CallError)
     func ended(_ call: CallRecord, _ progress: CallProgress.State, error: CallError?, milliseconds: Int) async throws(CallError)
+    /// A document comes into force. Where it throws, it does not.
+    func configured(number: Int, digest: String) async throws(CallError)
     /// - Parameter call: `nil` where it was refused before there was a request of somebody known.
     func refused(_ call: CallRecord?, id: String, route: String?, _ error: CallError) async throws(CallError)
 }

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import NIOCore
 import NIOSSL
+import PosternGate
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
@@ -8,13 +9,10 @@ import X509
 
 /// Serves the calls of all legs: opens the stream, ends inner TLS, and lets nobody in whose certificate does not count.
 struct CallServer: Sendable {
-    let configuration: ConnectorConfiguration
-    let material: ConnectorMaterial
-    let inner: NIOSSLContext
-    /// By route.
-    let dialers: [String: UpstreamDialer]
-    /// By route; of those with a policy.
-    let guards: [String: RouteGuard]
+    /// What is in force now.
+    let current: @Sendable () -> ConnectorSnapshot
+    let live: LiveConnections
+    let book: ByteBook
     let times: ConnectorTimes
     let now: @Sendable () -> Date
     /// An id for the record of a call.
@@ -26,10 +24,9 @@ struct CallServer: Sendable {
 
     /// Returns when the call has ended.
     func serve(_ call: LegCall) async {
+        let snapshot = current()
         let name = ConnectTarget.host(Array(call.authority.utf8))
-        guard let name, let host = TunnelHost(name), host.domain == configuration.tunnel.domain, let route = configuration.routes[host.route],
-            let dialer = dialers[host.route]
-        else {
+        guard let name, let host = TunnelHost(name), host.domain == snapshot.configuration.tunnel.domain, snapshot.routes[host.route] != nil else {
             let error = CallError.noRoute(String((name ?? call.authority).prefix(253)))
             observe(.refused(route: nil, error))
             try? await audit?.refused(nil, id: newID(), route: nil, error)
@@ -37,12 +34,11 @@ struct CallServer: Sendable {
         }
         call.accept()
         do {
-            let (identity, expires) = try await letIn(call.stream, host)
-            await InnerConnection(
-                stream: call.stream, host: host, route: route, headers: material.headers[host.route] ?? [], identity: identity, expires: expires,
-                dialer: dialer, routeGuard: guards[host.route], times: times, now: now, newID: newID, audit: audit,
-                registrations: registrations, observe: observe
-            ).run()
+            let connection = try await letIn(call.stream, host, snapshot)
+            let caller = CallerSubject(connection.identity)
+            let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
+            defer { live.leave(id, caller) }
+            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self).run()
         } catch {
             observe(.refused(route: host.route, error))
             // Nothing runs here that an unwritten record could hide.
@@ -52,7 +48,7 @@ struct CallServer: Sendable {
     }
 
     /// Inner TLS up to a verified client certificate. No byte of HTTP is read before that.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost) async throws(CallError) -> (RuntimeIdentity, Date) {
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> LiveConnection {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -67,19 +63,18 @@ struct CallServer: Sendable {
             throw .callerGone("\(error)")
         }
         guard hello.hello.serverName == host.name else { throw .serverName }
-        let verifier = RuntimeVerifier(authority: material.runtimeAuthority, tunnel: configuration.tunnel, now: now)
+        let verifier = RuntimeVerifier(authority: snapshot.material.runtimeAuthority, tunnel: snapshot.configuration.tunnel, now: now)
         let certificate: NIOSSLCertificate?
         do {
-            let inner = inner
+            let inner = snapshot.inner
             _ = try await stream.startTLS(replay: hello.bytes, within: times.handshake) { verifier.handler(inner) }
             certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate }
         } catch {
             throw verifier.refusal ?? Self.failure(error)
         }
         let identity = try verifier.check(certificate)
-        let expires = certificate.flatMap { try? Certificate(derEncoded: $0.toDERBytes()).notValidAfter }
-        guard let expires else { throw .noCertificate }
-        return (identity, expires)
+        guard let parsed = certificate.flatMap({ try? Certificate(derEncoded: $0.toDERBytes()) }) else { throw .noCertificate }
+        return LiveConnection(route: host.route, identity: identity, certificate: parsed, stream: stream, number: snapshot.number)
     }
 
     private static func failure(_ error: any Error) -> CallError {

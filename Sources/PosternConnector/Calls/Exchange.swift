@@ -7,10 +7,14 @@ import PosternTunnelLink
 struct Exchange: Sendable {
     let caller: ByteStream
     let request: RouteRequest
-    let times: ConnectorTimes
+    let limits: RouteLimits
     let progress: CallProgress
+    let watch: WriteWatch
+    let delivery: AnswerDelivery
     /// What was read of the request's body already; `nil` without a policy.
     var held: HeldBody?
+    /// Hears that the caller went away and its call goes on.
+    var outlived: @Sendable () -> Void = {}
     /// How the answer is screened; `nil` without a policy.
     var screening: Screening?
 
@@ -28,7 +32,7 @@ struct Exchange: Sendable {
         var upstream: UpstreamLink?
     }
 
-    private struct Answered: Sendable {
+    struct Answered: Sendable {
         var upstream: MessageReader
         var callerStays: Bool
         var upstreamStays: Bool
@@ -42,6 +46,8 @@ struct Exchange: Sendable {
         case answered(Answered)
         /// Nobody waits for the answer any more.
         case callerGone
+        /// Nobody has for as long as the route lets that be.
+        case lingerOver
     }
 
     /// `reader` stands at the beginning of the request's body.
@@ -55,7 +61,9 @@ struct Exchange: Sendable {
     }
 
     private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
-        do { try await link.stream.write(request.wire) } catch { throw CallError.upstreamConnection("\(error)") }
+        do { try await watch.write(ByteBuffer(bytes: request.wire), to: link.stream, .upstream, within: limits.idle) } catch {
+            throw CallError.upstreamConnection("\(error)")
+        }
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
         return try await withThrowingTaskGroup(of: Half.self) { group in
             group.addTask { try await upload(reader, to: link.stream) }
@@ -66,13 +74,25 @@ struct Exchange: Sendable {
                 switch half {
                 case .uploaded(let reader):
                     after = reader
+                    progress.uploaded()
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
                     }
                 case .uploadEnded: break
-                case .callerGone: throw CallError.callerGone("it closed its side while the call ran")
+                case .callerGone:
+                    // Revisions of MCP up to 2025-11-25: a disconnect is no cancelling, and the answer may be asked for again.
+                    guard request.outlivesCaller, limits.linger > .zero else { throw CallError.callerGone("it closed its side while the call ran") }
+                    progress.leaveAlone()
+                    outlived()
+                    group.addTask { [limits] in
+                        try await Task.sleep(for: .nanoseconds(limits.linger.nanoseconds))
+                        return .lingerOver
+                    }
+                case .lingerOver:
+                    throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
+                    guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
                     guard let after else {
                         // The rest of the request has nowhere to go, and what stands behind it cannot be found.
                         link.stream.close()
@@ -93,173 +113,48 @@ struct Exchange: Sendable {
     private func upload(_ reader: MessageReader, to upstream: ByteStream) async throws -> Half {
         var reader = reader
         var body = held?.rest ?? BodyReader(request.framing)
-        if let bytes = held?.bytes, bytes.readableBytes > 0 {
-            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(bytes) : bytes) } catch { return .uploadEnded }
-            progress.sent(bytes.readableBytes)
-        }
-        while let part = try await next(&reader, &body) {
-            do { try await upstream.write(request.framing == .chunked ? Chunk.wrap(part) : part) } catch { return .uploadEnded }
+        var (sent, waited) = (0, TimeAmount.zero)
+        func send(_ part: ByteBuffer) async -> Bool {
+            let bytes = request.framing == .chunked ? Chunk.wrap(part) : part
+            do { try await watch.write(bytes, to: upstream, .upstream, within: limits.idle) } catch { return false }
             progress.sent(part.readableBytes)
+            return true
+        }
+        if let bytes = held?.bytes, bytes.readableBytes > 0 {
+            guard await send(bytes) else { return .uploadEnded }
+            sent = bytes.readableBytes
+        }
+        while true {
+            let start = NIODeadline.now()
+            guard let part = try await next(&reader, &body, within: limits.left(received: sent, waited: waited)) else { break }
+            waited = waited + (.now() - start)
+            sent += part.readableBytes
+            guard sent <= limits.requestBytes else { throw CallError.requestTooLarge(limits.requestBytes) }
+            guard await send(part) else { return .uploadEnded }
         }
         if request.framing == .chunked {
-            do { try await upstream.write(Chunk.last) } catch { return .uploadEnded }
+            do { try await watch.write(Chunk.last, to: upstream, .upstream, within: limits.idle) } catch { return .uploadEnded }
         }
         return .uploaded(reader)
     }
 
-    private func next(_ reader: inout MessageReader, _ body: inout BodyReader) async throws(CallError) -> ByteBuffer? {
+    private func next(_ reader: inout MessageReader, _ body: inout BodyReader, within time: TimeAmount) async throws(CallError) -> ByteBuffer? {
+        let stalled = CallError.callerStalled(
+            "the body of the request came more slowly than the route waits for (limits.idle, limits.request_bytes_per_second)")
+        guard time > .zero || body.isDone else { throw stalled }
         do {
-            return try await reader.part(of: &body, within: times.silence)
+            return try await reader.part(of: &body, within: time)
         } catch let refusal as HTTPRefusal {
             throw .request(refusal)
         } catch is TimedOut {
-            throw .tooSlow
+            throw stalled
         } catch {
             // A body that ends without close_notify is among these.
             throw .callerGone("\(error)")
         }
     }
 
-    private func answer(from link: MessageReader) async throws -> Answered {
-        var reader = link
-        let head = try await finalHead(&reader)
-        if let screening {
-            switch try plan(head) {
-            case .pass: break
-            case .whole: return try await whole(head, &reader, screening)
-            case .events: return try await events(head, &reader, screening)
-            }
-        }
-        let answer: RouteAnswer
-        do throws(HTTPRefusal) { answer = try RouteAnswer(head, to: request) } catch { throw CallError.upstreamAnswer(error.reason) }
-        var body = BodyReader(answer.framing)
-        var output = ByteBuffer(bytes: answer.wire)
-        progress.begin(head.status)
-        // The head waits for the first bytes of the body only where these are here already.
-        if reader.buffer.readableBytes == 0 || body.isDone {
-            try await tell(output)
-            output.clear()
-        }
-        while let part = try await nextOfAnswer(&reader, &body) {
-            if answer.isChunked { output.writeImmutableBuffer(Chunk.wrap(part)) } else { output.writeImmutableBuffer(part) }
-            try await tell(output)
-            output.clear()
-            progress.received(part.readableBytes)
-        }
-        if answer.isChunked { output.writeImmutableBuffer(Chunk.last) }
-        if output.readableBytes > 0 { try await tell(output) }
-        return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
-    }
-
-    // MARK: Under a policy
-
-    private func plan(_ head: ResponseHead) throws(CallError) -> AnswerScreen.Plan {
-        let framing: BodyFraming
-        do throws(HTTPRefusal) { framing = try BodyFraming(response: head, to: request.method) } catch { throw .upstreamAnswer(error.reason) }
-        do throws(AnswerScreen.Problem) {
-            return try AnswerScreen.plan(head, to: request.method, hasBody: !framing.isEmpty)
-        } catch {
-            throw .upstreamAnswer(error.reason)
-        }
-    }
-
-    /// An answer that is read whole before its head goes to the caller, so that one that cannot be passed on is still answered.
-    private func whole(_ head: ResponseHead, _ reader: inout MessageReader, _ screening: Screening) async throws -> Answered {
-        var body = try bodyReader(head)
-        var bytes: [UInt8] = []
-        while let part = try await nextOfAnswer(&reader, &body) {
-            bytes += part.readableBytesView
-            guard bytes.count <= AnswerScreen.mostBytes else {
-                throw CallError.upstreamAnswer("the upstream's answer has more than \(AnswerScreen.mostBytes) bytes, and a policy has to read it")
-            }
-        }
-        let shown = try screened(screening) { () throws(AnswerScreen.Problem) in try screening.screen.screen(bytes) } ?? bytes
-        let answer = try routeAnswer(head, .whole(length: shown.count))
-        progress.begin(head.status)
-        try await tell(ByteBuffer(bytes: answer.wire + shown))
-        progress.received(shown.count)
-        return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
-    }
-
-    /// An answer that is passed on event by event.
-    private func events(_ head: ResponseHead, _ reader: inout MessageReader, _ screening: Screening) async throws -> Answered {
-        let answer = try routeAnswer(head, .pieces)
-        var body = try bodyReader(head)
-        var stream = EventStream(limit: AnswerScreen.mostBytes)
-        progress.begin(head.status)
-        try await tell(ByteBuffer(bytes: answer.wire))
-        while let part = try await nextOfAnswer(&reader, &body) {
-            var output = ByteBuffer()
-            let events: [EventStream.Event]
-            do throws(EventStream.Problem) { events = try stream.feed(part.readableBytesView) } catch {
-                throw CallError.upstreamAnswer(
-                    error == .tooLarge
-                        ? "an event of the upstream has more than \(AnswerScreen.mostBytes) bytes"
-                        : "an event of the upstream holds a byte at which some readers end a line")
-            }
-            for event in events {
-                output.writeBytes(try screened(screening) { () throws(AnswerScreen.Problem) in try screening.screen.screen(event) } ?? event.bytes)
-            }
-            guard output.readableBytes > 0 else { continue }
-            try await tell(answer.isChunked ? Chunk.wrap(output) : output)
-            progress.received(output.readableBytes)
-        }
-        if answer.isChunked { try await tell(Chunk.last) }
-        return Answered(upstream: reader, callerStays: answer.callerStays, upstreamStays: answer.upstreamStays)
-    }
-
-    private func screened(
-        _ screening: Screening, _ screen: () throws(AnswerScreen.Problem) -> AnswerScreen.Screened
-    ) throws(CallError) -> [UInt8]? {
-        do throws(AnswerScreen.Problem) {
-            let screened = try screen()
-            progress.hid(screened.hidden)
-            screening.saw(screened)
-            return screened.bytes
-        } catch {
-            throw .upstreamAnswer(error.reason)
-        }
-    }
-
-    private func routeAnswer(_ head: ResponseHead, _ screened: RouteAnswer.Screened) throws(CallError) -> RouteAnswer {
-        do throws(HTTPRefusal) { return try RouteAnswer(head, to: request, screened: screened) } catch { throw .upstreamAnswer(error.reason) }
-    }
-
-    private func bodyReader(_ head: ResponseHead) throws(CallError) -> BodyReader {
-        do throws(HTTPRefusal) { return BodyReader(try BodyFraming(response: head, to: request.method)) } catch {
-            throw .upstreamAnswer(error.reason)
-        }
-    }
-
-    private func finalHead(_ reader: inout MessageReader) async throws -> ResponseHead {
-        while true {
-            let head: ResponseHead
-            do {
-                guard let lines = try await reader.head(idle: times.silence, whole: times.head) else {
-                    throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
-                }
-                head = try ResponseHead(lines: lines)
-            } catch let refusal as HTTPRefusal {
-                throw CallError.upstreamAnswer(refusal.reason)
-            } catch let error as CallError {
-                throw error
-            } catch {
-                throw CallError.upstreamAnswer("no answer of the upstream: \(error)")
-            }
-            guard head.isInterim else { return head }
-            if request.minorVersion == 1, let bytes = RouteAnswer.interim(head) { try await tell(ByteBuffer(bytes: bytes)) }
-        }
-    }
-
-    private func nextOfAnswer(_ reader: inout MessageReader, _ body: inout BodyReader) async throws(CallError) -> ByteBuffer? {
-        do {
-            return try await reader.part(of: &body, within: times.silence)
-        } catch {
-            throw .upstreamAnswer("the upstream's answer broke off: \((error as? HTTPRefusal)?.reason ?? "\(error)")")
-        }
-    }
-
-    private func tell(_ bytes: ByteBuffer) async throws(CallError) {
-        do { try await caller.write(bytes) } catch { throw .callerGone("\(error)") }
+    func tell(_ bytes: ByteBuffer) async throws(CallError) {
+        try await delivery.tell(bytes, outlives: request.outlivesCaller && limits.linger > .zero)
     }
 }

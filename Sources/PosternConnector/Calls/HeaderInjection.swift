@@ -1,18 +1,56 @@
+import FoundationEssentials
+import PosternGate
 import PosternHTTP
 
 /// A header field that the connector sets on requests to an upstream. Prints no value.
 package struct HeaderInjection: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     let name: String
     let value: [UInt8]
+    /// Whether its value is kept out of answers.
+    let isMasked: Bool
 
-    /// Throws for what is no field; the message repeats nothing of the value.
-    package init(name: String, value: String) throws(ConnectorError) {
+    /// Throws for what is no field, and for what is to be masked and cannot be; the message repeats nothing of the value.
+    package init(name: String, value: String, isMasked: Bool = true) throws(ConnectorError) {
         if let problem = Self.problem(withName: name) { throw ConnectorError("the injected header \"\(name)\" \(problem)") }
         self.name = name
         self.value = Array(value.utf8)
-        guard !self.value.isEmpty, self.value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
-            throw ConnectorError("the value for the injected header \"\(name)\" is empty or holds a control byte")
+        guard (1...KnownSecret.mostBytes).contains(self.value.count), self.value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+            throw ConnectorError("the value for the injected header \"\(name)\" is empty, too long, or holds a control byte")
         }
+        self.isMasked = isMasked
+        guard !isMasked || self.value.count >= KnownSecret.leastBytes else {
+            throw ConnectorError(
+                "the value for the injected header \"\(name)\" has less than \(KnownSecret.leastBytes) bytes and could not be masked in answers: "
+                    + "write \"mask: false\" beside its file if it is no secret")
+        }
+    }
+
+    /// What is to be found in answers: the value, and the credentials in it, each as a server may repeat it.
+    var secrets: [KnownSecret] {
+        guard isMasked else { return [] }
+        let text = String(decoding: value, as: UTF8.self)
+        var parts = [text]
+        if let space = text.firstIndex(of: " ") {
+            let (scheme, rest) = (text[..<space].lowercased(), String(text[text.index(after: space)...].drop { $0 == " " }))
+            // Credentials behind their scheme (RFC 9110, section 11.4); of Basic the user's and the password (RFC 7617).
+            if scheme.utf8.allSatisfy(HTTPText.isToken) { parts.append(rest) }
+            if scheme == "basic", let decoded = Data(base64Encoded: rest).map({ String(decoding: $0, as: UTF8.self) }) {
+                parts.append(decoded)
+                if let colon = decoded.firstIndex(of: ":") { parts.append(String(decoded[decoded.index(after: colon)...])) }
+            }
+        }
+        if Self.spelling(name) == "cookie" {
+            for pair in text.split(separator: ";") { parts.append(pair.split(separator: "=", maxSplits: 1).last.map(String.init) ?? "") }
+        }
+        var seen = Set<[UInt8]>()
+        return parts.map { Array($0.utf8) }
+            .filter { (KnownSecret.leastBytes...KnownSecret.mostBytes).contains($0.count) && seen.insert($0).inserted }
+            .map { KnownSecret(name: Self.mark(name), value: $0) }
+    }
+
+    /// The name as marks show it.
+    private static func mark(_ name: String) -> String {
+        String(name.prefix(64).map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
     }
 
     /// What speaks against setting a field of that name: those that steer the message are the connector's own.
@@ -34,6 +72,13 @@ enum ForwardedHeaders {
     static let hopByHop: Set<String> = [
         "connection", "proxy-connection", "keep-alive", "proxy-authorization", "proxy-authenticate", "te", "trailer", "upgrade",
         "transfer-encoding", "content-length", "http2-settings",
+    ]
+    /// What a caller says of where it is, in any of the ways that servers believe: a connector tells that to nobody.
+    static let ofCaller: Set<String> = [
+        "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-scheme",
+        "x-forwarded-server",
+        "x-forwarded-ssl", "x-forwarded-by", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
+        "x-original-host", "true-client-ip", "cf-connecting-ip", "client-ip",
     ]
     /// Never injected.
     static let reserved = hopByHop.union(["host", "expect", "x-forwarded-host"])

@@ -4,184 +4,193 @@ import PosternHTTP
 import PosternJSON
 import PosternTunnelLink
 import PosternTunnelWire
+import X509
 
-/// One inner connection after its handshake: requests of one identity to one route, one after the other.
+/// One inner connection after its handshake: requests of one identity to one route, one after the other. Each goes by what is in force when it
+/// begins, and is cut when something takes that away.
 struct InnerConnection: Sendable {
     let stream: ByteStream
     let host: TunnelHost
-    let route: ConnectorConfiguration.Route
-    let headers: [HeaderInjection]
-    let identity: RuntimeIdentity
-    /// When the caller's certificate ends; no call begins after that.
-    let expires: Date
-    let dialer: UpstreamDialer
-    /// `nil` where the route has no policy.
-    let routeGuard: RouteGuard?
-    let times: ConnectorTimes
-    let now: @Sendable () -> Date
-    let newID: @Sendable () -> String
-    let audit: (any CallAudit)?
-    /// Why no call is let through now.
-    let registrations: @Sendable () -> RegistrationRefusal?
-    let observe: @Sendable (ConnectorEvent) -> Void
+    let caller: CallerSubject
+    let live: LiveConnection
+    let server: CallServer
+
+    var identity: RuntimeIdentity { live.identity }
+
+    /// An upstream connection between two calls. No upstream connection serves two identities: it lives as long as this connection at most.
+    private struct Kept {
+        var link: UpstreamLink
+        /// Of the snapshot that it was dialled under.
+        var number: Int
+    }
+
+    /// A request that may go to its upstream.
+    struct Accepted {
+        var request: RouteRequest
+        var runtime: RouteRuntime
+        var number: Int
+        var held: HeldBody?
+        var record: CallRecord
+    }
 
     /// Returns when the connection has ended.
     func run() async {
+        let left = live.certificate.notValidAfter.timeIntervalSince(server.now())
+        let end = stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(min(max(left, 0), 100_000) * 1e9))) { [live] in
+            live.cut(.certificateEnded)
+        }
+        defer { end.cancel() }
+        await live.run { await serveAll() }
+    }
+
+    private func serveAll() async {
         var reader: MessageReader? = MessageReader(stream)
-        // No upstream connection serves two identities: it lives as long as this connection at most.
-        var kept: UpstreamLink?
+        var kept: Kept?
         while let next = reader {
             let progress = CallProgress()
             do {
                 reader = try await serve(next, &kept, progress)
             } catch {
-                observe(.refused(route: host.route, error))
+                let error = live.cause.map(CallError.cut) ?? error
+                server.observe(.refused(route: host.route, error))
                 await fail(error, progress)
                 reader = nil
             }
         }
-        kept?.stream.close()
-        await stream.closeGently()
+        kept?.link.stream.close()
+        if live.cause == nil { await stream.closeGently() }
     }
 
     /// One request; the reader behind it, `nil` where the connection is over.
-    private func serve(_ reader: MessageReader, _ kept: inout UpstreamLink?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
+    private func serve(_ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
         var reader = reader
-        let next: RouteRequest?
+        guard let head = try await nextHead(&reader) else { return nil }
+        let snapshot = server.current()
+        guard let runtime = snapshot.routes[host.route] else { throw .cut(.noLongerAllowed("the route was taken out")) }
+        var record = CallRecord(
+            id: server.newID(), identity: identity, route: host.route, upstream: runtime.route.upstream.description, method: "-")
+        let request: RouteRequest
         do throws(CallError) {
-            next = try await nextRequest(&reader)
+            request = try open(head, runtime)
+            record.method = request.method
+            try decide(request, snapshot, runtime)
+            try runtime.slots.enter(caller, runtime.route.limits)
         } catch {
             // Who asks for another host, or in a form that has two readings, is known by now.
-            if case .request = error {
-                let record = CallRecord(id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: "-")
-                try await audit?.refused(record, id: record.id, route: host.route, error)
-            }
+            try await server.audit?.refused(record, id: record.id, route: host.route, error)
             throw error
         }
-        guard let request = next else { return nil }
-        var record = CallRecord(
-            id: newID(), identity: identity, route: host.route, upstream: route.upstream.description, method: request.method)
-        var held: HeldBody?
-        defer { if let held { routeGuard?.release(held.bytes.readableBytes) } }
-        do throws(CallError) {
-            try decide()
-            if let routeGuard { held = try await hold(&reader, request, routeGuard) }
+        defer { runtime.slots.leave(caller) }
+        live.runs(.init(runtime: runtime))
+        defer { live.runs(nil) }
+        var accepted = Accepted(request: request, runtime: runtime, number: snapshot.number, record: record)
+        defer { if let held = accepted.held { runtime.routeGuard?.release(held.bytes.readableBytes) } }
+        if let after = try await judge(&reader, &accepted) { return after.reader }
+        return try await run(accepted, reader, &kept, progress)
+    }
+
+    private func open(_ head: RequestHead, _ runtime: RouteRuntime) throws(CallError) -> RouteRequest {
+        do throws(HTTPRefusal) {
+            return try RouteRequest(head, host: host, route: runtime.route, headers: runtime.headers, sessions: (runtime.sessions, caller))
         } catch {
-            try await audit?.refused(record, id: record.id, route: host.route, error)
+            throw .request(error)
+        }
+    }
+
+    private func decide(_ request: RouteRequest, _ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
+        if let refusal = server.registrations() { throw .registration(refusal) }
+        guard server.now() < live.certificate.notValidAfter else { throw .certificate(.expired) }
+        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
+        guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
+        if case .length(let length) = request.framing, length > runtime.route.limits.requestBytes {
+            throw .requestTooLarge(runtime.route.limits.requestBytes)
+        }
+        // The handshake may have been under another authority.
+        if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
+    }
+
+    /// The call itself, recorded before and after.
+    private func run(_ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress) async throws(CallError)
+        -> MessageReader?
+    {
+        let record = accepted.record
+        // What changed while the request came is looked at now; what changes from here on cuts the call.
+        do throws(CallError) { try delivery(accepted, progress, WriteWatch()).checkBudget() } catch {
+            try await server.audit?.refused(record, id: record.id, route: host.route, error)
             throw error
         }
-        if let routeGuard, let held, let refusal = judge(held, request, routeGuard, &record) {
-            guard routeGuard.policy.mode == .dryRun else {
-                observe(.refused(route: host.route, .policy(refusal.refusal)))
-                try await audit?.refused(record, id: record.id, route: host.route, .policy(refusal.refusal))
-                let stays = request.keepsAlive && held.rest.isDone
-                do { try await stream.write(ByteBuffer(bytes: refusal.encoded(keepsAlive: stays))) } catch { throw .callerGone("\(error)") }
-                return stays ? reader : nil
-            }
-            observe(.wouldRefuse(route: host.route, refusal.refusal))
+        let now = server.current()
+        if now.number != accepted.number, let cause = live.refusal(under: now, now: server.now()) {
+            try await server.audit?.refused(record, id: record.id, route: host.route, .cut(cause))
+            throw .cut(cause)
         }
-        try await audit?.begins(record)
-        observe(.called(route: host.route, identity))
+        try await server.audit?.begins(record)
+        server.observe(.called(route: host.route, identity))
+        let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
+        let over = NIODeadline.now() + limits.call
+        let step = min(limits.take, limits.idle, limits.call)
+        let looks = stream.channel.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { [live] _ in
+            if over <= .now() { live.cut(.tooLong) } else { watch.look() }
+        }
+        defer { looks.cancel() }
         let start = ContinuousClock.now
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
-            ended = try await exchange(request, reader, held, &kept, progress)
+            ended = try await exchange(accepted, reader, &kept, progress, watch)
         } catch {
-            failure = error
+            failure = live.cause.map(CallError.cut) ?? error
         }
         let duration = ContinuousClock.now - start
-        try await audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration / .milliseconds(1)))
+        try await server.audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration / .milliseconds(1)))
         if let failure { throw failure }
-        kept = ended.upstream
+        kept = ended.upstream.map { Kept(link: $0, number: accepted.number) }
         return ended.caller
     }
 
-    private func decide() throws(CallError) {
-        if let refusal = registrations() { throw .registration(refusal) }
-        guard now() < expires else { throw .certificate(.expired) }
-        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
-        guard route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
-    }
-
-    // MARK: The policy of the route
-
-    /// The body up to the policy's bound. Nothing has gone upstream before that.
-    private func hold(_ reader: inout MessageReader, _ request: RouteRequest, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
-        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
-        do {
-            if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
-                try await stream.write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
-            }
-            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: times.head)
-        } catch let error as CallError {
-            throw error
-        } catch let refusal as HTTPRefusal {
-            throw .request(refusal)
-        } catch is TimedOut {
-            throw .tooSlow
-        } catch {
-            throw .callerGone("\(error)")
-        }
-    }
-
-    /// What the policy says against the request; `nil` when it passes. Notes in the record what was judged.
-    private func judge(_ held: HeldBody, _ request: RouteRequest, _ routeGuard: RouteGuard, _ record: inout CallRecord) -> PolicyAnswer? {
-        let judgement: RouteGuard.Judgement
-        if let refusal = held.refusal {
-            judgement = .refused(refusal)
-        } else if request.method == "POST" {
-            let seconds = Double(NIODeadline.now().uptimeNanoseconds) / 1e9
-            judgement = routeGuard.judge(Array(held.bytes.readableBytesView), request.fields, from: identity, now: seconds)
-        } else if !["GET", "HEAD", "OPTIONS", "DELETE"].contains(request.method) {
-            judgement = .refused(
-                .init(.method, "http.method", "the method \(request.method) carries no message of MCP", remedy: "send messages by POST"))
-        } else if held.bytes.readableBytes > 0 {
-            judgement = .refused(.malformed("http.method", "a \(request.method) has no body", "send messages by POST"))
-        } else {
-            return nil
-        }
-        record.judged = .init(
-            messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
-            isDryRun: routeGuard.policy.mode == .dryRun)
-        return judgement.refusal.map { PolicyAnswer($0, to: judgement.body, index: judgement.index) }
-    }
-
-    private func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
-        let (route, observe) = (host.route, observe)
-        return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
-            for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
-        }
-    }
-
     private func exchange(
-        _ request: RouteRequest, _ reader: MessageReader, _ held: HeldBody?, _ kept: inout UpstreamLink?, _ progress: CallProgress
+        _ accepted: Accepted, _ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress, _ watch: WriteWatch
     ) async throws(CallError) -> Exchange.Ended {
+        let (request, runtime) = (accepted.request, accepted.runtime)
         let exchange = Exchange(
-            caller: stream, request: request, times: times, progress: progress, held: held, screening: routeGuard.map(screening))
+            caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
+            delivery: delivery(accepted, progress, watch), held: accepted.held,
+            outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
         let ready = kept
         kept = nil
         if let ready {
-            if ready.stream.channel.isActive, request.isRepeatable || ready.isFresh(within: times.fresh) {
+            let link = ready.link
+            if ready.number == accepted.number, link.stream.channel.isActive, request.isRepeatable || link.isFresh(within: server.times.fresh) {
                 do throws(CallError) {
-                    return try await exchange.run(reader, ready)
+                    return try await exchange.run(reader, link)
                 } catch {
                     // The upstream had closed the kept connection, and what it may have read changes nothing there. Nothing else is sent twice.
                     guard request.isRepeatable, progress.now.status == nil, error.isOfUpstream, !Task.isCancelled else { throw error }
                 }
             } else {
-                ready.stream.close()
+                link.stream.close()
             }
         }
-        return try await exchange.run(reader, try await dialer.connect())
+        return try await exchange.run(reader, try await runtime.dialer.connect(for: identity))
     }
 
-    /// The next request; `nil` when the caller has ended its side, or sent nothing for long.
-    private func nextRequest(_ reader: inout MessageReader) async throws(CallError) -> RouteRequest? {
+    private func delivery(_ accepted: Accepted, _ progress: CallProgress, _ watch: WriteWatch) -> AnswerDelivery {
+        let runtime = accepted.runtime
+        return AnswerDelivery(
+            caller: stream, route: runtime.route, routeName: host.route, redaction: runtime.redaction, sessions: runtime.sessions, subject: caller,
+            session: accepted.request.session, book: server.book, now: server.now, progress: progress, watch: watch)
+    }
+
+    /// The next request's head; `nil` when the caller has ended its side, or sent nothing for long.
+    private func nextHead(_ reader: inout MessageReader) async throws(CallError) -> RequestHead? {
+        let route = server.current().routes[host.route]?.route
+        let (whole, upstream) = (route?.limits.head ?? server.times.head, route?.upstream.description ?? "")
         do {
-            guard let lines = try await reader.head(idle: times.keepAlive, whole: times.head) else { return nil }
-            return try RouteRequest(try RequestHead(lines: lines), host: host, route: route, headers: headers)
+            guard let lines = try await reader.head(idle: server.times.keepAlive, whole: whole) else { return nil }
+            return try RequestHead(lines: lines)
         } catch let refusal as HTTPRefusal {
+            let record = CallRecord(id: server.newID(), identity: identity, route: host.route, upstream: upstream, method: "-")
+            try await server.audit?.refused(record, id: record.id, route: host.route, .request(refusal))
             throw .request(refusal)
         } catch is TimedOut {
             throw .tooSlow
@@ -192,18 +201,11 @@ struct InnerConnection: Sendable {
 
     /// Says what is wrong where that can still be said; else ends the connection so that the caller sees that it did not get all.
     private func fail(_ error: CallError, _ progress: CallProgress) async {
-        guard progress.now.status == nil, let status = error.status else { return stream.abort() }
-        let type = status == 403 ? "permission_error" : status < 500 ? "invalid_request_error" : "api_error"
-        let json: JSON = ["type": "error", "error": ["type": .string(type), "message": .string(error.description)], "reason": .string(error.code)]
-        try? await stream.write(LegAnswer.encoded(status: status, json: json, fields: [("Postern-Answer-By", "connector")]))
-    }
-}
-
-extension CallError {
-    fileprivate var isOfUpstream: Bool {
-        switch self {
-        case .upstreamConnection, .upstreamAnswer: true
-        default: false
-        }
+        guard live.cause == nil, progress.now.status == nil, let status = error.status else { return stream.abort() }
+        let type = status == 403 ? "permission_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "api_error"
+        let json: JSON = ["type": "error", "error": ["type": .string(type), "message": .string(error.told)], "reason": .string(error.code)]
+        var fields = [(name: "Postern-Answer-By", value: "connector")]
+        if [429, 503].contains(status) { fields.append(("Retry-After", "1")) }
+        try? await stream.write(LegAnswer.encoded(status: status, json: json, fields: fields))
     }
 }

@@ -25,6 +25,8 @@ struct RouteAnswer: Sendable {
         guard head.status != 101 else { throw HTTPRefusal(502, "the upstream switches to a protocol that was not asked for") }
         framing = try BodyFraming(response: head, to: request.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
+        // Whose answer it is says the connector alone: callers go by it.
+        fields.remove(["postern-answer-by"])
         var (chunked, isBounded) = (false, true)
         // Of bytes that may not be the same any more.
         if screened != nil { fields.remove(["content-md5", "digest", "content-digest", "repr-digest", "etag", "accept-ranges"]) }

@@ -17,10 +17,18 @@ struct RouteRequest: Sendable {
     let minorVersion: Int
     /// The fields of the head, as they go upstream.
     let fields: HTTPFields
+    /// The upstream's id of the caller's session; `nil` where the request names none.
+    let session: [UInt8]?
+    /// Whether a caller that goes away leaves its call running: so it is up to MCP's revision 2025-11-25, where the answer may be asked for again.
+    let outlivesCaller: Bool
 
     /// `host` is the server name of the inner TLS, to which the request has to be. Throws a refusal: 421 for another Host, 400 for what has
     /// more than one reading, 501 for what is not carried.
-    init(_ head: RequestHead, host: TunnelHost, route: ConnectorConfiguration.Route, headers: [HeaderInjection]) throws(HTTPRefusal) {
+    /// `sessions` opens what `caller` says of its session; without it, that goes upstream as it is.
+    init(
+        _ head: RequestHead, host: TunnelHost, route: ConnectorConfiguration.Route, headers: [HeaderInjection],
+        sessions: (tags: SessionTags, caller: CallerSubject)? = nil
+    ) throws(HTTPRefusal) {
         guard head.method != "CONNECT", head.method != "TRACE" else { throw HTTPRefusal(501, "method \(head.method) is not carried by a tunnel") }
         guard head.upgrade == nil else { throw HTTPRefusal(501, "a switch of protocols is not carried by a tunnel") }
         try Self.checkHost(head, host)
@@ -37,8 +45,10 @@ struct RouteRequest: Sendable {
         isRepeatable = head.body.isEmpty && override == nil && ["GET", "HEAD", "OPTIONS"].contains(head.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         let injected = Set(headers.map { HeaderInjection.spelling($0.name) })
-        let taken = injected.union(["host", "expect", "x-forwarded-host"])
+        let taken = injected.union(["host", "expect"]).union(ForwardedHeaders.ofCaller)
         fields.all.removeAll { taken.contains(HeaderInjection.spelling($0.name)) }
+        if let sessions { session = try sessions.tags.open(&fields, from: sessions.caller) } else { session = nil }
+        outlivesCaller = head.method == "POST" && Self.outlivesCaller(fields, isMCP: route.policy != nil)
         var all = HTTPFields()
         switch route.host {
         case .keep: all.append("Host", host.name)
@@ -47,9 +57,9 @@ struct RouteRequest: Sendable {
             all.append("X-Forwarded-Host", host.name)
         }
         all.all += fields.all
-        if route.policy != nil {
-            // The answer is read here too.
-            all.remove(["accept-encoding"])
+        if route.readsAnswers {
+            // The answer is read here too, and whole: in two halves a value would not be found.
+            all.all.removeAll { ["accept-encoding", "range", "if-range"].contains(HeaderInjection.spelling($0.name)) }
             all.append("Accept-Encoding", "identity")
         }
         for header in headers { all.all.append(HTTPField(header.name, header.value)) }
@@ -62,6 +72,15 @@ struct RouteRequest: Sendable {
         all.write(to: &output)
         self.fields = all
         wire = output
+    }
+
+    /// Revision 2026-07-28 and later ones take the end of a connection for a cancelling, and all of their requests say their revision (MCP, Streamable
+    /// HTTP); requests of earlier ones need not. What is no MCP is ended with its caller.
+    private static func outlivesCaller(_ fields: HTTPFields, isMCP: Bool) -> Bool {
+        let versions = fields.named("mcp-protocol-version").map(\.text)
+        if fields.contains("mcp-method") || versions.contains(where: { $0 >= "2026-07-28" }) { return false }
+        return isMCP || !versions.isEmpty || fields.contains(SessionTags.header)
+            || fields.named("accept").contains { $0.text.lowercased().contains("text/event-stream") }
     }
 
     /// One Host field, equal to the inner server name (RFC 9110, section 7.2); a port is 443's or none.

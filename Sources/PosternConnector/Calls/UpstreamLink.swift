@@ -3,6 +3,7 @@ import NIOPosix
 import NIOSSL
 import PosternPolicy
 import PosternTunnelLink
+import PosternTunnelWire
 
 /// A connection to an upstream. It belongs to one inner connection, and so to one identity.
 struct UpstreamLink: Sendable {
@@ -17,31 +18,58 @@ struct UpstreamLink: Sendable {
     func isFresh(within time: TimeAmount) -> Bool { answered.map { .now() - $0 < time } ?? true }
 }
 
-/// Connects to the upstream of one route: resolves, checks each address, and dials exactly a checked one.
+/// Connects to the upstream of one route. Of a name, each address is checked, and exactly a checked one is dialled.
 struct UpstreamDialer: Sendable {
     let route: ConnectorConfiguration.Route
     let tls: NIOSSLContext?
     let resolve: ConnectorResolver
     let group: any EventLoopGroup
     let time: TimeAmount
+    /// Of a route with a command.
+    var children: ChildRoute?
 
-    func connect() async throws(CallError) -> UpstreamLink {
-        let addresses = try await checked()
+    /// - Parameter identity: who will send requests over it, and nobody else.
+    func connect(for identity: RuntimeIdentity) async throws(CallError) -> UpstreamLink {
+        switch route.upstream {
+        case .network(_, let authority): return try await connect(authority)
+        case .socket(let path):
+            do { return try await dial(try SocketAddress(unixDomainSocketPath: path), nil) } catch {
+                throw .upstreamConnection("unix:\(path): \(error)")
+            }
+        case .command:
+            guard let children else { throw .upstreamConnection("this connector starts no servers") }
+            return try await children.connect(for: identity)
+        }
+    }
+
+    private func connect(_ authority: Authority) async throws(CallError) -> UpstreamLink {
+        let host: String? = if case .name(let name) = authority.host { name } else { nil }
         var failure = CallError.upstreamConnection("its name has no address")
-        for address in addresses.prefix(4) {
+        for address in try await checked(authority).prefix(4) {
             do {
-                return try await dial(address)
+                return try await dial(SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(authority.port)), host)
             } catch {
-                failure = .upstreamConnection("\(address): \(error)")
+                failure =
+                    Self.isLate(error)
+                    ? .upstreamTimeout("\(address) did not connect in time (limits.connect)") : .upstreamConnection("\(address): \(error)")
                 if Task.isCancelled { break }
             }
         }
         throw failure
     }
 
-    private func checked() async throws(CallError) -> [IPAddress] {
+    private static func isLate(_ error: any Error) -> Bool {
+        if error is TimedOut { return true }
+        switch error {
+        case ChannelError.connectTimeout: return true
+        case let error as NIOConnectionError: return error.connectionErrors.contains { isLate($0.error) }
+        default: return false
+        }
+    }
+
+    private func checked(_ authority: Authority) async throws(CallError) -> [IPAddress] {
         let addresses: [IPAddress]
-        switch route.upstream.authority.host {
+        switch authority.host {
         case .address(let address): addresses = [address]
         case .name(let name): do { addresses = try await resolve(name) } catch { throw .unknownUpstreamName("\(error)") }
         }
@@ -54,20 +82,16 @@ struct UpstreamDialer: Sendable {
         return allowed
     }
 
-    private func dial(_ address: IPAddress) async throws -> UpstreamLink {
-        let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(route.upstream.authority.port))
-        let channel = try await ClientBootstrap(group: group)
+    private func dial(_ target: SocketAddress, _ host: String?) async throws -> UpstreamLink {
+        var bootstrap = ClientBootstrap(group: group)
             .connectTimeout(time)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connect(to: target).get()
+        if target.port != nil { bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1) }
+        let channel = try await bootstrap.connect(to: target).get()
         do {
             let stream = try await ByteStream.attach(to: channel)
-            if let tls {
-                let host: String? = if case .name(let name) = route.upstream.authority.host { name } else { nil }
-                _ = try await stream.startTLS(within: time) { try NIOSSLClientHandler(context: tls, serverHostname: host) }
-            }
+            if let tls { _ = try await stream.startTLS(within: time) { try NIOSSLClientHandler(context: tls, serverHostname: host) } }
             return UpstreamLink(reader: MessageReader(stream))
         } catch {
             channel.close(promise: nil)

@@ -16,11 +16,26 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let serverKey: NIOSSLPrivateKey
     package let serverExpires: Date
     package let runtimeAuthority: Certificate
+    package var runtimesExpire: Date { runtimeAuthority.notValidAfter }
     let edgeAuthorities: [NIOSSLCertificate]?
+    let proxyAuthorities: [NIOSSLCertificate]?
+    /// `user:password` for the corporate proxy.
+    let proxySecret: String?
     package let token: String?
     let headers: [String: [HeaderInjection]]
+    /// Variables of the servers that routes start.
+    let childSecrets: [String: [ChildSecret]]
     /// By route; `nil` stands for the system's.
     let upstreamAuthorities: [String: [NIOSSLCertificate]]
+    /// By route; what the connector shows to its upstream.
+    let upstreamIdentities: [String: UpstreamIdentity]
+    /// Binds ids of sessions to callers. Connectors with the same key have the same one, also after a restart.
+    let sessionKey: SymmetricKey
+
+    struct UpstreamIdentity: Sendable {
+        let chain: [NIOSSLCertificate]
+        let key: NIOSSLPrivateKey
+    }
 
     /// - Parameters:
     ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
@@ -29,7 +44,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String?
     ) throws {
         func text(_ path: String, _ isSecret: Bool) throws -> String {
-            guard let text = try read(path, isSecret) else { throw ConnectorError("\(path) is not there: `postern connector setup` makes it") }
+            guard let text = try read(path, isSecret) else {
+                throw ConnectorError("\(path) is not there; of the connector's own files `postern connector setup` makes what is missing")
+            }
             return text
         }
         func pem(_ path: String, _ isSecret: Bool = false) throws -> [UInt8] { Array(try text(path, isSecret).utf8) }
@@ -42,12 +59,20 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no certificate in PEM")
             }
         }
-        (connectorKey, connectorCertificate, key) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
         (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
         runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())
         edgeAuthorities = try configuration.edges.caFile.map(certificates)
+        proxyAuthorities = try configuration.edges.proxy?.caFile.map(certificates)
+        proxySecret = try configuration.edges.proxy?.secretFile.map { path in
+            let line = String(try text(path, true).prefix { !$0.isNewline })
+            guard line.contains(":"), line.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+                throw ConnectorError("\(path) must hold user:password for the proxy on its first line")
+            }
+            return line
+        }
         token = try configuration.identity.tokenFile.flatMap { path in
             // Needed to enrol only: it may be taken away after that.
             guard let text = try read(path, true) else { return nil }
@@ -59,19 +84,45 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         }
         var headers: [String: [HeaderInjection]] = [:]
         var upstream: [String: [NIOSSLCertificate]] = [:]
+        var secrets: [String: [ChildSecret]] = [:]
+        var identities: [String: UpstreamIdentity] = [:]
         for (name, route) in configuration.routes {
             headers[name] = try route.headers.map { header in
-                try HeaderInjection(name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }))
+                try HeaderInjection(
+                    name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }), isMasked: header.isMasked)
             }
             upstream[name] = try route.caFile.map(certificates)
+            secrets[name] = try route.upstream.child?.secrets.map { secret in
+                try ChildSecret(name: secret.name, value: String(try text(secret.file, true).prefix { !$0.isNewline }))
+            }
+            identities[name] = try route.clientCertificate.map { try Self.upstream($0, now: now, pem: pem, certificates: certificates) }
         }
         self.headers = headers
+        childSecrets = secrets
         upstreamAuthorities = upstream
+        upstreamIdentities = identities
+    }
+
+    private static func upstream(
+        _ files: ConnectorConfiguration.ClientCertificate, now: Date, pem: (String, Bool) throws -> [UInt8],
+        certificates: (String) throws -> [NIOSSLCertificate]
+    ) throws -> UpstreamIdentity {
+        let chain = try certificates(files.certificateFile)
+        let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
+        guard leaf.notValidBefore <= now, now < leaf.notValidAfter else {
+            throw ConnectorError("the certificate in \(files.certificateFile) is not valid now: ask for a new one where the upstream's come from")
+        }
+        let text = String(decoding: try pem(files.keyFile, true), as: UTF8.self)
+        guard let key = try? Certificate.PrivateKey(pemEncoded: text) else { throw ConnectorError("\(files.keyFile) holds no private key in PEM") }
+        guard key.publicKey == leaf.publicKey else {
+            throw ConnectorError("the certificate in \(files.certificateFile) is not for the key in \(files.keyFile)")
+        }
+        return UpstreamIdentity(chain: chain, key: try NIOSSLPrivateKey(bytes: Array(text.utf8), format: .pem))
     }
 
     private static func connector(
         _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey) {
+    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey, SymmetricKey) {
         let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
             throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
@@ -82,7 +133,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         guard ConnectorKey(certificate: parsed) == connector else {
             throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector)
+        let sessions = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: SymmetricKey(data: key.rawRepresentation), info: Array("postern connector: ids of sessions".utf8), outputByteCount: 32)
+        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector, sessions)
     }
 
     private static func server(
@@ -93,21 +146,20 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         let chain = try certificates(server.certificateFile)
         let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
         guard leaf.notValidBefore <= now, now < leaf.notValidAfter else {
-            throw ConnectorError("the certificate in \(server.certificateFile) is not valid now: run `postern connector setup` again")
+            throw ConnectorError("the certificate in \(server.certificateFile) is not valid now: run `postern connector renew`")
         }
         let names = try leaf.extensions.subjectAlternativeNames.map(Array.init) ?? []
         let covers = { (host: String) in names.contains { if case .dnsName(let name) = $0 { name.lowercased() == host } else { false } } }
         for route in configuration.routes.keys.sorted() where !covers("*.\(domain)") && !covers("\(route).\(domain)") {
             throw ConnectorError("the certificate in \(server.certificateFile) is neither for *.\(domain) nor for \(route).\(domain)")
         }
-        let keyText = String(decoding: try pem(server.keyFile, true), as: UTF8.self)
-        guard let key = try? Certificate.PrivateKey(pemEncoded: keyText) else {
-            throw ConnectorError("\(server.keyFile) holds no private key in PEM")
-        }
-        guard key.publicKey == leaf.publicKey else {
+        // After the certificate: a renewal puts the new key beside the one in use before it changes the certificate.
+        let keys = String(decoding: try pem(server.keyFile, true), as: UTF8.self)
+        guard !ServerKeys.all(in: keys).isEmpty else { throw ConnectorError("\(server.keyFile) holds no private key in PEM") }
+        guard let key = ServerKeys.key(for: leaf.publicKey, in: keys) else {
             throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem), chain, leaf.notValidAfter)
+        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf.notValidAfter)
     }
 
     package var description: String { "ConnectorMaterial(\(key.fingerprint))" }
@@ -123,6 +175,17 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         tls.shutdownTimeout = .seconds(1)
         if let edgeAuthorities { tls.trustRoots = .certificates(edgeAuthorities) }
         return try NIOSSLContext(configuration: tls)
+    }
+
+    /// The way out of this network; `nil` where there is none to take.
+    func proxy(_ edges: ConnectorConfiguration.Edges) throws -> CorporateProxy? {
+        guard let proxy = edges.proxy else { return nil }
+        guard proxy.isTLS else { return CorporateProxy(address: proxy.address, tls: nil, secret: proxySecret) }
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        tls.applicationProtocols = ["http/1.1"]
+        if let proxyAuthorities { tls.trustRoots = .certificates(proxyAuthorities) }
+        return CorporateProxy(address: proxy.address, tls: try NIOSSLContext(configuration: tls), secret: proxySecret)
     }
 
     /// Towards runtimes: TLS 1.3 with HTTP/1.1, and a client certificate that the workspace's authority signed.
@@ -143,6 +206,10 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         tls.minimumTLSVersion = .tlsv12
         tls.applicationProtocols = ["http/1.1"]
         if let authorities = upstreamAuthorities[route] { tls.trustRoots = .certificates(authorities) }
+        if let identity = upstreamIdentities[route] {
+            tls.certificateChain = identity.chain.map { .certificate($0) }
+            tls.privateKey = .privateKey(identity.key)
+        }
         return try NIOSSLContext(configuration: tls)
     }
 

@@ -15,9 +15,13 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package var runtimeAuthorityFile: String
     /// Where the audit log is written; `nil` for none.
     package var auditFile: String?
+    /// Where the counts of answers' bytes are kept; `nil`: they begin anew with the connector.
+    package var budgetsFile: String?
     /// How the log of the tunnel's registrations is watched; `nil` where it is not.
     package var registrations: Registrations?
     package var routes: [String: Route]
+    /// Of the document's text: `sha256:` and hexadecimal digits.
+    package var digest = ""
 
     package static let legs = 1...16
     package static let mostRoutes = 256
@@ -35,6 +39,19 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var name: String
         /// PEM of authorities that are trusted instead of the system's.
         package var caFile: String?
+        /// The HTTP proxy that every leg goes through; `nil` for none.
+        package var proxy: Proxy?
+    }
+
+    package struct Proxy: Hashable, Sendable, CustomStringConvertible {
+        package var isTLS: Bool
+        package var address: Authority
+        /// `user:password` on its first line, mode 0600.
+        package var secretFile: String?
+        /// PEM of authorities that are trusted instead of the system's, for `https`.
+        package var caFile: String?
+
+        package var description: String { "\(isTLS ? "https" : "http")://\(address)" }
     }
 
     package struct Identity: Hashable, Sendable {
@@ -78,7 +95,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     }
 
     package struct Route: Hashable, Sendable {
-        package var upstream: Upstream
+        package var upstream: RouteUpstream
         package var callers: Callers
         package var addresses: UpstreamAddresses
         package var host: HostRule
@@ -88,18 +105,25 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// What of MCP passes; `nil`: bodies pass unread.
         package var policy: RoutePolicy?
+        /// For upstreams that ask for one.
+        package var clientCertificate: ClientCertificate?
+        package var limits = RouteLimits()
+        package var answers = RouteAnswers()
+
+        /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
+        var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }
     }
 
-    package struct Upstream: Hashable, Sendable, CustomStringConvertible {
-        package var isTLS: Bool
-        package var authority: Authority
+    package struct ClientCertificate: Hashable, Sendable {
+        /// PEM, the leaf first.
+        package var certificateFile: String
+        /// PEM, mode 0600.
+        package var keyFile: String
 
-        /// As it stands in a Host header: without the port where it is the scheme's.
-        package var hostHeader: String {
-            authority.port == (isTLS ? 443 : 80) ? authority.host.authority : authority.description
+        package init(certificateFile: String, keyFile: String) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
         }
-
-        package var description: String { "\(isTLS ? "https" : "http")://\(authority)" }
     }
 
     package enum HostRule: String, Hashable, Sendable, CaseIterable {
@@ -112,10 +136,13 @@ package struct ConnectorConfiguration: Hashable, Sendable {
     package struct Header: Hashable, Sendable {
         package var name: String
         package var file: String
+        /// Whether its value is kept out of answers.
+        package var isMasked: Bool
 
-        package init(name: String, file: String) {
+        package init(name: String, file: String, isMasked: Bool = true) {
             self.name = name
             self.file = file
+            self.isMasked = isMasked
         }
     }
 }

@@ -1,3 +1,4 @@
+import Crypto
 import PosternHTTP
 import PosternPolicy
 import PosternTunnelWire
@@ -11,6 +12,7 @@ extension ConnectorConfiguration {
         let root = try PolicyText.read(text, file: file)
         var reader = ConnectorConfigurationReader()
         self = reader.read(root, hostName: hostName)
+        digest = "sha256:" + Hexadecimal.text(SHA256.hash(data: Array(text.utf8)))
         guard reader.document.problems.isEmpty else { throw PolicyProblems(reader.document.problems) }
     }
 }
@@ -22,7 +24,10 @@ private struct ConnectorConfigurationReader {
     mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
         let map = document.map(
             root, PolicyPath(),
-            known: ["tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "registrations", "routes"])
+            known: [
+                "tunnel", "edges", "legs", "name", "identity", "server_certificate", "runtime_authority", "audit", "budgets", "registrations",
+                "routes",
+            ])
         let identity = document.required(
             map, map: "identity", known: ["key_file", "certificate_file", "enrolment_token_file", "known_keys"],
             "`postern connector setup` makes the files")
@@ -30,6 +35,7 @@ private struct ConnectorConfigurationReader {
             map, map: "server_certificate", known: ["certificate_file", "key_file"], "`postern connector setup` makes the files")
         let authority = document.required(
             map, map: "runtime_authority", known: ["certificate_file"], "`postern connector setup` fetches it")
+        let budgets = map["budgets"].map { document.map($0, PolicyPath(keys: "budgets"), known: ["file"]) }
         let audit = map["audit"].map { document.map($0, PolicyPath(keys: "audit"), known: ["file"]) }
         return ConnectorConfiguration(
             tunnel: tunnel(map), edges: edges(map), legs: document.number(map, "legs", in: ConnectorConfiguration.legs) ?? 4,
@@ -43,6 +49,7 @@ private struct ConnectorConfigurationReader {
                 keyFile: document.required(server, "key_file", "name its key, in PEM")),
             runtimeAuthorityFile: document.required(authority, "certificate_file", "name the workspace's runtime authority, in PEM"),
             auditFile: audit.map { document.required($0, "file", "name the log's file") },
+            budgetsFile: budgets.map { document.required($0, "file", "name the file that keeps the counts") },
             registrations: map["registrations"].map { document.registrations($0, PolicyPath(keys: "registrations")) }, routes: routes(map))
     }
 
@@ -58,7 +65,8 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
-        let edges = document.required(map, map: "edges", known: ["addresses", "name", "ca_file"], "name the edges' addresses and their name")
+        let edges = document.required(
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -67,7 +75,40 @@ private struct ConnectorConfigurationReader {
         if !name.isEmpty, HostName.canonical(name) != name, let node = edges["name"] {
             document.add(node.place, edges.path.key("name"), value: name, "must be a host name in lower case")
         }
-        return .init(addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"))
+        return .init(
+            addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+    }
+
+    /// `http://host:port` or `https://host:port`: credentials are in a file of their own.
+    private mutating func proxy(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Proxy? {
+        let proxy = document.map(node, path, known: ["url", "secret_file", "ca_file"])
+        let text = document.required(proxy, "url", "write the proxy's URL, such as http://proxy.example.com:3128")
+        guard !text.isEmpty, let place = proxy["url"] else { return nil }
+        let isTLS = text.hasPrefix("https://")
+        guard isTLS || text.hasPrefix("http://") else {
+            // A URL of another kind may hold a password all the same: it is not repeated.
+            document.add(place.place, path.key("url"), "must be a proxy's URL", "write http://host:port")
+            return nil
+        }
+        if proxy["ca_file"] != nil, !isTLS {
+            document.add(node.place, path.key("ca_file"), "needs a proxy with https", "leave it out, or write https://")
+        }
+        var authority = text.dropFirst(isTLS ? 8 : 7)
+        if authority.hasSuffix("/") { authority = authority.dropLast() }
+        guard !authority.contains("@") else {
+            document.add(
+                place.place, path.key("url"), "must hold no user name and no password", "put user:password into the file that secret_file names")
+            return nil
+        }
+        do throws(PolicyValueError) {
+            return .init(
+                isTLS: isTLS, address: try Authority(String(authority)), secretFile: document.text(proxy, "secret_file"),
+                caFile: document.text(proxy, "ca_file"))
+        } catch {
+            document.add(place.place, path.key("url"), value: text, error.rule, "write \(isTLS ? "https" : "http")://host:port")
+            return nil
+        }
     }
 
     private mutating func name(_ map: DocumentReader.Mapping, _ hostName: String) -> String {
@@ -111,53 +152,39 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func route(_ node: PolicyNode, _ path: PolicyPath) -> ConnectorConfiguration.Route {
-        let route = document.map(node, path, known: ["upstream", "callers", "addresses", "host", "headers", "ca_file", "policy"])
-        let upstream = upstream(route)
+        let route = document.map(
+            node, path,
+            known: [
+                "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers",
+            ] + RouteUpstreamReader.commandKeys)
+        let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
         let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
         if route["ca_file"] != nil, !upstream.isTLS {
             document.add(node.place, path.key("ca_file"), "needs an upstream with https", "leave it out, or write https://")
         }
-        return .init(
-            upstream: upstream, callers: callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(), host: host,
+        let clientCertificate = clientCertificate(route, upstream)
+        var output = ConnectorConfiguration.Route(
+            upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),
+            host: host,
             headers: headers(route), caFile: document.text(route, "ca_file"), policy: route["policy"].map { document.policy($0, path.key("policy")) })
+        output.clientCertificate = clientCertificate
+        output.limits = document.limits(route)
+        output.answers = document.answers(route)
+        return output
     }
 
-    /// `scheme://host:port`: a port is demanded, and neither a path nor credentials are.
-    private mutating func upstream(_ route: DocumentReader.Mapping) -> ConnectorConfiguration.Upstream {
-        let text = document.required(route, "upstream", "write it as http://host:port or https://host:port")
-        var upstream = ConnectorConfiguration.Upstream(isTLS: text.hasPrefix("https://"), authority: Authority(host: .name("missing"), port: 1))
-        guard !text.isEmpty, let node = route["upstream"] else { return upstream }
-        let path = route.path.key("upstream")
-        guard upstream.isTLS || text.hasPrefix("http://") else {
-            document.add(node.place, path, value: text, "must begin with http:// or https://")
-            return upstream
-        }
-        do throws(PolicyValueError) {
-            upstream.authority = try Authority(String(text.dropFirst(upstream.isTLS ? 8 : 7)))
-        } catch {
-            document.add(node.place, path, value: text, error.rule, "write it as \(upstream.isTLS ? "https" : "http")://host:port, without a path")
-        }
-        return upstream
-    }
-
-    private mutating func callers(_ route: DocumentReader.Mapping) -> Callers {
-        var callers = Callers()
-        // None is nobody, and that is allowed: a route may be closed for a while.
-        guard let node = route["callers"] else { return callers }
-        let map = document.map(node, route.path.key("callers"), known: ["any", "clients", "agents", "sessions"])
-        callers.any = document.flag(map, "any") ?? false
-        func name(_ text: String) throws(PolicyValueError) -> String {
-            guard !text.isEmpty else { throw PolicyValueError(value: text, rule: "must not be empty") }
-            return text
-        }
-        callers.clients = Set(document.list(map, "clients", name) ?? [])
-        callers.agents = Set(document.list(map, "agents", name) ?? [])
-        callers.sessions = Set(document.list(map, "sessions", name) ?? [])
-        if callers.any, !callers.clients.isEmpty || !callers.agents.isEmpty || !callers.sessions.isEmpty {
-            document.add(node.place, map.path, "names callers beside \"any\"", "keep one of both")
-        }
-        return callers
+    /// What the connector shows to an upstream with `https`.
+    private mutating func clientCertificate(
+        _ route: DocumentReader.Mapping, _ upstream: RouteUpstream
+    ) -> ConnectorConfiguration.ClientCertificate? {
+        guard let node = route["client_certificate"] else { return nil }
+        let path = route.path.key("client_certificate")
+        let map = document.map(node, path, known: ["certificate_file", "key_file"])
+        if !upstream.isTLS { document.add(node.place, path, "needs an upstream with https", "leave it out, or write https://") }
+        return .init(
+            certificateFile: document.required(map, "certificate_file", "name the certificate that the upstream knows, in PEM"),
+            keyFile: document.required(map, "key_file", "name its key, in PEM"))
     }
 
     private mutating func headers(_ route: DocumentReader.Mapping) -> [ConnectorConfiguration.Header] {
@@ -169,12 +196,12 @@ private struct ConnectorConfigurationReader {
         }
         var headers: [ConnectorConfiguration.Header] = []
         for member in members {
-            let map = document.map(member.value, path.key(member.key), known: ["file"])
+            let map = document.map(member.value, path.key(member.key), known: ["file", "mask"])
             if let problem = HeaderInjection.problem(withName: member.key) {
                 document.add(member.keyPlace, path.key(member.key), value: member.key, problem)
             }
             let file = document.required(map, "file", "name the file that holds the value on its first line")
-            headers.append(.init(name: member.key, file: file))
+            headers.append(.init(name: member.key, file: file, isMasked: document.flag(map, "mask") ?? true))
         }
         return headers
     }

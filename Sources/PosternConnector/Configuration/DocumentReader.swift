@@ -12,6 +12,11 @@ struct DocumentReader {
         problems.append(PolicyProblem(at: place, path: path.description, value: value, rule: rule, remedy: remedy))
     }
 
+    mutating func add(_ problem: PolicyProblem) {
+        guard problems.count < Self.maximumProblems else { return }
+        problems.append(problem)
+    }
+
     mutating func add(_ node: PolicyNode, _ path: PolicyPath, _ error: PolicyValueError) {
         add(node.place, path, value: error.value, error.rule, error.remedy)
     }

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOSSL
 import PosternHTTP
 import PosternJSON
 import PosternPolicy
@@ -9,12 +8,10 @@ import PosternTunnelWire
 extension LegDialer {
     /// Asks an edge for the tunnel's log, on a connection of its own. Throws `LegRefusal` where the edge says no.
     func registrations(_ address: Authority, _ request: RegistrationRequest) async throws -> RegistrationAnswer {
-        let channel = try await connect(address)
-        defer { channel.close(promise: nil) }
-        let stream = try await ByteStream.attach(to: channel)
-        let (tls, name) = (tls, edges.name)
-        _ = try await stream.startTLS(within: times.dial) { try NIOSSLClientHandler(context: tls, serverHostname: name) }
-        try await stream.write(request.encoded(host: name))
+        let stream = try await path.connect(to: address) { _ in }
+        defer { stream.close() }
+        _ = try await startTLS(stream)
+        try await stream.write(request.encoded(host: edges.name))
         var reader = MessageReader(stream)
         guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
             throw ConnectorError("the edge closed the connection without an answer")

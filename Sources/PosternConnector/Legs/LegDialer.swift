@@ -6,33 +6,57 @@ import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire
 
-/// Dials legs: TCP, outer TLS with the connector's key, the request, and the switch to HTTP/2.
+/// Dials legs: the way to the edge, outer TLS with the connector's key, the request, and the switch to HTTP/2.
 struct LegDialer: Sendable {
     let edges: ConnectorConfiguration.Edges
     let tls: NIOSSLContext
-    let resolve: ConnectorResolver
-    let group: any EventLoopGroup
+    let path: EdgePath
     let times: ConnectorTimes
 
-    /// Throws `LegRefusal` where the edge says no, else what kept it from being asked.
-    func dial(_ address: Authority, _ request: LegRequest, _ events: Leg.Events) async throws -> Leg {
-        let channel = try await connect(address)
+    init(
+        edges: ConnectorConfiguration.Edges, tls: NIOSSLContext, proxy: CorporateProxy?, resolve: @escaping ConnectorResolver,
+        group: any EventLoopGroup, times: ConnectorTimes
+    ) {
+        self.edges = edges
+        self.tls = tls
+        self.times = times
+        path = EdgePath(proxy: proxy, resolve: resolve, group: group, connectTime: times.connect, time: times.dial)
+    }
+
+    /// Throws `LegRefusal` where the edge says no, `ProxyRefusal` where a proxy does, else what kept the edge from being asked.
+    /// - Parameter done: hears of each step that was done, on the task that dials.
+    func dial(_ address: Authority, _ request: LegRequest, _ events: Leg.Events, done: @Sendable (DialStep) -> Void = { _ in }) async throws -> Leg {
+        let stream = try await path.connect(to: address, done)
         do {
-            let stream = try await ByteStream.attach(to: channel)
-            let (tls, name) = (tls, edges.name)
-            _ = try await stream.startTLS(within: times.dial) { try NIOSSLClientHandler(context: tls, serverHostname: name) }
-            try await stream.write(request.encoded(host: name))
+            let certificate = try await startTLS(stream)
+            done(.outerTLS(certificate: certificate))
+            try await stream.write(request.encoded(host: edges.name))
             var reader = MessageReader(stream)
             guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
                 throw ConnectorError("the edge closed the connection without an answer")
             }
             let head = try ResponseHead(lines: lines)
+            done(.answered(date: head.fields.named("date").first?.text))
             guard try LegAnswer.isAccepted(head) else { throw LegAnswer.refusal(head, body: try await body(of: head, &reader)) }
-            return try await Leg.begin(.connector, on: stream, rest: reader.takeBuffer(), times: times.leg, events)
+            let leg = try await Leg.begin(.connector, on: stream, rest: reader.takeBuffer(), times: times.leg, events)
+            done(.accepted)
+            return leg
         } catch {
-            channel.close(promise: nil)
+            stream.close()
             throw error
         }
+    }
+
+    /// The edge's certificate in DER. Below may be a proxy's TLS, so the handler is kept and not looked for.
+    func startTLS(_ stream: ByteStream) async throws -> [UInt8] {
+        let (tls, name) = (tls, edges.name)
+        let handler = NIOLoopBoundBox.makeEmptyBox(valueType: NIOSSLClientHandler.self, eventLoop: stream.channel.eventLoop)
+        _ = try await stream.startTLS(within: times.dial) {
+            let made = try NIOSSLClientHandler(context: tls, serverHostname: name)
+            handler.value = made
+            return made
+        }
+        return try await stream.channel.eventLoop.submit { try handler.value?.peerCertificate?.toDERBytes() ?? [] }.get()
     }
 
     private func body(of head: ResponseHead, _ reader: inout MessageReader) async throws -> [UInt8] {
@@ -40,28 +64,5 @@ struct LegDialer: Sendable {
         var bytes: [UInt8] = []
         while bytes.count < LegAnswer.maximumBody, let part = try await reader.part(of: &body, within: times.dial) { bytes += part.readableBytesView }
         return bytes
-    }
-
-    /// An edge is where the operator says; that is no place for metadata services all the same.
-    func connect(_ address: Authority) async throws -> any Channel {
-        let host = address.host.description
-        let allowed = ServiceAddresses(host: host)
-        let candidates = if case .address(let known) = address.host { [known] } else { try await resolve(host) }
-        var failure: any Error = ConnectorError("\(host) has no address")
-        for candidate in candidates.prefix(4) {
-            do {
-                if let refusal = allowed.refusal(of: candidate) { throw refusal }
-                let target = try SocketAddress(packedIPAddress: ByteBuffer(bytes: candidate.bytes), port: Int(address.port))
-                return try await ClientBootstrap(group: group)
-                    .connectTimeout(times.dial)
-                    .channelOption(.autoRead, value: false)
-                    .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                    .connect(to: target).get()
-            } catch {
-                try Task.checkCancellation()
-                failure = error
-            }
-        }
-        throw failure
     }
 }

@@ -60,6 +60,15 @@ final class RouteGuard: Sendable {
         return Judgement(body: body)
     }
 
+    /// Why a body that was let through would be refused by `other`, going by what was seen of tools here; `nil` where it would not.
+    func refusal(of body: RPCBody, from identity: RuntimeIdentity, under other: RoutePolicy) -> PolicyRefusal? {
+        let catalogue = state.withLock { $0.catalogue }
+        for message in body.messages {
+            if let refusal = other.refusal(of: message, from: identity, catalogue) { return refusal }
+        }
+        return nil
+    }
+
     /// Keeps what an answer showed. Gives the pinned tools whose definition has just been seen to be another one.
     func saw(_ seen: [(tool: String, definition: ToolDefinition)]) -> [String] {
         guard !seen.isEmpty else { return [] }

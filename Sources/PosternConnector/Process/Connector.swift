@@ -1,76 +1,120 @@
 import FoundationEssentials
 import NIOCore
 import NIOPosix
+import PosternGate
 import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
 
-/// A connector: holds legs to the edges open from inside a network, and serves the calls that come over them.
+/// A connector: holds legs to the edges open from inside a network, and serves the calls that come over them. Its document may change while it
+/// runs: calls go by the one that is in force when they begin.
 package final class Connector: Sendable {
-    private let configuration: ConnectorConfiguration
-    private let material: ConnectorMaterial
     private let version: String
-    private let dialer: LegDialer
-    private let server: CallServer
+    private let resolve: ConnectorResolver
+    private let group: any EventLoopGroup
     private let times: ConnectorTimes
+    private let now: @Sendable () -> Date
+    private let audit: ConnectorAudit?
     private let observe: @Sendable (ConnectorEvent) -> Void
-    private let calls: (stream: AsyncStream<LegCall>, continuation: AsyncStream<LegCall>.Continuation)
-    private let state = Mutex(State())
+    private let server: CallServer
+    private let live = LiveConnections()
+    private let calls = AsyncStream<(LegCall, RunningCalls)>.makeStream()
+    private let sets = AsyncStream<LegSet>.makeStream()
     private let running = RunningCalls()
+    private let launcher: (any ChildLauncher)?
+    /// Of routes with a command, as they come.
+    private let children = AsyncStream<ChildRoute>.makeStream()
+    private let state: State
 
-    private struct State {
-        var legs: [Int: Leg] = [:]
-        var nextLeg = 1
+    /// What changes with the document.
+    private final class State: Sendable {
+        let snapshot: Mutex<ConnectorSnapshot>
+        /// Sets of legs that stand or are dialled, the newest last.
+        let sets = Mutex<[LegSet]>([])
+
+        init(_ snapshot: ConnectorSnapshot) { self.snapshot = Mutex(snapshot) }
+
+        var current: ConnectorSnapshot { snapshot.withLock { $0 } }
     }
 
     /// - Parameters:
     ///   - resolve: names of edges and upstreams.
     ///   - audit: the log for calls; `nil` for none.
+    ///   - book: counts the bytes of answers.
+    ///   - launcher: starts the servers of routes with a command; without one those routes answer that there is none.
     ///   - registrations: why no call is let through now; asked at each call.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
-        audit: ConnectorAudit? = nil, registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil },
-        times: ConnectorTimes = ConnectorTimes(), group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-        now: @escaping @Sendable () -> Date = { Date() }, observe: @escaping @Sendable (ConnectorEvent) -> Void
+        audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), launcher: (any ChildLauncher)? = nil,
+        registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil }, times: ConnectorTimes = ConnectorTimes(),
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, now: @escaping @Sendable () -> Date = { Date() },
+        observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
-        self.configuration = configuration
-        self.material = material
         self.version = version
+        self.resolve = resolve
+        self.group = group
         self.times = times
+        self.now = now
+        self.audit = audit
         self.observe = observe
-        dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
-        var dialers: [String: UpstreamDialer] = [:]
-        var guards: [String: RouteGuard] = [:]
-        for (name, route) in configuration.routes {
-            guards[name] = route.policy.map(RouteGuard.init)
-            dialers[name] = UpstreamDialer(
-                route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group, time: times.upstream)
-        }
+        self.launcher = launcher
+        let state = State(
+            try ConnectorSnapshot(
+                configuration, material, after: nil, resolve: resolve, group: group,
+                children: Self.maker(launcher, times: times, group: group, observe: observe)))
+        self.state = state
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
-            configuration: configuration, material: material, inner: try material.innerTLS(), dialers: dialers, guards: guards, times: times,
-            now: now,
+            current: { state.current }, live: live, book: book, times: times, now: now,
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
             registrations: registrations, observe: observe)
-        calls = AsyncStream.makeStream()
+        for child in state.current.children { children.continuation.yield(child) }
+        try addLegs(state.current)
+    }
+
+    private static func maker(
+        _ launcher: (any ChildLauncher)?, times: ConnectorTimes, group: any EventLoopGroup, observe: @escaping @Sendable (ConnectorEvent) -> Void
+    ) -> ((String, ChildSettings, [ChildSecret]) -> ChildRoute)? {
+        guard let launcher else { return nil }
+        return { name, settings, secrets in
+            ChildRoute(name, settings, secrets: secrets, launcher: launcher, times: times, group: group, observe: observe)
+        }
     }
 
     /// Runs until `drain` or until it is cancelled.
     package func run() async {
         await withTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            // They end last: calls need them.
+            group.addTask { [children] in
+                await withDiscardingTaskGroup { group in
+                    for await child in children.stream { group.addTask { await child.run() } }
+                    group.cancelAll()
+                }
+            }
+            await runCalls()
+        }
+    }
+
+    private func runCalls() async {
+        await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in
                 await withDiscardingTaskGroup { group in
-                    for index in 0..<configuration.legs { group.addTask { [self] in await keep(index) } }
+                    for await set in sets.stream {
+                        group.addTask { [self] in await run(set) }
+                    }
+                    group.cancelAll()
                 }
             }
             group.addTask { [self] in
                 await withDiscardingTaskGroup { group in
-                    for await call in calls.stream {
+                    for await (call, ofLeg) in calls.stream {
                         group.addTask { [self] in
                             await server.serve(call)
+                            ofLeg.leave()
                             running.leave()
                         }
                     }
@@ -86,79 +130,85 @@ package final class Connector: Sendable {
     /// Takes no further calls, lets those that run end, for a time, and ends `run`.
     package func drain() async {
         running.close()
-        for leg in state.withLock({ Array($0.legs.values) }) { leg.sayGoodbye() }
+        for set in state.sets.withLock({ $0 }) { set.sayGoodbye() }
         await running.ended(within: times.drain)
         calls.continuation.finish()
     }
 
-    /// Runs on the leg's event loop.
-    private func take(_ call: LegCall) {
-        if running.enter() { calls.continuation.yield(call) } else { call.refuse() }
+    // MARK: Changes of the document
+
+    /// Records that the connector begins with its document. To be called before `run`.
+    package func recordStart() async throws(CallError) {
+        let snapshot = state.current
+        try await audit?.configured(number: snapshot.number, digest: snapshot.configuration.digest)
     }
 
-    // MARK: Legs
+    /// Puts another reading of the document in force: for calls that begin from now on. Those that run keep theirs, unless it does not let them
+    /// go on: they are cut. Where legs are dialled otherwise, new ones stand before the old ones are given up. Throws, and changes nothing, where
+    /// it cannot be used or recorded. One at a time.
+    package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) async throws {
+        let old = state.current
+        guard launcher != nil || !configuration.routes.values.contains(where: { $0.upstream.child != nil }) else {
+            throw ConnectorError("this connector was started without a route with \"command\": start it again to have one")
+        }
+        let new = try ConnectorSnapshot(
+            configuration, material, after: old, resolve: resolve, group: group,
+            children: Self.maker(launcher, times: times, group: group, observe: observe))
+        let redials = LegPlan(configuration, material) != LegPlan(old.configuration, old.material)
+        // What cannot be dialled is found before anything changes.
+        if redials {
+            _ = try material.outerTLS()
+            _ = try material.proxy(configuration.edges)
+        }
+        try await audit?.configured(number: new.number, digest: configuration.digest)
+        state.snapshot.withLock { $0 = new }
+        let (before, after) = (old.children, new.children)
+        for child in after where !before.contains(where: { $0 === child }) { children.continuation.yield(child) }
+        for child in before where !after.contains(where: { $0 === child }) { child.retire() }
+        let cut = live.cut(under: new, now: now())
+        if redials { try addLegs(new) }
+        observe(.reloaded(number: new.number, cut: cut, redials: redials))
+    }
 
-    /// Keeps one leg open: dials again when it ends, at another address, after a wait that grows.
-    private func keep(_ index: Int) async {
-        var backOff = LegBackOff()
-        var token: String?
-        var turn = index
-        while !Task.isCancelled, !running.isClosed {
-            let address = configuration.edges.addresses[turn % configuration.edges.addresses.count]
-            let request = LegRequest(
-                tunnelID: configuration.tunnel.id, leg: "\(configuration.name)/\(index)", version: version, token: token)
-            do {
-                let started = NIODeadline.now()
-                try await hold(index, address, request)
-                token = nil
-                turn += 1
-                if NIODeadline.now() - started >= times.steady {
-                    backOff.succeeded()
-                } else {
-                    // An edge that takes a leg and drops it is not asked without pause.
-                    try await Task.sleep(for: .seconds(backOff.next(chance: .random(in: 0...1))))
-                }
-            } catch let error as LegRefusal {
-                // A key that is not known yet is enrolled by the token, once.
-                if error.reason == .notEnrolled, token == nil, let known = material.token {
-                    token = known
-                    continue
-                }
-                token = nil
-                if error.isTemporary { turn += 1 }
-                let seconds = backOff.next(after: error, chance: .random(in: 0...1))
-                observe(.legRefused(index: index, error, seconds: seconds))
-                try? await Task.sleep(for: .seconds(seconds))
-            } catch {
-                if Task.isCancelled { return }
-                turn += 1
-                let seconds = backOff.next(chance: .random(in: 0...1))
-                observe(.legFailed(index: index, edge: address.description, reason: "\(error)", seconds: seconds))
-                try? await Task.sleep(for: .seconds(seconds))
+    /// Begins to dial the legs of a snapshot.
+    private func addLegs(_ snapshot: ConnectorSnapshot) throws {
+        let dialer = LegDialer(
+            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(),
+            proxy: try snapshot.material.proxy(snapshot.configuration.edges), resolve: resolve, group: group, times: times)
+        let set = state.sets.withLock { sets in
+            let used = Set(sets.map(\.lane))
+            let lane = (0...used.count).first { !used.contains($0) } ?? 0
+            let set = LegSet(
+                LegPlan(snapshot.configuration, snapshot.material), lane: lane, dialer: dialer, version: version,
+                token: { [state] in state.current.material.token }, times: times,
+                take: { [weak self] call, ofLeg in if let self { take(call, ofLeg) } else { call.refuse() } }, observe: observe)
+            sets.append(set)
+            return set
+        }
+        sets.continuation.yield(set)
+    }
+
+    private func run(_ set: LegSet) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { [self] in
+                await set.run()
+                state.sets.withLock { $0.removeAll { $0 === set } }
+            }
+            group.addTask { [self] in
+                guard await set.stood(within: times.changeover) else { return }
+                let older = state.sets.withLock { sets in sets.prefix { $0 !== set } }
+                for old in older { old.retire() }
             }
         }
     }
 
-    /// Dials a leg and returns when it has ended, or the edge takes no calls on it any more: those that run go on.
-    private func hold(_ index: Int, _ address: Authority, _ request: LegRequest) async throws {
-        let (over, end) = AsyncStream<Void>.makeStream()
-        let events = Leg.Events(goAway: { _ in end.finish() }, call: { [weak self] call in if let self { take(call) } else { call.refuse() } })
-        let leg = try await dialer.dial(address, request, events)
-        leg.channel.closeFuture.whenComplete { _ in end.finish() }
-        let id = state.withLock { state in
-            state.nextLeg += 1
-            state.legs[state.nextLeg] = leg
-            return state.nextLeg
+    /// Runs on the leg's event loop.
+    private func take(_ call: LegCall, _ ofLeg: RunningCalls) {
+        guard ofLeg.enter() else { return call.refuse() }
+        guard running.enter() else {
+            ofLeg.leave()
+            return call.refuse()
         }
-        observe(.legStands(index: index, edge: address.description))
-        // Of a leg that was said goodbye on, until it ends by itself.
-        leg.channel.closeFuture.whenComplete { [weak self] _ in self?.state.withLock { $0.legs[id] = nil } }
-        await withTaskCancellationHandler {
-            for await _ in over {}
-        } onCancel: {
-            leg.close()
-            end.finish()
-        }
-        observe(.legEnded(index: index))
+        calls.continuation.yield((call, ofLeg))
     }
 }

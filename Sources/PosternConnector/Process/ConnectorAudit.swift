@@ -1,4 +1,5 @@
 import PosternAudit
+import PosternGate
 import PosternTunnelWire
 
 /// Calls in the perimeter's audit log.
@@ -23,7 +24,15 @@ package struct ConnectorAudit: CallAudit {
             id: call.id, status: progress.status, bytesSent: progress.sent, bytesReceived: progress.received, milliseconds: milliseconds,
             error: error?.code)
         outcome.hiddenTools = progress.hidden
+        for found in progress.redacted {
+            try await append(.redacted(.init(door: "tunnel", action: found.action.rawValue, counts: found.counts)), call.identity, durable: false)
+        }
         try await append(.tunnelOutcome(outcome), call.identity, durable: false)
+    }
+
+    func configured(number: Int, digest: String) async throws(CallError) {
+        try await append(
+            .policyLoaded(.init(name: "connector \(tunnelID)", version: number, digest: digest, ceiling: nil)), nil, durable: true)
     }
 
     func refused(_ call: CallRecord?, id: String, route: String?, _ error: CallError) async throws(CallError) {

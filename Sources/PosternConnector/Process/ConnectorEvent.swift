@@ -7,13 +7,19 @@ package enum ConnectorEvent: Sendable {
     /// `seconds` until the next try.
     case legRefused(index: Int, LegRefusal, seconds: Double)
     case legFailed(index: Int, edge: String, reason: String, seconds: Double)
+    /// A changed document is in force: which reading it is, how many connections it cut, and whether legs are dialled anew.
+    case reloaded(number: Int, cut: Int, redials: Bool)
     /// A call was let in.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)
+    /// A caller went away while its call ran, which goes on for a while, since MCP's older revisions take that for no cancelling.
+    case outlived(route: String)
     /// A policy that only records would have refused the call.
     case wouldRefuse(route: String, PolicyRefusal)
     /// The definition of a pinned tool is another one now: the tool is left out of lists and not called.
     case toolChanged(route: String, tool: String)
+    /// Of the stdio server of a route; `number` tells it from others of this connector.
+    case child(route: String, number: Int, ChildEvent)
     /// Of the log of the tunnel's registrations.
     case registration(RegistrationEvent)
 }

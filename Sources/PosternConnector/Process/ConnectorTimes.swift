@@ -1,9 +1,11 @@
 import NIOCore
 import PosternTunnelLink
 
-/// What a connector waits for at most. Tests shorten some.
+/// What a connector waits for at most, besides what its document says of each route. Tests shorten some.
 package struct ConnectorTimes: Sendable {
-    /// For dialling an edge, its TLS and its answer, each.
+    /// For TCP to an edge. Longer waits find less: a lost SYN is sent again after 1 s and 3 s, the next time after 7 s.
+    package var connect = TimeAmount.seconds(4)
+    /// For the edge's TLS and its answer, each.
     package var dial = TimeAmount.seconds(10)
     /// A leg that stood for less is not dialled again at once.
     package var steady = TimeAmount.seconds(3)
@@ -11,16 +13,18 @@ package struct ConnectorTimes: Sendable {
     package var handshake = TimeAmount.seconds(10)
     /// For the first byte of the next request on an inner connection.
     package var keepAlive = TimeAmount.minutes(5)
-    /// For the rest of a head.
+    /// For the rest of a head, where no route says it.
     package var head = TimeAmount.seconds(30)
-    /// For the connection to an upstream, its TLS included.
-    package var upstream = TimeAmount.seconds(10)
-    /// Between a request and its answer, and between two pieces of a body. Tools run for minutes.
-    package var silence = TimeAmount.minutes(30)
     /// A kept connection to an upstream that was idle for longer is not used for a request that cannot be repeated.
     package var fresh = TimeAmount.seconds(3)
+    /// For a stdio server to start, and for its first answer.
+    package var child = TimeAmount.seconds(30)
     /// For the calls that run when the connector is asked to end.
     package var drain = TimeAmount.seconds(20)
+    /// For all legs of a changed document to stand after the first of them, before those of the old one are given up.
+    package var changeover = TimeAmount.seconds(5)
+    /// A leg that takes no more calls stands at least for so long after it said so.
+    package var farewell = TimeAmount.seconds(2)
     package var leg = Leg.Times()
 
     package init() {}

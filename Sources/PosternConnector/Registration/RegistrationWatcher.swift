@@ -9,7 +9,8 @@ import Synchronization
 /// Asks for the tunnel's log again and again, keeps what it has seen, and says whether calls may go on. The decisions are `RegistrationWatch`'s.
 package final class RegistrationWatcher: Sendable {
     private let watch: Mutex<RegistrationWatch>
-    private let dialer: LegDialer
+    private let dialer: Mutex<LegDialer>
+    private let dial: @Sendable (ConnectorConfiguration, ConnectorMaterial) throws -> LegDialer
     private let file: RegistrationFile
     private let interval: Duration
     private let now: @Sendable () -> Date
@@ -43,7 +44,13 @@ package final class RegistrationWatcher: Sendable {
             try file.store(fresh.json)
             watch = Mutex(fresh)
         }
-        dialer = LegDialer(edges: configuration.edges, tls: try material.outerTLS(), resolve: resolve, group: group, times: times)
+        dial = { configuration, material in
+            LegDialer(
+                edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve,
+                group: group,
+                times: times)
+        }
+        dialer = Mutex(try dial(configuration, material))
         self.interval = interval
         self.now = now
         self.observe = observe
@@ -54,6 +61,13 @@ package final class RegistrationWatcher: Sendable {
         let refusal = watch.withLock { $0.refusal(now: Self.seconds(now())) }
         tell(refusal)
         return refusal
+    }
+
+    /// Asks the edges of another reading of the document from now on. What it says of registrations themselves counts from the next start.
+    package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) throws {
+        let new = try dial(configuration, material)
+        dialer.withLock { $0 = new }
+        nudge()
     }
 
     /// Asks at once: a leg stands.
@@ -89,10 +103,11 @@ package final class RegistrationWatcher: Sendable {
         } catch {
             observe(.notKept(reason: "\(error)"))
         }
+        let dialer = dialer.withLock { $0 }
         for address in dialer.edges.addresses.shuffled() {
             if Task.isCancelled { return }
             do {
-                if try await ask(address) { break }
+                if try await ask(address, dialer) { break }
             } catch {
                 if Task.isCancelled { return }
                 observe(.unanswered(edge: address.description, reason: "\(error)"))
@@ -102,7 +117,7 @@ package final class RegistrationWatcher: Sendable {
     }
 
     /// Whether the edge's answer counts.
-    private func ask(_ address: Authority) async throws -> Bool {
+    private func ask(_ address: Authority, _ dialer: LegDialer) async throws -> Bool {
         var since = watch.withLock { $0.since }
         while true {
             let request = watch.withLock { RegistrationRequest(tunnelID: $0.pins.tunnelID, since: since) }

@@ -85,15 +85,6 @@ package enum ConnectorCertificates {
         return Made(keyPEM: key.pemRepresentation, certificatePEM: try certificate.serializeAsPEM().pemString)
     }
 
-    /// Whether a server certificate does for some time yet: for the domain, signed by the authority, and not about to expire.
-    package static func isGood(server pem: String, domain: String, authority authorityPEM: String, now: Date) -> Bool {
-        guard let leaf = try? Certificate(pemEncoded: pem), let issuer = try? Certificate(pemEncoded: authorityPEM),
-            let names = try? leaf.extensions.subjectAlternativeNames
-        else { return false }
-        return names.contains(.dnsName("*.\(domain)")) && issuer.publicKey.isValidSignature(leaf.signature, for: leaf)
-            && leaf.notValidBefore <= now && now < leaf.notValidAfter - renewBefore
-    }
-
     /// Lower-case hex of SHA-256 of a certificate's DER, as the API names it.
     package static func fingerprint(certificatePEM: String) throws -> String {
         Hexadecimal.text(SHA256.hash(data: try AuthorityRules.onlyCertificate(in: certificatePEM)))

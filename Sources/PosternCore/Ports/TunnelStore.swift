@@ -125,14 +125,17 @@ package struct LiveTunnels: Sendable, Equatable {
         }
     }
 
-    /// Grows with each change of tunnels, tokens, keys and settings.
+    /// Grows with each change of tunnels, tokens, keys, settings and runtime authorities.
     package var revision: Int
     /// By id.
     package var tunnels: [Tunnel]
+    /// PEM of the runtime authorities of workspaces that have such a tunnel, by workspace.
+    package var authorities: [String: String]
 
-    package init(revision: Int, tunnels: [Tunnel]) {
+    package init(revision: Int, tunnels: [Tunnel], authorities: [String: String] = [:]) {
         self.revision = revision
         self.tunnels = tunnels
+        self.authorities = authorities
     }
 }
 

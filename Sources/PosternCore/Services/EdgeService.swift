@@ -6,14 +6,16 @@ import Synchronization
 package final class EdgeService: Sendable {
     private let tunnels: TunnelService
     private let keys: KeyService
+    private let work: WorkService
     private let board = Mutex(ConnectorBoard())
 
     /// Keys of one tunnel that are not revoked.
     package static let mostConnectorKeys = 16
 
-    package init(tunnels: TunnelService, keys: KeyService) {
+    package init(tunnels: TunnelService, keys: KeyService, work: WorkService) {
         self.tunnels = tunnels
         self.keys = keys
+        self.work = work
     }
 
     // MARK: Tunnels
@@ -112,15 +114,55 @@ package final class EdgeService: Sendable {
 
     // MARK: Authorisation
 
-    /// The workspace and the key of a credential that may call through the tunnel: an API key of the tunnel's workspace that may act, not only read.
+    /// The workspace of a credential that may call through the tunnel, and whose it is: an API key of the tunnel's workspace that may act, not only
+    /// read, or the sessions token of a work item of that workspace.
     /// - Throws: 403, the same for every reason.
-    package func authorize(_ params: EdgeParams.Authorization) async throws(APIError) -> (workspaceID: String, keyID: String) {
+    package func authorize(_ params: EdgeParams.Authorization) async throws(APIError) -> (workspaceID: String, principal: String) {
         let refused = APIError.forbidden("The credential does not open this tunnel.")
-        guard case .valid(let key) = try await keys.look(up: params.credential), key.kind == .api, let role = key.role, role >= .developer
-        else { throw refused }
+        guard let holder = try await holder(of: params.credential) else { throw refused }
         let tunnel = try await stored { () async throws(StoreError) in try await tunnels.store.tunnel(params.tunnelID) }
-        guard let tunnel, tunnel.archivedAt == nil, tunnel.workspaceID == key.workspaceID else { throw refused }
-        return (key.workspaceID, key.id)
+        guard let tunnel, tunnel.archivedAt == nil, tunnel.workspaceID == holder.workspaceID else { throw refused }
+        return holder
+    }
+
+    private func holder(of credential: String) async throws(APIError) -> (workspaceID: String, principal: String)? {
+        guard Secrets.isSessionsToken(credential) else {
+            guard case .valid(let key) = try await keys.look(up: credential), key.kind == .api, let role = key.role, role >= .developer
+            else { return nil }
+            return (key.workspaceID, key.id)
+        }
+        guard let item = try await work.work(tokenHash: keys.secrets.hash(credential)), try await holds(item) else { return nil }
+        return (item.workspaceID, Self.principal(item))
+    }
+
+    /// Whether an item's sessions token opens anything now: it is worth no more than the lease, and than the key that it was given to.
+    private func holds(_ item: WorkRecord) async throws(APIError) -> Bool {
+        guard item.isLeased, let keyID = item.keyID else { return false }
+        return try await keys.isValid(keyID)
+    }
+
+    /// Names one sessions token: that of one poll of the session's item.
+    private static func principal(_ item: WorkRecord) -> String {
+        let digits = (item.tokenHash ?? []).prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+        return item.sessionID + "." + digits.joined()
+    }
+
+    /// Those whose credential is revoked, expired or gone. Names of other kinds are not known to end.
+    package func ended(_ params: EdgeParams.Principals) async throws(APIError) -> [String] {
+        var ended: [String] = []
+        for id in params.ids {
+            let holds: Bool
+            if let dot = id.firstIndex(of: "."), ResourceID.isWellFormed(String(id[..<dot]), .session) {
+                let item = try await work.work(session: String(id[..<dot]))
+                if let item, Self.principal(item) == id { holds = try await self.holds(item) } else { holds = false }
+            } else if ResourceID.isWellFormed(id, .apiKey) {
+                holds = try await keys.isValid(id)
+            } else {
+                holds = true
+            }
+            if !holds { ended.append(id) }
+        }
+        return ended
     }
 
     // MARK: Connectors

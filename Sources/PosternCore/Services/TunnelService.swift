@@ -216,6 +216,7 @@ package final class TunnelService: Sendable {
         let made = try credentials.makeRuntimeAuthority(workspaceID: workspaceID, now: now())
         do {
             try await store.create(made)
+            changes.notify()
             return made
         } catch .conflict {
             // Another request made one at the same time: that one holds.

@@ -224,6 +224,9 @@ package final class WorkService: Sendable {
     /// Whether there is a session with that id, in any environment.
     package func hasSession(_ id: String) async throws(APIError) -> Bool { try await context.hasSession(id) }
 
+    /// The item of a session, in whatever state.
+    package func work(session id: String) async throws(APIError) -> WorkRecord? { try await context.work(id) }
+
     /// The item whose sessions token has that SHA-256, as long as the token is good for something.
     package func work(tokenHash: [UInt8]) async throws(APIError) -> WorkRecord? {
         try await context.work(tokenHash: tokenHash)

@@ -28,7 +28,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
         guard let number = answer["revision"]?.int, let list = answer["tunnels"]?.array else { throw Self.malformed("revision and tunnels") }
         var tunnels: [EdgeTunnel] = []
         for item in list { tunnels.append(try Self.tunnel(item)) }
-        return EdgeTunnels(revision: Int(number), tunnels: tunnels)
+        // A control plane before this answers without them: then certificates open nothing.
+        var authorities: [String: String] = [:]
+        for item in answer["runtime_authorities"]?.array ?? [] {
+            guard let workspace = item["workspace_id"]?.string, let pem = item["certificate_pem"]?.string else {
+                throw Self.malformed("workspace_id and certificate_pem of a runtime authority")
+            }
+            authorities[workspace] = pem
+        }
+        return EdgeTunnels(revision: Int(number), tunnels: tunnels, authorities: authorities)
     }
 
     private static func tunnel(_ json: JSON) throws(EdgeDirectoryError) -> EdgeTunnel {
@@ -84,6 +92,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
         }
     }
 
+    package func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
+        let body: JSON = ["principals": .array(principals.map(JSON.string))]
+        let answer = try await Self.asking { () async throws(ClientError) -> JSONObject in
+            try await client.request(.post, "/postern/v1/edge/principals", body: body, options: Self.once).object()
+        }
+        guard let ended = answer["ended"]?.array else { throw Self.malformed("ended") }
+        return Set(ended.compactMap(\.string))
+    }
+
     package func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON {
         try await Self.asking { () async throws(ClientError) -> JSON in
             try await client.request(
@@ -103,12 +120,15 @@ package struct ControlPlaneDirectory: EdgeDirectory {
     }
 
     private static func json(_ leg: EdgeLegReport) -> JSON {
-        [
-            "connector_key": .string(leg.connectorKey), "version": .string(leg.version),
-            "since": .string(Timestamp(microseconds: Int64(leg.since) * 1_000_000).description), "streams": JSON(leg.streams),
-            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
+        var object: JSONObject = [
+            "connector_key": .string(leg.connectorKey), "version": .string(leg.version), "since": .string(text(leg.since)),
+            "streams": JSON(leg.streams), "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
         ]
+        object["certificate_expires_at"] = leg.certificateExpires.map { .string(text($0)) }
+        return .object(object)
     }
+
+    private static func text(_ seconds: Int) -> String { Timestamp(microseconds: Int64(seconds) * 1_000_000).description }
 
     /// A caller waits for the answer, so it is asked for once more at most.
     private static let once = ManagedAgentsClient.CallOptions(timeout: .seconds(8), retry: RetryPolicy(maximumRetries: 1))

@@ -13,6 +13,9 @@ package protocol EdgeDirectory: Sendable {
     /// Whose credential it is, where that may call the tunnel; `nil` where it may not.
     func authorize(credential: String, tunnelID: String) async throws(EdgeDirectoryError) -> EdgePrincipal?
 
+    /// Those of `principals` whose credentials have ended; names as `authorize` gave them, or as runtime certificates have them.
+    func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String>
+
     /// The signed head of a tunnel's log of registrations, a proof that it extends the log of `since` entries, and those after them: for connectors,
     /// who hold it against the log's key.
     func registrations(tunnelID: String, since: Int) async throws(EdgeDirectoryError) -> JSON
@@ -25,10 +28,13 @@ package protocol EdgeDirectory: Sendable {
 package struct EdgeTunnels: Hashable, Sendable {
     package var revision: Int
     package var tunnels: [EdgeTunnel]
+    /// PEM of the authorities that sign runtime certificates, by workspace.
+    package var authorities: [String: String]
 
-    package init(revision: Int, tunnels: [EdgeTunnel]) {
+    package init(revision: Int, tunnels: [EdgeTunnel], authorities: [String: String] = [:]) {
         self.revision = revision
         self.tunnels = tunnels
+        self.authorities = authorities
     }
 }
 
@@ -61,7 +67,7 @@ package enum EdgeEnrolment: Hashable, Sendable {
 /// Who calls through `CONNECT`, by opaque ids.
 package struct EdgePrincipal: Hashable, Sendable {
     package var workspaceID: String
-    /// The id of an API key.
+    /// Names an API key or a sessions token; `ended` understands it.
     package var id: String
 
     package init(workspaceID: String, id: String) {
@@ -76,6 +82,8 @@ package struct EdgeLegReport: Hashable, Sendable {
     package var version: String
     /// Seconds since 1970.
     package var since: Int
+    /// When the connector's server certificate ends, as it says; seconds since 1970.
+    package var certificateExpires: Int?
     package var streams: Int
     package var bytesIn: Int
     package var bytesOut: Int

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Logging
 import NIOCore
 import PosternTelemetry
@@ -13,9 +14,10 @@ struct CallPath: Sendable {
 
     /// Relays between a client and the connector of `host`. `first` is what the client has sent: it goes to the connector with the opening of
     /// the stream, and again to another leg only where a connector has refused the stream unopened. Throws where no stream opens.
-    func run(_ client: ByteStream, to host: TunnelHost, of tunnel: EdgeTunnel, first: ByteBuffer, isSplice: Bool) async throws {
-        let (leg, stream) = try await open(host, tunnel, first, isSplice: isSplice)
-        metrics.calls.increment(labels: [isSplice ? "splice" : "connect"])
+    func run(_ client: ByteStream, to host: TunnelHost, first: ByteBuffer, _ slot: CallSlot) async throws {
+        let (tunnel, opening) = (slot.tunnel, slot.opening)
+        let (leg, stream) = try await open(host, tunnel, first, opening)
+        metrics.calls.increment(labels: [opening.way])
         var ended = Relay.Ended()
         defer {
             leg.leave(bytesIn: ended.received, bytesOut: ended.sent + first.readableBytes)
@@ -27,13 +29,26 @@ struct CallPath: Sendable {
                 stream.abort()
                 client.close()
             }
-            ended = try await table.running(tunnel, isSplice: isSplice, cut: cut) {
-                await Relay(client: client, leg: stream, idle: limits.idle).run()
+            // A call ends with the certificate that opened it.
+            let end = opening.until.map { until in
+                stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(max(0, until.timeIntervalSinceNow) * 1e9))) { cut() }
+            }
+            defer { end?.cancel() }
+            // Only of callers who have shown who they are: others could make an edge pass over good legs.
+            let onProof: (@Sendable () -> Void)? = opening.isSplice ? nil : { @Sendable [table] in table.proved(leg) }
+            let pace: (@Sendable (Int) -> Duration?)? =
+                slot.shares.isPaced ? { @Sendable in slot.shares.wait(after: $0, tunnel: tunnel.id) } : nil
+            ended = try await table.running(tunnel, opening, cut: cut) {
+                await Relay(
+                    client: client, leg: stream, first: first, times: .init(idle: limits.idle, stall: limits.stall), onProof: onProof, pace: pace
+                ).run()
             }
         } catch {
             stream.abort()
             throw CallRefusal.notOpen
         }
+        if !opening.isSplice, !ended.isProved { doubt(leg) }
+        if ended.isStalled { metrics.refusals.increment(labels: ["stalled"]) }
         logger.debug(
             "call ended",
             metadata: [
@@ -42,19 +57,30 @@ struct CallPath: Sendable {
             ])
     }
 
-    private func open(_ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, isSplice: Bool) async throws -> (EdgeLeg, ByteStream) {
+    private func doubt(_ leg: EdgeLeg) {
+        guard table.failed(leg) else { return }
+        metrics.doubts.increment()
+        logger.warning(
+            "callers do not believe who answers on the legs of a connector's key: they are passed over while there are others. Is the key yours?",
+            metadata: ["tunnel": "\(leg.tunnelID)", "key": "\(leg.connectorKey)"])
+    }
+
+    private func open(_ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, _ opening: CallOpening) async throws -> (EdgeLeg, ByteStream) {
         let deadline = NIODeadline.now() + limits.reconnect
         var tried: Set<Int> = []
         while true {
             try Task.checkCancellation()
             // It may have been archived while the call waited.
-            guard let now = table.tunnel(id: tunnel.id), !isSplice || now.splices else { throw CallRefusal.notOpen }
+            guard let now = table.tunnel(id: tunnel.id), !opening.isSplice || now.splices else { throw CallRefusal.notOpen }
             if let leg = table.pick(tunnelID: tunnel.id, tried: tried) {
                 do throws(LegStreamError) {
                     return (leg, try await leg.leg.open(host: host.name, first: first, within: limits.answer))
                 } catch {
                     leg.leave(bytesIn: 0, bytesOut: 0)
-                    guard error == .refused else { throw CallRefusal.connector(error) }
+                    guard error == .refused else {
+                        if !opening.isSplice { doubt(leg) }
+                        throw CallRefusal.connector(error)
+                    }
                     tried.insert(leg.id)
                 }
                 continue

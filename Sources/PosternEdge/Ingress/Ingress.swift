@@ -17,14 +17,16 @@ struct Ingress: Sendable {
     private var calls: CallPath { CallPath(table: table, limits: settings.limits, metrics: metrics, logger: logger) }
 
     /// Returns when the connection has ended.
-    func serve(_ stream: ByteStream) async {
+    func serve(_ stream: ByteStream, _ admission: Admission) async {
         metrics.connections.increment()
         defer { stream.close() }
         do {
             guard let (hello, bytes) = try await stream.clientHello(within: settings.limits.hello) else { return refuse("no_hello") }
             switch EdgeRoute(serverName: hello.serverName, own: settings.domain) {
-            case .edge: try await serveOwnName(stream, replay: bytes)
-            case .tunnel(let host): await splice(stream, host, first: bytes)
+            case .edge: try await serveOwnName(stream, admission, replay: bytes)
+            case .tunnel(let host):
+                admission.show()
+                await splice(stream, admission, host, first: bytes)
             case .foreign:
                 refuse("foreign_name")
                 await farewell(stream, .unrecognizedName)
@@ -41,14 +43,24 @@ struct Ingress: Sendable {
     private func refuse(_ reason: String) { metrics.refusals.increment(labels: [reason]) }
 
     /// The name belongs to a tunnel, or to none: what follows is between the client and the connector.
-    private func splice(_ stream: ByteStream, _ host: TunnelHost, first: ByteBuffer) async {
+    private func splice(_ stream: ByteStream, _ admission: Admission, _ host: TunnelHost, first: ByteBuffer) async {
+        guard table.isReady else {
+            refuse(CallRefusal.notReady.reason)
+            await farewell(stream, .internalError)
+            return
+        }
         guard let tunnel = table.tunnel(domain: host.domain), tunnel.splices else {
             refuse(CallRefusal.notOpen.reason)
             await farewell(stream, .unrecognizedName)
             return
         }
         do {
-            try await calls.run(stream, to: host, of: tunnel, first: first, isSplice: true)
+            let slot = try CallSlot.take(of: tunnel, .splice(admission.address), admission.shares)
+            defer { slot.leave() }
+            try await calls.run(stream, to: host, first: first, slot)
+        } catch let refusal as ShareRefusal {
+            refuse(refusal.rawValue)
+            await farewell(stream, .internalError)
         } catch let refusal as CallRefusal {
             refuse(refusal.reason)
             logger.info("a spliced call was not connected", metadata: ["tunnel": "\(tunnel.id)", "reason": "\(refusal)"])
@@ -63,7 +75,7 @@ struct Ingress: Sendable {
         await stream.closeGently(within: .seconds(1))
     }
 
-    private func serveOwnName(_ stream: ByteStream, replay: ByteBuffer) async throws {
+    private func serveOwnName(_ stream: ByteStream, _ admission: Admission, replay: ByteBuffer) async throws {
         let tls = tls
         _ = try await stream.startTLS(replay: replay, within: settings.limits.handshake) {
             // Whoever holds the key of a certificate may show it; whose key counts, the list of tunnels says.
@@ -71,6 +83,6 @@ struct Ingress: Sendable {
         }
         let front = EdgeFront(
             own: settings.domain, limits: settings.limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
-        await front.serve(stream)
+        await front.serve(stream, admission)
     }
 }

@@ -1,12 +1,10 @@
 import Logging
+import ManagedAgentsAPI
 import NIOCore
-import NIOSSL
 import PosternHTTP
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
-import SwiftASN1
-import X509
 
 #if canImport(Glibc)
 import Glibc
@@ -23,25 +21,28 @@ struct LegDesk: Sendable {
     let logger: Logger
 
     /// Returns when the leg, or what asked for it, has ended.
-    func serve(_ stream: ByteStream, _ head: RequestHead, rest: ByteBuffer) async throws {
+    func serve(_ stream: ByteStream, _ admission: Admission, _ head: RequestHead, rest: ByteBuffer) async throws {
         do {
             let request = try LegRequest(head)
             guard rest.readableBytes == 0 else { throw LegRefusal(.malformed, "nothing may follow the request before its answer") }
             let key = try await Self.key(of: stream)
             try await admit(request, key)
+            admission.name()
             try await run(stream, request, key)
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
             logger.info("a leg was refused", metadata: ["reason": "\(refusal)"])
-            try? await stream.write(LegAnswer.encoded(status: refusal.status, json: refusal.json))
+            try? await stream.write(LegAnswer.encoded(status: refusal.status, json: refusal.json, fields: [("Date", Self.date)]))
             await stream.closeGently()
         }
     }
 
+    /// Now. Connectors compare their clocks with it.
+    private static var date: String { HTTPDate.text(Timestamp.now()) }
+
     /// The key whose use the handshake has proved.
     static func key(of stream: ByteStream) async throws -> ConnectorKey {
-        let certificate = try await stream.inspect { try $0.handler(type: NIOSSLHandler.self).peerCertificate?.toDERBytes() }
-        guard let certificate, let parsed = try? Certificate(derEncoded: certificate), let key = ConnectorKey(certificate: parsed) else {
+        guard let certificate = try await ClientCertificate.of(stream), let key = ConnectorKey(certificate: certificate) else {
             throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")
         }
         return key
@@ -91,12 +92,13 @@ struct LegDesk: Sendable {
     }
 
     private func run(_ stream: ByteStream, _ request: LegRequest, _ key: ConnectorKey) async throws {
-        try await stream.write(LegAnswer.accepted)
+        try await stream.write(LegAnswer.accepted(date: Self.date))
         let id = table.nextID()
         let standing = StandingLeg()
         let leg = try await Leg.begin(.edge, on: stream, rest: ByteBuffer(), times: limits.leg, .init(goAway: { _ in standing.drain() }))
         let entry = EdgeLeg(
-            id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil), leg: leg
+            id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil),
+            certificateExpires: request.certificateExpires, leg: leg
         )
         standing.set(entry)
         do {

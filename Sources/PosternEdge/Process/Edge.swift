@@ -1,9 +1,11 @@
 import Logging
+import ManagedAgentsAPI
 import NIOCore
 import NIOPosix
 import NIOSSL
 import PosternTelemetry
 import PosternTunnelLink
+import PosternTunnelWire
 import Synchronization
 
 /// An edge: the public rendezvous of tunnels. It holds the key of its own name and nothing that opens a call.
@@ -15,7 +17,7 @@ package final class Edge: Sendable {
     private let group: any EventLoopGroup
     private let table = LegTable()
     private let listener = Mutex<(channel: (any Channel)?, isDraining: Bool)>((nil, false))
-    private let connections = Mutex(0)
+    private let shares: EdgeShares
 
     package init(
         _ settings: EdgeSettings, directory: any EdgeDirectory, metrics: EdgeMetrics, logger: Logger,
@@ -26,20 +28,13 @@ package final class Edge: Sendable {
         self.metrics = metrics
         self.logger = logger
         self.group = group
+        shares = EdgeShares(settings.limits.shares)
     }
 
     /// Serves until `drain` or until it is cancelled. `onListening` hears of the port.
     package func run(onListening: @escaping @Sendable (Int) -> Void) async throws {
         let tls = try settings.outerTLS()
-        let server = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .bind(host: settings.host, port: settings.port) { channel in
-                channel.eventLoop.makeCompletedFuture { try ByteStream.attachInEventLoop(to: channel) }
-            }
+        let server = try await listen()
         let drains = listener.withLock { listener in
             listener.channel = server.channel
             return listener.isDraining
@@ -49,6 +44,7 @@ package final class Edge: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await follow() }
             group.addTask { [self] in await report() }
+            group.addTask { [self] in await watch() }
             group.addTask { [self] in
                 try await accept(server, ingress, onListening)
             }
@@ -58,19 +54,35 @@ package final class Edge: Sendable {
         }
     }
 
+    private func listen() async throws -> NIOAsyncChannel<ByteStream, Never> {
+        let bootstrap = ServerBootstrap(group: group)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        let attach: @Sendable (any Channel) -> EventLoopFuture<ByteStream> = { channel in
+            channel.eventLoop.makeCompletedFuture { try ByteStream.attachInEventLoop(to: channel) }
+        }
+        if let listener = settings.listener { return try await bootstrap.bind(listener, childChannelInitializer: attach) }
+        return try await bootstrap.serverChannelOption(.backlog, value: 1024).serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: settings.host, port: settings.port, childChannelInitializer: attach)
+    }
+
     private func accept(_ server: NIOAsyncChannel<ByteStream, Never>, _ ingress: Ingress, _ onListening: @Sendable (Int) -> Void) async throws {
         try await withThrowingDiscardingTaskGroup { group in
             try await server.executeThenClose { inbound in
                 onListening(server.channel.localAddress?.port ?? settings.port)
                 for try await stream in inbound {
-                    guard enter() else {
-                        metrics.refusals.increment(labels: ["too_many_connections"])
+                    switch Admission.enter(stream.channel.remoteAddress, shares) {
+                    case .failure(let refusal):
+                        metrics.refusals.increment(labels: [refusal.rawValue])
+                        // What TLS can say of it before a handshake; whoever floods gets no more of the edge's time.
+                        stream.channel.writeAndFlush(ByteBuffer(bytes: TLSAlert.internalError.record), promise: nil)
                         stream.close()
-                        continue
-                    }
-                    group.addTask { [self] in
-                        await ingress.serve(stream)
-                        leave()
+                    case .success(let admission):
+                        group.addTask {
+                            await ingress.serve(stream, admission)
+                            admission.leave()
+                        }
                     }
                 }
             }
@@ -78,16 +90,6 @@ package final class Edge: Sendable {
             group.cancelAll()
         }
     }
-
-    private func enter() -> Bool {
-        connections.withLock { count in
-            guard count < settings.limits.connections else { return false }
-            count += 1
-            return true
-        }
-    }
-
-    private func leave() { connections.withLock { $0 -= 1 } }
 
     /// Takes no further connections; `run` returns when the calls have ended, or their time is over.
     package func drain() {
@@ -111,7 +113,10 @@ package final class Edge: Sendable {
         while !Task.isCancelled {
             do throws(EdgeDirectoryError) {
                 let answer = try await directory.tunnels(after: revision)
-                if answer.revision != revision || !table.isReady { table.replace(answer.tunnels) }
+                if answer.revision != revision || !table.isReady {
+                    table.replace(answer)
+                    shares.with { shares in shares.keep { table.tunnel(id: $0) != nil } }
+                }
                 revision = answer.revision
                 wait = .milliseconds(200)
             } catch {
@@ -121,6 +126,23 @@ package final class Edge: Sendable {
                 try? await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(10))
             }
+        }
+    }
+
+    /// Asks of the credentials on which running calls rest whether they still count, and cuts the calls of those that do not. While the control
+    /// plane does not answer, what was last known holds.
+    private func watch() async {
+        while !Task.isCancelled {
+            var rest = Array(table.principals)[...]
+            while !rest.isEmpty {
+                let part = rest.prefix(EdgeParams.Principals.most)
+                rest = rest.dropFirst(part.count)
+                do throws(EdgeDirectoryError) { table.end(try await directory.ended(Array(part))) } catch {
+                    metrics.directoryFailures.increment()
+                    break
+                }
+            }
+            try? await Task.sleep(for: .nanoseconds(settings.limits.recheck.nanoseconds))
         }
     }
 

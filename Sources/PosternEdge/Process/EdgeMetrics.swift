@@ -7,6 +7,7 @@ package struct EdgeMetrics: Sendable {
     let refusals: Counter
     let bytes: Counter
     let legs: Gauge
+    let doubts: Counter
     let directoryFailures: Counter
 
     package init(_ registry: MetricsRegistry) {
@@ -16,6 +17,8 @@ package struct EdgeMetrics: Sendable {
             "postern_edge_refusals_total", help: "Connections, legs and calls that were refused, by reason.", labels: ["reason"])
         bytes = registry.counter("postern_edge_bytes_total", help: "Bytes relayed for calls.", labels: ["direction"])
         legs = registry.gauge("postern_edge_legs", help: "Legs that stand.")
+        doubts = registry.counter(
+            "postern_edge_doubted_keys_total", help: "Times that a connector's key was passed over, because callers did not believe who answered.")
         directoryFailures = registry.counter("postern_edge_directory_failures_total", help: "Questions that the control plane did not answer.")
     }
 }

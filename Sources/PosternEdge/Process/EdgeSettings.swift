@@ -7,6 +7,8 @@ package struct EdgeSettings: Sendable {
     package var host: String
     /// 0 takes a free port.
     package var port: Int
+    /// A listening socket that takes the place of host and port; the edge owns it.
+    package var listener: Int32?
     /// Canonical: the edge's own name, below which the tunnels' domains are.
     package var domain: String
     /// PEM.
@@ -38,22 +40,25 @@ package struct EdgeSettings: Sendable {
 
 /// What one edge gives to everybody who comes. Tests shorten the times.
 package struct EdgeLimits: Sendable {
-    /// Connections at once, legs and calls alike.
-    package var connections = 10_000
+    package var shares = EdgeShareLimits()
     /// For a whole ClientHello.
     package var hello = TimeAmount.seconds(5)
     /// For the outer handshake.
     package var handshake = TimeAmount.seconds(5)
     /// For a whole request on the edge's own name.
     package var request = TimeAmount.seconds(5)
-    /// For the first bytes of inner TLS after a CONNECT was granted.
+    /// For the whole ClientHello of inner TLS after a CONNECT was granted: before it, a call takes no stream of a leg.
     package var firstBytes = TimeAmount.seconds(10)
     /// For a connector that reconnects, before a call fails.
     package var reconnect = TimeAmount.seconds(10)
     /// For a connector's answer to a stream.
     package var answer = TimeAmount.seconds(10)
+    /// A call one of whose sides takes nothing of what waits for it for so long is ended.
+    package var stall = TimeAmount.seconds(60)
     /// A call on which nothing moves for so long is ended.
     package var idle = TimeAmount.minutes(15)
+    /// Between two questions whether the credentials of running calls still count.
+    package var recheck = TimeAmount.milliseconds(500)
     /// For the calls that run when the edge is asked to end.
     package var drain = TimeAmount.seconds(20)
     package var leg = Leg.Times()

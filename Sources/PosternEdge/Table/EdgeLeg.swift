@@ -13,6 +13,8 @@ final class EdgeLeg: Sendable {
     let version: String
     /// Seconds since 1970.
     let since: Int
+    /// When the connector's server certificate ends, as it says; seconds since 1970.
+    let certificateExpires: Int?
     let leg: Leg
     private let counts = Mutex(Counts())
 
@@ -24,13 +26,14 @@ final class EdgeLeg: Sendable {
         var isDraining = false
     }
 
-    init(id: Int, tunnelID: String, connectorKey: String, name: String, version: String, since: Int, leg: Leg) {
+    init(id: Int, tunnelID: String, connectorKey: String, name: String, version: String, since: Int, certificateExpires: Int? = nil, leg: Leg) {
         self.id = id
         self.tunnelID = tunnelID
         self.connectorKey = connectorKey
         self.name = name
         self.version = version
         self.since = since
+        self.certificateExpires = certificateExpires
         self.leg = leg
     }
 
@@ -58,6 +61,7 @@ final class EdgeLeg: Sendable {
     var report: EdgeLegReport {
         let counts = now
         return EdgeLegReport(
-            connectorKey: connectorKey, version: version, since: since, streams: counts.streams, bytesIn: counts.bytesIn, bytesOut: counts.bytesOut)
+            connectorKey: connectorKey, version: version, since: since, certificateExpires: certificateExpires, streams: counts.streams,
+            bytesIn: counts.bytesIn, bytesOut: counts.bytesOut)
     }
 }

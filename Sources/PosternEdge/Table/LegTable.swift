@@ -1,6 +1,8 @@
 import PosternTunnelLink
 import PosternTunnelWire
+import SwiftASN1
 import Synchronization
+import X509
 
 /// The tunnels that there are, the legs that stand, the calls that run: what an edge decides by. Changes of the tunnels take effect on legs
 /// and calls at once.
@@ -11,6 +13,8 @@ final class LegTable: Sendable {
     private struct State {
         /// `nil` until the control plane has told.
         var tunnels: [String: EdgeTunnel]?
+        /// Of runtimes, by workspace.
+        var authorities: [String: Certificate] = [:]
         /// Ids by domain.
         var domains: [String: String] = [:]
         var legs: [String: [EdgeLeg]] = [:]
@@ -21,11 +25,12 @@ final class LegTable: Sendable {
 
     /// A call through the edge, and how it is cut.
     private struct LiveCall {
-        var isSplice: Bool
+        var opening: CallOpening
         var cut: @Sendable () -> Void
     }
 
     private let state = Mutex(State())
+    private let doubts = Mutex(DoubtedKeys())
     let runningCalls = RunningCalls()
 
     // MARK: Tunnels
@@ -37,10 +42,17 @@ final class LegTable: Sendable {
 
     func tunnel(id: String) -> EdgeTunnel? { state.withLock { $0.tunnels?[id] } }
 
+    /// Who signs the runtime certificates of a workspace.
+    func authority(workspaceID: String) -> Certificate? { state.withLock { $0.authorities[workspaceID] } }
+
     /// Takes the tunnels as they are now. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
     /// tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
-    func replace(_ tunnels: [EdgeTunnel]) {
+    func replace(_ live: EdgeTunnels) {
+        let tunnels = live.tunnels
+        // One that cannot be read opens nothing.
+        let authorities = live.authorities.compactMapValues { try? Certificate(pemEncoded: $0) }
         let cuts = state.withLock { state -> [@Sendable () -> Void] in
+            state.authorities = authorities
             let before = state.tunnels ?? [:]
             let now = Dictionary(tunnels.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             state.tunnels = now
@@ -55,13 +67,15 @@ final class LegTable: Sendable {
             for (id, calls) in state.calls {
                 let isGone = now[id] == nil
                 let isSpliced = now[id]?.splices == true
-                for call in calls.values where isGone || call.isSplice && !isSpliced { cuts.append(call.cut) }
+                for call in calls.values where isGone || call.opening.isSplice && !isSpliced { cuts.append(call.cut) }
             }
             // Who waits for a tunnel that is gone need not wait, and who waits for a key has it.
             for id in Set(before.keys).union(now.keys) where before[id] != now[id] { cuts += Self.wake(id, &state) }
             return cuts
         }
         for cut in cuts { cut() }
+        let keys = Set(tunnels.flatMap(\.connectorKeys))
+        doubts.withLock { $0.keep(keys) }
     }
 
     // MARK: Legs
@@ -101,13 +115,29 @@ final class LegTable: Sendable {
         }
     }
 
-    /// The leg with the fewest calls, with a place taken on it; `nil` where there is none. Those in `tried` have refused.
+    /// A leg with a place taken on it; `nil` where there is none. Those in `tried` have refused. Keys that are not doubted come first, then the key with
+    /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest.
     func pick(tunnelID: String, tried: Set<Int>) -> EdgeLeg? {
         let legs = state.withLock { $0.legs[tunnelID] ?? [] }
-        let open = legs.filter { !tried.contains($0.id) }.map { (leg: $0, now: $0.now) }
-        for (leg, _) in open.sorted(by: { $0.now.streams < $1.now.streams }) where leg.enter(limit: LegLimits.streams) { return leg }
+        let time = EdgeShares.now
+        let doubted = doubts.withLock { doubts in Set(legs.map(\.connectorKey).filter { doubts.isDoubted($0, now: time) }) }
+        let open = legs.map { (leg: $0, streams: $0.now.streams) }
+        var ofKey: [String: Int] = [:]
+        for (leg, streams) in open { ofKey[leg.connectorKey, default: 0] += streams }
+        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int) {
+            (doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0, entry.streams)
+        }
+        for (leg, _) in open.filter({ !tried.contains($0.leg.id) }).sorted(by: { rank($0) < rank($1) }) where leg.enter(limit: LegLimits.streams) {
+            return leg
+        }
         return nil
     }
+
+    /// An inner handshake through the leg has failed, as far as an edge can see. Says whether its key is doubted from now on.
+    func failed(_ leg: EdgeLeg) -> Bool { doubts.withLock { $0.failed(leg.connectorKey, now: EdgeShares.now) } }
+
+    /// A caller has believed who answers on the leg.
+    func proved(_ leg: EdgeLeg) { doubts.withLock { $0.proved(leg.connectorKey) } }
 
     /// Whether a leg stands that would take a call, besides those that have refused.
     func hasLegs(tunnelID: String, besides tried: Set<Int>) -> Bool {
@@ -154,15 +184,27 @@ final class LegTable: Sendable {
 
     // MARK: Calls
 
+    /// On whose credentials calls rest that run.
+    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).compactMap(\.opening.principal)) } }
+
+    /// Cuts the calls that rest on credentials of these.
+    func end(_ principals: Set<String>) {
+        guard !principals.isEmpty else { return }
+        let cuts = state.withLock { state in
+            state.calls.values.flatMap(\.values).filter { $0.opening.principal.map(principals.contains) == true }.map(\.cut)
+        }
+        for cut in cuts { cut() }
+    }
+
     /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, already.
     func running<Result: Sendable>(
-        _ tunnel: EdgeTunnel, isSplice: Bool, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+        _ tunnel: EdgeTunnel, _ opening: CallOpening, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
-            guard let now = state.tunnels?[tunnel.id], !isSplice || now.splices else { throw CallCut() }
+            guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
-            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(isSplice: isSplice, cut: cut)
+            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
             return state.nextID
         }
         defer {

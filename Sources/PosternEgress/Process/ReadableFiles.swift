@@ -10,7 +10,7 @@ import Darwin
 /// system's roots. Programs and libraries are not among it: they are loaded by then, and the filter lets nothing be executed.
 package enum ReadableFiles {
     /// What became of the restriction.
-    enum Outcome: Equatable, Sendable {
+    package enum Outcome: Equatable, Sendable {
         case restricted
         /// The kernel has no Landlock: the proxy may read whatever its user may.
         case unavailable
@@ -25,7 +25,7 @@ package enum ReadableFiles {
     package static func restrict() { _ = outcome }
 
     /// What `restrict` came to, which has failed where it was not called in time.
-    static var restriction: Outcome { outcome }
+    package static var restriction: Outcome { outcome }
 
     /// Files and folders below which everything may be read.
     static let paths =

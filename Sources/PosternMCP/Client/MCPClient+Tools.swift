@@ -97,7 +97,7 @@ extension MCPClient {
     /// Whether asking again may help.
     private static func isLost(_ error: MCPError) -> Bool {
         switch error {
-        case .sessionLost, .outcomeUnknown, .unreachable, .status(500..., _): true
+        case .sessionLost, .outcomeUnknown, .unreachable, .status(500..., _), .connector("upstream_connection", _): true
         default: false
         }
     }

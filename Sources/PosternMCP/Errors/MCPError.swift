@@ -16,6 +16,8 @@ package enum MCPError: Error, Sendable, Equatable {
     case insufficientScope(BearerChallenge)
     /// An HTTP status that says no more than itself; the start of its body.
     case status(Int, String)
+    /// The connector of a tunnel has answered in the server's place: its reason, and what it says. The request was not carried out.
+    case connector(reason: String, String)
     /// Redirects are not followed: a request would go, with its token, to whoever is named.
     case redirected(status: Int, location: String)
     /// The session is gone (404, handshake era). The request was not carried out.
@@ -60,6 +62,7 @@ extension MCPError {
         case .unauthorized: "unauthorized"
         case .insufficientScope: "insufficient_scope"
         case .status: "http_status"
+        case .connector: "connector"
         case .redirected: "redirected"
         case .sessionLost: "session_lost"
         case .server: "server_error"
@@ -91,6 +94,7 @@ extension MCPError: CustomStringConvertible {
                 + (challenge.scope.map { "; get one with the scopes \"\($0)\"" } ?? "; get one with more scopes")
                 + Self.metadata(challenge) + Self.remark(challenge)
         case .status(let status, let excerpt): "the server answered HTTP \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)")
+        case .connector(let reason, let message): "the tunnel's connector refuses the request (\(reason)): \(message)"
         case .redirected(let status, let location):
             "the server answered HTTP \(status) and names \(location); redirects are not followed: give that URL if it is the right one"
         case .sessionLost: "the server has ended the session"

@@ -11,12 +11,17 @@ package struct HTTPExchange: Sendable {
         package var contentType: String
         package var location: String?
         package var challenge: BearerChallenge?
+        /// Whether the connector of a tunnel has answered, and not the server.
+        package var isConnectors: Bool
 
-        package init(status: Int, contentType: String, location: String? = nil, challenge: BearerChallenge? = nil) {
+        package init(
+            status: Int, contentType: String, location: String? = nil, challenge: BearerChallenge? = nil, isConnectors: Bool = false
+        ) {
             self.status = status
             self.contentType = contentType
             self.location = location
             self.challenge = challenge
+            self.isConnectors = isConnectors
         }
     }
 
@@ -128,6 +133,7 @@ package struct HTTPExchange: Sendable {
             case let other:
                 finish(.failure(.malformed("the answer is \(other.isEmpty ? "of no type" : other), neither application/json nor text/event-stream")))
             }
+        case _ where head.isConnectors: collect(head, limit: Self.errorLimit)
         case 404 where settings.hasSession && settings.revision?.era == .handshake: finish(.failure(.sessionLost))
         default: refused(head)
         }
@@ -180,6 +186,7 @@ package struct HTTPExchange: Sendable {
             {
                 return finish(.failure(.server(error)))
             }
+            if head.isConnectors { return finish(.failure(ConnectorAnswer.error(status: head.status, body: bytes))) }
             return finish(.failure(Self.status(head.status, bytes)))
         }
         var reaction = Reaction(next: .read)
@@ -253,8 +260,9 @@ package struct HTTPExchange: Sendable {
         return String(type.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 
-    static func status(_ status: Int, _ body: [UInt8]) -> MCPError {
-        let text = String(decoding: body.prefix(300), as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        return .status(status, text)
+    static func status(_ status: Int, _ body: [UInt8]) -> MCPError { .status(status, excerpt(body)) }
+
+    static func excerpt(_ body: [UInt8]) -> String {
+        String(decoding: body.prefix(300), as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 }

@@ -7,6 +7,12 @@ package enum HeaderValue {
         if isPlain, !(text.hasPrefix("=?base64?") && text.hasSuffix("?=")) { return text }
         return "=?base64?\(Base64.encode(bytes))?="
     }
+
+    /// The text that `encode` made of it; nil for what no encoder makes.
+    package static func decode(_ value: String) -> String? {
+        guard value.hasPrefix("=?base64?"), value.hasSuffix("?="), value.utf8.count >= 11 else { return value }
+        return Base64.decode(String(value.dropFirst(9).dropLast(2))).flatMap { String(validating: $0, as: UTF8.self) }
+    }
 }
 
 /// Base64 with padding (RFC 4648, section 4), which the standard library does not have.

@@ -100,6 +100,10 @@ package struct HTTPLink: MCPLink {
         do { response = try await transport.send(request(.post, context, body: message.encoded)) } catch { throw MCPError(error) }
         // The body of a 202 is empty; one that is not is of no use, and nothing is read of it.
         guard !(200...299).contains(response.status) else { return }
+        if ConnectorAnswer.isOne(status: response.status, by: response.headers[ConnectorAnswer.field]) {
+            let body = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
+            throw masked(ConnectorAnswer.error(status: response.status, body: body))
+        }
         if response.status == 404, context.sessionID != nil { throw .sessionLost }
         let excerpt = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
         throw masked(
@@ -174,7 +178,8 @@ package struct HTTPLink: MCPLink {
             return .head(
                 HTTPExchange.Head(
                     status: answer.status, contentType: answer.headers["content-type"] ?? "", location: answer.headers["location"],
-                    challenge: Self.challenge(answer.headers)))
+                    challenge: Self.challenge(answer.headers),
+                    isConnectors: ConnectorAnswer.isOne(status: answer.status, by: answer.headers[ConnectorAnswer.field])))
         } catch {
             return .broken(error)
         }
@@ -212,6 +217,8 @@ package struct HTTPLink: MCPLink {
         switch error {
         case .status(let status, let text): .status(status, masked(text))
         case .server(let answer): .server(RPCError(code: answer.code, message: masked(answer.message), data: answer.data))
+        case .connector(let reason, let text): .connector(reason: masked(reason), masked(text))
+        case .outcomeUnknown(let text): .outcomeUnknown(masked(text))
         case .malformed(let text): .malformed(masked(text))
         case .redirected(let status, let location): .redirected(status: status, location: masked(location))
         case .unauthorized(let challenge?, let hasToken): .unauthorized(masked(challenge), hasToken: hasToken)

@@ -23,6 +23,15 @@ package struct PolicyReader: Sendable {
         return loaded
     }
 
+    /// A policy of which another document holds a part, a mapping of some of a policy's keys: the rest is the profile's. With problems it is not to be
+    /// used; their paths begin at `section`.
+    package func read(section: PolicyNode) -> (policy: Policy, problems: [PolicyProblem]) {
+        let version = PolicyNode.Member(key: "version", keyPlace: section.place, value: PolicyNode(.integer(1), at: section.place))
+        let document = PolicyNode(.map([version] + (section.members ?? [])), at: section.place)
+        let (loaded, problems) = assemble(document, file: section.place.file)
+        return (loaded.policy, problems)
+    }
+
     /// A profile as it is without any document.
     package static func profile(_ profile: Profile) -> LoadedPolicy {
         let file = "profile \(profile.rawValue)"

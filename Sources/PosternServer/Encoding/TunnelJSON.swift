@@ -59,9 +59,13 @@ extension ConnectorLeg {
         [
             "type": "connector_leg", "edge": .string(edge), "connector_key": .string(leg.connectorKey), "version": .string(leg.version),
             "since": .string(leg.since.description), "last_seen_at": .string(lastSeen.description), "streams": JSON(leg.streams),
-            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut),
+            "bytes_in": JSON(leg.bytesIn), "bytes_out": JSON(leg.bytesOut), "certificate_expires_at": JSON(leg.certificateExpires?.description),
+            "certificate_days_left": certificateDaysLeft.map { JSON($0) } ?? .null,
         ]
     }
+
+    /// Whole days at the time when the leg was last heard of, none below zero.
+    private var certificateDaysLeft: Int? { leg.certificateExpires.map { max(0, Int(($0 - lastSeen) / .seconds(86_400))) } }
 }
 
 extension LiveTunnels {
@@ -75,6 +79,8 @@ extension LiveTunnels {
                         "splice": .bool(tunnel.splice), "connector_keys": .array(tunnel.connectorKeys.map(JSON.string)),
                     ]
                 }),
+            "runtime_authorities": .array(
+                authorities.sorted { $0.key < $1.key }.map { ["workspace_id": .string($0.key), "certificate_pem": .string($0.value)] }),
         ]
     }
 }

@@ -37,8 +37,12 @@ struct EdgeRoutes {
                 .json(try await edges.registrations(try call.parameter("tunnel_id"), since: try RegistrationRoutes.number(call, "since") ?? 0))
             },
             Route(.post, root + "/authorizations", .edge, "Ask whether a credential opens a tunnel", takesBody: true) { call async throws(APIError) in
-                let (workspace, key) = try await edges.authorize(try EdgeParams.Authorization(try await call.body()))
-                return .json(["workspace_id": .string(workspace), "principal": .string(key)] as JSONObject)
+                let (workspace, principal) = try await edges.authorize(try EdgeParams.Authorization(try await call.body()))
+                return .json(["workspace_id": .string(workspace), "principal": .string(principal)] as JSONObject)
+            },
+            Route(.post, root + "/principals", .edge, "Ask whose credentials have ended", takesBody: true) { call async throws(APIError) in
+                let ended = try await edges.ended(try EdgeParams.Principals(try await call.body()))
+                return .json(["ended": .array(ended.map(JSON.string))] as JSONObject)
             },
             Route(.put, root + "/connectors", .edge, "Report the legs that an edge holds", takesBody: true) { call async throws(APIError) in
                 try edges.report(try EdgeParams.Report(try await call.body()))

@@ -123,11 +123,12 @@ extension PosternStore {
     }
 
     package func create(_ authority: RuntimeAuthorityRecord) async throws(StoreError) {
-        try await commit(
-            SQLTransaction(
-                SQLStatement(
-                    "INSERT INTO runtime_authorities (workspace_id, certificate, sealed_key, created_at) VALUES (?, ?, ?, ?)",
-                    [.text(authority.workspaceID), .text(authority.certificatePEM), .blob(authority.sealedKey), SQLValue(authority.createdAt)])))
+        var transaction = SQLTransaction(
+            SQLStatement(
+                "INSERT INTO runtime_authorities (workspace_id, certificate, sealed_key, created_at) VALUES (?, ?, ?, ?)",
+                [.text(authority.workspaceID), .text(authority.certificatePEM), .blob(authority.sealedKey), SQLValue(authority.createdAt)]))
+        transaction.run(TunnelTable.raiseRevision)
+        try await commit(transaction)
     }
 
     /// A broken unique constraint is the fingerprint's.

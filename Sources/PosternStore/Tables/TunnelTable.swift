@@ -39,10 +39,15 @@ enum TunnelTable {
         SQLStatement("SELECT value FROM tunnel_revision WHERE id = 1"),
         SQLStatement("SELECT id, domain, workspace_id, splice FROM tunnels WHERE archived_at IS NULL ORDER BY id"),
         SQLStatement("SELECT tunnel_id, fingerprint FROM connector_keys WHERE revoked_at IS NULL ORDER BY tunnel_id, fingerprint"),
+        SQLStatement(
+            """
+            SELECT workspace_id, certificate FROM runtime_authorities
+            WHERE workspace_id IN (SELECT workspace_id FROM tunnels WHERE archived_at IS NULL) ORDER BY workspace_id
+            """),
     ]
 
     static func decodeLive(_ parts: [[SQLRow]]) throws(SQLFailure) -> LiveTunnels {
-        guard parts.count == 3, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
+        guard parts.count == 4, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
         var keys: [String: [String]] = [:]
         for row in parts[2] {
             var reader = SQLRowReader(row)
@@ -55,8 +60,13 @@ enum TunnelTable {
             tunnels.append(
                 .init(id: id, domain: domain, workspaceID: workspace, splice: try reader.integer() != 0, connectorKeys: keys[id] ?? []))
         }
+        var authorities: [String: String] = [:]
+        for row in parts[3] {
+            var reader = SQLRowReader(row)
+            authorities[try reader.text()] = try reader.text()
+        }
         var revision = SQLRowReader(first)
-        return LiveTunnels(revision: try revision.integer(), tunnels: tunnels)
+        return LiveTunnels(revision: try revision.integer(), tunnels: tunnels, authorities: authorities)
     }
 }
 

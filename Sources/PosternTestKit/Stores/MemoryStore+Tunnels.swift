@@ -168,6 +168,7 @@ extension MemoryStore: TunnelStore {
         try with { state throws(StoreError) in
             guard state.runtimeAuthorities[authority.workspaceID] == nil else { throw .conflict }
             state.runtimeAuthorities[authority.workspaceID] = authority
+            state.tunnelRevision += 1
         }
     }
 
@@ -180,7 +181,8 @@ extension MemoryStore: TunnelStore {
                     let keys = state.connectorKeys.filter { $0.tunnelID == tunnel.id && $0.revokedAt == nil }.map(\.fingerprint)
                     return .init(
                         id: tunnel.id, domain: tunnel.domain, workspaceID: tunnel.workspaceID, splice: tunnel.splice, connectorKeys: keys.sorted())
-                })
+                },
+                authorities: state.runtimeAuthorities.filter { pair in live.contains { $0.workspaceID == pair.key } }.mapValues(\.certificatePEM))
         }
     }
 

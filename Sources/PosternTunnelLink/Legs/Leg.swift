@@ -6,6 +6,7 @@ import PosternTunnelWire
 package struct Leg: Sendable {
     package let channel: any Channel
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
+    private let windows: NIOLoopBound<LegWindows>
 
     /// Whose end of the leg it is.
     package enum Side: Sendable { case edge, connector }
@@ -38,18 +39,20 @@ package struct Leg: Sendable {
     {
         let channel = stream.channel
         let loop = channel.eventLoop
+        LegSocket.watch(channel)
         return try await loop.flatSubmit {
             let (removed, unread) = stream.detachInEventLoop()
             return removed.flatMapThrowing {
+                let windows = NIOLoopBound(LegWindows(), eventLoop: loop)
                 let handler = NIOHTTP2Handler(
                     mode: side == .edge ? .client : .server, eventLoop: loop, connectionConfiguration: connection, streamConfiguration: streams,
                     inboundStreamInitializer: { stream in
-                        stream.eventLoop.makeCompletedFuture { try LegCall.attach(to: stream, events.call) }
+                        stream.eventLoop.makeCompletedFuture { try LegCall.attach(to: stream, windows.value, events.call) }
                     })
                 let pipeline = channel.pipeline.syncOperations
                 try pipeline.addHandler(handler)
                 try pipeline.addHandler(LegControlHandler(interval: times.ping, patience: times.pong, onGoAway: events.goAway))
-                let leg = Leg(channel: channel, multiplexer: try handler.syncMultiplexer())
+                let leg = Leg(channel: channel, multiplexer: try handler.syncMultiplexer(), windows: windows)
                 var first = rest
                 if let unread { first.writeImmutableBuffer(unread) }
                 if first.readableBytes > 0 {
@@ -99,12 +102,14 @@ package struct Leg: Sendable {
         let attached = channel.eventLoop.makePromise(of: ByteStream.self)
         let created = channel.eventLoop.makePromise(of: (any Channel).self)
         created.futureResult.whenFailure { attached.fail($0) }
+        let windows = windows
         multiplexer.createStreamChannel(promise: created) { stream in
             stream.eventLoop.makeCompletedFuture {
                 // On a leg that has ended a stream would wait for its beginning for ever.
                 guard stream.parent?.isActive == true else { throw LegStreamError.refused }
                 try stream.syncOptions?.setOption(.autoRead, value: false)
-                try stream.pipeline.syncOperations.addHandler(LegStreamHandler(.caller(authority: ConnectTarget.text(host), opened: opened)))
+                try stream.pipeline.syncOperations.addHandler(
+                    LegStreamHandler(.caller(authority: ConnectTarget.text(host), opened: opened), windows.value))
                 attached.succeed(try ByteStream.attachInEventLoop(to: stream))
                 // The connector's answer, which nobody asks for otherwise.
                 stream.read()
@@ -129,7 +134,7 @@ package struct Leg: Sendable {
         configuration.initialSettings = [
             HTTP2Setting(parameter: .maxConcurrentStreams, value: LegLimits.streams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: LegLimits.headers),
-            HTTP2Setting(parameter: .initialWindowSize, value: LegLimits.streamWindow),
+            HTTP2Setting(parameter: .initialWindowSize, value: LegLimits.firstWindow),
             HTTP2Setting(parameter: .maxFrameSize, value: LegLimits.frame),
         ]
         configuration.targetWindowSize = LegLimits.connectionWindow
@@ -138,7 +143,8 @@ package struct Leg: Sendable {
 
     private static var streams: NIOHTTP2Handler.StreamConfiguration {
         var configuration = NIOHTTP2Handler.StreamConfiguration()
-        configuration.targetWindowSize = LegLimits.streamWindow
+        // Streams renew their windows themselves, by what the leg as a whole has left: see `WindowBudget`.
+        configuration.targetWindowSize = 0
         configuration.outboundBufferSizeHighWatermark = LegLimits.writeBuffer
         configuration.outboundBufferSizeLowWatermark = LegLimits.writeBuffer / 2
         // Each call that somebody breaks off is a reset; a leg carries many callers.
@@ -155,11 +161,11 @@ package struct LegCall: Sendable {
     package let stream: ByteStream
     private let handler: NIOLoopBound<LegStreamHandler>
 
-    static func attach(to channel: any Channel, _ call: @escaping @Sendable (LegCall) -> Void) throws {
+    static func attach(to channel: any Channel, _ windows: LegWindows, _ call: @escaping @Sendable (LegCall) -> Void) throws {
         try channel.syncOptions?.setOption(.autoRead, value: false)
         let pipeline = channel.pipeline.syncOperations
         let opening = LegOpening(call)
-        let handler = LegStreamHandler(.callee { opening.asked($0) })
+        let handler = LegStreamHandler(.callee { opening.asked($0) }, windows)
         try pipeline.addHandler(handler)
         let inner = NestedChannel(in: channel)
         try pipeline.addHandler(inner.handler)

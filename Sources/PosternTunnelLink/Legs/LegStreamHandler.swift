@@ -18,14 +18,22 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private let role: Role
+    private let windows: LegWindows
+    private var window: StreamWindow
+    private var holdsWindow = true
     private var context: ChannelHandlerContext?
     private var hasSentHeaders = false
     private var hasReceivedHeaders = false
     private var hasEnded = false
+    private var hasInputEnded = false
     /// Somebody has asked for more and has not been given any since.
     private var isAsked = false
 
-    init(_ role: Role) { self.role = role }
+    init(_ role: Role, _ windows: LegWindows) {
+        self.role = role
+        self.windows = windows
+        window = StreamWindow(&windows.budget)
+    }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
@@ -34,7 +42,14 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        releaseWindow()
         fail(LegStreamError.closed)
+    }
+
+    private func releaseWindow() {
+        guard holdsWindow else { return }
+        holdsWindow = false
+        windows.budget.close(window.granted)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -74,7 +89,11 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func read(context: ChannelHandlerContext) {
         isAsked = true
+        window.taken()
         context.read()
+        // Only after what waited was given out: behind the peer's end there is no window to renew.
+        guard holdsWindow, !hasInputEnded, let more = window.renewal(&windows.budget) else { return }
+        context.writeAndFlush(wrapOutboundOut(.windowUpdate(windowSizeIncrement: more)), promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -86,8 +105,10 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
             let bytes = if case .byteBuffer(let bytes) = data.data { bytes } else { ByteBuffer() }
             if bytes.readableBytes > 0 {
                 isAsked = false
+                window.passed(bytes.readableBytes)
                 context.fireChannelRead(wrapInboundOut(bytes))
             }
+            hasInputEnded = hasInputEnded || data.endStream
             if data.endStream { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) } else { askAgain(context) }
         default: askAgain(context)
         }
@@ -114,6 +135,7 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 }
             }
         }
+        hasInputEnded = hasInputEnded || frame.endStream
         if frame.endStream { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
     }
 
@@ -144,6 +166,7 @@ final class LegStreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        releaseWindow()
         fail(LegStreamError.closed)
         context.fireChannelInactive()
     }

@@ -40,6 +40,17 @@ package struct ByteStream: Sendable {
         }
     }
 
+    /// Lays a connection aside on which nothing should happen: `disturbed` is called once, in the event loop, as soon as bytes come, the peer
+    /// ends or the connection breaks. `wake` ends it.
+    package func rest(_ disturbed: @escaping @Sendable () -> Void) {
+        channel.eventLoop.execute { handler.value.rest(disturbed) }
+    }
+
+    /// Takes a connection up again. Whether it stands and nothing has come meanwhile: what came was asked for by nobody.
+    package func wake() async -> Bool {
+        (try? await channel.eventLoop.submit { handler.value.wake() && channel.isActive }.get()) ?? false
+    }
+
     /// Returns once the connection has taken the bytes. Cancelling closes the connection.
     package func write(_ bytes: ByteBuffer) async throws {
         guard bytes.readableBytes > 0 else { return }
@@ -114,7 +125,8 @@ package struct ByteStream: Sendable {
                     }
                     channel.read()
                 } catch {
-                    promise.fail(error)
+                    // A connection that has ended meanwhile has no pipeline to speak TLS in.
+                    promise.fail(channel.isActive ? error : ChannelError.eof)
                     channel.close(promise: nil)
                 }
             }

@@ -69,14 +69,23 @@ package struct MessageReader: Sendable {
 extension ByteStream {
     /// Reads a ClientHello and gives it with the bytes that it stood in, which a handshake needs again. `nil` when the peer has ended before
     /// it was complete. Throws `ClientHelloError`, or `TimedOut` when it is not complete within `time`.
-    package func clientHello(within time: TimeAmount) async throws -> (hello: ClientHello, bytes: ByteBuffer)? {
+    /// - Parameter early: what was read already.
+    package func clientHello(within time: TimeAmount, early: ByteBuffer? = nil) async throws -> (hello: ClientHello, bytes: ByteBuffer)? {
         var reader = ClientHelloReader()
         var seen = ByteBuffer()
+        var early = early
         let deadline = NIODeadline.now() + time
         while true {
-            let rest = deadline - .now()
-            guard rest > .zero else { throw TimedOut() }
-            guard let more = try await read(within: rest) else { return nil }
+            let more: ByteBuffer
+            if let given = early {
+                more = given
+                early = nil
+            } else {
+                let rest = deadline - .now()
+                guard rest > .zero else { throw TimedOut() }
+                guard let read = try await read(within: rest) else { return nil }
+                more = read
+            }
             let hello = try reader.feed(more.readableBytesView)
             seen.writeImmutableBuffer(more)
             if let hello { return (hello, seen) }

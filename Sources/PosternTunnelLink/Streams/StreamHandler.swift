@@ -11,6 +11,7 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var waiting: EventLoopPromise<ByteBuffer?>?
     private var handshake: EventLoopPromise<String?>?
     private var ending: EventLoopPromise<Void>?
+    private var disturbed: (() -> Void)?
     private var deadline: Scheduled<Void>?
     private var hasEnded = false
     private var failure: (any Error)?
@@ -59,10 +60,30 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         promise?.fail(CancellationError())
     }
 
+    /// Calls `told` once, as soon as bytes come, the peer ends or the connection breaks: for a connection on which nothing should happen.
+    func rest(_ told: @escaping () -> Void) {
+        guard buffer == nil, !hasEnded, failure == nil else { return told() }
+        disturbed = told
+        context?.read()
+    }
+
+    /// Ends the rest. Whether nothing has come and the connection stands.
+    func wake() -> Bool {
+        disturbed = nil
+        return buffer == nil && !hasEnded && failure == nil && context != nil
+    }
+
+    private func disturb() {
+        let told = disturbed
+        disturbed = nil
+        told?()
+    }
+
     private func tellEnd() {
         let promise = ending
         ending = nil
         promise?.succeed()
+        disturb()
     }
 
     /// Bytes that were read and that nobody has taken.
@@ -85,9 +106,11 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let bytes = buffer, let promise = takeWaiting() {
             buffer = nil
             promise.succeed(bytes)
-        } else if waiting != nil || handshake != nil || ending != nil && buffer == nil {
+        } else if waiting != nil || handshake != nil || (ending != nil || disturbed != nil) && buffer == nil {
             // A read that brought no bytes (records of a handshake, frames without data) is repeated.
             context.read()
+        } else if buffer != nil {
+            disturb()
         }
     }
 

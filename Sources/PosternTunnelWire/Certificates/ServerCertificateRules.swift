@@ -4,6 +4,12 @@ import X509
 
 /// The rules for the certificate that a connector shows in the inner TLS handshake.
 package enum ServerCertificateRules {
+    /// The one certificate in `pem`, with nothing beside it. Says of a key that is too weak to be read that it is weak.
+    package static func leaf(in pem: String) throws(CertificateRuleError) -> Certificate {
+        let der = try AuthorityRules.onlyCertificate(in: pem)
+        do { return try Certificate(derEncoded: der) } catch { throw CertificateFloors.weakness(ofKeyIn: der) ?? .unreadable }
+    }
+
     /// Which of the registered authorities vouches for `leaf` as the server `host`: it has signed the certificate itself, and the certificate
     /// keeps every rule at the time `now`.
     /// - Parameter host: The name of the route, below the tunnel's domain.

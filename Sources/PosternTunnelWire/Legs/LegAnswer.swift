@@ -7,8 +7,9 @@ package enum LegAnswer {
     package static let maximumBody = 16_384
 
     /// `101`: what follows is HTTP/2 with the edge as its client.
-    package static var accepted: [UInt8] {
-        Array("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \(LegRequest.upgrade)\r\n\r\n".utf8)
+    /// - Parameter date: the edge's clock, as the field `Date` says it.
+    package static func accepted(date: String) -> [UInt8] {
+        Array("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \(LegRequest.upgrade)\r\nDate: \(date)\r\n\r\n".utf8)
     }
 
     /// An answer with a JSON body, after which the connection ends.
@@ -43,14 +44,21 @@ package enum LegAnswer {
     package static func reason(_ status: Int) -> String {
         switch status {
         case 200: "OK"
+        case 202: "Accepted"
+        case 204: "No Content"
         case 400: "Bad Request"
         case 401: "Unauthorized"
         case 403: "Forbidden"
         case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 406: "Not Acceptable"
         case 408: "Request Timeout"
+        case 409: "Conflict"
         case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
         case 417: "Expectation Failed"
         case 421: "Misdirected Request"
+        case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 501: "Not Implemented"
         case 502: "Bad Gateway"

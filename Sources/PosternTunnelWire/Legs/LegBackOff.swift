@@ -4,6 +4,8 @@ package struct LegBackOff: Sendable, Hashable {
     /// Seconds.
     package static let first = 0.2
     package static let longest = 15.0
+    /// Where nothing answers: nobody is asked to work for such a try, and a network that comes back should be noticed at once.
+    package static let longestUnanswered = 2.0
     /// After a refusal that only somebody's doing can change.
     package static let refused = 60.0
     private var failures = 0
@@ -14,10 +16,11 @@ package struct LegBackOff: Sendable, Hashable {
     package mutating func succeeded() { failures = 0 }
 
     /// Seconds before the next try. `chance` is from 0 to 1: the wait lies between half of the full one and all of it.
-    package mutating func next(after refusal: LegRefusal? = nil, chance: Double) -> Double {
+    /// - Parameter isUnanswered: whether there was nobody to ask, rather than somebody who said no or broke off.
+    package mutating func next(after refusal: LegRefusal? = nil, isUnanswered: Bool = false, chance: Double) -> Double {
         let half = 0.5 + min(max(chance, 0), 1) / 2
         if let refusal, !refusal.isTemporary { return Self.refused * half }
         defer { failures = min(failures + 1, 16) }
-        return min(Self.first * Double(1 << failures), Self.longest) * half
+        return min(Self.first * Double(1 << failures), isUnanswered ? Self.longestUnanswered : Self.longest) * half
     }
 }

@@ -1,10 +1,16 @@
 /// The sizes of a leg's HTTP/2 connection (RFC 9113, sections 5.2 and 6.5.2), the same at both ends.
 package enum LegLimits {
-    /// Receive window of a stream, bytes: 2 MiB carry 50 MB/s at 40 ms. A stream's receiver never holds more of it.
+    /// Largest receive window of a stream, bytes: 2 MiB carry 50 MB/s at 40 ms. A stream's receiver never holds more of it.
     package static let streamWindow = 2 << 20
-    /// Receive window of the connection, bytes.
+    /// Receive window with which a stream begins, bytes: the one of HTTP/2.
+    package static let firstWindow = 65_535
+    /// The next one, bytes, where there is room: streams that carry more than a few messages get it.
+    package static let secondWindow = 512 << 10
+    /// The receive windows of all streams of a leg, bytes: what a side of it holds at most for readers that do not read.
+    package static let windows = 16 << 20
+    /// Receive window of the connection, bytes. It is renewed as bytes arrive: the streams' windows are the bound.
     package static let connectionWindow = 16 << 20
-    /// Streams at once on one leg. With the window it bounds the memory that an idle reader can cost.
+    /// Streams at once on one leg.
     package static let streams = 100
     /// Largest frame, bytes.
     package static let frame = 65_536

@@ -13,15 +13,21 @@ package struct LegRequest: Hashable, Sendable {
     package var version: String
     /// The tunnel token, only where the connector's key is to be enrolled.
     package var token: String?
+    /// When the connector's server certificate ends, in seconds since 1970, for those who watch over it; `nil` where it does not say.
+    package var certificateExpires: Int?
+
+    /// Up to the end of the year 9999.
+    private static let latestExpiry = 253_402_300_799
 
     /// Of `leg`, in bytes: letters, digits, `-`, `_`, `.` and one slash.
     package static let longestLeg = 100
 
-    package init(tunnelID: String, leg: String, version: String, token: String?) {
+    package init(tunnelID: String, leg: String, version: String, token: String?, certificateExpires: Int? = nil) {
         self.tunnelID = tunnelID
         self.leg = leg
         self.version = version
         self.token = token
+        self.certificateExpires = certificateExpires
     }
 
     /// The request on the wire, to the edge called `host`.
@@ -34,6 +40,7 @@ package struct LegRequest: Hashable, Sendable {
         fields.append("Postern-Tunnel", tunnelID)
         fields.append("Postern-Leg", leg)
         fields.append("User-Agent", "postern-connector/\(version)")
+        if let certificateExpires { fields.append("Postern-Certificate-Expires", String(certificateExpires)) }
         if let token { fields.append("Authorization", "Bearer \(token)") }
         var output = Array("POST \(Self.path) HTTP/1.1\r\n".utf8)
         fields.write(to: &output)
@@ -62,6 +69,10 @@ package struct LegRequest: Hashable, Sendable {
         let told = agent.dropFirst(prefix.count)
         let isVersion = agent.hasPrefix(prefix) && (1...40).contains(told.utf8.count) && told.utf8.allSatisfy { (0x21...0x7E).contains($0) }
         version = isVersion ? String(told) : "unknown"
+        // Told for reports alone: a leg is not refused for it.
+        certificateExpires = Self.single("postern-certificate-expires", head).flatMap { text in
+            text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
+        }.flatMap { $0 <= Self.latestExpiry ? $0 : nil }
         token = try BearerCredential.read(head, field: "authorization").map { (credential) throws(LegRefusal) -> String in
             guard credential.utf8.count <= 512 else { throw refuse("the tunnel token is longer than 512 bytes") }
             return credential

@@ -54,7 +54,7 @@ struct Fixture: Sendable {
         let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: seal), domain: tunnelDomain, now: now.read)
         services = ServerServices(
             agents: AgentService(store: store), environments: EnvironmentService(store: store), keys: keys, sessions: SessionService(engine: engine),
-            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys),
+            work: work, tunnels: tunnels, edges: EdgeService(tunnels: tunnels, keys: keys, work: work),
             models: { () async throws(ModelError) in try await provider.models() }, figures: store)
         let table = makeRouteTable(configuration: configuration, services: services, wheel: StreamWheel(turn: configuration.keepAlive))
         responder = APIResponder(table: table, services: services, configuration: configuration)

@@ -8,6 +8,8 @@ final class MemoryDirectory: EdgeDirectory {
     private struct State {
         var revision = 1
         var tunnels: [EdgeTunnel] = []
+        var authorities: [String: String] = [:]
+        var ended: Set<String> = []
         /// Tunnel ids by token.
         var tokens: [String: String] = [:]
         var rotated: Set<String> = []
@@ -31,6 +33,9 @@ final class MemoryDirectory: EdgeDirectory {
         for waiter in waiters { waiter.resume() }
     }
 
+    /// Says nothing until the next change, as a control plane that does not answer.
+    func fallSilent() { state.withLock { $0.revision = 0 } }
+
     func change(_ id: String, _ body: (inout EdgeTunnel) -> Void) {
         change { tunnels in
             for index in tunnels.indices where tunnels[index].id == id { body(&tunnels[index]) }
@@ -52,7 +57,9 @@ final class MemoryDirectory: EdgeDirectory {
 
     func tunnels(after revision: Int?) async throws(EdgeDirectoryError) -> EdgeTunnels {
         while true {
-            let now = state.withLock { $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels) : nil }
+            let now = state.withLock {
+                $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels, authorities: $0.authorities) : nil
+            }
             if let now { return now }
             if Task.isCancelled { throw EdgeDirectoryError("cancelled") }
             await withTaskCancellationHandler {
@@ -87,9 +94,18 @@ final class MemoryDirectory: EdgeDirectory {
         state.withLock { state in
             guard let workspace = state.credentials[credential], state.tunnels.contains(where: { $0.id == tunnelID && $0.workspaceID == workspace })
             else { return nil }
-            return EdgePrincipal(workspaceID: workspace, id: "apikey_1")
+            return EdgePrincipal(workspaceID: workspace, id: "of " + credential)
         }
     }
+
+    func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
+        state.withLock { $0.ended.intersection(principals) }
+    }
+
+    /// Revokes what is called `principal`.
+    func end(_ principal: String) { state.withLock { _ = $0.ended.insert(principal) } }
+
+    func setAuthority(_ pem: String, workspaceID: String) { state.withLock { $0.authorities[workspaceID] = pem } }
 
     func answerRegistrations(_ answer: @escaping @Sendable (_ since: Int) throws -> JSON) { state.withLock { $0.registrations = answer } }
 

@@ -24,8 +24,19 @@ final class EventLog: Sendable {
 
     var events: [ConnectorEvent] { state.withLock { $0.events } }
 
-    /// The codes of the calls that were refused.
-    var refusals: [String] { events.compactMap { if case .refused(_, let error) = $0 { error.code } else { nil } } }
+    /// Of the calls that were refused.
+    var errors: [CallError] { events.compactMap { if case .refused(_, let error) = $0 { error } else { nil } } }
+
+    /// Their codes.
+    var refusals: [String] { errors.map(\.code) }
+
+    /// What is said of them.
+    var reasons: [String] { events.compactMap { if case .refused(_, let error) = $0 { "\(error)" } else { nil } } }
+
+    /// Readings of the document that came into force: which, how many connections they cut, and whether legs were dialled anew.
+    var readings: [[Int]] {
+        events.compactMap { if case .reloaded(let number, let cut, let redials) = $0 { [number, cut, redials ? 1 : 0] } else { nil } }
+    }
 
     var legRefusals: [String] { events.compactMap { if case .legRefused(_, let refusal, _) = $0 { refusal.reason.rawValue } else { nil } } }
 

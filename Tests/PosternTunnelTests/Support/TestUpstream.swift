@@ -14,6 +14,8 @@ final class TestUpstream: Sendable {
         /// Connections that the other side has ended while a request was held.
         var gone = 0
         var bodies = 0
+        /// Whole bodies of those requests to `/echo` that have an `X-Token`.
+        var echoed: [String] = []
         /// Of requests to `/mcp`, as they came.
         var messages: [String] = []
         /// Bytes of large answers that the connection has taken.
@@ -60,9 +62,17 @@ final class TestUpstream: Sendable {
             var body = BodyReader(head.body)
             if path == "/echo" {
                 try await stream.write(ByteBuffer(string: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
-                while let part = try await reader.part(of: &body, within: .seconds(60)) { try await stream.write(Chunk.wrap(part)) }
+                let isKept = head.fields.contains("x-token")
+                var whole = ByteBuffer()
+                while let part = try await reader.part(of: &body, within: .seconds(60)) {
+                    if isKept { whole.writeImmutableBuffer(part) }
+                    try await stream.write(Chunk.wrap(part))
+                }
                 try await stream.write(Chunk.last)
-                seen.withLock { $0.bodies += 1 }
+                seen.withLock { seen in
+                    seen.bodies += 1
+                    if isKept { seen.echoed.append(String(buffer: whole)) }
+                }
                 continue
             }
             var message = ByteBuffer()

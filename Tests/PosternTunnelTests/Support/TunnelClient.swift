@@ -27,6 +27,8 @@ struct TunnelClient: Sendable {
         case splice
         /// With an API key, or none.
         case connect(String?)
+        /// With a client certificate for the edge.
+        case certified(TunnelWorld.Caller)
     }
 
     static func dial(_ port: Int) async throws -> ByteStream {
@@ -44,7 +46,11 @@ struct TunnelClient: Sendable {
     ) async throws -> TunnelClient {
         let stream = try await dial(port ?? world.port)
         do {
-            if case .connect(let key) = way { try await connect(stream, world, host, key) }
+            switch way {
+            case .splice: break
+            case .connect(let key): try await connect(stream, world, host, key)
+            case .certified(let caller): try await connect(stream, world, host, nil, as: caller)
+            }
             var tls = TLSConfiguration.makeClientConfiguration()
             tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.tunnelAuthority.certificatePEM.utf8)))
             tls.applicationProtocols = ["http/1.1"]
@@ -61,8 +67,11 @@ struct TunnelClient: Sendable {
         }
     }
 
-    private static func connect(_ stream: ByteStream, _ world: TunnelWorld, _ host: String, _ key: String?) async throws {
-        try await outer(stream, world)
+    /// Asks the edge for a call, up to its answer.
+    static func connect(_ stream: ByteStream, _ world: TunnelWorld, _ host: String, _ key: String?, as caller: TunnelWorld.Caller = .none)
+        async throws
+    {
+        try await outer(stream, world, certificate: caller.certificate, key: caller.key)
         var head = "CONNECT \(host):443 HTTP/1.1\r\nHost: \(host):443\r\n"
         if let key { head += "Proxy-Authorization: Bearer \(key)\r\n" }
         try await stream.write(ByteBuffer(string: head + "\r\n"))

@@ -13,6 +13,7 @@ import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
 import Synchronization
+import Testing
 import X509
 
 /// An edge, a connector and an upstream that really talk to one another, with every key and certificate that they need.
@@ -34,6 +35,7 @@ final class TunnelWorld: Sendable {
     let runtimeAuthority: RuntimeAuthority
     let registry = MetricsRegistry()
     private let edgePort = Mutex(0)
+    private let connector = Mutex<Connector?>(nil)
 
     struct Issuer: Sendable {
         let made: ConnectorCertificates.Made
@@ -55,6 +57,10 @@ final class TunnelWorld: Sendable {
         var domain = TunnelWorld.domain
         /// The connector's.
         var name = "host"
+        /// What the document says besides.
+        var change: @Sendable (inout ConnectorConfiguration) -> Void = { _ in }
+        /// Files that the connector reads, instead of the world's.
+        var files: [String: String] = [:]
     }
 
     let options: Options
@@ -75,6 +81,7 @@ final class TunnelWorld: Sendable {
         let tunnel = EdgeTunnel(
             id: Self.tunnelID, domain: Self.domain, workspaceID: Self.workspaceID, splices: options.splices, connectorKeys: keys)
         directory.change { $0 = [tunnel] }
+        directory.setAuthority(try runtimeAuthority.certificatePEM, workspaceID: Self.workspaceID)
         directory.setToken(Self.token, tunnelID: Self.tunnelID)
         directory.setCredential(Self.apiKey, workspaceID: Self.workspaceID)
     }
@@ -105,7 +112,11 @@ final class TunnelWorld: Sendable {
     /// - Parameter connects: whether a connector runs.
     func runParts(connects: Bool = true, _ body: @escaping @Sendable (TunnelWorld) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            defer { group.cancelAll() }
+            defer {
+                // Who waits for the test to go on would wait for ever.
+                upstream.go.open()
+                group.cancelAll()
+            }
             let listening = Gate()
             let edge = try makeEdge()
             group.addTask { [self] in
@@ -118,6 +129,7 @@ final class TunnelWorld: Sendable {
             await listening.wait()
             if connects {
                 let connector = try makeConnector()
+                self.connector.withLock { $0 = connector }
                 group.addTask { await connector.run() }
             }
             try await body(self)
@@ -135,15 +147,23 @@ final class TunnelWorld: Sendable {
     }
 
     /// - Parameter edge: where the connector dials; the world's edge where none is given.
-    func makeConnector(edge: Int? = nil, log: EventLog? = nil, options: Options? = nil) throws -> Connector {
+    func makeConnector(edge: Int? = nil, log: EventLog? = nil, options: Options? = nil, files: [String: String] = [:]) throws -> Connector {
         let log = log ?? self.log
         let options = options ?? self.options
-        let (configuration, material) = try parts(edge: edge, options)
+        let (configuration, material) = try parts(edge: edge, options, files: files)
         return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
     }
 
+    /// Puts other options in force at the connector that runs.
+    func reload(_ options: Options) async throws {
+        let connector = try #require(connector.withLock { $0 })
+        let (configuration, material) = try parts(options)
+        try await connector.reload(configuration, material)
+    }
+
     /// What a connector is made from.
-    func parts(edge: Int? = nil, _ options: Options) throws -> (ConnectorConfiguration, ConnectorMaterial) {
+    /// - Parameter given: contents of files that are others than the world's own.
+    func parts(edge: Int? = nil, _ options: Options, files given: [String: String] = [:]) throws -> (ConnectorConfiguration, ConnectorMaterial) {
         let text = """
             tunnel: {id: \(Self.tunnelID), workspace_id: \(Self.workspaceID), domain: \(options.domain)}
             edges: {addresses: ["127.0.0.1:\(edge ?? port)"], name: \(Self.edgeName), ca_file: edge-ca.pem}
@@ -165,6 +185,9 @@ final class TunnelWorld: Sendable {
             "runtime-ca.pem": try runtimeAuthority.certificatePEM,
         ]
         for (name, value) in options.headers { files["header-\(name)"] = value }
+        options.change(&configuration)
+        files.merge(options.files) { $1 }
+        files.merge(given) { $1 }
         let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
         return (configuration, material)
     }
@@ -195,6 +218,13 @@ final class TunnelWorld: Sendable {
         static let none = Caller()
 
         private init() { (certificate, key) = (nil, nil) }
+
+        init?(pem: String, keyPEM: String) {
+            guard let certificate = try? NIOSSLCertificate(bytes: Array(pem.utf8), format: .pem),
+                let key = try? NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)
+            else { return nil }
+            (self.certificate, self.key) = (certificate, key)
+        }
 
         init(_ identity: RuntimeIdentity, authority: RuntimeAuthority, from: TimeInterval = -60, until: TimeInterval = 600) throws {
             let key = P256.Signing.PrivateKey()

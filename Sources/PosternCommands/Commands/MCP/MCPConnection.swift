@@ -12,6 +12,7 @@ struct MCPConnection: Sendable {
 
     private enum Target: Sendable {
         case http(MCPEndpoint, AsyncHTTPTransport.Configuration, HTTPLink.Settings)
+        case tunnel(MCPEndpoint, TunnelRoute, FolderCredentials, HTTPLink.Settings)
         case stdio(command: [String], variables: [String], messageLimit: Int)
     }
 
@@ -29,6 +30,12 @@ struct MCPConnection: Sendable {
             name = options.command.first ?? ""
             target = .stdio(
                 command: options.command, variables: StdioServer.variables(passing: options.passEnv), messageLimit: options.maxMessageBytes)
+            return
+        }
+        if let folder = options.tunnel.certificate {
+            let tunnel = try MCPTunnelTarget(options.tunnel, folder: folder, url: url)
+            name = "\(tunnel.endpoint)"
+            target = .tunnel(tunnel.endpoint, tunnel.route, tunnel.credentials, try Self.settings(options))
             return
         }
         let endpoint: MCPEndpoint
@@ -153,6 +160,21 @@ struct MCPConnection: Sendable {
                 await transport.shutdown()
                 throw error
             }
+        case .tunnel(let endpoint, let route, let credentials, let settings):
+            let peer = ServicePeer(host: route.edge.addresses.first?.host ?? route.edge.name)
+            var dialling = TunnelConnections.Settings()
+            dialling.checkConnection = { peer.check($0) }
+            dialling.connected = { trace.connected() }
+            let connections = TunnelConnections(dialling)
+            let transport = TunnelTransport(route, connections: connections) { () async throws(TransportError) in await credentials.current() }
+            do throws(MCPError) {
+                let value = try await use(HTTPLink(transport, endpoint: endpoint, settings: settings))
+                await connections.shutdown()
+                return value
+            } catch {
+                await connections.shutdown()
+                throw error
+            }
         case .stdio(let command, let variables, let messageLimit):
             let server = try StdioServer(command: command, variables: variables)
             trace.connected()
@@ -184,6 +206,7 @@ extension CommandError {
             case .unreachable, .redirected, .ended: .unavailable
             case .timedOut(let method, _, _): method == "tools/call" ? .failure : .unavailable
             case .unauthorized, .insufficientScope, .status(403, _): .refused
+            case .connector(let reason, _): reason.hasPrefix("upstream_") ? .unavailable : .refused
             case .inputRequired: .sessionWaits
             case .cancelled: .interrupted
             default: .failure

@@ -44,6 +44,14 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.maxEventsPerSession) var maxEventsPerSession: String?
     @Option(.tunnelDomain) var tunnelDomain: String?
+    @Flag(
+        name: .customLong("with-edge"), help: ArgumentHelp(stringLiteral: "\(ConfigurationKey.withEdge.help) [\(ConfigurationKey.withEdge.variable)]")
+    )
+    var withEdge = false
+    @Option(.edgeListen) var edgeListen: String?
+    @Option(.edgeTLSCertificate) var edgeTLSCert: String?
+    @Option(.edgeTLSKey) var edgeTLSKey: String?
+    @Option(.edgeUser) var edgeUser: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
 
@@ -52,7 +60,9 @@ struct ServeFlags: ParsableArguments, SettingFlags {
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
             (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile),
             (.modelContextTokens, modelContextTokens), (.modelMaxOutputTokens, modelMaxOutputTokens), (.leaseSeconds, leaseSeconds),
-            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
+            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain),
+            (.withEdge, withEdge ? "true" : nil), (.edgeListen, edgeListen), (.edgeTLSCertificate, edgeTLSCert), (.edgeTLSKey, edgeTLSKey),
+            (.edgeUser, edgeUser), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }

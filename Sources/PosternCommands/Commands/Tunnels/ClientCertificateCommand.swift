@@ -1,6 +1,7 @@
 import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
+import PosternMCP
 import PosternTunnelWire
 
 /// `postern tunnels client-certificate`
@@ -13,8 +14,9 @@ struct ClientCertificateCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a key here and get a short-lived certificate for it.",
             discussion: """
-                The key is made on this machine and stays on it: only a certificate signing request is sent. The folder gets key.pem, certificate.pem
-                and authorities.pem, by which the client knows the tunnel's connectors. The certificate opens one tunnel, and of it the named routes.
+                The key is made on this machine and stays on it: only a certificate signing request is sent. The folder gets key.pem, certificate.pem,
+                authorities.pem, by which the client knows the tunnel's connectors, and tunnel.json, which tells `postern mcp --certificate` where
+                the tunnel's edge is. The certificate opens one tunnel, and of it the named routes.
 
                 Example: postern tunnels client-certificate issue tnl_… \\
                            --client my-laptop --route docs --ttl 8h --output mine
@@ -36,6 +38,17 @@ struct ClientCertificateCommand: AsyncParsableCommand {
         @Option(name: .long, help: ArgumentHelp("How long it is valid, from 1m to 24h.", valueName: "time"))
         var ttl = "1h"
 
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Where the edge is, for tunnel.json; without it the tunnels' domain, port 443.", valueName: "host[:port]"))
+        var edge: String?
+
+        @Option(name: .long, help: "The name in the edge's certificate, where it is not the tunnels' domain.")
+        var edgeName: String?
+
+        @Option(name: .long, help: "PEM file of the authority of the edge's certificate, where it is a private one; it is copied to the folder.")
+        var edgeCAFile: String?
+
         @Option(name: .shortAndLong, help: "Folder for the files, made with mode 0700 if it is missing.")
         var output: String
 
@@ -44,6 +57,11 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             guard let seconds = range.number(in: ttl), range.problem(with: ttl) == nil else {
                 throw ValidationError("--ttl \(range.problem(with: ttl) ?? "is not a time")")
             }
+            if let edge, EdgeAddress(edge) == nil {
+                throw ValidationError("--edge must be written HOST or HOST:PORT, an IPv6 address in brackets, not \"\(edge)\"")
+            }
+            if let edgeName, HostName.canonical(edgeName) == nil { throw ValidationError("--edge-name is no host name") }
+            let edgeAuthority = try edgeCAFile.map { try TextFile.read($0) }
             try TextFile.makeFolder(output)
             try TextFile.checkWritable(output + "/key.pem", option: "--output")
             let request = try RuntimeRequest()
@@ -60,10 +78,15 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             try TextFile.writeSecret(certificate, to: output + "/certificate.pem")
             let authorities = answer["ca_certificates_pem"]?.array?.compactMap(\.string) ?? []
             try TextFile.writeSecret(authorities.joined(separator: "\n"), to: output + "/authorities.pem")
+            if let domain = answer["domain"]?.string.flatMap(HostName.canonical) {
+                let folder = TunnelFolder.Description(id: tunnel, domain: domain, edge: edge.flatMap { EdgeAddress($0) }, edgeName: edgeName)
+                try TextFile.writeSecret(JSON.object(folder.json).text, to: output + "/" + TunnelFolder.descriptionFile)
+            }
+            if let edgeAuthority { try TextFile.writeSecret(edgeAuthority.trimmingSpaces, to: output + "/" + TunnelFolder.edgeAuthorityFile) }
             if authorities.isEmpty {
                 client.show.terminal.note("No certificate authority is registered for the tunnel, so it takes no calls yet.")
             }
-            client.show.done("Wrote key.pem, certificate.pem and authorities.pem to \(output); valid until \(expiry).", answer)
+            client.show.done("Wrote key.pem, certificate.pem, authorities.pem and tunnel.json to \(output); valid until \(expiry).", answer)
         }
     }
 }

@@ -12,7 +12,7 @@ struct ConnectorCommand: AsyncParsableCommand {
                      postern connector run --config tunnel/connector.yaml
             """,
         subcommands: [
-            ConnectorSetupCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self, ConnectorPinCommand.self,
-            ConnectorSignCommand.self, ConnectorAcceptCommand.self,
+            ConnectorSetupCommand.self, ConnectorRenewCommand.self, ConnectorRunCommand.self, ConnectorCheckCommand.self,
+            ConnectorDoctorCommand.self, ConnectorPinCommand.self, ConnectorSignCommand.self, ConnectorAcceptCommand.self,
         ])
 }

@@ -4,6 +4,7 @@ import ManagedAgentsAPI
 import PosternAudit
 import PosternConnector
 import PosternEgress
+import PosternGate
 import PosternTunnelWire
 import ServiceLifecycle
 
@@ -12,7 +13,9 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Hold the tunnel open and serve its calls.",
         discussion: """
-            SIGTERM and Ctrl-C let the calls that run end first.
+            SIGTERM and Ctrl-C let the calls that run end first. What changes in the document, or in a file that it names, is taken up within seconds,
+            on SIGHUP at once: new calls go by it, calls that run go on unless it does not allow them any more. A document with an error is refused
+            as a whole, and the log says where.
 
             Example: postern connector run --config tunnel/connector.yaml
             """)
@@ -25,7 +28,8 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     func run() async throws {
         SecretHandover.harden()
         let logger = try logging.logger("connector")
-        let files = try ConnectorFiles(config: config)
+        var seen: [String: FileStamp?] = [:]
+        let files = try ConnectorFiles(config: config, seen: &seen)
         let log = try files.auditPath(config: config).map { path throws(FileError) in
             var settings = AuditSettings()
             // Of one session many more calls may come than a worker runs; what a caller may ask for is not the log's to bound.
@@ -36,12 +40,15 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         let audit = log.map { log in
             ConnectorAudit(log, tunnelID: files.configuration.tunnel.id) { Timestamp.now().description }
         }
+        let startsServers = files.configuration.routes.values.contains { $0.upstream.child != nil }
+        let children = startsServers ? try await SandboxedChildren(own: files.own) : nil
+        let book = try files.budgetsPath(config: config).map { path throws(FileError) in try ByteBook(path: path) } ?? ByteBook()
         let watcher = try files.watcher(config: config, logger)
         let connector: Connector
         do {
             connector = try Connector(
-                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit,
-                registrations: { watcher?.refusal() }
+                files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
+                launcher: children, registrations: { watcher?.refusal() }
             ) { event in
                 if case .legStands = event { watcher?.nudge() }
                 Self.log(event, logger)
@@ -49,10 +56,15 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
+        do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
+        let reloads = ConnectorReloads(
+            config: config, connector: connector, started: files, children: children, watcher: watcher, seen: seen, logger: logger)
         var services: [any Service] = []
         if let watcher { services.append(RegistrationService(watcher: watcher)) }
-        services.append(ConnectorService(connector: connector))
+        services += [ConnectorService(connector: connector), reloads]
         try await Services.run(services, logger: logger, maximumShutdown: .seconds(25))
+        await children?.close()
+        try await book.finish()
         await log?.finish()
     }
 
@@ -67,14 +79,28 @@ struct ConnectorRunCommand: AsyncParsableCommand {
                 metadata: ["leg": "\(index)", "refusal": "\(refusal.reason.rawValue)", "reason": "\(refusal)", "again_in": "\(Int(seconds)) s"])
         case .legFailed(let index, let edge, let reason, _):
             logger.warning("a leg could not be opened", metadata: ["leg": "\(index)", "edge": "\(edge)", "reason": "\(reason)"])
+        case .reloaded(let number, let cut, let redials):
+            logger.notice(
+                "the changed configuration is in force",
+                metadata: ["reading": "\(number)", "connections_cut": "\(cut)", "legs": "\(redials ? "dialled anew" : "kept")"])
         case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
+        case .outlived(let route): logger.debug("a caller went away, and its call goes on", metadata: ["route": "\(route)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
         case .registration(let event): RegistrationEventLog.log(event, logger)
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
+        case .child(let route, let number, let event):
+            let place: Logger.Metadata = ["route": "\(route)", "child": "\(number)"]
+            switch event {
+            case .started: logger.info("a server was started", metadata: place)
+            case .ended(let reason, let seconds):
+                logger.notice("a server has ended", metadata: place.merging(["reason": "\(reason)", "after": "\(seconds) s"]) { $1 })
+            case .said(let line): logger.notice("a server says", metadata: place.merging(["line": "\(line)"]) { $1 })
+            case .strayed(let what): logger.debug("a server wrote what nobody reads", metadata: place.merging(["what": "\(what)"]) { $1 })
+            }
         }
     }
 }

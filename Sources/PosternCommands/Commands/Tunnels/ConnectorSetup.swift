@@ -14,6 +14,17 @@ struct ConnectorSetup {
     /// Absolute.
     var edgeCAFile: String?
     var routes: [(name: String, upstream: String)] = []
+    var source = ServerSource.made
+
+    /// Where the server certificate comes from.
+    enum ServerSource {
+        /// The tunnel's own CA, which is made here.
+        case made
+        /// An authority of the customer's own that is to be asked: key and signing request are made.
+        case requested
+        /// That authority, which has answered. Paths of the certificate and of the authority's.
+        case given(certificate: String, authority: String)
+    }
 
     init(folder: String, terminal: Terminal) {
         self.folder = folder
@@ -31,20 +42,34 @@ struct ConnectorSetup {
 
     func run(tunnel id: String?, displayName: String?, client: ManagedAgentsClient) async throws {
         try TextFile.makeFolder(folder)
+        let lock = try FolderLock(folder)
+        defer { lock.release() }
         let tunnel = try await tunnel(id, displayName, client)
         try makeConnectorKey()
-        let authority = try makeAuthority(tunnel)
         let registrations = ConnectorRegistrations(folder: folder, terminal: terminal, tunnelID: tunnel.id)
         try await registrations.prepareOwnerKey(client)
-        try await register(authority, tunnel, registrations, client)
+        switch source {
+        case .made:
+            let authority = try makeAuthority(tunnel)
+            try await register(authority, tunnel, registrations, client)
+            try makeServerCertificate(tunnel, authority)
+        case .requested: try requestCertificate(tunnel)
+        case .given(let certificate, let authority): try await takeCertificate(certificate, authority, tunnel, registrations, client)
+        }
         try await registrations.pinLogKey(client)
-        try makeServerCertificate(tunnel, authority)
         let workspace = try await fetchRuntimeAuthority(client)
         try await fetchToken(tunnel, client)
         try writeDocument(tunnel, workspace, registrations)
+        let document = path("connector.yaml")
+        if case .requested = source {
+            terminal.print("The request for the server certificate of tunnel \(tunnel.id) (\(tunnel.domain)) is \(path("server.csr")).")
+            terminal.print(
+                "Next: have it signed by your CA, directly, for *.\(tunnel.domain) and for servers; then run this again with --server-certificate FILE "
+                    + "--server-ca FILE.")
+            return
+        }
         terminal.print("The connector of tunnel \(tunnel.id) (\(tunnel.domain)) is set up in \(folder).")
-        terminal.print(
-            "Next: name callers of each route in \(path("connector.yaml")), then run `postern connector run --config \(path("connector.yaml"))`.")
+        terminal.print("Next: name callers of each route in \(document), then run `postern connector run --config \(document)`.")
     }
 
     /// The tunnel that is named, the folder's, or a new one: in this order.
@@ -76,6 +101,11 @@ struct ConnectorSetup {
     }
 
     private func makeAuthority(_ tunnel: Tunnel) throws -> String {
+        if !has("ca.pem"), has("server.csr") {
+            throw CommandError(
+                .configuration,
+                "\(path("server.csr")) waits for its certificate: give --server-certificate and --server-ca, or remove it to have a CA made here")
+        }
         if !has("ca.pem") { try write(ConnectorCertificates.authority(domain: tunnel.domain, now: Date()), "ca") }
         return try TextFile.read(path("ca.pem"))
     }
@@ -94,18 +124,68 @@ struct ConnectorSetup {
     }
 
     private func makeServerCertificate(_ tunnel: Tunnel, _ authority: String) throws {
-        if has("server.pem"), has("server.key"),
-            ConnectorCertificates.isGood(server: try TextFile.read(path("server.pem")), domain: tunnel.domain, authority: authority, now: Date())
-        {
-            return
+        let standing: ServerStanding
+        do throws(CertificateRuleError) {
+            standing = ServerStanding(
+                certificate: try? text("server.pem"), keys: try? text("server.key"), hosts: ServerStanding.hosts(routes: [], domain: tunnel.domain),
+                authority: try AuthorityRules.check(pem: authority, now: Date()), now: Date(), before: ConnectorCertificates.renewBefore)
+        } catch {
+            throw CommandError(.configuration, "\(path("ca.pem")): \(error)")
         }
+        guard let problem = standing.problem else { return }
         guard has("ca.key") else {
             throw CommandError(
-                .configuration, "\(path("ca.key")) is not here, and a server certificate has to be signed with it: bring it back for that")
+                .configuration,
+                "the server certificate is to be made anew (\(problem)), and \(path("ca.key")) is not here: bring it back for that; where the "
+                    + "certificate is from your own PKI, begin with `postern connector setup --csr`")
         }
-        let made = ConnectorCertificates.Made(keyPEM: try TextFile.read(path("ca.key")), certificatePEM: authority)
-        try write(ConnectorCertificates.server(domain: tunnel.domain, authority: made, now: Date()), "server")
+        let issuer = ConnectorCertificates.Made(keyPEM: try TextFile.read(path("ca.key")), certificatePEM: authority)
+        try serverFiles.replace(by: ConnectorCertificates.server(domain: tunnel.domain, authority: issuer, now: Date()))
         terminal.print("Made a server certificate for *.\(tunnel.domain), valid for 90 days.")
+    }
+
+    private var serverFiles: ServerFiles { ServerFiles(certificate: path("server.pem"), key: path("server.key")) }
+
+    private func text(_ name: String) throws(CommandError) -> String? { has(name) ? try TextFile.read(path(name)) : nil }
+
+    // MARK: From the customer's own PKI
+
+    /// The key waits beside the one in use until its certificate is there.
+    private func requestCertificate(_ tunnel: Tunnel) throws {
+        try refuseOwnAuthority()
+        let made = try ServerSigningRequest(domain: tunnel.domain, keyPEM: text("server.csr.key"))
+        try TextFile.writeSecret(made.keyPEM.trimmingSpaces, to: path("server.csr.key"))
+        try TextFile.writeSecret(made.pem, to: path("server.csr"))
+    }
+
+    /// The authority is registered before anything is signed by it that callers get to see.
+    private func takeCertificate(
+        _ certificate: String, _ authority: String, _ tunnel: Tunnel, _ registrations: ConnectorRegistrations, _ client: ManagedAgentsClient
+    ) async throws {
+        try refuseOwnAuthority()
+        let given: GivenServer
+        do {
+            let named = has("connector.yaml") ? try ConnectorFiles.configuration(at: path("connector.yaml")).routes.keys.sorted() : routes.map(\.name)
+            given = try GivenServer(
+                certificate: TextFile.read(certificate), authority: TextFile.read(authority),
+                keys: [text("server.csr.key"), text("server.key")].compactMap { $0 },
+                hosts: ServerStanding.hosts(routes: named, domain: tunnel.domain), now: Date())
+        } catch let error as ConnectorError {
+            throw CommandError(.configuration, error.description)
+        }
+        try await register(given.authorityPEM, tunnel, registrations, client)
+        try TextFile.writeSecret(given.authorityPEM.trimmingSpaces, to: path("ca.pem"))
+        try serverFiles.replace(by: .init(keyPEM: given.keyPEM, certificatePEM: given.certificatePEM.trimmingSpaces))
+        for name in ["server.csr.key", "server.csr"] { TextFile.remove(path(name)) }
+        let days = ServerStanding.days(until: given.expires, from: Date())
+        terminal.print("Took the server certificate for *.\(tunnel.domain), which is good for \(days) days.")
+    }
+
+    private func refuseOwnAuthority() throws(CommandError) {
+        guard !has("ca.key") else {
+            throw CommandError(
+                .configuration, "\(folder) has a CA of its own: move \(path("ca.key")) away to take the server certificate from your own PKI instead")
+        }
     }
 
     /// The authority that runtimes' certificates are checked by. It is pinned: one that changes is not taken over silently.

@@ -10,8 +10,13 @@ struct ConnectorSetupCommand: AsyncParsableCommand {
             Safe to run again: what is there and still good is kept, and a server certificate that ends within 30 days is made anew. Keys are made on this
             machine, written with mode 0600, and never leave it; the tunnel's CA key (ca.key) can be moved off this machine until the next renewal.
 
+            With a PKI of your own no CA is made: --csr writes server.csr, which your CA signs directly; then --server-certificate and --server-ca take
+            the certificate, held to the rules of docs/tunnels.md, and register the CA's public part. The same two steps renew it.
+
             Example: postern connector setup --folder tunnel --edge edge.example.com:443 --edge-name tunnel.example.com --route docs=http://10.0.0.7:8080
                      postern connector setup --folder tunnel --tunnel tnl_… --edge edge.example.com:443 --edge-name tunnel.example.com
+                     postern connector setup --folder tunnel --csr --edge edge.example.com:443 --route docs=http://10.0.0.7:8080
+                     postern connector setup --folder tunnel --server-certificate server-signed.pem --server-ca ca.pem
             """)
 
     @OptionGroup var client: ClientOptions
@@ -39,6 +44,22 @@ struct ConnectorSetupCommand: AsyncParsableCommand {
         help: "NAME=URL of an MCP server, such as docs=http://10.0.0.7:8080. May be repeated; nobody may call it until \"callers\" are named.")
     var route: [String] = []
 
+    @Flag(name: .long, help: "Write a signing request for the server certificate (server.csr), for a CA of your own, instead of making a CA.")
+    var csr = false
+
+    @Option(name: .long, help: "PEM file of the server certificate that your CA has made of server.csr.")
+    var serverCertificate: String?
+
+    @Option(name: .customLong("server-ca"), help: "PEM file of your CA's certificate, which has signed it itself; its public part is registered.")
+    var serverCA: String?
+
+    func validate() throws {
+        guard (serverCertificate == nil) == (serverCA == nil) else { throw ValidationError("--server-certificate and --server-ca go together") }
+        guard !csr || serverCertificate == nil else {
+            throw ValidationError("--csr asks for the certificate that --server-certificate brings; give one")
+        }
+    }
+
     func run() async throws {
         let folder = TextFile.absolute(folder)
         var setup = ConnectorSetup(folder: folder, terminal: Terminal())
@@ -54,6 +75,8 @@ struct ConnectorSetupCommand: AsyncParsableCommand {
             }
             return (String(parts[0]), String(parts[1]))
         }
+        if csr { setup.source = .requested }
+        if let serverCertificate, let serverCA { setup.source = .given(certificate: serverCertificate, authority: serverCA) }
         let (tunnel, displayName, made) = (tunnel, displayName, setup)
         try await client.withClient { try await made.run(tunnel: tunnel, displayName: displayName, client: $0) }
     }

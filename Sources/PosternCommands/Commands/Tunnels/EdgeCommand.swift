@@ -12,8 +12,9 @@ struct EdgeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "edge", abstract: "Run an edge: the public rendezvous of tunnels, which relays what it cannot read.",
         discussion: """
-            Connectors dial it and hold legs open; clients reach a tunnel by CONNECT with an API key, or by the tunnel's own host names where the tunnel
-            allows that. It has no store, and no key that opens a call; it asks the control plane with an API key of the role "edge".
+            Connectors dial it and hold legs open; clients reach a tunnel by CONNECT with a runtime certificate or an API key, or by the tunnel's own host
+            names where the tunnel allows that. It has no store, and no key that opens a call; it asks the control plane with an API key of the role
+            "edge". Before it takes a connection it gives up what a relay does not need, by a seccomp filter: it executes, writes and traces nothing.
 
             Example: postern edge --listen 0.0.0.0:443 --domain tunnel.example.com --tls-cert edge.pem --tls-key edge.key \\
                        --control-plane https://postern.example.com --edge-key-file edge-api.key
@@ -46,6 +47,7 @@ struct EdgeCommand: AsyncParsableCommand {
     @Option(name: .long, help: "Where GET /metrics is answered: HOST:PORT of loopback, or a unix socket's absolute path.")
     var metricsListen: String?
 
+    @OptionGroup var shares: EdgeShareOptions
     @OptionGroup var logging: TunnelLogOptions
 
     func run() async throws {
@@ -54,9 +56,10 @@ struct EdgeCommand: AsyncParsableCommand {
         guard let own = HostName.canonical(domain) else { throw ConfigurationError("--domain \(domain) is no host name") }
         let metricsAddress = try metricsListen.map { text throws(ConfigurationError) in try MetricsAddress(text) }
         let logger = try logging.logger("edge")
-        let settings = EdgeSettings(
+        var settings = EdgeSettings(
             host: address.host, port: address.port, domain: own, certificate: Array(try TextFile.read(tlsCert).utf8),
             key: Array(try TextFile.read(tlsKey).utf8))
+        settings.limits.shares = try shares.limits()
         let key = try TextFile.readSecret(edgeKeyFile)
         let transport: AsyncHTTPTransport
         do {
@@ -70,12 +73,16 @@ struct EdgeCommand: AsyncParsableCommand {
             client: ManagedAgentsClient(transport: transport, credential: Secret(key)), edge: name ?? own)
         let edge = Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: logger)
         var services: [any Service] = []
+        let (ready, isReady) = AsyncStream<Void>.makeStream()
         if let metricsAddress {
-            let server = MetricsServer(address: metricsAddress, metrics: { registry.rendered() }, logger: logger)
+            var server = MetricsServer(address: metricsAddress, metrics: { registry.rendered() }, logger: logger)
+            server.onRunning = { isReady.finish() }
             try server.prepare()
             services.append(server)
+        } else {
+            isReady.finish()
         }
-        services.append(EdgeService(edge: edge, address: address, domain: own))
+        services.append(EdgeService(edge: edge, address: address, domain: own, ready: ready))
         do {
             try await Services.run(services, listen: address, logger: logger, maximumShutdown: .seconds(28))
         } catch {
@@ -91,14 +98,62 @@ private struct EdgeService: Service {
     let edge: Edge
     let address: ListenAddress
     let domain: String
+    /// Ends when everything is there that the confined process could not make: the unix socket of the metrics.
+    let ready: AsyncStream<Void>
 
     func run() async throws {
+        for await _ in ready {}
+        try EdgeConfinement.apply()
         let (edge, address, domain) = (edge, address, domain)
         try await withGracefulShutdownHandler {
             try await edge.run { port in Terminal().print("The edge of \(domain) is listening on \(address.url(scheme: "https", port: port))") }
         } onGracefulShutdown: {
             edge.drain()
         }
+    }
+}
+
+/// What an edge gives to whom.
+struct EdgeShareOptions: ParsableArguments {
+    @Option(name: .long, help: "Connections at once, legs and calls alike. Calls of one workspace may be half of them.")
+    var maxConnections = EdgeShareLimits().connections
+
+    @Option(name: .long, help: "Connections at once of one address (IPv6: of one /64) that have not shown who they are: spliced calls are such.")
+    var maxConnectionsPerAddress = EdgeShareLimits().connectionsPerAddress
+
+    @Option(name: .long, help: "Calls at once through one tunnel.")
+    var maxCallsPerTunnel = EdgeShareLimits().callsPerTunnel
+
+    @Option(name: .long, help: "Calls at once through one tunnel of one API key, one session, or one address where calls are spliced.")
+    var maxCallsPerCaller = EdgeShareLimits().callsPerCaller
+
+    @Option(name: .long, help: "New calls a second through one tunnel, over a burst of twice as many.")
+    var maxCallsPerSecond = EdgeShareLimits().callsPerSecond
+
+    @Option(name: .long, help: "Bytes a second through one tunnel, both ways together; 0 is no bound.")
+    var maxBytesPerSecond = 0
+
+    func limits() throws(ConfigurationError) -> EdgeShareLimits {
+        var limits = EdgeShareLimits()
+        let numbers = [
+            ("--max-connections", maxConnections), ("--max-connections-per-address", maxConnectionsPerAddress),
+            ("--max-calls-per-tunnel", maxCallsPerTunnel), ("--max-calls-per-caller", maxCallsPerCaller),
+            ("--max-calls-per-second", maxCallsPerSecond),
+        ]
+        for (name, number) in numbers where !(1...1_000_000).contains(number) {
+            throw ConfigurationError("\(name) \(number): it must be from 1 to 1000000")
+        }
+        guard maxBytesPerSecond == 0 || maxBytesPerSecond >= 1024 else {
+            throw ConfigurationError("--max-bytes-per-second \(maxBytesPerSecond): it must be 0, for no bound, or at least 1024")
+        }
+        limits.connections = maxConnections
+        limits.connectionsPerAddress = maxConnectionsPerAddress
+        limits.handshakesPerAddress = min(limits.handshakesPerAddress, maxConnectionsPerAddress)
+        limits.callsPerTunnel = maxCallsPerTunnel
+        limits.callsPerCaller = maxCallsPerCaller
+        limits.callsPerSecond = maxCallsPerSecond
+        limits.bytesPerSecond = maxBytesPerSecond == 0 ? nil : maxBytesPerSecond
+        return limits
     }
 }
 

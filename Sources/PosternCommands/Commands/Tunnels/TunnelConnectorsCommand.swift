@@ -20,6 +20,7 @@ struct TunnelConnectorsCommand: AsyncParsableCommand {
             columns: [
                 .init("edge", "edge"), .init("connector key", "connector_key"), .init("version", "version"), .init("since", "since"),
                 .init("streams", "streams"), .init("in", "bytes_in"), .init("out", "bytes_out"), .init("seen", "last_seen_at"),
+                .init("certificate days", "certificate_days_left"),
             ], empty: "No edge has reported a leg of this tunnel in the last 90 seconds.")
     }
 }

@@ -188,9 +188,18 @@ extension StoreContract {
                     .init(id: "tnl_a", domain: "a.tunnel.example.com", workspaceID: "wrkspc_2", splice: true, connectorKeys: ["k1", "k2"]),
                     .init(id: "tnl_b", domain: "b.tunnel.example.com", workspaceID: "wrkspc_1", splice: false, connectorKeys: []),
                 ])
+            try await change("a runtime authority", raises: true, store, &last) {
+                for workspace in ["wrkspc_2", "wrkspc_3"] {
+                    try await store.create(
+                        RuntimeAuthorityRecord(
+                            workspaceID: workspace, certificatePEM: "PEM of " + workspace, sealedKey: [1], createdAt: Make.time(1)))
+                }
+            }
+            try equal(try await store.liveTunnels().authorities, ["wrkspc_2": "PEM of wrkspc_2"])
             try await change("an archived tunnel", raises: true, store, &last) { try await store.archiveTunnel("tnl_a", at: Make.time(1)) }
             try await change("a tunnel archived twice", raises: false, store, &last) { try await store.archiveTunnel("tnl_a", at: Make.time(1)) }
             try equal(try await store.liveTunnels().tunnels.map(\.id), ["tnl_b"])
+            try equal(try await store.liveTunnels().authorities, [:])
         },
         Case("bounds hold when many write at once") { store in
             func succeeded(_ action: @escaping @Sendable (Int) async throws -> Void) async -> Int {

@@ -1,0 +1,96 @@
+import ManagedAgentsClient
+import NIOPosix
+import PosternJSON
+import PosternMCP
+import PosternTunnelWire
+import Synchronization
+
+/// What `postern tunnels client-certificate issue` writes, and callers through a tunnel read: key.pem, certificate.pem, authorities.pem, tunnel.json,
+/// and edge-ca.pem where the edge has a private authority.
+enum TunnelFolder {
+    static let descriptionFile = "tunnel.json"
+    static let edgeAuthorityFile = "edge-ca.pem"
+
+    /// tunnel.json: which tunnel it is and where its edge is. No secret is in it.
+    struct Description {
+        let id: String
+        /// The tunnel's.
+        let domain: String
+        let edge: EdgeAddress
+        /// In the edge's certificate.
+        let edgeName: String
+
+        /// - Parameter edge: without one the edge's name and port 443.
+        init(id: String, domain: String, edge: EdgeAddress?, edgeName: String?) {
+            self.id = id
+            self.domain = domain
+            // An edge's own name is the domain below which the tunnels' domains are.
+            let name = edgeName ?? TunnelHost(domain)?.domain ?? domain
+            self.edgeName = name
+            self.edge = edge ?? EdgeAddress(host: name, port: 443)
+        }
+
+        init(folder: String) throws(CommandError) {
+            let path = "\(folder)/\(descriptionFile)"
+            guard TextFile.exists(path) else {
+                throw CommandError(
+                    .configuration, "\(path) is missing: issue the certificate again with `postern tunnels client-certificate issue … --output`")
+            }
+            guard let json = try? JSON(parsing: Array(try TextFile.read(path).utf8)), let id = json["id"]?.string,
+                let domain = json["domain"]?.string.flatMap(HostName.canonical)
+            else { throw CommandError(.configuration, "\(path) names no tunnel: it needs \"id\" and \"domain\"") }
+            let edge = json["edge"]
+            let address = edge?["address"]?.string
+            guard address == nil || address.flatMap({ EdgeAddress($0) }) != nil else {
+                throw CommandError(.configuration, "\(path): edge.address must be HOST:PORT")
+            }
+            self.init(id: id, domain: domain, edge: address.flatMap { EdgeAddress($0) }, edgeName: edge?["name"]?.string.flatMap(HostName.canonical))
+        }
+
+        var json: JSONObject {
+            ["id": .string(id), "domain": .string(domain), "edge": ["address": .string("\(edge)"), "name": .string(edgeName)]]
+        }
+    }
+
+    /// Who calls and whom it believes, from the folder's files. Blocks.
+    static func credentials(_ folder: String, apiKey: Secret?) throws(CommandError) -> TunnelCredentials {
+        try TextFile.checkPrivate("\(folder)/key.pem")
+        do throws(TunnelCredentials.Invalid) {
+            return try TunnelCredentials(
+                certificate: read(folder, "certificate.pem"), key: read(folder, "key.pem"), authorities: read(folder, "authorities.pem"),
+                apiKey: apiKey)
+        } catch {
+            throw CommandError(.configuration, "\(folder): \(error)")
+        }
+    }
+
+    private static func read(_ folder: String, _ name: String) throws(TunnelCredentials.Invalid) -> String {
+        do throws(CommandError) { return try TextFile.read("\(folder)/\(name)") } catch { throw TunnelCredentials.Invalid(error.message) }
+    }
+}
+
+/// The credentials of a folder, read again when their certificate is about to end: a command that runs for long goes on with a renewed one.
+final class FolderCredentials: Sendable {
+    /// In seconds before a certificate's end.
+    private static let readAgain = 60.0
+
+    private let folder: String
+    private let apiKey: Secret?
+    private let held: Mutex<TunnelCredentials>
+
+    init(_ folder: String, apiKey: Secret?) throws(CommandError) {
+        self.folder = folder
+        self.apiKey = apiKey
+        held = Mutex(try TunnelFolder.credentials(folder, apiKey: apiKey))
+    }
+
+    func current() async -> TunnelCredentials {
+        let known = held.withLock { $0 }
+        guard known.isEnding(within: Self.readAgain) else { return known }
+        // What cannot be read now may be half-written: the known one says by itself when it has ended.
+        let found = try? await NIOThreadPool.singleton.runIfActive { [folder, apiKey] in try TunnelFolder.credentials(folder, apiKey: apiKey) }
+        guard let found, found.fingerprint != known.fingerprint else { return known }
+        held.withLock { $0 = found }
+        return found
+    }
+}

@@ -1,0 +1,102 @@
+import ManagedAgentsClient
+import PosternConnector
+import PosternMCP
+import PosternPolicy
+
+/// Asks the MCP server behind a route who it is and which tools it has, as a call would reach it: at the address that was checked, with the header
+/// fields that the route injects. Calls no tool.
+struct RouteMCPProbe {
+    let name: String
+    let route: ConnectorConfiguration.Route
+    /// What was dialled.
+    let address: IPAddress
+    let port: Int
+    /// Path of the MCP endpoint at the server.
+    let path: String
+    /// Absolute.
+    let caFile: String?
+    let headers: [(name: String, value: Secret)]
+    let timeout: Duration
+
+    private var subject: String { "route \(name)" }
+
+    func finding() async -> StepFinding {
+        let start = ContinuousClock.now
+        var finding = StepFinding(verdict: .good, subject: subject, step: "MCP", detail: "")
+        do throws(MCPError) {
+            let (server, tools) = try await ask()
+            describe(server, tools, &finding)
+        } catch {
+            describe(error, &finding)
+        }
+        finding.duration = .now - start
+        return finding
+    }
+
+    private func ask() async throws(MCPError) -> (ServerDescription, [Tool]) {
+        let endpoint: MCPEndpoint
+        let transport: AsyncHTTPTransport
+        do {
+            endpoint = try MCPEndpoint("\(route.upstream)\(path)", allowsPlainHTTP: true)
+            var configuration = AsyncHTTPTransport.Configuration(baseURL: endpoint.base, caFile: caFile)
+            configuration.trustsSystem = caFile == nil
+            configuration.connectTo = .init(host: address.description, port: port)
+            configuration.connectTimeout = timeout
+            configuration.warmConnections = 0
+            transport = try AsyncHTTPTransport(configuration)
+        } catch {
+            throw .refused("\(error)")
+        }
+        var settings = HTTPLink.Settings()
+        settings.fields = headers.filter { !HTTPLink.reservedFields.contains($0.name.lowercased()) }
+        var options = MCPClient.Options(identity: Implementation(name: "postern-connector-doctor", version: PosternVersion.text))
+        (options.opening, options.silence, options.maximum) = (timeout, timeout, timeout)
+        let client = MCPClient(HTTPLink(transport, endpoint: endpoint, settings: settings), options: options)
+        let outcome: Result<(ServerDescription, [Tool]), MCPError>
+        do throws(MCPError) { outcome = .success((try await client.open(), try await client.tools())) } catch { outcome = .failure(error) }
+        await client.close()
+        await transport.shutdown()
+        return try outcome.get()
+    }
+
+    private func describe(_ server: ServerDescription, _ tools: [Tool], _ finding: inout StepFinding) {
+        let identity = server.server.map { "\($0.name) \($0.version)" } ?? "a server without a name"
+        finding.detail =
+            "\(identity), revision \(server.revision.rawValue) (\(server.era.rawValue) era), \(tools.count) tool\(tools.count == 1 ? "" : "s")"
+        guard let policy = route.policy else { return }
+        let seen = ToolsUnderPolicy(policy, tools.map { ($0.name, $0.json) })
+        finding.detail += ", of which the policy lets \(seen.callable.count) be called"
+        if !seen.changed.isEmpty {
+            finding.verdict = .failed
+            finding.detail += "; defined otherwise than pinned: \(seen.changed.joined(separator: ", "))"
+            finding.remedy = "look at the new definitions, and pin them with `postern connector pin` if they are good"
+        } else if !seen.gone.isEmpty {
+            finding.verdict = .warning
+            finding.detail += "; pinned and not there: \(seen.gone.joined(separator: ", "))"
+            finding.remedy = "take what is gone out of routes.\(name).policy.tools.pins"
+        }
+    }
+
+    /// A route may carry something else than MCP, unless it has a policy.
+    private func describe(_ error: MCPError, _ finding: inout StepFinding) {
+        finding.detail = "\(error)"
+        switch error {
+        case .unauthorized(_, let hasToken) where !hasToken:
+            // Such a server authorises its callers itself.
+            finding.detail = "the server asks callers for a token of their own (401)"
+            if route.policy != nil {
+                finding.verdict = .warning
+                finding.remedy = "the tools could not be held against the policy: look at them with `postern mcp tools … --bearer-file`"
+            }
+        case .unauthorized, .insufficientScope:
+            finding.verdict = .failed
+            finding.remedy = "the server refuses the header fields that routes.\(name).headers injects: renew the token in their file"
+        case .status, .redirected, .malformed, .server, .revision:
+            finding.verdict = route.policy == nil ? .warning : .failed
+            finding.remedy = "no MCP server answers at \(path): give its path with --mcp-path; a route without a policy may carry something else"
+        default:
+            finding.verdict = .failed
+            finding.remedy = "see the MCP server's log; `postern mcp probe \(route.upstream)\(path)` asks it step by step"
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import NIOCore
+import PosternHTTP
+import PosternTunnelLink
+import PosternTunnelWire
+
+/// The policy of the route, held against the requests of a connection.
+extension InnerConnection {
+    /// What becomes of a connection whose request was answered here.
+    struct Refused {
+        var reader: MessageReader?
+    }
+
+    /// Holds the request against the policy of the route, if it has one. `nil` where it passes; what was judged is noted then.
+    func judge(_ reader: inout MessageReader, _ accepted: inout Accepted) async throws(CallError) -> Refused? {
+        guard let routeGuard = accepted.runtime.routeGuard else { return nil }
+        let request = accepted.request
+        do throws(CallError) {
+            accepted.held = try await hold(&reader, accepted, routeGuard)
+        } catch {
+            try await server.audit?.refused(accepted.record, id: accepted.record.id, route: host.route, error)
+            throw error
+        }
+        guard let held = accepted.held else { return nil }
+        let judgement = judge(held, request, routeGuard)
+        if let judgement {
+            accepted.record.judged = .init(
+                messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
+                isDryRun: routeGuard.policy.mode == .dryRun)
+        }
+        live.runs(.init(runtime: accepted.runtime, body: judgement?.body))
+        guard let judgement, let refusal = judgement.refusal else { return nil }
+        let answer = PolicyAnswer(refusal, to: judgement.body, index: judgement.index)
+        guard routeGuard.policy.mode == .enforce else {
+            server.observe(.wouldRefuse(route: host.route, refusal))
+            return nil
+        }
+        server.observe(.refused(route: host.route, .policy(refusal)))
+        try await server.audit?.refused(accepted.record, id: accepted.record.id, route: host.route, .policy(refusal))
+        let stays = request.keepsAlive && held.rest.isDone
+        do { try await stream.write(ByteBuffer(bytes: answer.encoded(keepsAlive: stays))) } catch { throw .callerGone("\(error)") }
+        return Refused(reader: stays ? reader : nil)
+    }
+
+    /// The body up to the policy's bound. Nothing has gone upstream before that.
+    private func hold(_ reader: inout MessageReader, _ accepted: Accepted, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
+        let request = accepted.request
+        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
+        do {
+            if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
+                try await stream.write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+            }
+            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: accepted.runtime.route.limits.head)
+        } catch let error as CallError {
+            throw error
+        } catch let refusal as HTTPRefusal {
+            throw .request(refusal)
+        } catch is TimedOut {
+            throw .tooSlow
+        } catch {
+            throw .callerGone("\(error)")
+        }
+    }
+
+    /// What the policy says to the request; `nil` where there is nothing to judge.
+    private func judge(_ held: HeldBody, _ request: RouteRequest, _ routeGuard: RouteGuard) -> RouteGuard.Judgement? {
+        if let refusal = held.refusal { return .refused(refusal) }
+        if request.method == "POST" {
+            let seconds = Double(NIODeadline.now().uptimeNanoseconds) / 1e9
+            return routeGuard.judge(Array(held.bytes.readableBytesView), request.fields, from: identity, now: seconds)
+        }
+        guard ["GET", "HEAD", "OPTIONS", "DELETE"].contains(request.method) else {
+            return .refused(
+                .init(.method, "http.method", "the method \(request.method) carries no message of MCP", remedy: "send messages by POST"))
+        }
+        guard held.bytes.readableBytes == 0 else {
+            return .refused(.malformed("http.method", "a \(request.method) has no body", "send messages by POST"))
+        }
+        return nil
+    }
+
+    func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
+        let (route, observe) = (host.route, server.observe)
+        return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
+            for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import NIOCore
+import PosternTunnelLink
+import Synchronization
+
+/// Breaks off what a connection does not take in time. The writes of a call are noted, and looked at now and then: a timer for each would cost
+/// more than most writes do.
+final class WriteWatch: Sendable {
+    enum Side: Hashable, Sendable { case caller, upstream }
+
+    private struct Pending: Sendable {
+        var end: NIODeadline
+        var stream: ByteStream
+    }
+    private let pending = Mutex<[Side: Pending]>([:])
+
+    /// Returns once the connection has taken the bytes. Where it does not within `time`, it is broken off at the next look, and `TimedOut` is thrown.
+    func write(_ bytes: ByteBuffer, to stream: ByteStream, _ side: Side, within time: TimeAmount) async throws {
+        let end = NIODeadline.now() + time
+        pending.withLock { $0[side] = Pending(end: end, stream: stream) }
+        defer { pending.withLock { $0[side] = nil } }
+        do {
+            try await stream.write(bytes)
+        } catch {
+            throw NIODeadline.now() >= end ? TimedOut() : error
+        }
+    }
+
+    /// A look: breaks off what is overdue.
+    func look() {
+        let overdue = pending.withLock { pending in pending.values.filter { $0.end <= .now() } }
+        for write in overdue { write.stream.abort() }
+    }
+}

@@ -1,0 +1,82 @@
+import Crypto
+import NIOCore
+import NIOSSL
+import PosternGate
+
+/// What one reading of the document and its files says, ready for calls. It does not change: a call keeps the one that it began with.
+struct ConnectorSnapshot: Sendable {
+    /// From 1, one more with each reading that was taken.
+    let number: Int
+    let configuration: ConnectorConfiguration
+    let material: ConnectorMaterial
+    let inner: NIOSSLContext
+    let routes: [String: RouteRuntime]
+
+    /// - Parameters:
+    ///   - previous: what was in force until now: what is counted and seen of a route goes on where it still means the same.
+    ///   - children: makes what serves a route with a command; `nil` where nothing can start one.
+    init(
+        _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, after previous: ConnectorSnapshot?,
+        resolve: @escaping ConnectorResolver,
+        group: any EventLoopGroup, children: ((String, ChildSettings, [ChildSecret]) -> ChildRoute)?
+    ) throws {
+        number = (previous?.number ?? 0) + 1
+        self.configuration = configuration
+        self.material = material
+        inner = try material.innerTLS()
+        var routes: [String: RouteRuntime] = [:]
+        for (name, route) in configuration.routes {
+            var dialer = UpstreamDialer(
+                route: route, tls: route.upstream.isTLS ? try material.upstreamTLS(name) : nil, resolve: resolve, group: group,
+                time: route.limits.connect)
+            if let settings = route.upstream.child {
+                let secrets = material.childSecrets[name] ?? []
+                let before = previous?.routes[name]?.dialer.children
+                // Servers of the same command with the same secrets keep their sessions.
+                dialer.children = before?.serves(settings, secrets) == true ? before : children?(name, settings, secrets)
+            }
+            routes[name] = try RouteRuntime(
+                name: name, route: route, headers: material.headers[name] ?? [], dialer: dialer, sessionKey: material.sessionKey,
+                after: previous?.routes[name])
+        }
+        self.routes = routes
+    }
+
+    /// Of the routes with a command.
+    var children: [ChildRoute] { routes.values.compactMap(\.dialer.children) }
+}
+
+/// One route, ready for calls.
+struct RouteRuntime: Sendable {
+    let route: ConnectorConfiguration.Route
+    let headers: [HeaderInjection]
+    let dialer: UpstreamDialer
+    /// `nil` where the route has no policy.
+    let routeGuard: RouteGuard?
+    /// What is looked for in answers; `nil`: nothing.
+    let redaction: RedactionProgram?
+    let sessions: SessionTags
+    let slots: RouteSlots
+
+    init(
+        name: String, route: ConnectorConfiguration.Route, headers: [HeaderInjection], dialer: UpstreamDialer, sessionKey: SymmetricKey,
+        after previous: RouteRuntime?
+    ) throws {
+        self.route = route
+        self.headers = headers
+        self.dialer = dialer
+        // What was seen of tools belongs to one upstream, what was counted to one policy.
+        let isSame = previous.map { $0.route.policy == route.policy && $0.route.upstream == route.upstream } ?? false
+        routeGuard = isSame ? previous?.routeGuard : route.policy.map(RouteGuard.init)
+        sessions = SessionTags(key: sessionKey, route: name, events: previous?.sessions.events ?? EventMemory())
+        slots = previous?.slots ?? RouteSlots()
+        let secrets = headers.flatMap(\.secrets)
+        if secrets.isEmpty, route.answers.redact.isEmpty {
+            redaction = nil
+        } else {
+            let hashKey = HKDF<SHA256>.deriveKey(inputKeyMaterial: sessionKey, info: Array("redaction".utf8), outputByteCount: 32)
+            redaction = try RedactionProgram(
+                RedactionRules(detectors: route.answers.redact), secrets: secrets, hashKey: hashKey.withUnsafeBytes { Array($0) })
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import FoundationEssentials
+import PosternTunnelWire
+
+/// How a call was opened: on what it rests, and with what it ends.
+struct CallOpening: Sendable {
+    /// TLS for a host of the tunnel is passed through; nobody was asked who calls.
+    var isSplice: Bool
+    /// Whose end at the control plane ends the call.
+    var principal: String?
+    /// The end of the certificate that opened it.
+    var until: Date?
+
+    /// Whose share of the tunnel it takes.
+    var caller: String
+
+    static func splice(_ address: String) -> CallOpening { CallOpening(isSplice: true, caller: address) }
+
+    /// By an API key or a sessions token.
+    static func credential(_ principal: EdgePrincipal) -> CallOpening {
+        CallOpening(isSplice: false, principal: principal.id, caller: principal.id)
+    }
+
+    /// By a runtime certificate. Where it names the API key that asked for it, the call ends with that key as well. What a client calls itself is no
+    /// name to count by: who can have one certificate made can have many.
+    static func certificate(_ identity: RuntimeIdentity, until: Date) -> CallOpening {
+        CallOpening(
+            isSplice: false, principal: identity.person, until: until,
+            caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID)
+    }
+
+    /// For metrics.
+    var way: String { isSplice ? "splice" : until == nil ? "connect" : "connect_certificate" }
+}
+
+/// A call's place among those of its tunnel, its workspace and its caller, until `leave`.
+struct CallSlot: Sendable {
+    let tunnel: EdgeTunnel
+    let opening: CallOpening
+    let shares: EdgeShares
+
+    static func take(of tunnel: EdgeTunnel, _ opening: CallOpening, _ shares: EdgeShares) throws(ShareRefusal) -> CallSlot {
+        let refusal = shares.with {
+            $0.began(tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller, now: EdgeShares.now)
+        }
+        if let refusal { throw refusal }
+        return CallSlot(tunnel: tunnel, opening: opening, shares: shares)
+    }
+
+    func leave() { shares.with { $0.ended(tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller) } }
+}

@@ -1,0 +1,120 @@
+import FoundationEssentials
+import Logging
+import NIOCore
+import PosternHTTP
+import PosternJSON
+import PosternTelemetry
+import PosternTunnelLink
+import PosternTunnelWire
+import X509
+
+/// A tunnel for whoever shows a runtime certificate, or a credential of the tunnel's workspace (RFC 9110, section 9.3.6). What is in it only the
+/// connector can read.
+struct ConnectDesk: Sendable {
+    let limits: EdgeLimits
+    let table: LegTable
+    let directory: any EdgeDirectory
+    let calls: CallPath
+    let metrics: EdgeMetrics
+    let logger: Logger
+
+    /// Returns when the call has ended. `early` came behind the request.
+    func serve(_ stream: ByteStream, _ admission: Admission, _ head: RequestHead, early: ByteBuffer) async throws {
+        guard head.body.isEmpty else { throw HTTPRefusal("CONNECT has no body") }
+        guard let name = ConnectTarget.host(head.target), let host = TunnelHost(name) else {
+            throw HTTPRefusal("CONNECT takes HOST:443, with the host of a route of a tunnel")
+        }
+        let credential = try Self.credential(head)
+        let slot: CallSlot
+        do {
+            let admitted: (tunnel: EdgeTunnel, opening: CallOpening)
+            if !table.isReady {
+                throw ConnectRefusal.notReady
+            } else if let credential {
+                admitted = try await check(credential, host)
+            } else if let certificate = try await ClientCertificate.of(stream) {
+                admitted = try check(certificate, host)
+            } else {
+                throw ConnectRefusal.noCredential
+            }
+            admission.name()
+            do throws(ShareRefusal) { slot = try CallSlot.take(of: admitted.tunnel, admitted.opening, admission.shares) } catch {
+                throw ConnectRefusal(error)
+            }
+        } catch let refusal as ConnectRefusal {
+            metrics.refusals.increment(labels: [refusal.reason])
+            return await stream.answer(refusal.status, refusal.type, refusal.message, refusal.fields)
+        }
+        defer { slot.leave() }
+        try await stream.write(Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8))
+        do {
+            try await calls.run(stream, to: host, first: try await hello(stream, early), slot)
+        } catch let refusal as CallRefusal {
+            metrics.refusals.increment(labels: [refusal.reason])
+            logger.info(
+                "a call was not connected",
+                metadata: ["tunnel": "\(slot.tunnel.id)", "principal": "\(slot.opening.principal ?? "-")", "reason": "\(refusal)"])
+            // Where the client expects a ServerHello, an alert says most.
+            try? await stream.write(TLSAlert.internalError.record)
+            await stream.closeGently(within: .seconds(1))
+        }
+    }
+
+    /// The ClientHello of inner TLS, whole: who drips it holds no stream of a leg.
+    private func hello(_ stream: ByteStream, _ early: ByteBuffer) async throws -> ByteBuffer {
+        do {
+            guard let (_, bytes) = try await stream.clientHello(within: limits.firstBytes, early: early) else { throw CallRefusal.noFirstBytes }
+            return bytes
+        } catch is ClientHelloError {
+            throw CallRefusal.notTLS
+        } catch is TimedOut {
+            throw CallRefusal.noFirstBytes
+        }
+    }
+
+    private func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+        guard let tunnel = table.tunnel(domain: host.domain) else { throw .notOpen }
+        let principal: EdgePrincipal?
+        do throws(EdgeDirectoryError) {
+            principal = try await directory.authorize(credential: credential, tunnelID: tunnel.id)
+        } catch {
+            metrics.directoryFailures.increment()
+            logger.warning("a credential could not be checked", metadata: ["reason": "\(error)"])
+            throw .unavailable
+        }
+        guard let principal, principal.workspaceID == tunnel.workspaceID else { throw .notOpen }
+        return (tunnel, .credential(principal))
+    }
+
+    /// Needs no word of the control plane's: what its authority has signed is looked at here.
+    private func check(_ certificate: Certificate, _ host: TunnelHost) throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+        guard let tunnel = table.tunnel(domain: host.domain), let authority = table.authority(workspaceID: tunnel.workspaceID) else {
+            throw .notOpen
+        }
+        let identity: RuntimeIdentity
+        do throws(RuntimeCertificateError) {
+            identity = try RuntimeCertificate.verify(
+                certificate, authority: authority, now: Date(), tunnelID: tunnel.id, workspaceID: tunnel.workspaceID)
+        } catch {
+            switch error {
+            // Only said of what the authority did sign.
+            case .notYetValid, .expired, .tooLongLived, .otherTunnel: throw .certificate(error)
+            default: throw .notOpen
+            }
+        }
+        guard identity.opens(route: host.route) else { throw .route(host.route) }
+        return (tunnel, .certificate(identity, until: certificate.notValidAfter))
+    }
+
+    /// `Proxy-Authorization`, as RFC 9110, section 11.7.2, has it, or `Authorization`, which some clients can set only.
+    private static func credential(_ head: RequestHead) throws(HTTPRefusal) -> String? {
+        do throws(LegRefusal) {
+            let proxy = try BearerCredential.read(head, field: "proxy-authorization")
+            let direct = try BearerCredential.read(head, field: "authorization")
+            guard proxy == nil || direct == nil else { throw LegRefusal(.malformed, "a credential is given twice") }
+            return proxy ?? direct
+        } catch {
+            throw HTTPRefusal(error.message)
+        }
+    }
+}

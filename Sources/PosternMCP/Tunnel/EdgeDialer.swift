@@ -1,0 +1,150 @@
+import FoundationEssentials
+import ManagedAgentsClient
+import NIOCore
+import NIOPosix
+import NIOSSL
+import PosternHTTP
+import PosternTunnelLink
+import PosternTunnelWire
+
+/// Dials one connection through a tunnel: TCP to the edge, outer TLS and `CONNECT` or neither, inner TLS with the connector.
+struct EdgeDialer: Sendable {
+    let route: TunnelRoute
+    let credentials: TunnelCredentials
+    let tls: TunnelTLS
+    let group: any EventLoopGroup
+    let times: TunnelTimes
+    let now: @Sendable () -> Date
+    /// Looks at each connection to an edge before anything is sent on it; see `TunnelConnections.Settings`.
+    let checkConnection: @Sendable (any Channel) -> EventLoopFuture<Void>
+
+    /// Nothing of a request is sent here. Cancelling ends it.
+    func dial() async throws(TunnelDialError) -> ByteStream {
+        var failure = TunnelDialError.edgeConnection(address: route.edge.name, reason: "it has no address")
+        for address in route.edge.addresses {
+            do throws(TunnelDialError) {
+                return try await dial(address)
+            } catch {
+                failure = error
+                // Another address is asked only where this one has not opened the call.
+                guard error.isWorthAnotherAddress, !Task.isCancelled else { break }
+            }
+        }
+        throw failure
+    }
+
+    private func dial(_ address: EdgeAddress) async throws(TunnelDialError) -> ByteStream {
+        let stream = try await connect(address)
+        do throws(TunnelDialError) {
+            if let outer = tls.outer {
+                try await startOuter(stream, outer, address)
+                try await askToConnect(stream)
+            }
+            try await startInner(stream)
+            return stream
+        } catch {
+            stream.close()
+            throw error
+        }
+    }
+
+    private func connect(_ address: EdgeAddress) async throws(TunnelDialError) -> ByteStream {
+        do {
+            let channel = try await ClientBootstrap(group: group)
+                .connectTimeout(times.edge)
+                .channelOption(.autoRead, value: false)
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .connect(host: address.host, port: address.port).get()
+            do {
+                try await channel.eventLoop.flatSubmit { [checkConnection] in checkConnection(channel) }.get()
+                return try await ByteStream.attach(to: channel)
+            } catch {
+                channel.close(promise: nil)
+                throw error
+            }
+        } catch {
+            throw .edgeConnection(address: "\(address)", reason: Self.reason(error))
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        if let error = error as? NIOConnectionError {
+            if let first = error.connectionErrors.first { return reason(first.error) }
+            return "its name cannot be resolved"
+        }
+        if case ChannelError.connectTimeout = error { return "it did not answer in time" }
+        return String("\(error)".prefix(300))
+    }
+
+    private func startOuter(_ stream: ByteStream, _ context: NIOSSLContext, _ address: EdgeAddress) async throws(TunnelDialError) {
+        let name = route.edge.name
+        do {
+            _ = try await stream.startTLS(within: times.edge) { try NIOSSLClientHandler(context: context, serverHostname: name) }
+        } catch {
+            switch TLSFailure(error) {
+            case .timedOut: throw .tooSlow(.edgeTLS)
+            case .certificateRefused(let alert): throw .edgeRefusedCertificate(alert)
+            case let failure: throw .edgeTLS(address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name))")
+            }
+        }
+    }
+
+    private func askToConnect(_ stream: ByteStream) async throws(TunnelDialError) {
+        do {
+            try await stream.write(ConnectExchange.request(host: route.host.name, apiKey: credentials.apiKey?.value))
+            var reader = MessageReader(stream)
+            guard let lines = try await reader.head(idle: times.edge, whole: times.edge) else {
+                throw TunnelDialError.connectAnswer("the edge closed the connection")
+            }
+            let head = try ResponseHead(lines: lines)
+            guard try ConnectExchange.isOpen(head, rest: reader.buffer.readableBytes) else {
+                throw ConnectExchange.refusal(head, body: await body(of: head, &reader))
+            }
+        } catch let error as TunnelDialError {
+            throw error
+        } catch let error as HTTPRefusal {
+            throw .connectAnswer(error.reason)
+        } catch {
+            switch TLSFailure(error) {
+            case .timedOut: throw .tooSlow(.connect)
+            // TLS 1.3 tells a client that its certificate is refused after the client's handshake is over.
+            case .certificateRefused(let alert): throw .edgeRefusedCertificate(alert)
+            case let failure: throw .connectAnswer(failure.text)
+            }
+        }
+    }
+
+    /// As much of a refusal's text as comes.
+    private func body(of head: ResponseHead, _ reader: inout MessageReader) async -> [UInt8] {
+        guard let framing = try? BodyFraming(response: head, to: "POST") else { return [] }
+        var body = BodyReader(framing)
+        var bytes: [UInt8] = []
+        while bytes.count < LegAnswer.maximumBody, let part = try? await reader.part(of: &body, within: times.edge) {
+            bytes += part.readableBytesView
+        }
+        return bytes
+    }
+
+    private func startInner(_ stream: ByteStream) async throws(TunnelDialError) {
+        let verifier = InnerVerifier(authorities: credentials.authorities, host: route.host.name, now: now)
+        let context = tls.inner
+        let chosen: String?
+        do {
+            chosen = try await stream.startTLS(within: times.inner) { try verifier.handler(context) }
+        } catch {
+            if let rule = verifier.refusal { throw .rule(rule) }
+            switch TLSFailure(error) {
+            case .timedOut: throw .tooSlow(.innerTLS)
+            case .unrecognizedName: throw .notOpen
+            case .internalError: throw .noConnector
+            case .oldProtocol: throw .oldProtocol
+            case .noApplicationProtocol: throw .noApplicationProtocol
+            case .certificateRefused(let alert): throw .connectorRefusedCertificate(alert)
+            case let failure: throw .innerTLS(failure.text)
+            }
+        }
+        guard verifier.hasAccepted else { throw .innerTLS("the other side showed no certificate") }
+        guard chosen == TunnelTLS.protocolName else { throw .noApplicationProtocol }
+    }
+}

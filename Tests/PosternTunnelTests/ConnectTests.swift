@@ -1,0 +1,118 @@
+import Foundation
+import NIOCore
+import NIOSSL
+import PosternConnector
+import PosternEdge
+import PosternTunnelLink
+import PosternTunnelWire
+import Testing
+
+/// What opens CONNECT at an edge besides an API key, and what ends a call that it has opened.
+@Suite("CONNECT", .timeLimit(.minutes(2)))
+struct ConnectTests {
+    private static func isCut(_ client: TunnelClient) async {
+        do {
+            while let bytes = try await client.stream.read(within: .seconds(10)) { _ = bytes }
+        } catch {
+            #expect(!(error is TimedOut))
+        }
+        client.stream.close()
+    }
+
+    @Test("a runtime certificate opens the hosts of its tunnel, with no API key")
+    func certificate() async throws {
+        try await TunnelWorld.run { world in
+            let runtime = try world.runtime()
+            for host in ["docs", "other"] {
+                var client = try await TunnelClient.open(world, .certified(runtime), as: runtime, host: "\(host).\(TunnelWorld.domain)")
+                #expect(try await client.call("POST", "/echo", body: "x", host: "\(host).\(TunnelWorld.domain)").body == "x")
+                client.stream.close()
+            }
+        }
+    }
+
+    @Test("a certificate that does not count opens nothing, and says why to none but its workspace's own")
+    func refused() async throws {
+        try await TunnelWorld.run { world in
+            let now = Date()
+            let foreign = try RuntimeAuthority.make(
+                workspaceID: TunnelWorld.workspaceID, notBefore: now.addingTimeInterval(-60), notAfter: now.addingTimeInterval(3600))
+            let identity = RuntimeIdentity(tunnelID: TunnelWorld.tunnelID, workspaceID: TunnelWorld.workspaceID, client: "test")
+            let connector = TunnelWorld.Caller(pem: world.connectorKey.certificatePEM, keyPEM: world.connectorKey.keyPEM)
+            let closed = "there is no such tunnel, or it is not open to this caller"
+            let cases: [(TunnelWorld.Caller, String)] = [
+                (try world.runtime(from: -600, until: -60), "has expired"), (try world.runtime(from: 60, until: 600), "not valid yet"),
+                (try world.runtime { $0.tunnelID = "tnl_2" }, "for the tunnel tnl_2"), (try world.runtime { $0.workspaceID = "wrkspc_2" }, closed),
+                (try world.runtime { $0.routes = ["other"] }, "does not open the route docs"),
+                (try TunnelWorld.Caller(identity, authority: foreign), closed), (try #require(connector), closed),
+            ]
+            for (caller, reason) in cases {
+                let refusal = await #expect(throws: TunnelClient.NotConnected.self) {
+                    _ = try await TunnelClient.open(world, .certified(caller), as: caller)
+                }
+                #expect(refusal?.status == 403 && refusal?.body.contains(reason) == true, "\(reason): \(refusal?.body ?? "")")
+            }
+            // A tunnel that is not there is refused in the same words.
+            let runtime = try world.runtime()
+            let absent = await #expect(throws: TunnelClient.NotConnected.self) {
+                _ = try await TunnelClient.open(world, .certified(runtime), as: runtime, host: "docs.zz.tunnel.example.com")
+            }
+            #expect(absent?.status == 403 && absent?.body.contains(closed) == true)
+            #expect(world.upstream.now.connections == 0)
+        }
+    }
+
+    @Test("a certificate of an authority that the control plane has taken back opens nothing")
+    func authority() async throws {
+        let world = try await TunnelWorld()
+        world.directory.setAuthority("not a certificate", workspaceID: TunnelWorld.workspaceID)
+        try await world.runParts { world in
+            await world.log.wait { $0.legs == 2 }
+            let runtime = try world.runtime()
+            await #expect(throws: TunnelClient.NotConnected.self) { _ = try await TunnelClient.open(world, .certified(runtime), as: runtime) }
+        }
+    }
+
+    @Test("a call ends with the certificate that opened it")
+    func end() async throws {
+        try await TunnelWorld.run { world in
+            let lasting = try world.runtime()
+            let brief = try world.runtime(until: 4)
+            // The inner identity lasts, so what ends the call is the edge.
+            var client = try await TunnelClient.open(world, .certified(brief), as: lasting)
+            #expect(try await client.call("POST", "/echo", body: "x").body == "x")
+            await Self.isCut(client)
+            var other = try await TunnelClient.open(world, .certified(lasting), as: lasting)
+            #expect(try await other.call("POST", "/echo", body: "y").body == "y")
+            other.stream.close()
+        }
+    }
+
+    @Test("a call ends with the API key that opened it, and with the one that asked for its certificate")
+    func revocation() async throws {
+        var options = TunnelWorld.Options()
+        options.edgeLimits.recheck = .milliseconds(20)
+        try await TunnelWorld.run(options) { world in
+            world.directory.setCredential("key_other", workspaceID: TunnelWorld.workspaceID)
+            let runtime = try world.runtime { $0.person = "apikey_person" }
+            var byKey = try await TunnelClient.open(world, .connect(TunnelWorld.apiKey), as: runtime)
+            var byOther = try await TunnelClient.open(world, .connect("key_other"), as: runtime)
+            var certified = try await TunnelClient.open(world, .certified(runtime), as: runtime)
+            for (index, body) in ["1", "2", "3"].enumerated() {
+                let answer =
+                    switch index {
+                    case 0: try await byKey.call("POST", "/echo", body: body)
+                    case 1: try await byOther.call("POST", "/echo", body: body)
+                    default: try await certified.call("POST", "/echo", body: body)
+                    }
+                #expect(answer.body == body)
+            }
+            world.directory.end("of " + TunnelWorld.apiKey)
+            await Self.isCut(byKey)
+            world.directory.end("apikey_person")
+            await Self.isCut(certified)
+            #expect(try await byOther.call("POST", "/echo", body: "4").body == "4")
+            byOther.stream.close()
+        }
+    }
+}
