@@ -74,7 +74,7 @@ struct ConnectorConfigurationTests {
     @Test(
         "what does not fit is refused",
         arguments: [
-            ("http://10.0.0.7:8080", "10.0.0.7:8080", "must begin with http:// or https://"),
+            ("http://10.0.0.7:8080", "10.0.0.7:8080", "must begin with http://, https:// or unix:"),
             ("http://10.0.0.7:8080", "http://10.0.0.7", "lacks a port"),
             ("http://10.0.0.7:8080", "http://10.0.0.7:8080/mcp", "port is a number"),
             ("http://10.0.0.7:8080", "http://u:p@10.0.0.7:8080", "port is a number"),
