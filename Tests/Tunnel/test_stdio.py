@@ -171,7 +171,8 @@ class Caller:
         answer = self.ask({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": hello})
         assert answer.status == 200, answer
         self.session = answer.headers["mcp-session-id"]
-        assert re.fullmatch("[0-9a-f]{32}", self.session)
+        # The upstream's own, and the tag that binds it to its caller.
+        assert re.fullmatch(r"[0-9a-f]{32}\.[0-9a-f]{32}", self.session)
         assert self.ask({"jsonrpc": "2.0", "method": "notifications/initialized"}).status == 202
         return self
 

@@ -43,6 +43,8 @@ struct Exchange: Sendable {
         case uploaded(MessageReader)
         /// The upstream takes no more of the request. It may have answered before that.
         case uploadEnded
+        /// The answer is here, and the request has not become whole since.
+        case uploadLate
         case answered(Answered)
         /// Nobody waits for the answer any more.
         case callerGone
@@ -70,16 +72,23 @@ struct Exchange: Sendable {
             group.addTask { .answered(try await answer(from: link.reader)) }
             defer { group.cancelAll() }
             var after: MessageReader?
+            var early: Answered?
             while let half = try await group.next() {
                 switch half {
                 case .uploaded(let reader):
                     after = reader
                     progress.uploaded()
+                    if let early { return ended(early, after: reader, link) }
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
                     }
                 case .uploadEnded: break
+                case .uploadLate:
+                    // The rest of the request has nowhere to go, and what stands behind it cannot be found.
+                    link.stream.close()
+                    await caller.closeOutput()
+                    return Ended()
                 case .callerGone:
                     // Revisions of MCP up to 2025-11-25: a disconnect is no cancelling, and the answer may be asked for again.
                     guard request.outlivesCaller, limits.linger > .zero else { throw CallError.callerGone("it closed its side while the call ran") }
@@ -93,20 +102,24 @@ struct Exchange: Sendable {
                     throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
                     guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
-                    guard let after else {
-                        // The rest of the request has nowhere to go, and what stands behind it cannot be found.
-                        link.stream.close()
-                        await caller.closeOutput()
-                        return Ended()
+                    if let after { return ended(answered, after: after, link) }
+                    // An upstream may be quick: that the last of the request has gone may be told next.
+                    early = answered
+                    group.addTask {
+                        try await Task.sleep(for: .milliseconds(100))
+                        return .uploadLate
                     }
-                    let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
-                    if !stays { link.stream.close() }
-                    return Ended(
-                        caller: answered.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
                 }
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
         }
+    }
+
+    private func ended(_ answered: Answered, after: MessageReader, _ link: UpstreamLink) -> Ended {
+        let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
+        if !stays { link.stream.close() }
+        return Ended(
+            caller: answered.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
     }
 
     /// The body, framed anew: its bytes stay as they are.
