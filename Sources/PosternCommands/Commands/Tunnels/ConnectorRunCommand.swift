@@ -12,7 +12,8 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Hold the tunnel open and serve its calls.",
         discussion: """
-            SIGTERM and Ctrl-C let the calls that run end first.
+            SIGTERM and Ctrl-C let the calls that run end first. Stdio servers of routes with "command" run in sandboxes of this machine, which needs
+            bubblewrap.
 
             Example: postern connector run --config tunnel/connector.yaml
             """)
