@@ -213,8 +213,8 @@ let testTargets: [Target] = [
         "PosternTunnelTests",
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
-            "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .http2,
-            .hpack, .x509, .asn1, .crypto, .logging,
+            "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),

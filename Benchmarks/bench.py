@@ -3,7 +3,8 @@
 
     bench.py [GROUP] [--quick] [--only TEXT]
 
-A group is a set of parts: `sandbox` is the perimeter's, with Debian's programs as peers. Without one, all parts run.
+A group is a set of parts: `sandbox` is the perimeter's, with Debian's programs as peers; `tunnel` is that of tunnels, with `ssh -R`. Without
+one, all parts run.
 Every ratio is taken within the run, against something measured in the same run. `--quick` takes fewer samples. A part that fails is
 reported in its row; the others still run.
 """
@@ -32,6 +33,9 @@ import memory  # noqa: E402
 import native  # noqa: E402
 import requests_per_second  # noqa: E402
 import tool_calls  # noqa: E402
+import tunnel_calls  # noqa: E402
+import tunnel_density  # noqa: E402
+import tunnel_far  # noqa: E402
 import turns  # noqa: E402
 from rows import Row, as_json, table  # noqa: E402
 from scene import Scene  # noqa: E402
@@ -57,12 +61,17 @@ PARTS: list[tuple[str, Callable[[Scene], list[Row]]]] = [
     ("memory of 200 sandboxes", density.measure_sandboxes),
     ("memory of 200 sandboxes with network", density.measure_networked_sandboxes),
     ("memory of egress proxies", density.measure_proxies),
+    ("tunnel calls", tunnel_calls.measure),
+    ("tunnel at 40 ms", tunnel_far.measure),
+    ("tunnel density", tunnel_density.measure_streams),
+    ("a thousand tunnels", tunnel_density.measure_thousand),
 ]
 
 GROUPS = {
     "sandbox": [
         "sandbox", "session start under a policy", "egress", "redaction", "audit", "memory of 200 sandboxes",
         "memory of 200 sandboxes with network", "memory of egress proxies"],
+    "tunnel": ["tunnel calls", "tunnel at 40 ms", "tunnel density", "a thousand tunnels"],
 }
 
 

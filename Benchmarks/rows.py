@@ -15,7 +15,8 @@ class Row:
     #: What the samples are held against, measured in the same run.
     peer_name: str = ""
     peer: list[float] = field(default_factory=list)
-    #: "faster": the ratio is peer / own and must be at least the floor. "cost": own / peer, at most the floor.
+    #: "faster": the ratio is peer / own and must be at least the floor. "cost": own / peer, at most the floor. "rate": own / peer, at least the
+    #: floor.
     sense: str = "faster"
     floor: float | None = None
     aim: float | None = None
@@ -42,7 +43,7 @@ class Row:
             return ""
         def met(bound: float) -> bool:
             assert self.ratio is not None
-            return self.ratio >= bound if self.sense == "faster" else self.ratio <= bound
+            return self.ratio <= bound if self.sense == "cost" else self.ratio >= bound
         if not met(self.floor):
             return "floor MISSED"
         return "aim met" if self.aim is not None and met(self.aim) else "floor met, aim missed" if self.aim is not None else "floor met"
@@ -67,7 +68,7 @@ HEADER = ["what", "n", "median", "p95", "against", "its median", "its p95", "rat
 
 
 def cells(row: Row) -> list[str]:
-    bound = "≥ " if row.sense == "faster" else "≤ "
+    bound = "≤ " if row.sense == "cost" else "≥ "
     return [
         row.name, str(len(row.samples) or ""), number(row.median, row.unit), number(row.p95, row.unit), row.peer_name,
         number(quantile(row.peer, 0.5), row.unit), number(quantile(row.peer, 0.95), row.unit), f"{row.ratio:.2f}×" if row.ratio else "",

@@ -13,6 +13,8 @@ from postern_fixture import Postern, clean_environment
 from processes import ChildProcess
 
 HERE = Path(__file__).parent
+#: Of an edge; tunnels have theirs below it.
+DOMAIN = "tunnel.example.com"
 
 
 class Scene:
@@ -23,7 +25,7 @@ class Scene:
         self.postern = Postern("postern-bench")
 
     def __enter__(self) -> Scene:
-        self.postern.serve()
+        self.postern.serve("--tunnel-domain", DOMAIN)
         self.control = Control(self.postern.url, self.postern.admin_key)
         return self
 

@@ -78,14 +78,14 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.05)
 
 
-def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """A CA, and a certificate of it with its key for `localhost`."""
+def certificates(folder: Path, name: str = "localhost") -> tuple[Path, Path, Path]:
+    """A CA, and a certificate of it with its key for `name`."""
     ca, ca_key, leaf, key = (folder / name for name in ("ca.pem", "ca.key", "leaf.pem", "leaf.key"))
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=postern bench", "-addext", "keyUsage=critical,keyCertSign")
     openssl(
-        "req", "-x509", *curve, "-CA", ca, "-CAkey", ca_key, "-keyout", key, "-out", leaf, "-subj", "/CN=localhost", "-addext",
-        "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth")
+        "req", "-x509", *curve, "-CA", ca, "-CAkey", ca_key, "-keyout", key, "-out", leaf, "-subj", f"/CN={name}", "-addext",
+        f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth")
     for path in (ca, leaf):
         path.chmod(0o644)
     return ca, leaf, key

@@ -97,3 +97,8 @@ int psb_memory_file(const char *name) {
 }
 
 void psb_release_heap(void) { malloc_trim(0); }
+
+void psb_keep_heap(int free, int mapped) {
+    mallopt(M_TRIM_THRESHOLD, free);
+    mallopt(M_MMAP_THRESHOLD, mapped);
+}

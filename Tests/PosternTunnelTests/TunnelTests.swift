@@ -59,6 +59,49 @@ struct TunnelTests {
         }
     }
 
+    @Test("an upstream that answers before it has the whole request gets the rest of it, and the connections carry more calls")
+    func earlyAnswer() async throws {
+        try await TunnelWorld.run { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            for index in 1...3 {
+                try await client.send("POST /early HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\nContent-Length: 8\r\n\r\nfour")
+                #expect(try await client.answer().body == "early")
+                try await client.send("more")
+                try await eventually { world.upstream.now.bodies == index }
+            }
+            #expect(try await client.call("POST", "/echo", body: "x").body == "x")
+            #expect(world.upstream.now.connections == 1)
+            client.stream.close()
+        }
+    }
+
+    @Test("an upstream that answers and does not take the rest of the request ends the caller's connection, with its answer")
+    func answerWithoutTheRest() async throws {
+        var options = TunnelWorld.Options()
+        options.times.rest = .milliseconds(100)
+        try await TunnelWorld.run(options) { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            try await client.send("POST /early HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\nContent-Length: 8\r\n\r\nfour")
+            #expect(try await client.answer().body == "early")
+            #expect(try await client.stream.read(within: .seconds(10)) == nil)
+            #expect(world.upstream.now.bodies == 0)
+            client.stream.close()
+        }
+    }
+
+    @Test("what is wrong with the rest of a request takes nothing from the answer that came before it, and does not go upstream")
+    func answerBeforeRefusal() async throws {
+        try await TunnelWorld.run { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            try await client.send("POST /early HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n")
+            #expect(try await client.answer().body == "early")
+            try await client.send("x\r\n")
+            #expect(try await client.stream.read(within: .seconds(10)) == nil)
+            #expect(world.upstream.now.bodies == 0)
+            client.stream.close()
+        }
+    }
+
     @Test("a caller that goes away ends its call at the upstream")
     func callerGone() async throws {
         try await TunnelWorld.run { world in

@@ -211,6 +211,10 @@ int psb_memory_file(const char *name);
 /// Gives freed memory of this process back to the kernel, after a moment that took much more than its life does.
 void psb_release_heap(void);
 
+/// Lets so many bytes stay free at the end of the heap, and maps only pieces from `mapped` bytes on by themselves: for a process that takes and
+/// gives back large buffers all the time.
+void psb_keep_heap(int free, int mapped);
+
 // ---- events.c: waiting for many descriptors in one thread
 
 /// A descriptor that collects the readiness of others.

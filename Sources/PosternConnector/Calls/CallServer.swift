@@ -72,9 +72,9 @@ struct CallServer: Sendable {
         } catch {
             throw verifier.refusal ?? Self.failure(error)
         }
-        let identity = try verifier.check(certificate)
-        guard let parsed = certificate.flatMap({ try? Certificate(derEncoded: $0.toDERBytes()) }) else { throw .noCertificate }
-        return LiveConnection(route: host.route, identity: identity, certificate: parsed, stream: stream, number: snapshot.number)
+        let accepted = try verifier.check(certificate)
+        return LiveConnection(
+            route: host.route, identity: accepted.identity, certificate: accepted.parsed, stream: stream, number: snapshot.number)
     }
 
     private static func failure(_ error: any Error) -> CallError {

@@ -11,6 +11,8 @@ struct Exchange: Sendable {
     let progress: CallProgress
     let watch: WriteWatch
     let delivery: AnswerDelivery
+    /// For the rest of a request that the upstream has answered already.
+    let rest: TimeAmount
     /// What was read of the request's body already; `nil` without a policy.
     var held: HeldBody?
     /// Hears that the caller went away and its call goes on.
@@ -43,13 +45,13 @@ struct Exchange: Sendable {
         case uploaded(MessageReader)
         /// The upstream takes no more of the request. It may have answered before that.
         case uploadEnded
-        /// The answer is here, and the request has not become whole since.
-        case uploadLate
         case answered(Answered)
         /// Nobody waits for the answer any more.
         case callerGone
         /// Nobody has for as long as the route lets that be.
         case lingerOver
+        /// The upstream has answered and had its time to take the rest of the request.
+        case tooLate
     }
 
     /// `reader` stands at the beginning of the request's body.
@@ -63,32 +65,33 @@ struct Exchange: Sendable {
     }
 
     private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
-        do { try await watch.write(ByteBuffer(bytes: request.wire), to: link.stream, .upstream, within: limits.idle) } catch {
+        var (reader, body) = (reader, held?.rest ?? BodyReader(request.framing))
+        let ready = try ready(&reader, &body)
+        var wire = ByteBuffer(bytes: request.wire)
+        if let ready { wire.writeImmutableBuffer(framed(ready)) }
+        do { try await watch.write(wire, to: link.stream, .upstream, within: limits.idle) } catch {
             throw CallError.upstreamConnection("\(error)")
         }
+        let begun = ready?.readableBytes ?? 0
+        progress.sent(begun)
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
         return try await withThrowingTaskGroup(of: Half.self) { group in
-            group.addTask { try await upload(reader, to: link.stream) }
+            group.addTask { [reader, body] in try await upload(reader, body, begun: begun, to: link.stream) }
             group.addTask { .answered(try await answer(from: link.reader)) }
             defer { group.cancelAll() }
             var after: MessageReader?
             var early: Answered?
-            while let half = try await group.next() {
+            while let half = try await next(of: &group, early) {
                 switch half {
                 case .uploaded(let reader):
+                    if let early { return ended(reader, early, link) }
                     after = reader
                     progress.uploaded()
-                    if let early { return ended(early, after: reader, link) }
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
                     }
-                case .uploadEnded: break
-                case .uploadLate:
-                    // The rest of the request has nowhere to go, and what stands behind it cannot be found.
-                    link.stream.close()
-                    await caller.closeOutput()
-                    return Ended()
+                case .uploadEnded where early == nil: break
                 case .callerGone:
                     // Revisions of MCP up to 2025-11-25: a disconnect is no cancelling, and the answer may be asked for again.
                     guard request.outlivesCaller, limits.linger > .zero else { throw CallError.callerGone("it closed its side while the call ran") }
@@ -102,34 +105,62 @@ struct Exchange: Sendable {
                     throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
                     guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
-                    if let after { return ended(answered, after: after, link) }
-                    // An upstream may be quick: that the last of the request has gone may be told next.
+                    if let after { return ended(after, answered, link) }
+                    // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3).
+                    guard answered.upstreamStays else { return await cut(link) }
                     early = answered
-                    group.addTask {
-                        try await Task.sleep(for: .milliseconds(100))
-                        return .uploadLate
+                    group.addTask { [rest] in
+                        try? await Task.sleep(for: .nanoseconds(rest.nanoseconds))
+                        return .tooLate
                     }
+                case .uploadEnded, .tooLate: return await cut(link)
                 }
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
         }
     }
 
-    private func ended(_ answered: Answered, after: MessageReader, _ link: UpstreamLink) -> Ended {
+    /// Where the caller has its answer already, what is wrong with the rest of the request takes nothing from it.
+    private func next(of group: inout ThrowingTaskGroup<Half, any Error>, _ early: Answered?) async throws -> Half? {
+        do {
+            return try await group.next()
+        } catch  where early != nil && !Task.isCancelled {
+            return .uploadEnded
+        }
+    }
+
+    private func ended(_ caller: MessageReader, _ answered: Answered, _ link: UpstreamLink) -> Ended {
         let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
         if !stays { link.stream.close() }
         return Ended(
-            caller: answered.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
+            caller: answered.callerStays ? caller : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
     }
 
-    /// The body, framed anew: its bytes stay as they are.
-    private func upload(_ reader: MessageReader, to upstream: ByteStream) async throws -> Half {
-        var reader = reader
-        var body = held?.rest ?? BodyReader(request.framing)
-        var (sent, waited) = (0, TimeAmount.zero)
+    /// The rest of the request has nowhere to go, and what stands behind it cannot be found.
+    private func cut(_ link: UpstreamLink) async -> Ended {
+        link.stream.close()
+        await caller.closeOutput()
+        return Ended()
+    }
+
+    /// A little of the body that is here already, which goes with the head in one segment. The rest waits, because the upstream may answer before it
+    /// takes it all.
+    private func ready(_ reader: inout MessageReader, _ body: inout BodyReader) throws(CallError) -> ByteBuffer? {
+        guard held == nil, !request.expectsContinue else { return nil }
+        let ready: ByteBuffer?
+        do { ready = try reader.ready(of: &body, most: 65_536) } catch { throw .request(error) }
+        guard (ready?.readableBytes ?? 0) <= limits.requestBytes else { throw .requestTooLarge(limits.requestBytes) }
+        return ready
+    }
+
+    private func framed(_ bytes: ByteBuffer) -> ByteBuffer { request.framing == .chunked && bytes.readableBytes > 0 ? Chunk.wrap(bytes) : bytes }
+
+    /// The body after the first `begun` bytes of it, framed anew: its bytes stay as they are.
+    private func upload(_ reader: MessageReader, _ body: BodyReader, begun: Int, to upstream: ByteStream) async throws -> Half {
+        var (reader, body) = (reader, body)
+        var (sent, waited) = (begun, TimeAmount.zero)
         func send(_ part: ByteBuffer) async -> Bool {
-            let bytes = request.framing == .chunked ? Chunk.wrap(part) : part
-            do { try await watch.write(bytes, to: upstream, .upstream, within: limits.idle) } catch { return false }
+            do { try await watch.write(framed(part), to: upstream, .upstream, within: limits.idle) } catch { return false }
             progress.sent(part.readableBytes)
             return true
         }

@@ -154,7 +154,7 @@ struct InnerConnection: Sendable {
         let (request, runtime) = (accepted.request, accepted.runtime)
         let exchange = Exchange(
             caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
-            delivery: delivery(accepted, progress, watch), held: accepted.held,
+            delivery: delivery(accepted, progress, watch), rest: server.times.rest, held: accepted.held,
             outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
         let ready = kept
         kept = nil

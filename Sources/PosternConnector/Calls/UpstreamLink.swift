@@ -83,7 +83,8 @@ struct UpstreamDialer: Sendable {
     }
 
     private func dial(_ target: SocketAddress, _ host: String?) async throws -> UpstreamLink {
-        var bootstrap = ClientBootstrap(group: group)
+        // On the event loop of the caller's connection, where this runs: a call then changes threads nowhere.
+        var bootstrap = ClientBootstrap(group: group.any())
             .connectTimeout(time)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)

@@ -17,6 +17,8 @@ package struct ConnectorTimes: Sendable {
     package var head = TimeAmount.seconds(30)
     /// A kept connection to an upstream that was idle for longer is not used for a request that cannot be repeated.
     package var fresh = TimeAmount.seconds(3)
+    /// For the rest of a request that the upstream has answered before it had all of it.
+    package var rest = TimeAmount.seconds(5)
     /// For a stdio server to start, and for its first answer.
     package var child = TimeAmount.seconds(30)
     /// For the calls that run when the connector is asked to end.

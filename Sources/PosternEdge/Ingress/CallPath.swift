@@ -16,7 +16,7 @@ struct CallPath: Sendable {
     /// the stream, and again to another leg only where a connector has refused the stream unopened. Throws where no stream opens.
     func run(_ client: ByteStream, to host: TunnelHost, first: ByteBuffer, _ slot: CallSlot) async throws {
         let (tunnel, opening) = (slot.tunnel, slot.opening)
-        let (leg, stream) = try await open(host, tunnel, first, opening)
+        let (leg, stream) = try await open(host, tunnel, first, opening, near: client.channel.eventLoop)
         metrics.calls.increment(labels: [opening.way])
         var ended = Relay.Ended()
         defer {
@@ -65,14 +65,16 @@ struct CallPath: Sendable {
             metadata: ["tunnel": "\(leg.tunnelID)", "key": "\(leg.connectorKey)"])
     }
 
-    private func open(_ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, _ opening: CallOpening) async throws -> (EdgeLeg, ByteStream) {
+    private func open(
+        _ host: TunnelHost, _ tunnel: EdgeTunnel, _ first: ByteBuffer, _ opening: CallOpening, near loop: any EventLoop
+    ) async throws -> (EdgeLeg, ByteStream) {
         let deadline = NIODeadline.now() + limits.reconnect
         var tried: Set<Int> = []
         while true {
             try Task.checkCancellation()
             // It may have been archived while the call waited.
             guard let now = table.tunnel(id: tunnel.id), !opening.isSplice || now.splices else { throw CallRefusal.notOpen }
-            if let leg = table.pick(tunnelID: tunnel.id, tried: tried) {
+            if let leg = table.pick(tunnelID: tunnel.id, tried: tried, near: loop) {
                 do throws(LegStreamError) {
                     return (leg, try await leg.leg.open(host: host.name, first: first, within: limits.answer))
                 } catch {

@@ -1,3 +1,4 @@
+import NIOCore
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
@@ -116,16 +117,20 @@ final class LegTable: Sendable {
     }
 
     /// A leg with a place taken on it; `nil` where there is none. Those in `tried` have refused. Keys that are not doubted come first, then the key with
-    /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest.
-    func pick(tunnelID: String, tried: Set<Int>) -> EdgeLeg? {
+    /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest, and of equal ones one
+    /// on `loop`, the caller's: its bytes then change threads nowhere.
+    func pick(tunnelID: String, tried: Set<Int>, near loop: any EventLoop) -> EdgeLeg? {
         let legs = state.withLock { $0.legs[tunnelID] ?? [] }
         let time = EdgeShares.now
         let doubted = doubts.withLock { doubts in Set(legs.map(\.connectorKey).filter { doubts.isDoubted($0, now: time) }) }
         let open = legs.map { (leg: $0, streams: $0.now.streams) }
         var ofKey: [String: Int] = [:]
         for (leg, streams) in open { ofKey[leg.connectorKey, default: 0] += streams }
-        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int) {
-            (doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0, entry.streams)
+        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int, Int) {
+            (
+                doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0, entry.streams,
+                entry.leg.leg.channel.eventLoop === loop ? 0 : 1
+            )
         }
         for (leg, _) in open.filter({ !tried.contains($0.leg.id) }).sorted(by: { rank($0) < rank($1) }) where leg.enter(limit: LegLimits.streams) {
             return leg

@@ -50,6 +50,7 @@ package struct Leg: Sendable {
                         stream.eventLoop.makeCompletedFuture { try LegCall.attach(to: stream, windows.value, events.call) }
                     })
                 let pipeline = channel.pipeline.syncOperations
+                try pipeline.addHandler(LegWriteHandler())
                 try pipeline.addHandler(handler)
                 try pipeline.addHandler(LegControlHandler(interval: times.ping, patience: times.pong, onGoAway: events.goAway))
                 let leg = Leg(channel: channel, multiplexer: try handler.syncMultiplexer(), windows: windows)

@@ -22,21 +22,28 @@ package struct ByteStream: Sendable {
     package func read(within time: TimeAmount? = nil) async throws -> ByteBuffer? {
         let promise = channel.eventLoop.makePromise(of: ByteBuffer?.self)
         return try await withTaskCancellationHandler {
-            channel.eventLoop.execute { handler.value.read(promise, within: time) }
+            onLoop { handler in handler.read(promise, within: time) }
             return try await promise.futureResult.get()
         } onCancel: {
             channel.close(promise: nil)
         }
     }
 
+    /// Where the task is on the event loop already, which is the rule, nothing waits for the loop's next turn.
+    private func onLoop(_ body: @escaping @Sendable (StreamHandler) -> Void) {
+        if channel.eventLoop.inEventLoop { body(handler.value) } else { channel.eventLoop.execute { body(handler.value) } }
+    }
+
     /// Returns when the peer has ended or the connection is broken, while nobody reads. Cancelling leaves the connection as it is.
     package func ended() async throws {
         let promise = channel.eventLoop.makePromise(of: Void.self)
         try await withTaskCancellationHandler {
-            channel.eventLoop.execute { handler.value.watchEnd(promise) }
+            onLoop { handler in handler.watchEnd(promise) }
             try await promise.futureResult.get()
         } onCancel: {
-            channel.eventLoop.execute { handler.value.stopWatchingEnd() }
+            // Where the task was cancelled before it watched, the handler knows of no promise yet.
+            promise.fail(CancellationError())
+            onLoop { handler in handler.stopWatchingEnd() }
         }
     }
 
@@ -89,6 +96,28 @@ package struct ByteStream: Sendable {
     package func detachInEventLoop() -> (removed: EventLoopFuture<Void>, rest: ByteBuffer?) {
         let rest = handler.value.takeBuffer()
         return (channel.pipeline.syncOperations.removeHandler(handler.value), rest)
+    }
+
+    /// Passes everything that comes on to `sink`, for good: the stream cannot be read any more. Returns when the peer has sent all and `sink` has
+    /// taken it and was told of the end; fails with what broke either of them. More is read while `sink` owes at most `owing` bytes, so that and one
+    /// read is what the direction holds. `look` sees each piece, in the event loop, and says how long to wait before more is read.
+    package func pass(
+        to sink: ByteStream, _ progress: PassingProgress, owing: Int, look: (@Sendable (ByteBuffer) -> Duration?)? = nil
+    ) -> EventLoopFuture<Void> {
+        let done = channel.eventLoop.makePromise(of: Void.self)
+        channel.eventLoop.execute { [channel] in
+            let unread = handler.value.takeUnread()
+            let passing = PassingHandler(to: sink.channel, progress, owing: owing, look: look, done: done)
+            do {
+                try channel.pipeline.syncOperations.addHandler(passing, position: .after(handler.value))
+                channel.pipeline.syncOperations.removeHandler(handler.value, promise: nil)
+                passing.begin(unread)
+            } catch {
+                // The connection has ended, and its pipeline with it.
+                done.fail(error)
+            }
+        }
+        return done.futureResult
     }
 
     /// Ends the connection below TLS: the peer sees no `close_notify`, and so that what it got is not all. Idempotent.

@@ -59,6 +59,11 @@ package struct MessageReader: Sendable {
         }
     }
 
+    /// Bytes of a body that were read already, at most `most`; `nil` where there are none, or more.
+    package mutating func ready(of body: inout BodyReader, most: Int) throws(HTTPRefusal) -> ByteBuffer? {
+        buffer.readableBytes <= most ? try body.next(&buffer) : nil
+    }
+
     /// All that is read and not used; the reader is empty afterwards.
     package mutating func takeBuffer() -> ByteBuffer {
         defer { buffer = ByteBuffer() }

@@ -86,6 +86,16 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         disturb()
     }
 
+    /// Where a stream stands for whoever takes it over.
+    struct Unread {
+        /// Read, and taken by nobody.
+        var bytes: ByteBuffer?
+        var hasEnded: Bool
+        var failure: (any Error)?
+    }
+
+    func takeUnread() -> Unread { Unread(bytes: takeBuffer(), hasEnded: hasEnded, failure: failure) }
+
     /// Bytes that were read and that nobody has taken.
     func takeBuffer() -> ByteBuffer? {
         defer { buffer = nil }

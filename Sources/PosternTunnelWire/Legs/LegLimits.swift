@@ -1,7 +1,7 @@
 /// The sizes of a leg's HTTP/2 connection (RFC 9113, sections 5.2 and 6.5.2), the same at both ends.
 package enum LegLimits {
-    /// Largest receive window of a stream, bytes: 2 MiB carry 50 MB/s at 40 ms. A stream's receiver never holds more of it.
-    package static let streamWindow = 2 << 20
+    /// Largest receive window of a stream, bytes: 4 MiB carry 100 MB/s at 40 ms. A stream's receiver never holds more of it.
+    package static let streamWindow = 4 << 20
     /// Receive window with which a stream begins, bytes: the one of HTTP/2.
     package static let firstWindow = 65_535
     /// The next one, bytes, where there is room: streams that carry more than a few messages get it.

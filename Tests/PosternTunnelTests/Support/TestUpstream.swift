@@ -6,7 +6,7 @@ import Synchronization
 
 /// A private HTTP server behind a connector. What it does is in the path:
 /// `/echo` gives the body back, `/head` the head, `/events` two pieces with a pause that the test ends, `/hold` nothing until the caller goes,
-/// `/cut` half of what it promises, `/large/N` N bytes, `/mcp` what a test has set.
+/// `/cut` half of what it promises, `/early` an answer before it takes the body, `/large/N` N bytes, `/mcp` what a test has set.
 final class TestUpstream: Sendable {
     struct Seen: Sendable {
         var heads: [String] = []
@@ -75,12 +75,14 @@ final class TestUpstream: Sendable {
                 }
                 continue
             }
+            if path == "/early" { try await answer(stream, "early") }
             var message = ByteBuffer()
             while let part = try await reader.part(of: &body, within: .seconds(60)) { if path == "/mcp" { message.writeImmutableBuffer(part) } }
             switch path {
             case "/mcp":
                 seen.withLock { $0.messages.append(String(buffer: message)) }
                 try await stream.write(ByteBuffer(string: mcp.withLock { $0 }))
+            case "/early": seen.withLock { $0.bodies += 1 }
             case "/head": try await answer(stream, text)
             case "/events":
                 try await stream.write(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"))

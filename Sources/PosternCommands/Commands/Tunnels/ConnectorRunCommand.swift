@@ -29,6 +29,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
 
     func run() async throws {
         SecretHandover.harden()
+        RelayHeap.keepSomeFree()
         let logger = try logging.logger("connector")
         var seen: [String: FileStamp?] = [:]
         let files = try ConnectorFiles(config: config, seen: &seen)

@@ -52,6 +52,7 @@ struct EdgeCommand: AsyncParsableCommand {
 
     func run() async throws {
         SecretHandover.harden()
+        RelayHeap.keepSomeFree()
         let address = try ListenAddress(listen)
         guard let own = HostName.canonical(domain) else { throw ConfigurationError("--domain \(domain) is no host name") }
         let metricsAddress = try metricsListen.map { text throws(ConfigurationError) in try MetricsAddress(text) }

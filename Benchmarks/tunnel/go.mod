@@ -1,0 +1,3 @@
+module postern.test/tunnelbench
+
+go 1.19
