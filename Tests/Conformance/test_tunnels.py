@@ -168,6 +168,7 @@ def test_a_key_of_an_edge_opens_nothing_else(control: Control, stranger: Control
     assert opened == {
         "GET /postern/v1/edge/tunnels", "POST /postern/v1/edge/enrolments", "POST /postern/v1/edge/authorizations",
         "PUT /postern/v1/edge/connectors", "POST /postern/v1/edge/principals",
+        "GET /postern/v1/edge/tunnels/{tunnel_id}/registrations",
     }
     for key in (key_of(control, "developer"), key_of(control, "viewer"), stranger):
         refused(key.http.get("/postern/v1/edge/tunnels"), 403, "permission_error")

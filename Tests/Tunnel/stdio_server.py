@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -56,7 +57,39 @@ def signals() -> str:
     return f"{len(seen)} processes, user {os.getuid()}, parent {os.getppid()}"
 
 
+def eats(size: int) -> str:
+    """Memory that is written to, so that it is there."""
+    try:
+        held = bytearray(size)
+        for index in range(0, size, 4096):
+            held[index] = 1
+        return "eaten"
+    except MemoryError:
+        return "refused"
+
+
+def forks(count: int) -> str:
+    """Processes that do nothing."""
+    children = []
+    try:
+        for _ in range(count):
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+            children.append(child)
+        return f"forked {len(children)}"
+    except OSError as error:
+        return f"refused: {error}"
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 TOOLS = {
+    "big": lambda a: "x" * a["size"],
+    "eats": lambda a: eats(a["size"]),
+    "forks": lambda a: forks(a["count"]),
     "reaches": lambda a: reaches(a["address"], a["port"]),
     "reads": lambda a: reads(a["path"]),
     "writes": lambda a: writes(a["path"], a["text"]),

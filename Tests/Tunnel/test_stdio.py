@@ -94,6 +94,8 @@ def served(tunnel: Tunnel, repository: Path) -> Iterator[Tunnel]:
     raw = ["/usr/bin/python3", str(HERE / "stdio_server.py")]
     added = route("time", [python, "-m", "mcp_server_time", "--local-timezone=UTC"], trees_of(python))
     added += route("git", [python, "-m", "mcp_server_git", "--repository", "/workspace"], trees_of(python), f"    folder: {repository}\n")
+    added += route("wgit", [python, "-m", "mcp_server_git", "--repository", "/workspace"], trees_of(python), f"    folder: {repository}\n").replace(
+        "sandbox: {", "sandbox: {workspace: {mode: rw}, ")
     added += route("raw", raw, raw[1:], "    env: {API_TOKEN: {file: api-token}}\n")
     added += route("narrow", raw, raw[1:], "    sessions: {most: 3, per_caller: 2, idle_seconds: 2}\n")
     added += route("ruled", raw, raw[1:], "    policy: {tools: {allow: [pid]}}\n")
@@ -171,7 +173,8 @@ class Caller:
         answer = self.ask({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": hello})
         assert answer.status == 200, answer
         self.session = answer.headers["mcp-session-id"]
-        assert re.fullmatch("[0-9a-f]{32}", self.session)
+        # The upstream's own, and the tag that binds it to its caller.
+        assert re.fullmatch(r"[0-9a-f]{32}\.[0-9a-f]{32}", self.session)
         assert self.ask({"jsonrpc": "2.0", "method": "notifications/initialized"}).status == 202
         return self
 
@@ -396,6 +399,25 @@ def test_what_a_server_writes_beside_messages_harms_nobody(served: Tunnel, calle
 # Bounds.
 
 
+def test_large_messages_pass_and_too_large_ones_do_not(served: Tunnel, caller: Caller) -> None:
+    assert len(caller.call("big", size=6_000_000)) == 6_000_000
+    body = served.folder / "body.json"
+    for size, status in ((3 << 20, 200), (5 << 20, 413)):
+        body.write_text(json.dumps(caller.message("pid", {"padding": "x" * size})))
+        # Without waiting for a word, so that the answer may come while the message is still on its way.
+        assert caller.ask(f"@{body}", "-H", "Expect:").status == status
+
+
+def test_many_calls_at_once_each_get_their_own_answer(caller: Caller) -> None:
+    batch = [caller.message("big", {"size": size}, progressToken=f"t{size}") for size in range(1, 101)]
+    answer = caller.ask(batch)
+    assert answer.headers["content-type"] == "text/event-stream"
+    results = {message["id"]: len(message["result"]["content"][0]["text"]) for message in answer.messages if "id" in message}
+    assert results == {message["id"]: message["params"]["arguments"]["size"] for message in batch}
+    tokens = [message["params"]["progressToken"] for message in answer.messages if "method" in message]
+    assert sorted(tokens) == sorted(f"t{size}" for size in range(1, 101))
+
+
 def test_sessions_are_bounded_and_end_when_nobody_uses_them(served: Tunnel, certificate: Path, stranger: Path) -> None:
     mine = [Caller(served, certificate, "narrow").open() for _ in range(2)]
     # The oldest of the caller's own makes room.
@@ -480,12 +502,24 @@ def test_a_server_cannot_reach_another_sessions_files_or_processes(served: Tunne
 
 
 def test_a_folder_is_read_only_unless_it_is_said(served: Tunnel, certificate: Path, repository: Path) -> None:
-    git = Caller(served, certificate, "git").open()
-    answer = git.ask(git.message("git_create_branch", {"repo_path": "/workspace", "branch_name": "mine"}))
-    assert "error" in answer.body.lower() or "read-only" in answer.body.lower(), answer
-    heads = subprocess.run(["git", "-C", str(repository), "branch"], capture_output=True, text=True, check=True).stdout
-    assert "mine" not in heads
-    git.ask(None, method="DELETE")
+    def branch(route: str) -> str:
+        git = Caller(served, certificate, route).open()
+        git.ask(git.message("git_create_branch", {"repo_path": "/workspace", "branch_name": f"of-{route}"}))
+        git.ask(None, method="DELETE")
+        return subprocess.run(["git", "-C", str(repository), "branch"], capture_output=True, text=True, check=True).stdout
+
+    assert "of-git" not in branch("git")
+    assert "of-wgit" in branch("wgit")
+
+
+def test_a_server_that_wants_too_much_is_bounded(served: Tunnel, caller: Caller) -> None:
+    assert caller.call("eats", size=64 << 20) == "eaten"
+    assert caller.call("forks", count=20) == "forked 20"
+    assert caller.call("forks", count=1000).startswith("refused")
+    greedy = caller.ask(caller.message("eats", {"size": 1 << 30}))
+    last = greedy.messages[-1]
+    assert last.get("error", {}).get("code") == 502 or greedy.text == "refused", greedy
+    assert caller.call("pid")
 
 
 def test_a_document_that_would_show_a_key_is_told_and_not_served(served: Tunnel, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_it_says_what_is_missing(beside: Tunnel) -> None:
     base += ["--tunnel-domain", "tunnel.example.com"]
     assert "--edge-tls-cert" in beside.command(*base, check=False)
     base += ["--edge-tls-cert", str(beside.edge_certificates.leaf), "--edge-tls-key", str(beside.edge_certificates.key)]
-    assert re.search(r"edge.user.*workers", beside.command(*base, "--edge-user", "200500", check=False))
+    assert re.search(r"edge.user.*workers", beside.command(*base, "--edge-user", "230000", check=False))
     assert "cannot listen" in beside.command(*base, "--edge-listen", f"127.0.0.1:{beside.port}", check=False)
 
 

@@ -44,6 +44,16 @@ package struct RegistrationStatement: Hashable, Sendable {
         return statement
     }
 
+    /// The same with a private key in PEM.
+    package static func sign(
+        tunnelID: String, purpose: Purpose, subject: String, time: Int, keyPEM: String
+    ) throws -> RegistrationStatement {
+        guard let key = try? Certificate.PrivateKey(pemEncoded: keyPEM) else {
+            throw RegistrationError.malformed("it holds no private key in PEM: give an authority's key or the owner key")
+        }
+        return try sign(tunnelID: tunnelID, purpose: purpose, subject: subject, time: time, with: key)
+    }
+
     /// Whether the key has signed it. Whose key that is, the caller knows.
     package func isSigned(by key: Certificate.PublicKey) -> Bool {
         guard KeyFingerprint.of(key) == self.key, let algorithm = KeyFingerprint.algorithm(of: key) else { return false }

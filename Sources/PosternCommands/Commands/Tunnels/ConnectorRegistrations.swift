@@ -4,7 +4,6 @@ import ManagedAgentsClient
 import PosternConnector
 import PosternJSON
 import PosternTunnelWire
-import X509
 
 /// What `postern connector setup` does for the log of registrations: the owner key, statements, and the pin of the log's key.
 struct ConnectorRegistrations {

@@ -17,6 +17,8 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             on SIGHUP at once: new calls go by it, calls that run go on unless it does not allow them any more. A document with an error is refused
             as a whole, and the log says where.
 
+            Stdio servers of routes with "command" run in sandboxes of this machine, which needs bubblewrap.
+
             Example: postern connector run --config tunnel/connector.yaml
             """)
 

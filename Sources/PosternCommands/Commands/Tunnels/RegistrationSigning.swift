@@ -3,8 +3,6 @@ import FoundationEssentials
 import PosternConnector
 import PosternJSON
 import PosternTunnelWire
-import SwiftASN1
-import X509
 
 /// Statements for registrations, made from files.
 enum RegistrationSigning {
@@ -14,11 +12,8 @@ enum RegistrationSigning {
     ) throws -> RegistrationStatement {
         try TextFile.checkPrivate(keyFile)
         let text = try TextFile.read(keyFile)
-        guard let key = try? Certificate.PrivateKey(pemEncoded: text) else {
-            throw CommandError(.configuration, "\(keyFile) holds no private key in PEM: give an authority's key or the owner key")
-        }
         do {
-            return try .sign(tunnelID: tunnel, purpose: purpose, subject: subject, time: Int(Date().timeIntervalSince1970), with: key)
+            return try .sign(tunnelID: tunnel, purpose: purpose, subject: subject, time: Int(Date().timeIntervalSince1970), keyPEM: text)
         } catch {
             throw CommandError(.configuration, "\(keyFile): \(error)")
         }
