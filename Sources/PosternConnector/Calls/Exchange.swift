@@ -48,6 +48,8 @@ struct Exchange: Sendable {
         case callerGone
         /// Nobody has for as long as the route lets that be.
         case lingerOver
+        /// The answer is there, and the request is still not whole.
+        case uploadLate
     }
 
     /// `reader` stands at the beginning of the request's body.
@@ -70,16 +72,28 @@ struct Exchange: Sendable {
             group.addTask { .answered(try await answer(from: link.reader)) }
             defer { group.cancelAll() }
             var after: MessageReader?
-            while let half = try await group.next() {
+            // The answer, once all of it has gone to the caller.
+            var given: Answered?
+            while true {
+                let half: Half?
+                do {
+                    half = try await group.next()
+                } catch {
+                    // Who has the answer need not end the request.
+                    guard given != nil else { throw error }
+                    half = .uploadLate
+                }
+                guard let half else { break }
                 switch half {
                 case .uploaded(let reader):
                     after = reader
                     progress.uploaded()
+                    guard given == nil else { break }
                     group.addTask {
                         try await caller.ended()
                         return .callerGone
                     }
-                case .uploadEnded: break
+                case .uploadEnded, .uploadLate: break
                 case .callerGone:
                     // Revisions of MCP up to 2025-11-25: a disconnect is no cancelling, and the answer may be asked for again.
                     guard request.outlivesCaller, limits.linger > .zero else { throw CallError.callerGone("it closed its side while the call ran") }
@@ -93,21 +107,32 @@ struct Exchange: Sendable {
                     throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
                     guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
-                    guard let after else {
-                        // The rest of the request has nowhere to go, and what stands behind it cannot be found.
-                        link.stream.close()
-                        await caller.closeOutput()
-                        return Ended()
+                    given = answered
+                    // A request that was sent whole may be heard of after the answer to it.
+                    guard after == nil else { break }
+                    group.addTask {
+                        try await Task.sleep(for: Self.uploadGrace)
+                        return .uploadLate
                     }
-                    let stays = answered.upstreamStays && answered.upstream.buffer.readableBytes == 0
-                    if !stays { link.stream.close() }
-                    return Ended(
-                        caller: answered.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: answered.upstream, answered: .now()) : nil)
+                    continue
                 }
+                guard let given else { continue }
+                guard let after else {
+                    // The rest of the request has nowhere to go, and what stands behind it cannot be found.
+                    link.stream.close()
+                    await caller.closeOutput()
+                    return Ended()
+                }
+                let stays = given.upstreamStays && given.upstream.buffer.readableBytes == 0
+                if !stays { link.stream.close() }
+                return Ended(caller: given.callerStays ? after : nil, upstream: stays ? UpstreamLink(reader: given.upstream, answered: .now()) : nil)
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
         }
     }
+
+    /// How long a request may go on after the whole answer to it.
+    private static let uploadGrace = Duration.milliseconds(500)
 
     /// The body, framed anew: its bytes stay as they are.
     private func upload(_ reader: MessageReader, to upstream: ByteStream) async throws -> Half {
