@@ -51,7 +51,7 @@ struct CorporateProxyTests {
                 proxy: CorporateProxy(address: try Authority("127.0.0.1:\(proxy.port)"), tls: nil, secret: secret),
                 // The edge's name is the proxy's to resolve.
                 resolve: { name in throw ConnectorError("\(name) was resolved here") }, group: MultiThreadedEventLoopGroup.singleton,
-                time: .seconds(10))
+                connectTime: .seconds(10), time: .seconds(10))
             let steps = Mutex<[DialStep]>([])
             do {
                 let stream = try await path.connect(to: try Authority("edge.example.com:443")) { step in steps.withLock { $0.append(step) } }

@@ -98,7 +98,7 @@ final class HostileEdge: Sendable {
         var reader = MessageReader(stream)
         guard let lines = try await reader.head(idle: .seconds(10), whole: .seconds(10)) else { return }
         let request = try LegRequest(try RequestHead(lines: lines))
-        try await stream.write(LegAnswer.accepted)
+        try await stream.write(LegAnswer.accepted(date: "Fri, 27 Nov 2026 20:00:00 GMT"))
         let leg = try await Leg.begin(.edge, on: stream, rest: reader.takeBuffer(), .init(goAway: { _ in }))
         let waiters = state.withLock { state in
             state.legs[request.leg] = leg

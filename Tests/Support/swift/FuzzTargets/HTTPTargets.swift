@@ -93,7 +93,7 @@ extension FuzzTarget {
     static let routeRequest = FuzzTarget("route-request", seeds: requests) { bytes in
         guard let head = request(bytes), let authority = try? Authority("10.0.0.7:8080") else { return }
         let route = ConnectorConfiguration.Route(
-            upstream: .init(isTLS: false, authority: authority), callers: Callers(), addresses: UpstreamAddresses(), host: .rewrite, headers: [],
+            upstream: .network(isTLS: false, authority), callers: Callers(), addresses: UpstreamAddresses(), host: .rewrite, headers: [],
             caFile: nil)
         guard let injected = try? HeaderInjection(name: "Authorization", value: "Bearer of the connector") else { return }
         let host = TunnelHost(route: "docs", domain: "ab.tunnel.example.com")

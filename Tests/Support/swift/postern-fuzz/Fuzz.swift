@@ -44,7 +44,7 @@ enum Fuzz {
             do {
                 try Fuzz.target?.run(Array(UnsafeBufferPointer(start: data, count: size)))
             } catch {
-                say("postern-fuzz: \(error)\n")
+                Fuzz.say("postern-fuzz: \(error)\n")
                 abort()
             }
             return 0
