@@ -4,6 +4,7 @@ and calls succeed again within three seconds of the end of each fault. Counts ar
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -146,6 +147,33 @@ def test_the_control_plane_is_killed(world: FaultWorld) -> None:
     tally = world.run("control plane killed", CALLS, FAULTS, kill)
     check(tally)
     assert set(tally.failed) <= {"CONNECT: 503"}, tally.failed
+
+
+# MARK: Configuration
+
+
+def test_the_connector_takes_up_other_documents(world: FaultWorld) -> None:
+    document = world.tunnel.connector_folder / "connector.yaml"
+    first = document.read_text()
+
+    def reload(load: Load, tally: Tally) -> None:
+        taken = world.connector.log.read_text().count("is in force")
+        callers = "[laptop, other]" if document.read_text() == first else "[laptop]"
+        new = document.with_suffix(".new")
+        new.write_text(first.replace("clients: [laptop]", f"clients: {callers}"))
+        new.rename(document)
+        os.kill(world.connector.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while world.connector.log.read_text().count("is in force") == taken:
+            assert time.monotonic() < deadline, "the document is not taken up"
+            time.sleep(0.02)
+        tally.faults["reload"] += 1
+        recovers(load, tally)
+
+    tally = world.run("reloads", CALLS, FAULTS, reload)
+    document.write_text(first)
+    check(tally)
+    assert not tally.failed
 
 
 # MARK: The network

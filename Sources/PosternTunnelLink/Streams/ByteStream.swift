@@ -1,4 +1,5 @@
 import NIOCore
+import Synchronization
 
 /// A connection, or a stream of a leg, as bytes that are asked for and bytes that are taken: reading and writing both wait, so a slow side
 /// slows the other and neither fills memory.
@@ -37,13 +38,16 @@ package struct ByteStream: Sendable {
     /// Returns when the peer has ended or the connection is broken, while nobody reads. Cancelling leaves the connection as it is.
     package func ended() async throws {
         let promise = channel.eventLoop.makePromise(of: Void.self)
+        let isCancelled = Atomic(false)
         try await withTaskCancellationHandler {
-            onLoop { handler in handler.watchEnd(promise) }
+            // Who was cancelled before is not watched for: nobody would ever stop that, and what comes would be kept from its reader.
+            onLoop { handler in
+                if isCancelled.load(ordering: .acquiring) { promise.fail(CancellationError()) } else { handler.watchEnd(promise) }
+            }
             try await promise.futureResult.get()
         } onCancel: {
-            // Where the task was cancelled before it watched, the handler knows of no promise yet.
-            promise.fail(CancellationError())
-            onLoop { handler in handler.stopWatchingEnd() }
+            isCancelled.store(true, ordering: .releasing)
+            onLoop { handler in handler.stopWatchingEnd(promise) }
         }
     }
 

@@ -54,10 +54,11 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         if buffer == nil { context?.read() }
     }
 
-    func stopWatchingEnd() {
-        let promise = ending
+    /// Another one that is watched for by now stays.
+    func stopWatchingEnd(_ promise: EventLoopPromise<Void>) {
+        guard let watched = ending, watched.futureResult === promise.futureResult else { return }
         ending = nil
-        promise?.fail(CancellationError())
+        watched.fail(CancellationError())
     }
 
     /// Calls `told` once, as soon as bytes come, the peer ends or the connection breaks: for a connection on which nothing should happen.
