@@ -33,6 +33,13 @@ def caller(tunnel: Tunnel) -> Path:
     return certificate
 
 
+def beside(text: str, line: str) -> str:
+    """The document with another line in the route `docs`, which is its first; others may have got routes of their own from other tests."""
+    place = "    addresses: [127.0.0.0/8]\n"
+    assert place in text
+    return text.replace(place, f"{place}    {line}\n", 1)
+
+
 class Document:
     """The connector's document, replaced as editors and deployments replace files."""
 
@@ -116,7 +123,7 @@ def test_a_header_s_file_is_read_again_and_never_comes_back(tunnel: Tunnel, call
     secret = tunnel.connector_folder / "header"
     secret.write_text("first-secret-value\n")
     secret.chmod(0o600)
-    document.put(document.first + "    headers: {X-Key: {file: header}}\n")
+    document.put(beside(document.first, "headers: {X-Key: {file: header}}"))
     document.is_taken()
     told = tunnel.curl(caller)
     assert json.loads(told.stdout)["headers"]["X-Key"] == "[redacted: secret X-Key]"
@@ -147,13 +154,14 @@ def test_an_upstream_that_asks_for_a_certificate_gets_the_route_s(tunnel: Tunnel
     upstream = Upstream()
     upstream.socket = context.wrap_socket(upstream.socket, server_side=True)
     try:
-        mutual = document.first.replace(f"http://127.0.0.1:{tunnel.upstream.port}", f"https://127.0.0.1:{upstream.port}") + f"    ca_file: {made.ca}\n"
+        mutual = document.first.replace(f"http://127.0.0.1:{tunnel.upstream.port}", f"https://127.0.0.1:{upstream.port}", 1)
+        mutual = beside(mutual, f"ca_file: {made.ca}")
         document.put(mutual)
         document.is_taken()
         refused = json.loads(tunnel.curl(caller).stdout)
         assert refused["reason"] in ("upstream_connection", "upstream_answer") and not upstream.asked
         assert str(upstream.port) not in refused["error"]["message"]
-        document.put(mutual + f"    client_certificate: {{certificate_file: {folder}/client.pem, key_file: {folder}/client.key}}\n")
+        document.put(beside(mutual, f"client_certificate: {{certificate_file: {folder}/client.pem, key_file: {folder}/client.key}}"))
         document.is_taken()
         assert json.loads(tunnel.curl(caller, path="/mutual").stdout)["path"] == "/mutual"
         assert upstream.asked == ["GET /mutual"]

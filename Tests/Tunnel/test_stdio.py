@@ -543,6 +543,7 @@ def test_a_server_on_a_unix_socket(served: Tunnel, certificate: Path) -> None:
 
 def test_a_unix_socket_that_is_not_there_is_told(served: Tunnel, certificate: Path) -> None:
     done = served.curl(certificate, "--data", "hello", route="nosock")
-    assert json.loads(done.stdout)["reason"] == "upstream_connection" and "nothing.sock" in done.stdout
+    assert json.loads(done.stdout)["reason"] == "upstream_connection" and "nothing.sock" not in done.stdout
+    served.connector.wait_for("nothing.sock")
     told = served.command("connector", "check", "--config", str(served.connector_folder / "connector.yaml"))
     assert "nothing.sock is no unix socket now" in told and "route raw: command:python3" in told

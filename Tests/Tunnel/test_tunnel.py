@@ -269,6 +269,8 @@ def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel:
     pins.write_text('{"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "read", "annotations": {"readOnlyHint": true}}]}}')
     assert tunnel.command("connector", "pin", str(pins)).startswith('pins:\n  "read": sha256:')
     place = "    addresses: [127.0.0.0/8]"
+    audit = tunnel.connector_folder / "audit.jsonl"
+    recorded = len(audit.read_text().splitlines()) if audit.exists() else 0
     document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}, mod: enforce}}"))
     assert "is no known key here" in tunnel.command("connector", "check", "--config", str(document), check=False)
     document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}}}"))
@@ -290,7 +292,7 @@ def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel:
         document.write_text(before)
         tunnel.connector.kill()
         tunnel.connector = tunnel.start_connector()
-    lines = [json.loads(line) for line in (tunnel.connector_folder / "audit.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in audit.read_text().splitlines()[recorded:]]
     read = {"method": "tools/call", "tool": "read"}
     assert any(line["kind"] == "tunnel_intent" and line["body"].get("messages") == [read] for line in lines)
     rules = [line["body"].get("rule") for line in lines if line["kind"] == "tunnel_refused" and line["body"]["decision"] == "policy"]

@@ -40,6 +40,7 @@ class WalledNetwork:
         for program in ("ip", "nft"):
             if not shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin"):
                 raise NotPermitted(f"{program} is not installed")
+        self._sweep()
         self._run("ip", "netns", "add", self.name)
         self._made = True
         try:
@@ -63,6 +64,16 @@ class WalledNetwork:
         if self._made:
             self._made = False
             subprocess.run(["ip", "netns", "del", self.name], check=False, timeout=30)
+
+    @staticmethod
+    def _sweep() -> None:
+        """What runs that were killed have left: their address would take this one's packets."""
+        listed = subprocess.run(["ip", "-brief", "link", "show", "type", "veth"], text=True, capture_output=True, check=False, timeout=30).stdout
+        for line in listed.splitlines():
+            outer = line.split("@")[0].split()[0]
+            if outer.startswith("po") and outer[2:].isdigit() and not os.path.exists(f"/proc/{outer[2:]}"):
+                subprocess.run(["ip", "link", "del", outer], check=False, timeout=30)
+                subprocess.run(["ip", "netns", "del", f"postern-{outer[2:]}"], check=False, stderr=subprocess.DEVNULL, timeout=30)
 
     def inside(self, *command: str) -> list[str]:
         """The command as one that runs inside."""
