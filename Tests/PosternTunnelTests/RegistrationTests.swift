@@ -1,5 +1,7 @@
 import Crypto
 import Foundation
+import NIOCore
+import NIOSSL
 import PosternConnector
 import PosternEdge
 import PosternHTTP
@@ -255,6 +257,82 @@ struct RegistrationTests {
                 group.cancelAll()
             }
             #expect(heard.withLock { $0.first?.contains("not enrolled") == true })
+        }
+    }
+
+    @Test("an edge that gives false entries under a true head and then drips holds nothing up beside a good one, and no call is refused for it")
+    func drippingEdge() async throws {
+        try await run { world, log, _, _, stateFile, _ in
+            let pins = RegistrationWatch.Pins(
+                tunnelID: TunnelWorld.tunnelID, logKey: log.key.publicKey,
+                server: try Certificate(pemEncoded: world.serverCertificate.certificatePEM),
+                ownerKey: nil, connectorKey: "x", knownKeys: nil, staleAfter: 0)
+            let events = Events()
+            let watching = Mutex<RegistrationWatcher?>(nil)
+            let refusals = Mutex<[RegistrationRefusal?]>([])
+            let serve: @Sendable (ByteStream, RegistrationRequest) async throws -> Void = { stream, request in
+                if request.since > 0 {
+                    // Only so does the log grow, and so this edge is the first that tells of it.
+                    log.append(.connectorKeyEnrolled(fingerprint: UUID().uuidString))
+                    var answer = try RegistrationAnswer(json: try log.answer(request.since))
+                    answer.entries.removeLast()
+                    try await stream.write(LegAnswer.encoded(status: 200, json: answer.json))
+                    return await stream.closeGently()
+                }
+                if let watcher = watching.withLock({ $0 }) { refusals.withLock { $0.append(watcher.refusal()) } }
+                try await stream.write(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"))
+                while true {
+                    try await stream.write(ByteBuffer(string: "["))
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+            }
+            try await RegistrationEdge.run(world, serve: serve) { port in
+                var (configuration, material) = try world.parts(world.options)
+                configuration.edges.addresses += try world.parts(edge: port, world.options).0.edges.addresses
+                var times = ConnectorTimes()
+                times.registrations = .seconds(2)
+                let watcher = try RegistrationWatcher(
+                    pins, configuration, material, stateFile: stateFile + ".other", interval: .milliseconds(20), resolve: { _ in [] }, times: times
+                ) { events.add($0) }
+                watching.withLock { $0 = watcher }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    defer { group.cancelAll() }
+                    group.addTask { await watcher.run() }
+                    try await eventually { events.all.contains("connector_key_enrolled foreign") }
+                }
+            }
+            #expect(events.all.contains("unanswered"))
+            #expect(refusals.withLock { !$0.isEmpty && $0.allSatisfy { $0 == nil } })
+        }
+    }
+
+    @Test("a connector key has two requests for registrations at a time, and who does not read the answer is cut")
+    func places() async throws {
+        var options = TunnelWorld.Options()
+        options.edgeLimits.stall = .seconds(3)
+        try await TunnelWorld(options).runParts(connects: false) { world in
+            // More than the kernel takes for a peer that does not read.
+            world.directory.answerRegistrations { $0 == 1 ? .string(String(repeating: "x", count: 12 << 20)) : [:] }
+            let certificate = try NIOSSLCertificate(bytes: Array(world.connectorKey.certificatePEM.utf8), format: .pem)
+            let key = try NIOSSLPrivateKey(bytes: Array(world.connectorKey.keyPEM.utf8), format: .pem)
+            let ask: @Sendable (Int) async throws -> ByteStream = { since in
+                let stream = try await TunnelClient.dial(world.port)
+                try await TunnelClient.outer(stream, world, certificate: certificate, key: key)
+                try await stream.write(RegistrationRequest(tunnelID: TunnelWorld.tunnelID, since: since).encoded(host: TunnelWorld.edgeName))
+                return stream
+            }
+            let answer: @Sendable () async throws -> TunnelClient.Answer = {
+                let stream = try await ask(0)
+                defer { stream.close() }
+                var reader = MessageReader(stream)
+                return try await TunnelClient.read(&reader, method: "GET")
+            }
+            try await eventually { try await answer().status == 200 }
+            let held = [try await ask(1), try await ask(1)]
+            try await eventually { try await answer().body.contains("run already") }
+            // Theirs are open still.
+            try await eventually { try await answer().status == 200 }
+            for stream in held { stream.close() }
         }
     }
 }

@@ -84,6 +84,27 @@ struct RegistrationWatchTests {
         }
     }
 
+    @Test("what the API let in stays known when loosenings that waited beside it are taken away", arguments: [0, 1, 2])
+    func cancelledLoosenings(waiting: Int) throws {
+        var (log, watch, own) = try seen()
+        for second in 0..<waiting { log.append(.modeChanged(.api, countsAt: Log.start + 11 + second + Self.day, nil), at: 11 + second) }
+        log.append(.modeChanged(.api, countsAt: Log.start + 15, try own.statement(for: "api", .registration, at: Log.start + 14)), at: 15)
+        let next = try Log.Authority()
+        log.add(next, at: 16)
+        _ = try watch.ask(log, at: 17)
+        #expect(watch.reason(at: 17) == nil)
+        log.append(.modeChanged(.signed, countsAt: Log.start + 18, nil), at: 18)
+        guard case .accepted = try watch.ask(log, at: 19) else { return #expect(Bool(false)) }
+        #expect(watch.ledger.authority(next.fingerprint)?.counts(at: Log.start + 19) == true)
+        #expect(watch.reason(at: 19) == nil)
+        // Who was let in by a loosening that nobody signed for stays unknown.
+        log.append(.modeChanged(.api, countsAt: Log.start + 20 + Self.day, nil), at: 20)
+        log.add(try Log.Authority(), at: 21 + Self.day)
+        log.append(.modeChanged(.signed, countsAt: Log.start + 22 + Self.day, nil), at: 22 + Self.day)
+        _ = try watch.ask(log, at: 23 + Self.day)
+        #expect(watch.reason(at: 23 + Self.day) == .unknownAuthority)
+    }
+
     @Test(
         "an edge that repeats old heads, changes entries, proofs or heads, or makes its own log, brings nothing about but a refusal that a good answer ends"
     )
@@ -111,7 +132,10 @@ struct RegistrationWatchTests {
             var watch = watch
             let outcome = try? watch.take(answer, now: now)
             #expect(outcome == nil || outcome == .needsWhole, "\(name): \(String(describing: outcome))")
-            #expect(watch.reason(at: 30) == .unproven && watch.head?.size == 3 && watch.alarm == nil, "\(name)")
+            // Another edge may know better.
+            #expect(watch.reason(at: 30) == nil && watch.head?.size == 3 && watch.alarm == nil, "\(name)")
+            watch.doubt(.entriesAreNotTheHeads)
+            #expect(watch.reason(at: 30) == .unproven, "\(name)")
             guard case .accepted = try watch.take(good, now: now) else { return #expect(Bool(false), "\(name)") }
             #expect(watch.reason(at: 30) == nil, "\(name)")
         }

@@ -6,8 +6,24 @@ import PosternTunnelLink
 import PosternTunnelWire
 
 extension LegDialer {
-    /// Asks an edge for the tunnel's log, on a connection of its own. Throws `LegRefusal` where the edge says no.
-    func registrations(_ address: Authority, _ request: RegistrationRequest) async throws -> RegistrationAnswer {
+    /// Asks an edge for the tunnel's log, on a connection of its own. Throws `LegRefusal` where the edge says no, `ConnectorError` where the answer is
+    /// not whole by `deadline`: the connection is closed then, however often something comes.
+    func registrations(_ address: Authority, _ request: RegistrationRequest, until deadline: NIODeadline) async throws -> RegistrationAnswer {
+        let (rest, time) = (deadline - .now(), times.registrations)
+        return try await withThrowingTaskGroup(of: RegistrationAnswer.self) { group in
+            // Cancelling closes the connection.
+            defer { group.cancelAll() }
+            group.addTask { try await ask(address, request) }
+            group.addTask {
+                try await Task.sleep(for: .nanoseconds(max(0, rest.nanoseconds)))
+                throw ConnectorError("the edge's answer about the registrations was not whole within \(time.nanoseconds / 1_000_000) ms")
+            }
+            guard let answer = try await group.next() else { throw CancellationError() }
+            return answer
+        }
+    }
+
+    private func ask(_ address: Authority, _ request: RegistrationRequest) async throws -> RegistrationAnswer {
         let stream = try await path.connect(to: address) { _ in }
         defer { stream.close() }
         _ = try await startTLS(stream)

@@ -7,6 +7,8 @@ package struct ConnectorTimes: Sendable {
     package var connect = TimeAmount.seconds(4)
     /// For the edge's TLS and its answer, each.
     package var dial = TimeAmount.seconds(10)
+    /// For all that an edge is asked about registrations in one round.
+    package var registrations = TimeAmount.seconds(30)
     /// A leg that stood for less is not dialled again at once.
     package var steady = TimeAmount.seconds(3)
     /// For an inner ClientHello, and for the handshake after it.

@@ -90,7 +90,8 @@ package final class RegistrationWatcher: Sendable {
 
     // MARK: Rounds
 
-    /// Asks the edges one after the other until one gives an answer that counts.
+    /// Asks the edges one after the other until one gives an answer that counts. What does not fit is held against calls after every edge had its
+    /// turn: one bad edge beside good ones stops nothing.
     private func round() async {
         do {
             let words = try await file.words()
@@ -104,29 +105,42 @@ package final class RegistrationWatcher: Sendable {
             observe(.notKept(reason: "\(error)"))
         }
         let dialer = dialer.withLock { $0 }
+        var doubt: RegistrationError?
         for address in dialer.edges.addresses.shuffled() {
             if Task.isCancelled { return }
             do {
-                if try await ask(address, dialer) { break }
+                if try await ask(address, dialer, &doubt) {
+                    doubt = nil
+                    break
+                }
             } catch {
                 if Task.isCancelled { return }
                 observe(.unanswered(edge: address.description, reason: "\(error)"))
             }
         }
-        tell(watch.withLock { $0.refusal(now: Self.seconds(now())) })
+        if Task.isCancelled { return }
+        let refusal = watch.withLock { watch in
+            if let doubt { watch.doubt(doubt) }
+            return watch.refusal(now: Self.seconds(now()))
+        }
+        tell(refusal)
     }
 
-    /// Whether the edge's answer counts.
-    private func ask(_ address: Authority, _ dialer: LegDialer) async throws -> Bool {
+    /// Whether the edge's answer counts. One deadline is for all that the edge is asked.
+    /// - Parameter doubt: why an answer did not fit, where one did not.
+    private func ask(_ address: Authority, _ dialer: LegDialer, _ doubt: inout RegistrationError?) async throws -> Bool {
+        let deadline = NIODeadline.now() + dialer.times.registrations
         var since = watch.withLock { $0.since }
         while true {
             let request = watch.withLock { RegistrationRequest(tunnelID: $0.pins.tunnelID, since: since) }
-            let answer = try await dialer.registrations(address, request)
-            let (outcome, isFirst) = try watch.withLock { watch in
+            let answer = try await dialer.registrations(address, request, until: deadline)
+            let (result, isFirst) = watch.withLock { watch in
                 let isFirst = watch.head == nil
-                return (try watch.take(answer, now: Self.seconds(now())), isFirst)
+                let result = Result { () throws(RegistrationError) in try watch.take(answer, now: Self.seconds(now())) }
+                return (result, isFirst)
             }
-            switch outcome {
+            if case .failure(let error) = result { doubt = error }
+            switch try result.get() {
             case .accepted(let news):
                 await keep()
                 tell(news, isFirst: isFirst)
@@ -138,6 +152,7 @@ package final class RegistrationWatcher: Sendable {
                 observe(.repeated(edge: address.description))
                 return false
             case .needsWhole:
+                doubt = .entriesAreNotTheHeads
                 guard since > 0 else { throw RegistrationError.entriesAreNotTheHeads }
                 since = 0
             }

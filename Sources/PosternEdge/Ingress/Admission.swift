@@ -4,6 +4,7 @@ import Synchronization
 /// The shares of an edge, for all its connections.
 final class EdgeShares: Sendable {
     private let shares: Mutex<FairShares>
+    let registrations = RegistrationPlaces()
     /// Whether passed bytes are counted at all.
     let isPaced: Bool
 

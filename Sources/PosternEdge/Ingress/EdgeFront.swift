@@ -31,7 +31,8 @@ struct EdgeFront: Sendable {
                 try await LegDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, rest: reader.takeBuffer())
             } else if RegistrationRequest.matches(head) {
-                try await RegistrationDesk(table: table, directory: directory, metrics: metrics, logger: logger).serve(stream, head)
+                try await RegistrationDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
+                    .serve(stream, admission, head)
             } else {
                 await stream.answer(404, "not_found_error", "an edge serves \(LegRequest.path) and CONNECT, nothing else")
             }

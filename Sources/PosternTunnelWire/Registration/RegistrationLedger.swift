@@ -34,15 +34,15 @@ package struct RegistrationLedger: Sendable {
     }
 
     /// Why something counts when it does.
-    package enum Basis: Hashable, Sendable {
+    package indirect enum Basis: Hashable, Sendable {
         /// It was there before the log.
         case imported
         /// The tunnel had none before.
         case first
         /// Somebody who counted has signed for it; the fingerprint of that key.
         case statement(key: String)
-        /// `registration: api`, by the change of that index, or `nil` by the tunnel's creation.
-        case open(change: Int?)
+        /// `registration: api`, and why that counted: `imported` where the tunnel was created with it. A copy, since changes that wait can be taken away.
+        case open(mode: Basis)
         /// It takes nothing from anybody.
         case narrowing
         /// Nobody has signed for it, so it waits.
@@ -118,8 +118,8 @@ package struct RegistrationLedger: Sendable {
     }
 
     private func waiting(at time: Int) -> (countsAt: Int, basis: Basis) {
-        guard let index = modes.lastIndex(where: { $0.countsAt <= time }), modes[index].mode == .api else { return (time + Self.wait, .wait) }
-        return (time, .open(change: index == 0 ? nil : index))
+        guard let change = change(at: time), change.mode == .api else { return (time + Self.wait, .wait) }
+        return (time, .open(mode: change.basis))
     }
 
     /// The key that has signed the statement, where that counts at `time`.

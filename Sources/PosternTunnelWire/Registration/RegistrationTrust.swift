@@ -8,7 +8,7 @@ package struct RegistrationTrust: Sendable {
     /// Authorities that callers believe at `time` and that are none of those known here.
     package func unknown(in ledger: RegistrationLedger, at time: Int) -> [RegistrationLedger.Authority] {
         let known = knownKeys(of: ledger)
-        return ledger.authorities.filter { $0.counts(at: time) && !isKnown($0.fingerprint, $0.basis, ledger, known) }
+        return ledger.authorities.filter { $0.counts(at: time) && !isKnown($0.fingerprint, $0.basis, known) }
     }
 
     /// Keys whose statements are believed, archived authorities' included: what they signed for stays what it was.
@@ -16,22 +16,21 @@ package struct RegistrationTrust: Sendable {
         var known: Set<String> = []
         while true {
             let before = known.count
-            for authority in ledger.authorities where isKnown(authority.fingerprint, authority.basis, ledger, known) {
+            for authority in ledger.authorities where isKnown(authority.fingerprint, authority.basis, known) {
                 known.insert(authority.keyFingerprint)
             }
-            for owner in ledger.ownerKeys where isKnown(owner.fingerprint, owner.basis, ledger, known) { known.insert(owner.fingerprint) }
+            for owner in ledger.ownerKeys where isKnown(owner.fingerprint, owner.basis, known) { known.insert(owner.fingerprint) }
             // Each round adds a key or is the last.
             if known.count == before { return known }
         }
     }
 
-    private func isKnown(_ fingerprint: String, _ basis: RegistrationLedger.Basis, _ ledger: RegistrationLedger, _ known: Set<String>) -> Bool {
+    private func isKnown(_ fingerprint: String, _ basis: RegistrationLedger.Basis, _ known: Set<String>) -> Bool {
         if roots.contains(fingerprint) { return true }
         switch basis {
         case .imported: return true
         case .statement(let key): return known.contains(key)
-        case .open(change: nil): return true
-        case .open(change: let index?): return isKnown(RegistrationMode.api.rawValue, ledger.modes[index].basis, ledger, known)
+        case .open(let mode): return isKnown(RegistrationMode.api.rawValue, mode, known)
         // The first one is whoever came first: it is known where it is one's own, and not for being first.
         case .first, .wait, .narrowing: return false
         }

@@ -63,7 +63,7 @@ package struct RegistrationWatch: Sendable {
     package private(set) var alarm: Alarm?
     /// What the operator has accepted: fingerprints, roots, `api`.
     package private(set) var accepted: Set<String> = []
-    /// Why the last answer did not count; `nil` when it did.
+    /// What `doubt` was told after the last answer that counted.
     package private(set) var unproven: RegistrationError?
     /// Seconds since 1970: when the connector began to watch, for a log of which it never saw a head.
     package let began: Int
@@ -83,18 +83,16 @@ package struct RegistrationWatch: Sendable {
     // MARK: Heads
 
     /// Takes an answer. Throws where the head is not the log's or the entries are not the head's, which anybody on the way can bring about: nothing has
-    /// changed then, but calls are refused until a good answer comes.
+    /// changed then. Where no other edge gives a good answer either, `doubt` is told.
     package mutating func take(_ answer: RegistrationAnswer, now: Int) throws(RegistrationError) -> Outcome {
-        do throws(RegistrationError) {
-            let outcome = try judge(answer, now: now)
-            // An old head says nothing; what does not fit is refused until the whole log has told.
-            if outcome == .needsWhole { unproven = .entriesAreNotTheHeads } else if outcome != .old { unproven = nil }
-            return outcome
-        } catch {
-            unproven = error
-            throw error
-        }
+        let outcome = try judge(answer, now: now)
+        // An old head says nothing, and what does not fit proves nothing.
+        if outcome != .needsWhole, outcome != .old { unproven = nil }
+        return outcome
     }
+
+    /// Refuses calls until an answer counts: nobody who was asked had one, and somebody's did not fit.
+    package mutating func doubt(_ error: RegistrationError) { unproven = error }
 
     private mutating func judge(_ answer: RegistrationAnswer, now: Int) throws(RegistrationError) -> Outcome {
         let new = answer.head
