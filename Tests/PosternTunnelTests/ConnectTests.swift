@@ -2,10 +2,11 @@ import Foundation
 import NIOCore
 import NIOSSL
 import PosternConnector
-import PosternEdge
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing
+
+@testable import PosternEdge
 
 /// What opens CONNECT at an edge besides an API key, and what ends a call that it has opened.
 @Suite("CONNECT", .timeLimit(.minutes(2)))
@@ -113,6 +114,54 @@ struct ConnectTests {
             await Self.isCut(certified)
             #expect(try await byOther.call("POST", "/echo", body: "4").body == "4")
             byOther.stream.close()
+            // What has ended stays so, whatever the control plane says of it now.
+            world.directory.answerOfEnds(false)
+            let refusal = await #expect(throws: TunnelClient.NotConnected.self) {
+                _ = try await TunnelClient.open(world, .certified(runtime), as: runtime)
+            }
+            #expect(refusal?.status == 403 && refusal?.body.contains("was revoked or has expired") == true)
         }
+    }
+
+    @Test("the certificate of a revoked API key opens nothing, also where none of its calls ran; who was asked about a moment ago is not asked again")
+    func revokedBefore() async throws {
+        let clock = HandClock()
+        var options = TunnelWorld.Options()
+        options.edgeLimits.recheck = .hours(1)
+        options.edgeLimits.clock = { clock.now }
+        try await TunnelWorld.run(options) { world in
+            func open(_ person: String) async throws {
+                let runtime = try world.runtime { $0.person = person }
+                var client = try await TunnelClient.open(world, .certified(runtime), as: runtime)
+                #expect(try await client.call("POST", "/echo", body: "x").body == "x")
+                client.stream.close()
+            }
+            world.directory.end("apikey_gone")
+            let refusal = await #expect(throws: TunnelClient.NotConnected.self) { try await open("apikey_gone") }
+            #expect(refusal?.status == 403)
+            try await open("apikey_there")
+            try await open("apikey_there")
+            #expect(world.directory.questions(about: "apikey_there") == 1)
+            // Revoked within the second for which an answer is good: known at the next question.
+            world.directory.end("apikey_there")
+            clock.pass(PrincipalNews.fresh)
+            await #expect(throws: TunnelClient.NotConnected.self) { try await open("apikey_there") }
+            #expect(world.directory.questions(about: "apikey_there") == 2)
+            // While the control plane does not answer, a certificate opens what it opened.
+            world.directory.answerOfEnds(false)
+            try await open("apikey_other")
+            await #expect(throws: TunnelClient.NotConnected.self) { try await open("apikey_gone") }
+        }
+    }
+
+    @Test("a call whose credential ends between the check and its beginning does not begin")
+    func endedMeanwhile() async throws {
+        let table = LegTable()
+        let tunnel = EdgeTunnel(id: "t", domain: "t.example.com", workspaceID: "w", splices: false, connectorKeys: [])
+        table.replace(EdgeTunnels(revision: 1, tunnels: [tunnel]))
+        let opening = CallOpening.credential(EdgePrincipal(workspaceID: "w", id: "p"))
+        #expect(try await table.running(tunnel, opening, cut: {}) { true })
+        table.heard(of: ["p"], ended: ["p"], asked: table.now)
+        await #expect(throws: CallCut.self) { try await table.running(tunnel, opening, cut: {}) {} }
     }
 }

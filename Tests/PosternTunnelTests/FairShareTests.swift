@@ -94,6 +94,59 @@ struct FairShareTests {
         #expect(shares.passed(1 << 30, tunnel: "other", now: 11) == 0)
     }
 
+    @Test("spliced calls leave half of a tunnel's calls and of its rate to callers who have shown who they are")
+    func splices() {
+        var places = FairShares(limits { $0.callsPerTunnel = 4 })
+        var rates = FairShares(limits { $0.callsPerSecond = 2 })
+        func begin(_ shares: inout FairShares, _ caller: String, _ isSplice: Bool) -> ShareRefusal? {
+            shares.began(tunnel: "t", workspace: "w", caller: caller, isSplice: isSplice, now: 0)
+        }
+        for address in ["1", "2"] { #expect(begin(&places, address, true) == nil) }
+        #expect(begin(&places, "3", true) == .tunnel)
+        for _ in 0..<2 { #expect(begin(&places, "key", false) == nil) }
+        #expect(begin(&places, "key", false) == .tunnel)
+        places.ended(tunnel: "t", workspace: "w", caller: "key")
+        #expect(begin(&places, "3", true) == .tunnel)
+        places.ended(tunnel: "t", workspace: "w", caller: "1", isSplice: true)
+        #expect(begin(&places, "3", true) == nil)
+        for address in ["1", "2"] { #expect(begin(&rates, address, true) == nil) }
+        for _ in 0..<10 { #expect(begin(&rates, "3", true) == .rate) }
+        for _ in 0..<2 { #expect(begin(&rates, "key", false) == nil) }
+        #expect(begin(&rates, "key", false) == .rate)
+    }
+
+    @Test("an address has so many spliced calls that have proved nothing, through all tunnels together")
+    func unproved() {
+        var shares = FairShares(limits { $0.unprovedPerAddress = 2 })
+        func begin(_ tunnel: String, _ caller: String, isSplice: Bool = true) -> ShareRefusal? {
+            shares.began(tunnel: tunnel, workspace: "w", caller: caller, isSplice: isSplice, now: 0)
+        }
+        #expect(begin("t1", "a") == nil && begin("t2", "a") == nil)
+        #expect(begin("t3", "a") == .unproved && begin("t1", "a") == .unproved)
+        #expect(begin("t1", "b") == nil && begin("t1", "key", isSplice: false) == nil)
+        shares.proved("a")
+        #expect(begin("t3", "a") == nil && begin("t3", "a") == .unproved)
+    }
+
+    @Test("ends are remembered for as long as a certificate can last, answers for a second, and a new credential counts")
+    func news() {
+        var news = PrincipalNews(most: 4)
+        #expect(news.isStale("a", now: 0) && !news.hasEnded("a", now: 0))
+        news.heard(of: ["a", "b"], ended: ["b"], asked: 10, now: 12)
+        #expect(!news.isStale("a", now: 10.9) && news.isStale("a", now: 11))
+        // An answer that was on its way longer is no newer.
+        news.heard(of: ["a"], ended: [], asked: 9, now: 12)
+        #expect(!news.isStale("a", now: 10.9))
+        #expect(news.hasEnded("b", now: 12 + PrincipalNews.memory - 1))
+        news.authorized("b", asked: 11)
+        #expect(news.hasEnded("b", now: 13), "it ended after that was asked")
+        news.authorized("b", asked: 13)
+        #expect(!news.hasEnded("b", now: 13))
+        for time in 20..<25 { news.heard(of: ["\(time)"], ended: ["\(time)"], asked: Double(time), now: Double(time)) }
+        #expect(!news.hasEnded("20", now: 25) && news.hasEnded("24", now: 25) && news.hasEnded("23", now: 25))
+        #expect(!news.hasEnded("24", now: 24 + PrincipalNews.memory))
+    }
+
     @Test("addresses of IPv6 count by /64, and IPv4 in IPv6 as IPv4")
     func names() throws {
         func name(_ text: String) throws -> String { Admission.name(try SocketAddress(ipAddress: text, port: 1)) }
@@ -149,5 +202,7 @@ struct FairShareTests {
         #expect(!feed([hello, change, record(22, 600), record(23, 19)]))
         #expect(feed([hello, change, record(23, 53)]))
         #expect(feed([hello, change, record(22, 600), record(23, 900)]))
+        // The header of a record is no record.
+        #expect(!feed([hello, change, record(23, 900).dropLast()]))
     }
 }

@@ -31,6 +31,47 @@ struct WindowBudgetTests {
         #expect(budget.free == LegLimits.windows)
     }
 
+    @Test("streams of legs that share a pool grow by no more than it has, go on without it, and give everything back", arguments: 1...5)
+    func pool(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let bytes = 8 << 20
+        let pool = WindowPool(bytes)
+        var legs = (0..<4).map { _ in (budget: WindowBudget(pool: pool), streams: [StreamWindow]()) }
+        for _ in 0..<20_000 {
+            let leg = Int.random(in: 0..<4, using: &random)
+            let count = legs[leg].streams.count
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0 where count < LegLimits.streams: legs[leg].streams.append(StreamWindow(&legs[leg].budget))
+            case 1 where count > 0:
+                let gone = legs[leg].streams.remove(at: Int.random(in: 0..<count, using: &random))
+                legs[leg].budget.close(gone.granted)
+            case _ where count > 0:
+                let index = Int.random(in: 0..<count, using: &random)
+                var stream = legs[leg].streams[index]
+                stream.passed(stream.granted / 2)
+                stream.taken()
+                _ = stream.renewal(&legs[leg].budget)
+                legs[leg].streams[index] = stream
+            default: break
+            }
+            let grown = legs.flatMap(\.streams).reduce(0) { $0 + $1.granted - LegLimits.firstWindow }
+            #expect(grown + pool.free == bytes && pool.free >= 0)
+        }
+        for leg in legs.indices { for stream in legs[leg].streams { legs[leg].budget.close(stream.granted) } }
+        #expect(pool.free == bytes)
+    }
+
+    @Test("where the process has nothing left, a reader that keeps up goes on with its first window")
+    func dry() {
+        var budget = WindowBudget(pool: WindowPool(0))
+        var stream = StreamWindow(&budget)
+        for _ in 0..<5 {
+            stream.passed(LegLimits.firstWindow)
+            stream.taken()
+            #expect(stream.renewal(&budget) == LegLimits.firstWindow && stream.granted == LegLimits.firstWindow)
+        }
+    }
+
     /// Carries 50 MB/s at 40 ms, bytes.
     private static let long = 2 << 20
 

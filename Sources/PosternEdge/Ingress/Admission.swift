@@ -8,18 +8,23 @@ final class EdgeShares: Sendable {
     /// Whether passed bytes are counted at all.
     let isPaced: Bool
 
-    init(_ limits: EdgeShareLimits) {
+    private let clock: @Sendable () -> Double
+
+    init(_ limits: EdgeShareLimits, clock: @escaping @Sendable () -> Double = { EdgeShares.now }) {
         shares = Mutex(FairShares(limits))
+        self.clock = clock
         isPaced = limits.bytesPerSecond != nil
     }
 
     static var now: Double { Double(NIODeadline.now().uptimeNanoseconds) / 1e9 }
 
+    var now: Double { clock() }
+
     func with<Result>(_ body: (inout FairShares) -> Result) -> Result where Result: Sendable { shares.withLock { body(&$0) } }
 
     /// For how long a call has to wait that has passed so many bytes.
     func wait(after bytes: Int, tunnel: String) -> Duration? {
-        let seconds = with { $0.passed(bytes, tunnel: tunnel, now: Self.now) }
+        let seconds = with { $0.passed(bytes, tunnel: tunnel, now: now) }
         return seconds > 0 ? .seconds(seconds) : nil
     }
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import PosternTunnelWire
+import Synchronization
 
 /// How a call was opened: on what it rests, and with what it ends.
 struct CallOpening: Sendable {
@@ -33,18 +34,40 @@ struct CallOpening: Sendable {
 }
 
 /// A call's place among those of its tunnel, its workspace and its caller, until `leave`.
-struct CallSlot: Sendable {
+final class CallSlot: Sendable {
     let tunnel: EdgeTunnel
     let opening: CallOpening
     let shares: EdgeShares
+    private let isProved = Mutex(false)
+
+    private init(_ tunnel: EdgeTunnel, _ opening: CallOpening, _ shares: EdgeShares) {
+        self.tunnel = tunnel
+        self.opening = opening
+        self.shares = shares
+    }
 
     static func take(of tunnel: EdgeTunnel, _ opening: CallOpening, _ shares: EdgeShares) throws(ShareRefusal) -> CallSlot {
         let refusal = shares.with {
-            $0.began(tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller, now: EdgeShares.now)
+            $0.began(
+                tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller, isSplice: opening.isSplice, now: shares.now)
         }
         if let refusal { throw refusal }
-        return CallSlot(tunnel: tunnel, opening: opening, shares: shares)
+        return CallSlot(tunnel, opening, shares)
     }
 
-    func leave() { shares.with { $0.ended(tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller) } }
+    /// The client of a spliced call has gone on after the server's part of inner TLS.
+    func prove() {
+        let isFirst = isProved.withLock { isProved in
+            defer { isProved = true }
+            return !isProved
+        }
+        if isFirst, opening.isSplice { shares.with { $0.proved(opening.caller) } }
+    }
+
+    func leave() {
+        prove()
+        shares.with {
+            $0.ended(tunnel: tunnel.id, workspace: tunnel.workspaceID, caller: opening.caller, isSplice: opening.isSplice)
+        }
+    }
 }

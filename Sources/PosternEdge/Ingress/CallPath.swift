@@ -20,7 +20,7 @@ struct CallPath: Sendable {
         metrics.calls.increment(labels: [opening.way])
         var ended = Relay.Ended()
         defer {
-            leg.leave(bytesIn: ended.received, bytesOut: ended.sent + first.readableBytes)
+            leg.leave(isSplice: opening.isSplice, bytesIn: ended.received, bytesOut: ended.sent + first.readableBytes)
             metrics.bytes.increment(by: Double(ended.sent + first.readableBytes), labels: ["to_connector"])
             metrics.bytes.increment(by: Double(ended.received), labels: ["to_client"])
         }
@@ -34,8 +34,8 @@ struct CallPath: Sendable {
                 stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(max(0, until.timeIntervalSinceNow) * 1e9))) { cut() }
             }
             defer { end?.cancel() }
-            // Only of callers who have shown who they are: others could make an edge pass over good legs.
-            let onProof: (@Sendable () -> Void)? = opening.isSplice ? nil : { @Sendable [table] in table.proved(leg) }
+            // Of legs only callers who have shown who they are say something: others could make an edge pass over good ones.
+            let onProof = opening.isSplice ? { @Sendable in slot.prove() } : { @Sendable [table] in table.proved(leg) }
             let pace: (@Sendable (Int) -> Duration?)? =
                 slot.shares.isPaced ? { @Sendable in slot.shares.wait(after: $0, tunnel: tunnel.id) } : nil
             ended = try await table.running(tunnel, opening, cut: cut) {
@@ -74,11 +74,11 @@ struct CallPath: Sendable {
             try Task.checkCancellation()
             // It may have been archived while the call waited.
             guard let now = table.tunnel(id: tunnel.id), !opening.isSplice || now.splices else { throw CallRefusal.notOpen }
-            if let leg = table.pick(tunnelID: tunnel.id, tried: tried, near: loop) {
+            if let leg = table.pick(tunnelID: tunnel.id, tried: tried, isSplice: opening.isSplice, near: loop) {
                 do throws(LegStreamError) {
                     return (leg, try await leg.leg.open(host: host.name, first: first, within: limits.answer))
                 } catch {
-                    leg.leave(bytesIn: 0, bytesOut: 0)
+                    leg.leave(isSplice: opening.isSplice, bytesIn: 0, bytesOut: 0)
                     guard error == .refused else {
                         if !opening.isSplice { doubt(leg) }
                         throw CallRefusal.connector(error)
@@ -89,15 +89,17 @@ struct CallPath: Sendable {
             }
             let rest = deadline - .now()
             guard rest > .zero else { throw CallRefusal.noConnector(seconds: Int(limits.reconnect.nanoseconds / 1_000_000_000)) }
-            await wait(tunnel.id, tried, rest)
+            await wait(tunnel.id, tried, isSplice: opening.isSplice, rest)
         }
     }
 
     /// Returns when there may be a leg that was not tried, or the time is over.
-    private func wait(_ tunnelID: String, _ tried: Set<Int>, _ time: TimeAmount) async {
+    private func wait(_ tunnelID: String, _ tried: Set<Int>, isSplice: Bool, _ time: TimeAmount) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                await table.change(tunnelID: tunnelID) { table.tunnel(id: tunnelID) == nil || table.hasLegs(tunnelID: tunnelID, besides: tried) }
+                await table.change(tunnelID: tunnelID) {
+                    table.tunnel(id: tunnelID) == nil || table.hasLegs(tunnelID: tunnelID, besides: tried, isSplice: isSplice)
+                }
             }
             group.addTask { try? await Task.sleep(for: .nanoseconds(time.nanoseconds)) }
             await group.next()

@@ -33,7 +33,7 @@ struct ConnectDesk: Sendable {
             } else if let credential {
                 admitted = try await check(credential, host)
             } else if let certificate = try await ClientCertificate.of(stream) {
-                admitted = try check(certificate, host)
+                admitted = try await check(certificate, host)
             } else {
                 throw ConnectRefusal.noCredential
             }
@@ -75,6 +75,7 @@ struct ConnectDesk: Sendable {
     private func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain) else { throw .notOpen }
         let principal: EdgePrincipal?
+        let asked = table.now
         do throws(EdgeDirectoryError) {
             principal = try await directory.authorize(credential: credential, tunnelID: tunnel.id)
         } catch {
@@ -83,11 +84,12 @@ struct ConnectDesk: Sendable {
             throw .unavailable
         }
         guard let principal, principal.workspaceID == tunnel.workspaceID else { throw .notOpen }
+        table.authorized(principal.id, asked: asked)
         return (tunnel, .credential(principal))
     }
 
-    /// Needs no word of the control plane's: what its authority has signed is looked at here.
-    private func check(_ certificate: Certificate, _ host: TunnelHost) throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+    /// What the workspace's authority has signed is looked at here; only whether the person in it still counts the control plane is asked.
+    private func check(_ certificate: Certificate, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain), let authority = table.authority(workspaceID: tunnel.workspaceID) else {
             throw .notOpen
         }
@@ -103,7 +105,33 @@ struct ConnectDesk: Sendable {
             }
         }
         guard identity.opens(route: host.route) else { throw .route(host.route) }
+        if let person = identity.person {
+            if !table.hasEnded(person), table.isStale(person) { await ask(about: person) }
+            guard !table.hasEnded(person) else { throw .ended }
+        }
         return (tunnel, .certificate(identity, until: certificate.notValidAfter))
+    }
+
+    /// Returns when the control plane has answered, or the time for it is over: then what was last known holds.
+    private func ask(about person: String) async {
+        let asked = table.now
+        let ended = await withTaskGroup(of: Set<String>?.self) { group in
+            group.addTask {
+                do throws(EdgeDirectoryError) { return try await directory.ended([person]) } catch {
+                    if !Task.isCancelled { logger.warning("a person could not be asked about", metadata: ["reason": "\(error)"]) }
+                    return nil
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(for: .nanoseconds(limits.ask.nanoseconds))
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        if ended == nil { metrics.directoryFailures.increment() }
+        // Where no answer came the next one is not waited for at once: every call would take as long.
+        table.heard(of: [person], ended: ended ?? [], asked: ended == nil ? table.now : asked)
     }
 
     /// `Proxy-Authorization`, as RFC 9110, section 11.7.2, has it, or `Authorization`, which some clients can set only.

@@ -32,6 +32,12 @@ struct ConnectRefusal: Error, Sendable {
             status: 403, type: "permission_error", message: "the client certificate does not open the tunnel: \(error)", reason: "certificate")
     }
 
+    /// Said of a certificate whose signature, tunnel and route were good.
+    static let ended = ConnectRefusal(
+        status: 403, type: "permission_error",
+        message: "the API key that asked for the client certificate was revoked or has expired: have one issued by another key",
+        reason: "ended")
+
     static func route(_ route: String) -> ConnectRefusal {
         ConnectRefusal(
             status: 403, type: "permission_error", message: "the client certificate does not open the route \(route): have one issued that names it",

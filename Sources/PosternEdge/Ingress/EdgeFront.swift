@@ -12,6 +12,7 @@ struct EdgeFront: Sendable {
     let own: String
     let limits: EdgeLimits
     let table: LegTable
+    let windows: WindowPool
     let directory: any EdgeDirectory
     let calls: CallPath
     let metrics: EdgeMetrics
@@ -28,7 +29,7 @@ struct EdgeFront: Sendable {
                 try await ConnectDesk(limits: limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, early: reader.takeBuffer())
             } else if LegRequest.matches(head) {
-                try await LegDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
+                try await LegDesk(limits: limits, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, rest: reader.takeBuffer())
             } else if RegistrationRequest.matches(head) {
                 try await RegistrationDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)

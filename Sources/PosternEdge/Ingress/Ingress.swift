@@ -10,6 +10,7 @@ struct Ingress: Sendable {
     let settings: EdgeSettings
     let tls: NIOSSLContext
     let table: LegTable
+    let windows: WindowPool
     let directory: any EdgeDirectory
     let metrics: EdgeMetrics
     let logger: Logger
@@ -82,7 +83,8 @@ struct Ingress: Sendable {
             NIOSSLServerHandler(context: tls, customVerificationCallback: { $1.succeed(.certificateVerified) }, configuration: .init())
         }
         let front = EdgeFront(
-            own: settings.domain, limits: settings.limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
+            own: settings.domain, limits: settings.limits, table: table, windows: windows, directory: directory, calls: calls, metrics: metrics,
+            logger: logger)
         await front.serve(stream, admission)
     }
 }

@@ -16,6 +16,7 @@ import Darwin
 struct LegDesk: Sendable {
     let limits: EdgeLimits
     let table: LegTable
+    let windows: WindowPool
     let directory: any EdgeDirectory
     let metrics: EdgeMetrics
     let logger: Logger
@@ -27,8 +28,8 @@ struct LegDesk: Sendable {
             guard rest.readableBytes == 0 else { throw LegRefusal(.malformed, "nothing may follow the request before its answer") }
             let key = try await Self.key(of: stream)
             try await admit(request, key)
-            admission.name()
-            try await run(stream, request, key)
+            try table.checkRoom(tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg)
+            try await run(stream, admission, request, key)
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
             logger.info("a leg was refused", metadata: ["reason": "\(refusal)"])
@@ -91,11 +92,12 @@ struct LegDesk: Sendable {
         }
     }
 
-    private func run(_ stream: ByteStream, _ request: LegRequest, _ key: ConnectorKey) async throws {
+    private func run(_ stream: ByteStream, _ admission: Admission, _ request: LegRequest, _ key: ConnectorKey) async throws {
         try await stream.write(LegAnswer.accepted(date: Self.date))
         let id = table.nextID()
         let standing = StandingLeg()
-        let leg = try await Leg.begin(.edge, on: stream, rest: ByteBuffer(), times: limits.leg, .init(goAway: { _ in standing.drain() }))
+        let leg = try await Leg.begin(
+            .edge, on: stream, rest: ByteBuffer(), times: limits.leg, pool: windows, .init(goAway: { _ in standing.drain() }))
         let entry = EdgeLeg(
             id: id, tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, version: request.version, since: time(nil),
             certificateExpires: request.certificateExpires, leg: leg
@@ -104,10 +106,12 @@ struct LegDesk: Sendable {
         do {
             try table.add(entry)
         } catch {
-            // Archived or revoked a moment ago: after the 101 there is no other way to say it, and the next try hears why.
+            // Archived, revoked or full since a moment ago: after the 101 there is no other way to say it, and the next try hears why.
             leg.close()
             return
         }
+        // From now on it counts for its tunnel and workspace.
+        admission.name()
         metrics.legs.increment()
         logger.info("a leg stands", metadata: ["tunnel": "\(request.tunnelID)", "leg": "\(id)", "key": "\(key.fingerprint)"])
         await withTaskCancellationHandler {

@@ -15,9 +15,10 @@ package final class Edge: Sendable {
     private let metrics: EdgeMetrics
     private let logger: Logger
     private let group: any EventLoopGroup
-    private let table = LegTable()
+    private let table: LegTable
     private let listener = Mutex<(channel: (any Channel)?, isDraining: Bool)>((nil, false))
     private let shares: EdgeShares
+    private let windows: WindowPool
 
     package init(
         _ settings: EdgeSettings, directory: any EdgeDirectory, metrics: EdgeMetrics, logger: Logger,
@@ -28,7 +29,9 @@ package final class Edge: Sendable {
         self.metrics = metrics
         self.logger = logger
         self.group = group
-        shares = EdgeShares(settings.limits.shares)
+        shares = EdgeShares(settings.limits.shares, clock: settings.limits.clock)
+        table = LegTable(legsPerWorkspace: settings.limits.shares.legsPerWorkspace, clock: settings.limits.clock)
+        windows = WindowPool(settings.limits.windows)
     }
 
     /// Serves until `drain` or until it is cancelled. `onListening` hears of the port.
@@ -40,7 +43,8 @@ package final class Edge: Sendable {
             return listener.isDraining
         }
         if drains { server.channel.close(promise: nil) }
-        let ingress = Ingress(settings: settings, tls: tls, table: table, directory: directory, metrics: metrics, logger: logger)
+        let ingress = Ingress(
+            settings: settings, tls: tls, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await follow() }
             group.addTask { [self] in await report() }
@@ -137,7 +141,10 @@ package final class Edge: Sendable {
             while !rest.isEmpty {
                 let part = rest.prefix(EdgeParams.Principals.most)
                 rest = rest.dropFirst(part.count)
-                do throws(EdgeDirectoryError) { table.end(try await directory.ended(Array(part))) } catch {
+                let asked = table.now
+                do throws(EdgeDirectoryError) {
+                    table.heard(of: Array(part), ended: try await directory.ended(Array(part)), asked: asked)
+                } catch {
                     metrics.directoryFailures.increment()
                     break
                 }

@@ -62,6 +62,12 @@ package struct EdgeLimits: Sendable {
     /// For the calls that run when the edge is asked to end.
     package var drain = TimeAmount.seconds(20)
     package var leg = Leg.Times()
+    /// For the control plane's word on the person in a runtime certificate; then what was last known holds.
+    package var ask = TimeAmount.seconds(1)
+    /// Bytes by which the windows of all legs' streams together may grow beyond those with which streams begin.
+    package var windows = 1 << 30
+    /// Seconds on a clock that never goes back: rates and what was heard go by it. Tests stop it.
+    package var clock: @Sendable () -> Double = { EdgeShares.now }
 
     package init() {}
 }

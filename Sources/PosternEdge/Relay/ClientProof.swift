@@ -10,6 +10,8 @@ struct ClientProof: Sendable {
     private var header: [UInt8] = []
     /// Bytes of the present record that are still to come.
     private var rest = 0
+    /// The present record proves it, once it is whole: a header alone costs nothing, and a whole record that is no Finished makes a server end the call.
+    private var isFinished = false
 
     private static let applicationData: UInt8 = 23
     private static let longestAlert = 40
@@ -22,6 +24,10 @@ struct ClientProof: Sendable {
                 let skipped = min(rest, view.count)
                 rest -= skipped
                 view = view.dropFirst(skipped)
+                if rest == 0, isFinished {
+                    isProved = true
+                    return
+                }
                 continue
             }
             let missing = view.prefix(5 - header.count)
@@ -29,10 +35,7 @@ struct ClientProof: Sendable {
             view = view.dropFirst(missing.count)
             guard header.count == 5 else { return }
             rest = Int(header[3]) << 8 | Int(header[4])
-            if header[0] == Self.applicationData, rest > Self.longestAlert {
-                isProved = true
-                return
-            }
+            isFinished = header[0] == Self.applicationData && rest > Self.longestAlert
             header = []
         }
     }

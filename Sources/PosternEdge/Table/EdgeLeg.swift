@@ -1,5 +1,6 @@
 import NIOCore
 import PosternTunnelLink
+import PosternTunnelWire
 import Synchronization
 
 /// A leg that stands, with what the edge counts of it.
@@ -20,10 +21,17 @@ final class EdgeLeg: Sendable {
 
     struct Counts: Sendable {
         var streams = 0
+        /// Those of them that are spliced.
+        var splices = 0
         var bytesIn = 0
         var bytesOut = 0
         /// It takes no further calls.
         var isDraining = false
+
+        /// Whether one more stream may be opened. Splices, which anybody can have, leave half of them to callers who have shown who they are.
+        func hasRoom(isSplice: Bool) -> Bool {
+            !isDraining && streams < LegLimits.streams && (!isSplice || splices < LegLimits.streams / 2)
+        }
     }
 
     init(id: Int, tunnelID: String, connectorKey: String, name: String, version: String, since: Int, certificateExpires: Int? = nil, leg: Leg) {
@@ -42,17 +50,19 @@ final class EdgeLeg: Sendable {
     func drain() { counts.withLock { $0.isDraining = true } }
 
     /// Takes a place for a stream; `false` where there is none.
-    func enter(limit: Int) -> Bool {
+    func enter(isSplice: Bool) -> Bool {
         counts.withLock { counts in
-            guard !counts.isDraining, counts.streams < limit else { return false }
+            guard counts.hasRoom(isSplice: isSplice) else { return false }
             counts.streams += 1
+            if isSplice { counts.splices += 1 }
             return true
         }
     }
 
-    func leave(bytesIn: Int, bytesOut: Int) {
+    func leave(isSplice: Bool, bytesIn: Int, bytesOut: Int) {
         counts.withLock { counts in
             counts.streams -= 1
+            if isSplice { counts.splices -= 1 }
             counts.bytesIn += bytesIn
             counts.bytesOut += bytesOut
         }

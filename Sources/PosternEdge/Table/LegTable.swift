@@ -22,6 +22,7 @@ final class LegTable: Sendable {
         var calls: [String: [Int: LiveCall]] = [:]
         var waiters: [Int: (tunnelID: String, continuation: CheckedContinuation<Void, Never>)] = [:]
         var nextID = 1
+        var news = PrincipalNews()
     }
 
     /// A call through the edge, and how it is cut.
@@ -31,8 +32,17 @@ final class LegTable: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Legs of all tunnels of one workspace.
+    private let legsPerWorkspace: Int
+    /// Seconds on a clock that never goes back.
+    private let clock: @Sendable () -> Double
     private let doubts = Mutex(DoubtedKeys())
     let runningCalls = RunningCalls()
+
+    init(legsPerWorkspace: Int = EdgeShareLimits().legsPerWorkspace, clock: @escaping @Sendable () -> Double = { EdgeShares.now }) {
+        self.legsPerWorkspace = legsPerWorkspace
+        self.clock = clock
+    }
 
     // MARK: Tunnels
 
@@ -88,12 +98,34 @@ final class LegTable: Sendable {
         }
     }
 
+    /// Throws where a leg of that key and name would be one too many, of its tunnel or its workspace. Its ghost, whose place it takes, does not count.
+    func checkRoom(tunnelID: String, connectorKey: String, name: String) throws(LegRefusal) {
+        try state.withLock { (state) throws(LegRefusal) in
+            guard let tunnel = state.tunnels?[tunnelID] else { throw LegRefusal(.tunnelArchived, "the tunnel is archived") }
+            try checkRoom(tunnel, connectorKey, name, state)
+        }
+    }
+
+    private func checkRoom(_ tunnel: EdgeTunnel, _ connectorKey: String, _ name: String, _ state: State) throws(LegRefusal) {
+        func others(_ legs: [EdgeLeg]) -> Int { legs.count { $0.tunnelID != tunnel.id || $0.connectorKey != connectorKey || $0.name != name } }
+        guard others(state.legs[tunnel.id] ?? []) < Self.mostLegs else {
+            throw LegRefusal(.tooManyLegs, "the tunnel has \(Self.mostLegs) legs at this edge, and more are not taken: end some")
+        }
+        let ofWorkspace = state.legs.reduce(0) { sum, entry in
+            state.tunnels?[entry.key]?.workspaceID == tunnel.workspaceID ? sum + others(entry.value) : sum
+        }
+        guard ofWorkspace < legsPerWorkspace else {
+            throw LegRefusal(.tooManyLegs, "the workspace's tunnels have \(legsPerWorkspace) legs at this edge, and more are not taken: end some")
+        }
+    }
+
     /// Takes a leg whose key is the tunnel's now. One of the same key and name is a ghost, and ends at once. Throws where the tunnel was
-    /// archived or the key revoked meanwhile, or has legs enough.
+    /// archived or the key revoked meanwhile, or where the tunnel or its workspace has legs enough.
     func add(_ leg: EdgeLeg) throws(LegRefusal) {
         let after = try state.withLock { (state) throws(LegRefusal) -> [@Sendable () -> Void] in
             guard let tunnel = state.tunnels?[leg.tunnelID] else { throw LegRefusal(.tunnelArchived, "the tunnel is archived") }
             guard tunnel.connectorKeys.contains(leg.connectorKey) else { throw LegRefusal(.notEnrolled, "the connector's key is not enrolled") }
+            try checkRoom(tunnel, leg.connectorKey, leg.name, state)
             var legs = state.legs[leg.tunnelID] ?? []
             var after: [@Sendable () -> Void] = []
             for ghost in legs where ghost.connectorKey == leg.connectorKey && ghost.name == leg.name {
@@ -101,7 +133,6 @@ final class LegTable: Sendable {
                 after.append { ghost.leg.close() }
             }
             legs.removeAll { $0.connectorKey == leg.connectorKey && $0.name == leg.name }
-            guard legs.count < Self.mostLegs else { throw LegRefusal(.tooManyLegs, "the tunnel has \(Self.mostLegs) legs, and more are not taken") }
             legs.append(leg)
             state.legs[leg.tunnelID] = legs
             return after + Self.wake(leg.tunnelID, &state)
@@ -119,7 +150,7 @@ final class LegTable: Sendable {
     /// A leg with a place taken on it; `nil` where there is none. Those in `tried` have refused. Keys that are not doubted come first, then the key with
     /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest, and of equal ones one
     /// on `loop`, the caller's: its bytes then change threads nowhere.
-    func pick(tunnelID: String, tried: Set<Int>, near loop: any EventLoop) -> EdgeLeg? {
+    func pick(tunnelID: String, tried: Set<Int>, isSplice: Bool, near loop: any EventLoop) -> EdgeLeg? {
         let legs = state.withLock { $0.legs[tunnelID] ?? [] }
         let time = EdgeShares.now
         let doubted = doubts.withLock { doubts in Set(legs.map(\.connectorKey).filter { doubts.isDoubted($0, now: time) }) }
@@ -132,7 +163,7 @@ final class LegTable: Sendable {
                 entry.leg.leg.channel.eventLoop === loop ? 0 : 1
             )
         }
-        for (leg, _) in open.filter({ !tried.contains($0.leg.id) }).sorted(by: { rank($0) < rank($1) }) where leg.enter(limit: LegLimits.streams) {
+        for (leg, _) in open.filter({ !tried.contains($0.leg.id) }).sorted(by: { rank($0) < rank($1) }) where leg.enter(isSplice: isSplice) {
             return leg
         }
         return nil
@@ -145,12 +176,9 @@ final class LegTable: Sendable {
     func proved(_ leg: EdgeLeg) { doubts.withLock { $0.proved(leg.connectorKey) } }
 
     /// Whether a leg stands that would take a call, besides those that have refused.
-    func hasLegs(tunnelID: String, besides tried: Set<Int>) -> Bool {
+    func hasLegs(tunnelID: String, besides tried: Set<Int>, isSplice: Bool) -> Bool {
         let legs = state.withLock { $0.legs[tunnelID] ?? [] }
-        return legs.contains { leg in
-            let now = leg.now
-            return !tried.contains(leg.id) && !now.isDraining && now.streams < LegLimits.streams
-        }
+        return legs.contains { !tried.contains($0.id) && $0.now.hasRoom(isSplice: isSplice) }
     }
 
     var legs: [String: [EdgeLeg]] { state.withLock { $0.legs } }
@@ -192,21 +220,35 @@ final class LegTable: Sendable {
     /// On whose credentials calls rest that run.
     var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).compactMap(\.opening.principal)) } }
 
-    /// Cuts the calls that rest on credentials of these.
-    func end(_ principals: Set<String>) {
-        guard !principals.isEmpty else { return }
+    /// Whether a call must not begin before the control plane was asked about the principal.
+    func isStale(_ principal: String) -> Bool { state.withLock { $0.news.isStale(principal, now: clock()) } }
+
+    func hasEnded(_ principal: String) -> Bool { state.withLock { $0.news.hasEnded(principal, now: clock()) } }
+
+    /// The control plane has taken a credential of the principal's when it was asked at `asked`.
+    func authorized(_ principal: String, asked: Double) { state.withLock { $0.news.authorized(principal, asked: asked) } }
+
+    /// The control plane has answered which of these have ended, when it was asked at `asked`. Cuts the calls that rest on their credentials, and
+    /// remembers them: what rests on them begins no more.
+    func heard(of principals: [String], ended: Set<String>, asked: Double) {
         let cuts = state.withLock { state in
-            state.calls.values.flatMap(\.values).filter { $0.opening.principal.map(principals.contains) == true }.map(\.cut)
+            state.news.heard(of: principals, ended: ended, asked: asked, now: clock())
+            return ended.isEmpty
+                ? []
+                : state.calls.values.flatMap(\.values).filter { $0.opening.principal.map(ended.contains) == true }.map(\.cut)
         }
         for cut in cuts { cut() }
     }
 
-    /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, already.
+    var now: Double { clock() }
+
+    /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
     func running<Result: Sendable>(
         _ tunnel: EdgeTunnel, _ opening: CallOpening, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
+            if let principal = opening.principal, state.news.hasEnded(principal, now: clock()) { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
             state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
@@ -223,7 +265,7 @@ final class LegTable: Sendable {
     }
 }
 
-/// The tunnel was archived, or its splicing turned off.
+/// The tunnel was archived, or its splicing turned off, or the caller's credential has ended.
 struct CallCut: Error, CustomStringConvertible {
-    var description: String { "the tunnel is archived, or is not spliced any more" }
+    var description: String { "the tunnel is archived, or is not spliced any more, or the caller's credential has ended" }
 }

@@ -34,7 +34,10 @@ package struct Leg: Sendable {
 
     /// Turns a connection into a leg. The channel has been read up to the end of the `101` or of what asked for it; what was read beyond it is
     /// the leg's.
-    package static func begin(_ side: Side, on stream: ByteStream, rest: ByteBuffer, times: Times = Times(), _ events: Events)
+    /// - Parameter pool: bounds by how much the windows of this leg and of others may grow together.
+    package static func begin(
+        _ side: Side, on stream: ByteStream, rest: ByteBuffer, times: Times = Times(), pool: WindowPool? = nil, _ events: Events
+    )
         async throws -> Leg
     {
         let channel = stream.channel
@@ -43,7 +46,7 @@ package struct Leg: Sendable {
         return try await loop.flatSubmit {
             let (removed, unread) = stream.detachInEventLoop()
             return removed.flatMapThrowing {
-                let windows = NIOLoopBound(LegWindows(), eventLoop: loop)
+                let windows = NIOLoopBound(LegWindows(pool: pool), eventLoop: loop)
                 let handler = NIOHTTP2Handler(
                     mode: side == .edge ? .client : .server, eventLoop: loop, connectionConfiguration: connection, streamConfiguration: streams,
                     inboundStreamInitializer: { stream in

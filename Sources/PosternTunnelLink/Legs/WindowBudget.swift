@@ -4,12 +4,15 @@ import PosternTunnelWire
 /// section 5.2). A stream begins with a small window and gets a larger one when its reader keeps up, as long as there is something left. A value.
 struct WindowBudget: Sendable {
     private let total: Int
+    /// What all legs of the process share, beyond first windows; `nil` where nothing is shared.
+    private let pool: WindowPool?
     /// Bytes that no stream's window has.
     private(set) var free: Int
     private var streams = 0
 
-    init(total: Int = LegLimits.windows) {
+    init(total: Int = LegLimits.windows, pool: WindowPool? = nil) {
         self.total = total
+        self.pool = pool
         free = total
     }
 
@@ -25,17 +28,18 @@ struct WindowBudget: Sendable {
         // Few streams get to a window that fills a long path in three steps.
         let wanted = min(LegLimits.streamWindow, max(granted * 2, LegLimits.secondWindow))
         // What is left is given away in ever smaller pieces, so that who comes late finds some.
-        if wanted > granted, wanted - granted <= free / 4 {
+        if wanted > granted, wanted - granted <= free / 4, pool?.take(wanted - granted) != false {
             free -= wanted - granted
             return wanted
         }
-        if granted * 2 < LegLimits.secondWindow, granted <= free / 4 {
+        if granted * 2 < LegLimits.secondWindow, granted <= free / 4, pool?.take(granted) != false {
             free -= granted
             return granted * 2
         }
         let share = max(total / max(streams, 1), LegLimits.firstWindow)
         guard free < total / 8, granted / 2 >= share else { return granted }
         free += granted - granted / 2
+        pool?.give(granted - granted / 2)
         return granted / 2
     }
 
@@ -43,6 +47,7 @@ struct WindowBudget: Sendable {
     mutating func close(_ granted: Int) {
         streams -= 1
         free += granted
+        pool?.give(granted - LegLimits.firstWindow)
     }
 }
 
@@ -80,5 +85,7 @@ struct StreamWindow: Sendable {
 
 /// The budget that the streams of one leg share. Used on its event loop only.
 final class LegWindows {
-    var budget = WindowBudget()
+    var budget: WindowBudget
+
+    init(pool: WindowPool? = nil) { budget = WindowBudget(pool: pool) }
 }

@@ -10,6 +10,8 @@ final class MemoryDirectory: EdgeDirectory {
         var tunnels: [EdgeTunnel] = []
         var authorities: [String: String] = [:]
         var ended: Set<String> = []
+        var questions: [[String]] = []
+        var answersOfEnds = true
         /// Tunnel ids by token.
         var tokens: [String: String] = [:]
         var rotated: Set<String> = []
@@ -99,8 +101,19 @@ final class MemoryDirectory: EdgeDirectory {
     }
 
     func ended(_ principals: [String]) async throws(EdgeDirectoryError) -> Set<String> {
-        state.withLock { $0.ended.intersection(principals) }
+        let ended: Set<String>? = state.withLock { state in
+            state.questions.append(principals)
+            return state.answersOfEnds ? state.ended.intersection(principals) : nil
+        }
+        guard let ended else { throw EdgeDirectoryError("no answer") }
+        return ended
     }
+
+    /// Whether `ended` is answered.
+    func answerOfEnds(_ answers: Bool) { state.withLock { $0.answersOfEnds = answers } }
+
+    /// How often it was asked about the principal.
+    func questions(about principal: String) -> Int { state.withLock { $0.questions.count { $0.contains(principal) } } }
 
     /// Revokes what is called `principal`.
     func end(_ principal: String) { state.withLock { _ = $0.ended.insert(principal) } }

@@ -76,6 +76,13 @@ final class EventCounter: Sendable {
     func add() { number.withLock { $0 += 1 } }
 }
 
+/// A clock of seconds that goes on by hand only.
+final class HandClock: Sendable {
+    private let time = Mutex(0.0)
+    var now: Double { time.withLock { $0 } }
+    func pass(_ seconds: Double) { time.withLock { $0 += seconds } }
+}
+
 enum Fingerprint {
     static func of(_ der: [UInt8]) -> String { SHA256.hash(data: der).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }
