@@ -99,7 +99,7 @@ let sources: [Target] = [
         "PosternConnector",
         [
             "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
-            .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+            .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import re
 import socket
 import socketserver
@@ -98,6 +99,7 @@ def served(tunnel: Tunnel, repository: Path) -> Iterator[Tunnel]:
         "sandbox: {", "sandbox: {workspace: {mode: rw}, ")
     added += route("raw", raw, raw[1:], "    env: {API_TOKEN: {file: api-token}}\n")
     added += route("narrow", raw, raw[1:], "    sessions: {most: 3, per_caller: 2, idle_seconds: 2}\n")
+    added += route("reread", raw, raw[1:], "    sessions: {most: 3, per_caller: 2, idle_seconds: 600}\n")
     added += route("ruled", raw, raw[1:], "    policy: {tools: {allow: [pid]}}\n")
     added += route("absent", ["/usr/bin/there-is-no-such-program"], [])
     for sdk in ("1", "2"):
@@ -396,7 +398,28 @@ def test_what_a_server_writes_beside_messages_harms_nobody(served: Tunnel, calle
     served.connector.wait_for("more than 100 lines")
 
 
+def test_what_one_caller_is_told_of_discovery_decides_nothing_for_others(served: Tunnel, certificate: Path, stranger: Path) -> None:
+    def discovered(certificate: Path, **more: Any) -> Answer:
+        meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"} | more
+        message = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}}
+        return Caller(served, certificate, "suite2").ask(
+            message, "-H", "MCP-Protocol-Version: 2026-07-28", "-H", "Mcp-Method: server/discover")
+
+    refused = discovered(stranger, **{"io.modelcontextprotocol/clientCapabilities": 7})
+    assert refused.status == 400 and refused.messages[0]["error"]["code"] == -32602, refused
+    known = {"io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"}, "io.modelcontextprotocol/clientCapabilities": {}}
+    for caller in (certificate, stranger):
+        answer = discovered(caller, **known)
+        assert answer.status == 200 and "result" in answer.messages[0], answer
+
+
 # Bounds.
+
+
+def test_ids_are_bounded(caller: Caller) -> None:
+    for size, status in ((1022, 200), (1023, 400)):
+        message = caller.message("pid", {}) | {"id": "x" * size}
+        assert caller.ask(message).status == status
 
 
 def test_large_messages_pass_and_too_large_ones_do_not(served: Tunnel, caller: Caller) -> None:
@@ -499,6 +522,29 @@ def test_a_server_cannot_reach_another_sessions_files_or_processes(served: Tunne
     count = int(other.call("signals").split()[0])
     assert count <= 5
     other.ask(None, method="DELETE")
+
+
+def test_a_route_that_comes_again_has_other_folders(served: Tunnel, certificate: Path, stranger: Path) -> None:
+    def files() -> list[Path]:
+        parent = Path(os.environ.get("TMPDIR", "/tmp"))
+        return list(parent.glob("postern-connector.*/reread-*/workspace/canary-of-before"))
+
+    before = Caller(served, certificate, "reread").open()
+    assert before.call("writes", path="/workspace/canary-of-before", text="x") == "written" and len(files()) == 1
+    # Its server runs on for as long as this call does.
+    holding = said(served, "HOLDING")
+    with before.start("holds") as running:
+        until(lambda: said(served, "HOLDING") > holding)
+        document = served.connector_folder / "connector.yaml"
+        taken = said(served, "is in force")
+        document.write_text(document.read_text().replace("idle_seconds: 600", "idle_seconds: 601"))
+        until(lambda: said(served, "is in force") > taken)
+        after = Caller(served, stranger, "reread").open()
+        assert after.call("everywhere", names=["canary-of-before"]) == "nowhere"
+        after.ask(None, method="DELETE")
+        served.connector.wait_for("a server has ended.*route=reread")
+        assert len(files()) == 1 and running.poll() is None
+        running.kill()
 
 
 def test_a_folder_is_read_only_unless_it_is_said(served: Tunnel, certificate: Path, repository: Path) -> None:

@@ -17,6 +17,8 @@ final class SandboxedChildren: ChildLauncher {
     private let spawner: Spawner
     private let scratch: ScratchFolder
     private let rules: Mutex<Rules>
+    /// Starts so far. Routes number their sessions by themselves, and over a reload two of one name may be there.
+    private let starts = Atomic(0)
 
     /// What follows from which files are the connector's own.
     private struct Rules: Sendable {
@@ -62,9 +64,11 @@ final class SandboxedChildren: ChildLauncher {
     }
 
     func run(_ order: ChildOrder, _ body: @escaping @Sendable (ChildPipes) async -> Void) async throws(ChildFailure) -> String {
-        let folder = "\(scratch.path)/\(order.route)-\(order.number)"
+        // Nobody else's, so that what is removed below is this start's own.
+        let name = "\(order.route)-\(starts.add(1, ordering: .relaxed).newValue)"
+        let folder = "\(scratch.path)/\(name)"
         let rules = rules.withLock { $0 }
-        let spec = specification(order, folder, rules.denials)
+        let spec = specification(order, name, folder, rules.denials)
         do throws(SandboxError) {
             let sandbox = try await rules.driver.start(spec)
             let result = await serve(order.settings.command, sandbox, body)
@@ -77,11 +81,11 @@ final class SandboxedChildren: ChildLauncher {
         }
     }
 
-    private func specification(_ order: ChildOrder, _ folder: String, _ denials: MandatoryDenials) -> SandboxSpec {
+    private func specification(_ order: ChildOrder, _ name: String, _ folder: String, _ denials: MandatoryDenials) -> SandboxSpec {
         let policy = order.settings.sandbox
         let workspace = order.settings.folder.map { WorkspaceSource.folder(TextFile.resolved($0)) }
         var spec = SandboxSpec(
-            sessionID: "\(order.route)-\(order.number)", workspace: workspace ?? .managed(directory: folder + "/workspace"),
+            sessionID: name, workspace: workspace ?? .managed(directory: folder + "/workspace"),
             toolOutputs: folder + "/outputs")
         spec.limits = policy.sandboxLimits
         spec.environment =

@@ -147,20 +147,24 @@ struct ChildConnection: Sendable {
         defer { session.close(number) }
         let answer: [UInt8] = try await whileHeard {
             try await session.send([message], on: number)
-            guard let answer = await self.answer(on: inbox) else { return [] }
+            guard let answer = await self.answer(on: inbox) else {
+                throw ServerRefusal(504, "the server of this route did not answer server/discover in time", id: message.text(.id))
+            }
             return answer
         }
-        let kind = try? RawMessage.parse(answer, allowsBatch: false).messages.first?.kind
-        switch kind {
-        case .response?: try await write(200, [("Content-Type", "application/json")], answer)
-        case .failure(let code)? where ServerRefusal.status(ofError: code) == 400 || code > 0:
-            // Its own, or the connector's about a child that has ended.
-            try await write(ServerRefusal.status(ofError: code), [("Content-Type", "application/json")], answer)
-        default:
-            route.isOld = true
-            route.end(id, ChildRoute.unknownSession)
-            throw old
+        var status = 200
+        if case .failure(let code)? = try? RawMessage.parse(answer, allowsBatch: false).messages.first?.kind {
+            // What one caller has sent decides for all others only where the server does not know the method.
+            if code == RPCError.methodNotFound {
+                route.isOld = true
+                route.end(id, ChildRoute.unknownSession)
+                throw old
+            }
+            // Another word of the server's own (the connector's has a positive code): clients take 400 without an error that they know for a server
+            // of the handshake's time.
+            status = code < 0 ? 400 : 200
         }
+        try await write(status, [("Content-Type", "application/json")], answer)
     }
 
     // MARK: The connection

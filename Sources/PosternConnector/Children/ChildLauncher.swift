@@ -9,7 +9,7 @@ package protocol ChildLauncher: Sendable {
 /// One server that is to be started.
 package struct ChildOrder: Sendable {
     package var route: String
-    /// Of this connector's children, each its own.
+    /// Of the route's sessions, for people: a child that comes again has the same one, and so may one of the route of that name before a reload.
     package var number: Int
     package var settings: ChildSettings
     package var secrets: [ChildSecret]

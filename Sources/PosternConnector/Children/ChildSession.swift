@@ -32,7 +32,7 @@ final class ChildSession: Sendable {
         var end: ServerRefusal?
     }
 
-    /// Of this connector's children, for its log and for names of folders.
+    /// Of its route's sessions, for the log. Not of its own over a reload, when two routes of that name may be there.
     let number: Int
     let era: Era
     private let state: Mutex<State>
@@ -240,7 +240,10 @@ final class ChildSession: Sendable {
             }
         }
         switch output {
-        case .server(let line): input.push(line, bytes: line.count)
+        case .server(let line):
+            // One that asks and asks, and reads nothing, is not read on either.
+            await input.room()
+            input.push(line, bytes: line.count)
         case .kept: break
         case .stray: return false
         case .answer(_, let bytes, let failure):

@@ -1,3 +1,4 @@
+import DequeModule
 import Synchronization
 
 /// Messages on their way from one task to another. Putting one in never waits: whoever does asks for room first, and so goes no faster than the
@@ -11,7 +12,7 @@ final class MessageQueue<Element: Sendable>: Sendable {
     }
 
     private struct State {
-        var elements: [(element: Element, bytes: Int)] = []
+        var elements = Deque<(element: Element, bytes: Int)>()
         var bytes = 0
         var isFinished = false
         var isNudged = false
@@ -67,8 +68,7 @@ final class MessageQueue<Element: Sendable>: Sendable {
         while !Task.isCancelled {
             let (signal, wake) = AsyncStream<Void>.makeStream()
             let next: (Next, [AsyncStream<Void>.Continuation])? = state.withLock { state in
-                if !state.elements.isEmpty {
-                    let first = state.elements.removeFirst()
+                if let first = state.elements.popFirst() {
                     state.bytes -= first.bytes
                     return (.element(first.element), state.bytes < limit ? state.takeWriters() : [])
                 }

@@ -22,6 +22,8 @@ package struct RawMessage: Sendable, Equatable {
 
     /// Values in one message at most, so that a short text does not become a large tree.
     package static let mostValues = 500_000
+    /// Bytes of an id or a token as it is written: they are kept for as long as a call runs, and sent back.
+    package static let longestID = 1024
     package static let subscriptionKey = "io.modelcontextprotocol/subscriptionId"
     package static let revisionKey = "io.modelcontextprotocol/protocolVersion"
 
@@ -70,6 +72,9 @@ package struct RawMessage: Sendable, Equatable {
         revision = params?["_meta"]?[Self.revisionKey]?.string
         target = params?[method == "resources/read" ? "uri" : "name"]?.string
         places = Self.places(bytes, method)
+        guard places.values.allSatisfy({ $0.count <= Self.longestID }) else {
+            throw .init(reason: "an id or a token in it has more than \(Self.longestID) bytes")
+        }
     }
 
     private static func places(_ bytes: [UInt8], _ method: String) -> [Place: Range<Int>] {

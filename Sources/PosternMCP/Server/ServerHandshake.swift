@@ -2,6 +2,9 @@ import PosternJSON
 
 /// What opened a session, kept so that a server which is started anew can be brought to where the old one was. A value without I/O.
 package struct ServerHandshake: Sendable {
+    /// Bytes of each of the two messages, which are kept for as long as the session lasts.
+    package static let longestMessage = 64 << 10
+
     /// The caller's `initialize`, and its `notifications/initialized`.
     private var initialize: RawMessage?
     private var initialized: RawMessage?

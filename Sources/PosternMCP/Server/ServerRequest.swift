@@ -76,6 +76,10 @@ package struct ServerRequest: Sendable {
             throw ServerRefusal(400, "the body is no message: \(error.reason)")
         }
         if known?.era == .modern || known == nil && messages[0].revision == Revision.july2026.rawValue { return try alone(messages[0], known) }
+        let longest = ServerHandshake.longestMessage
+        guard !messages.contains(where: { ["initialize", "notifications/initialized"].contains($0.method) && $0.bytes.count > longest }) else {
+            throw ServerRefusal(413, "initialize and notifications/initialized have at most \(longest) bytes", id: firstID())
+        }
         if messages.count == 1, messages[0].isRequest, messages[0].method == "initialize" {
             guard session == nil else { throw ServerRefusal(400, "initialize opens a session and cannot be sent in one", id: messages[0].text(.id)) }
             return .open(messages[0])

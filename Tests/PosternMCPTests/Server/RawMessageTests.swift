@@ -38,6 +38,27 @@ struct RawMessageTests {
         #expect(try Self.one(#"{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"m"}}"#).kind == .failure(code: -1))
     }
 
+    @Test("ids and tokens are bounded, wherever they stand and whoever sends them")
+    func longIDs() throws {
+        let places = [
+            #"{"jsonrpc":"2.0","id":V,"method":"a"}"#, #"{"jsonrpc":"2.0","i\u0064":V,"result":{}}"#,
+            #"{"jsonrpc":"2.0","id":V,"error":{"code":1,"message":"m"}}"#,
+            #"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":V}}}"#,
+            #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":V}}"#,
+            #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":V}}"#,
+            #"{"jsonrpc":"2.0","method":"a","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":V}}}"#,
+        ]
+        for place in places {
+            func text(_ count: Int) -> String { place.replacing("V", with: "\"\(String(repeating: "x", count: count - 2))\"") }
+            _ = try Self.one(text(RawMessage.longestID))
+            #expect(throws: JSONRPCMessage.Malformed.self, "\(place)") { try Self.one(text(RawMessage.longestID + 1)) }
+        }
+        // A token that is no token, too; and one of many in a batch.
+        let list = "[\(String(repeating: "1,", count: RawMessage.longestID))1]"
+        let odd = #"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"progressToken":V}}}"#.replacing("V", with: list)
+        #expect(throws: JSONRPCMessage.Malformed.self) { try RawMessage.parse(Array("[\(odd)]".utf8), allowsBatch: true) }
+    }
+
     @Test("batches are cut into messages, where there are batches")
     func batches() throws {
         let text = #"[ {"jsonrpc":"2.0","id":1,"method":"a"} ,{"jsonrpc":"2.0","method":"b"}]"#

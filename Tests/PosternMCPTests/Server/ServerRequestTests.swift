@@ -25,6 +25,23 @@ struct ServerRequestTests {
         }
     }
 
+    @Test("what is kept of the handshake is bounded")
+    func longHandshake() throws {
+        func message(_ start: String, _ count: Int) -> String {
+            start + #","params":{"x":""# + String(repeating: "x", count: count - start.utf8.count - 19) + #""}}"#
+        }
+        for start in [#"{"jsonrpc":"2.0","id":1,"method":"initialize""#, #"{"jsonrpc":"2.0","method":"notifications/initialized""#] {
+            let session = start.contains("id") && !start.contains("notifications") ? nil : "s"
+            let longest = message(start, ServerHandshake.longestMessage)
+            #expect(longest.utf8.count == ServerHandshake.longestMessage)
+            _ = try Self.request(longest) { $0.session = session }.decide()
+            #expect(Self.refusal(message(start, ServerHandshake.longestMessage + 1)) { $0.session = session }?.status == 413)
+        }
+        // Other messages may be longer.
+        let call = message(#"{"jsonrpc":"2.0","id":1,"method":"tools/call""#, ServerHandshake.longestMessage + 1)
+        #expect(Self.refusal(call) { $0.session = "s" } == nil)
+    }
+
     @Test("open, send, listen and end a session")
     func handshake() throws {
         guard case .open(let message) = try Self.request(Self.initialize).decide() else { return #expect(Bool(false), "no opening") }

@@ -1,3 +1,5 @@
+import PosternMCP
+import Synchronization
 import Testing
 
 @testable import PosternConnector
@@ -49,6 +51,25 @@ struct ChildTests {
         #expect(backOff.wait(at: 200) == 0)
     }
 
+    @Test("one that asks and asks, and reads nothing, is read no further than its input has room", .timeLimit(.minutes(1)))
+    func unread() async throws {
+        let session = ChildSession(number: 1, era: .modern, seconds: { 0 }, begin: { _, _ in false })
+        let parsed = try RawMessage.parse(Array(#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#.utf8), allowsBatch: false)
+        let question = try #require(parsed.messages.first)
+        let (input, most) = (ChildSession.Input(limit: 1000), 10_000)
+        let asked = Mutex(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for _ in 0..<most where await session.received(question, input) { asked.withLock { $0 += 1 } } }
+            for taken in 1...most {
+                guard case .element(let refusal) = await input.next() else { throw CancellationError() }
+                // In the queue, and one that waits for room.
+                try #require(asked.withLock { $0 } <= taken + 1000 / refusal.count + 2)
+            }
+            try await group.waitForAll()
+        }
+        #expect(asked.withLock { $0 } == most)
+    }
+
     @Test("a secret prints nothing of itself")
     func secrets() throws {
         let secret = try ChildSecret(name: "TOKEN", value: "hidden-value")
@@ -80,6 +101,13 @@ struct MessageQueueTests {
             #expect(await Self.take(queue) == 1)
             #expect(await passed.get() != nil)
         }
+    }
+
+    @Test("many are given out in their order, however many wait", .timeLimit(.minutes(1)))
+    func many() async {
+        let queue = MessageQueue<Int>(limit: .max)
+        for number in 0..<50_000 { queue.push(number, bytes: 1) }
+        for number in 0..<50_000 { guard await Self.take(queue) == number else { return #expect(Bool(false), "\(number) is lost") } }
     }
 
     @Test("what is in it is given out after its end, and nothing more is taken", .timeLimit(.minutes(1)))
