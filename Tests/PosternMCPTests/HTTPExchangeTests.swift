@@ -81,6 +81,81 @@ import Testing
         }
     }
 
+    /// What a connector refuses has not run only where it says that nothing was sent, or where its reason never comes after that.
+    @Test(arguments: [
+        (504, #"{"reason":"upstream_timeout","sent":true}"#, true), (502, #"{"reason":"upstream_timeout","sent":false}"#, false),
+        (502, #"{"reason":"answer_too_large","sent":true}"#, true), (429, #"{"reason":"answer_budget","sent":false}"#, false),
+        (403, #"{"reason":"no_longer_allowed","sent":true}"#, true), (502, #"{"reason":"upstream_connection","sent":false}"#, false),
+        // Whatever reason stands beside it.
+        (403, #"{"reason":"policy","sent":true}"#, true), (403, #"{"reason":"policy","sent":"no"}"#, true),
+        (403, #"{"reason":"policy","sent":0}"#, true),
+        // A connector that does not say it.
+        (502, #"{"reason":"upstream_answer"}"#, true), (502, #"{"reason":"upstream_connection"}"#, true), (503, #"{"reason":"audit_failed"}"#, true),
+        (400, #"{"reason":"malformed_request"}"#, true), (503, #"{"reason":"made_up_later"}"#, true), (503, "{}", true), (503, "", true),
+        (503, "[", true),
+        (403, #"{"reason":"caller_not_allowed"}"#, false), (503, #"{"reason":"registration_fork"}"#, false),
+        (415, #"{"error":{"data":{"reason":"policy"},"message":"no"}}"#, false),
+    ])
+    func aConnectorsRefusalIsNoneOnceTheRequestMayHaveGone(status: Int, body: String, isUnknown: Bool) {
+        for session in [false, true] {
+            var exchange = exchange(session: session)
+            let head = HTTPExchange.Head(status: status, contentType: "application/json", isConnectors: true)
+            #expect(exchange.receive(.head(head)).next == .collect(limit: 64 << 10))
+            switch exchange.receive(.body(Array(body.utf8))).next {
+            case .finish(.failure(.outcomeUnknown)): #expect(isUnknown, "\(body)")
+            case .finish(.failure(.connector)): #expect(!isUnknown, "\(body)")
+            case let other: Issue.record("\(body): \(other)")
+            }
+        }
+    }
+
+    /// Nothing is known of what a connector meant whose words did not come.
+    @Test(arguments: [HTTPExchange.Input.bodyTooLarge, .broken(.broken("x"))]) func aConnectorsAnswerThatIsNotWhole(input: HTTPExchange.Input) {
+        var exchange = exchange()
+        _ = exchange.receive(.head(.init(status: 504, contentType: "application/json", isConnectors: true)))
+        guard case .finish(.failure(.outcomeUnknown)) = exchange.receive(input).next else {
+            Issue.record("\(input)")
+            return
+        }
+    }
+
+    @Test func aSessionThatTheConnectorDoesNotKnowIsLost() {
+        func error(session: Bool, revision: Revision, _ body: String) -> MCPError? {
+            var exchange = exchange(revision, session: session)
+            _ = exchange.receive(.head(.init(status: 404, contentType: "application/json", isConnectors: true)))
+            guard case .finish(.failure(let error)) = exchange.receive(.body(Array(body.utf8))).next else { return nil }
+            return error
+        }
+        let unknown = #"{"reason":"unknown_session","sent":false}"#
+        #expect(error(session: true, revision: .november2025, unknown) == .sessionLost)
+        for (session, revision, body) in [
+            (false, Revision.november2025, unknown), (true, .july2026, unknown),
+            (true, .november2025, #"{"reason":"route_not_opened","sent":false}"#),
+        ] {
+            guard case .connector? = error(session: session, revision: revision, body) else {
+                Issue.record("\(session) \(revision) \(body)")
+                continue
+            }
+        }
+        guard case .outcomeUnknown? = error(session: true, revision: .november2025, #"{"reason":"unknown_session","sent":true}"#) else {
+            Issue.record("a request that has gone is sent again")
+            return
+        }
+    }
+
+    /// The connector's word is of the request for the rest, and not of the one that has gone.
+    @Test(arguments: [401, 403]) func aRestThatTheConnectorRefusesIsAnOutcomeThatIsNotKnown(status: Int) {
+        var exchange = exchange(session: true)
+        _ = exchange.receive(.head(Self.stream))
+        _ = exchange.receive(.bytes(Array("id: 1\ndata: \n\n".utf8)))
+        _ = exchange.receive(.end)
+        guard case .finish(.failure(.outcomeUnknown)) = exchange.receive(.head(.init(status: status, contentType: "", isConnectors: true))).next
+        else {
+            Issue.record("HTTP \(status)")
+            return
+        }
+    }
+
     @Test func sizesAreBounded() {
         var json = exchange(limit: 10)
         #expect(json.receive(.head(Self.json)).next == .collect(limit: 10))

@@ -11,9 +11,9 @@ import Testing
 /// What opens CONNECT at an edge besides an API key, and what ends a call that it has opened.
 @Suite("CONNECT", .timeLimit(.minutes(2)))
 struct ConnectTests {
-    private static func isCut(_ client: TunnelClient) async {
+    private static func isCut(_ client: TunnelClient, within time: TimeAmount = .seconds(10)) async {
         do {
-            while let bytes = try await client.stream.read(within: .seconds(10)) { _ = bytes }
+            while let bytes = try await client.stream.read(within: time) { _ = bytes }
         } catch {
             #expect(!(error is TimedOut))
         }
@@ -78,11 +78,13 @@ struct ConnectTests {
     func end() async throws {
         try await TunnelWorld.run { world in
             let lasting = try world.runtime()
-            let brief = try world.runtime(until: 4)
             // The inner identity lasts, so what ends the call is the edge.
-            var client = try await TunnelClient.open(world, .certified(brief), as: lasting)
-            #expect(try await client.call("POST", "/echo", body: "x").body == "x")
-            await Self.isCut(client)
+            let (client, seconds) = try await Lifetime.long(from: 4) { seconds in
+                var client = try await TunnelClient.open(world, .certified(try world.runtime(until: seconds)), as: lasting)
+                #expect(try await client.call("POST", "/echo", body: "x").body == "x")
+                return (client, seconds)
+            }
+            await Self.isCut(client, within: .seconds(Int64(seconds) + 10))
             var other = try await TunnelClient.open(world, .certified(lasting), as: lasting)
             #expect(try await other.call("POST", "/echo", body: "y").body == "y")
             other.stream.close()

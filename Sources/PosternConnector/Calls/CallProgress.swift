@@ -7,6 +7,8 @@ final class CallProgress: Sendable {
     struct State: Sendable {
         /// Of the upstream's answer, once its head goes to the caller.
         var status: Int?
+        /// Whether a byte of the request may have gone upstream: what is refused after that may have run.
+        var hasLeft = false
         /// Bytes of the bodies, without framing.
         var sent = 0
         var received = 0
@@ -24,6 +26,7 @@ final class CallProgress: Sendable {
     var now: State { state.withLock { $0 } }
 
     func begin(_ status: Int) { state.withLock { $0.status = status } }
+    func leaves() { state.withLock { $0.hasLeft = true } }
     func sent(_ bytes: Int) { state.withLock { $0.sent += bytes } }
     func hid(_ tools: Int) { state.withLock { $0.hidden += tools } }
     func received(_ bytes: Int) { state.withLock { $0.received += bytes } }

@@ -69,6 +69,8 @@ struct Exchange: Sendable {
         let ready = try ready(&reader, &body)
         var wire = ByteBuffer(bytes: request.wire)
         if let ready { wire.writeImmutableBuffer(framed(ready)) }
+        // Of a write that fails, nobody knows how much had gone.
+        progress.leaves()
         do { try await watch.write(wire, to: link.stream, .upstream, within: limits.idle) } catch {
             throw CallError.upstreamConnection("\(error)")
         }

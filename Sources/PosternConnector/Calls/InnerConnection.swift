@@ -203,9 +203,13 @@ struct InnerConnection: Sendable {
     private func fail(_ error: CallError, _ progress: CallProgress) async {
         guard live.cause == nil, progress.now.status == nil, let status = error.status else { return stream.abort() }
         let type = status == 403 ? "permission_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "api_error"
-        let json: JSON = ["type": "error", "error": ["type": .string(type), "message": .string(error.told)], "reason": .string(error.code)]
+        let json: JSON = [
+            "type": "error", "error": ["type": .string(type), "message": .string(error.told)], "reason": .string(error.code),
+            "sent": JSON.bool(progress.now.hasLeft),
+        ]
         var fields = [(name: "Postern-Answer-By", value: "connector")]
         if [429, 503].contains(status) { fields.append(("Retry-After", "1")) }
-        try? await stream.write(LegAnswer.encoded(status: status, json: json, fields: fields))
+        let time = server.current().routes[host.route]?.route.limits.take ?? RouteLimits().take
+        try? await WriteWatch.write(ByteBuffer(bytes: LegAnswer.encoded(status: status, json: json, fields: fields)), to: stream, within: time)
     }
 }

@@ -37,7 +37,14 @@ extension InnerConnection {
         server.observe(.refused(route: host.route, .policy(refusal)))
         try await server.audit?.refused(accepted.record, id: accepted.record.id, route: host.route, .policy(refusal))
         let stays = request.keepsAlive && held.rest.isDone
-        do { try await stream.write(ByteBuffer(bytes: answer.encoded(keepsAlive: stays))) } catch { throw .callerGone("\(error)") }
+        do {
+            let bytes = ByteBuffer(bytes: answer.encoded(keepsAlive: stays))
+            try await WriteWatch.write(bytes, to: stream, within: accepted.runtime.route.limits.take)
+        } catch is TimedOut {
+            throw .callerStalled("the caller did not take the refusal of its request in time (limits.take)")
+        } catch {
+            throw .callerGone("\(error)")
+        }
         return Refused(reader: stays ? reader : nil)
     }
 
@@ -47,7 +54,8 @@ extension InnerConnection {
         let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
         do {
             if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
-                try await stream.write(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+                let bytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+                try await WriteWatch.write(bytes, to: stream, within: accepted.runtime.route.limits.take)
             }
             return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: accepted.runtime.route.limits.head)
         } catch let error as CallError {

@@ -25,6 +25,15 @@ final class WriteWatch: Sendable {
         }
     }
 
+    /// The same for one write outside of a call's exchange, with a timer of its own: `TimedOut` where the connection does not take the bytes in time.
+    static func write(_ bytes: ByteBuffer, to stream: ByteStream, within time: TimeAmount) async throws {
+        let watch = WriteWatch()
+        // Where the looks of a call may lie up to a step behind, this one comes a moment after the end.
+        let look = stream.channel.eventLoop.scheduleTask(in: time + .milliseconds(10)) { watch.look() }
+        defer { look.cancel() }
+        try await watch.write(bytes, to: stream, .caller, within: time)
+    }
+
     /// A look: breaks off what is overdue.
     func look() {
         let overdue = pending.withLock { pending in pending.values.filter { $0.end <= .now() } }

@@ -27,7 +27,11 @@ final class LegSet: Sendable {
         var isRetired = false
     }
 
+    /// Legs of one index that take no more calls and end by themselves: of an edge that says goodbye again and again, the oldest is closed.
+    private static let mostLingering = 2
+
     private struct Standing: Sendable {
+        var index: Int
         var leg: Leg
         var calls: RunningCalls
         var end: AsyncStream<Void>.Continuation
@@ -167,12 +171,14 @@ final class LegSet: Sendable {
         let events = Leg.Events(goAway: { _ in end.finish() }, call: { [take] call in take(call, calls) })
         let leg = try await dialer.dial(address, request, events)
         leg.channel.closeFuture.whenComplete { _ in end.finish() }
-        let (id, isRetired, hasAll) = state.withLock { state in
+        let (id, isRetired, hasAll, surplus) = state.withLock { state in
+            let lingering = state.legs.filter { $0.value.index == index }.sorted { $0.key < $1.key }.map(\.value.leg)
             state.next += 1
-            state.legs[state.next] = Standing(leg: leg, calls: calls, end: end)
+            state.legs[state.next] = Standing(index: index, leg: leg, calls: calls, end: end)
             state.stood.insert(index)
-            return (state.next, state.isRetired, state.stood.count == plan.legs)
+            return (state.next, state.isRetired, state.stood.count == plan.legs, lingering.dropLast(Self.mostLingering))
         }
+        for old in surplus { old.close() }
         // Of a leg that was said goodbye on, until it ends by itself.
         leg.channel.closeFuture.whenComplete { [weak self] _ in self?.state.withLock { $0.legs[id] = nil } }
         if isRetired {

@@ -16,7 +16,7 @@ package enum MCPError: Error, Sendable, Equatable {
     case insufficientScope(BearerChallenge)
     /// An HTTP status that says no more than itself; the start of its body.
     case status(Int, String)
-    /// The connector of a tunnel has answered in the server's place: its reason, and what it says. The request was not carried out.
+    /// The connector of a tunnel has answered in the server's place: its reason, and what it says. The request was not sent to the server.
     case connector(reason: String, String)
     /// Redirects are not followed: a request would go, with its token, to whoever is named.
     case redirected(status: Int, location: String)

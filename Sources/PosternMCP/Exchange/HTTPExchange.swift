@@ -109,14 +109,14 @@ package struct HTTPExchange: Sendable {
         case (.waiting, .head(let head)): isResuming ? resumed(head) : began(head)
         case (.collecting(let head), .body(let bytes)): collected(bytes, head)
         case (.collecting(let head), .bodyTooLarge):
-            finish(.failure(Self.isSuccess(head.status) ? .tooLarge("the answer", limit: settings.messageLimit) : Self.status(head.status, [])))
+            finish(.failure(Self.isSuccess(head.status) ? .tooLarge("the answer", limit: settings.messageLimit) : said(head, [])))
         case (.streaming, .bytes(let bytes)): streamed(bytes)
         case (.streaming, .end): lost("the stream ended before the answer")
         case (.streaming, .broken(.cancelled)), (.waiting, .broken(.cancelled)), (.collecting, .broken(.cancelled)): finish(.failure(.cancelled))
         case (.streaming, .broken(let error)): lost("\(error)")
         case (.waiting, .broken(let error)): isResuming ? lost("\(error)") : finish(.failure(MCPError(error)))
         case (.collecting(let head), .broken(let error)):
-            finish(.failure(Self.isSuccess(head.status) ? .outcomeUnknown("\(error)") : Self.status(head.status, [])))
+            finish(.failure(Self.isSuccess(head.status) ? .outcomeUnknown("\(error)") : said(head, [])))
         default: finish(.failure(.malformed("an answer out of order")))
         }
     }
@@ -142,7 +142,8 @@ package struct HTTPExchange: Sendable {
     private mutating func resumed(_ head: Head) -> Reaction {
         if head.status == 200, Self.mediaType(head.contentType) == "text/event-stream" { return stream() }
         switch head.status {
-        case 401, 403: return refused(head)
+        // What a connector says here is of this request, and not of the one that has gone.
+        case 401 where !head.isConnectors, 403 where !head.isConnectors: return refused(head)
         // What is not there for good, and what may come back.
         case 400...499 where ![408, 425, 429].contains(head.status):
             return finish(.failure(.outcomeUnknown("the stream broke, and the server does not give its rest (HTTP \(head.status))")))
@@ -186,8 +187,7 @@ package struct HTTPExchange: Sendable {
             {
                 return finish(.failure(.server(error)))
             }
-            if head.isConnectors { return finish(.failure(ConnectorAnswer.error(status: head.status, body: bytes))) }
-            return finish(.failure(Self.status(head.status, bytes)))
+            return finish(.failure(said(head, bytes)))
         }
         var reaction = Reaction(next: .read)
         do throws(JSONRPCMessage.Malformed) {
@@ -197,6 +197,13 @@ package struct HTTPExchange: Sendable {
             return finish(.failure(.malformed("\(error)")), reaction)
         }
         return finish(.failure(.malformed("the answer has another id than the request")), reaction)
+    }
+
+    /// What an answer without success means, that is no error of the protocol.
+    private func said(_ head: Head, _ body: [UInt8]) -> MCPError {
+        guard head.isConnectors else { return Self.status(head.status, body) }
+        return ConnectorAnswer.error(
+            status: head.status, body: body, hasSession: settings.hasSession && settings.revision?.era == .handshake)
     }
 
     private mutating func streamed(_ bytes: [UInt8]) -> Reaction {

@@ -102,7 +102,7 @@ package struct HTTPLink: MCPLink {
         guard !(200...299).contains(response.status) else { return }
         if ConnectorAnswer.isOne(status: response.status, by: response.headers[ConnectorAnswer.field]) {
             let body = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
-            throw masked(ConnectorAnswer.error(status: response.status, body: body))
+            throw masked(ConnectorAnswer.error(status: response.status, body: body, hasSession: context.sessionID != nil))
         }
         if response.status == 404, context.sessionID != nil { throw .sessionLost }
         let excerpt = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []

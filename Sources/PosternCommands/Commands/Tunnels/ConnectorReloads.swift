@@ -41,6 +41,7 @@ struct ConnectorReloads: Service {
 
     private func follow(_ wakes: AsyncStream<Wake>) async {
         var (known, pending) = (seen, seen)
+        var own = started.own
         for await wake in wakes {
             if wake == .look {
                 let now = await stamps(Array(known.keys))
@@ -58,13 +59,14 @@ struct ConnectorReloads: Service {
             known = now
             pending = now
             switch result {
-            case .success(let files): await take(files)
+            case .success(let files): await take(files, &own)
             case .failure(let error): refuse("\(error)")
             }
         }
     }
 
-    private func take(_ files: ConnectorFiles) async {
+    /// - Parameter own: the connector's files by the reading that is in force.
+    private func take(_ files: ConnectorFiles, _ own: inout [String]) async {
         let (old, new) = (started.configuration, files.configuration)
         // Both files are held open by this run.
         guard old.auditFile == new.auditFile, old.budgetsFile == new.budgetsFile else {
@@ -74,12 +76,15 @@ struct ConnectorReloads: Service {
         guard old.registrations == new.registrations else {
             return refuse("registrations cannot change while the connector runs: start it again")
         }
-        do {
-            // Before a server is started by the new document.
-            try children?.keep(from: files.own)
-            try await connector.reload(new, files.material)
-            try watcher?.reload(new, files.material)
-        } catch { refuse("\(error)") }
+        let steps = ReloadSteps(
+            keep: { try children?.keep(from: $0) }, connector: { try await connector.reload(new, files.material) },
+            watcher: { try watcher?.reload(new, files.material) })
+        switch await steps.run(from: own, to: files.own) {
+        case .refused(let reason): refuse(reason)
+        case .inForce(let left):
+            own = files.own
+            for reason in left { logger.error("a part of the changed configuration is not in force", metadata: ["reason": "\(reason)"]) }
+        }
     }
 
     private func refuse(_ reason: String) {

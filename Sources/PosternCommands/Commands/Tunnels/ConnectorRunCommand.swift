@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Logging
 import ManagedAgentsAPI
 import PosternAudit
@@ -45,7 +46,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         }
         let startsServers = files.configuration.routes.values.contains { $0.upstream.child != nil }
         let children = startsServers ? try await SandboxedChildren(own: files.own) : nil
-        let book = try files.budgetsPath(config: config).map { path throws(FileError) in try ByteBook(path: path) } ?? ByteBook()
+        let book = try ConnectorBook.open(files.budgetsPath(config: config), now: Date())
         let watcher = try files.watcher(config: config, logger)
         let connector: Connector
         do {
