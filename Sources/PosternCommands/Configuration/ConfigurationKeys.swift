@@ -51,7 +51,8 @@ extension ConfigurationKey {
     package static let edgeListen = ConfigurationKey(
         "edge.listen", .serve, .text, default: "0.0.0.0:443", "With an edge: where it listens; port 0 takes a free one.")
     package static let edgeTLSCertificate = ConfigurationKey(
-        "edge.tls_cert", .serve, .path, "With an edge: PEM file with the certificate of its name and its chain. Read again when the edge starts again.")
+        "edge.tls_cert", .serve, .path,
+        "With an edge: PEM file with the certificate of its name and its chain. Read again when the edge starts again.")
     package static let edgeTLSKey = ConfigurationKey("edge.tls_key", .serve, .path, "With an edge: PEM file with the certificate's key.")
     package static let edgeUser = ConfigurationKey(
         "edge.user", .serve, .integer(1...4_000_000_000), default: "230001",

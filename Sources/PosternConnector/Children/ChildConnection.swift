@@ -10,9 +10,9 @@ struct ChildConnection: Sendable {
     let owner: RuntimeIdentity
     let route: ChildRoute
 
-    /// Bytes of one request's body.
     /// Between two requests, and between two pieces of one. The route's limits, on the other side of the pair, end a call before that.
     private static let silence = TimeAmount.minutes(30)
+    /// Bytes of one request's body.
     static let longestBody = 4 << 20
     /// Where MCP is; elsewhere there is nothing.
     static let path = Array("/mcp".utf8)

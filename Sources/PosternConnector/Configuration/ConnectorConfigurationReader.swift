@@ -160,9 +160,6 @@ private struct ConnectorConfigurationReader {
         let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
         let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
-        if route["ca_file"] != nil, !upstream.isTLS {
-            document.add(node.place, path.key("ca_file"), "needs an upstream with https", "leave it out, or write https://")
-        }
         let clientCertificate = clientCertificate(route, upstream)
         var output = ConnectorConfiguration.Route(
             upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),

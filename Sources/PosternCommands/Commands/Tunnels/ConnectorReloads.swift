@@ -73,8 +73,8 @@ struct ConnectorReloads: Service {
             return refuse("audit.file and budgets.file cannot change while the connector runs: start it again")
         }
         // A watch that begins anew has seen nothing.
-        guard old.registrations == new.registrations else {
-            return refuse("registrations cannot change while the connector runs: start it again")
+        guard old.registrations == new.registrations, old.identity.knownKeys == new.identity.knownKeys else {
+            return refuse("registrations and identity.known_keys cannot change while the connector runs: start it again")
         }
         let steps = ReloadSteps(
             keep: { try children?.keep(from: $0) }, connector: { try await connector.reload(new, files.material) },
