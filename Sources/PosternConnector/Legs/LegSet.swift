@@ -17,7 +17,10 @@ final class LegSet: Sendable {
     private let observe: @Sendable (ConnectorEvent) -> Void
     private let state = Mutex(State())
     private let retiring = AsyncStream<Void>.makeStream()
+    /// Ends when all legs have stood.
     private let standing = AsyncStream<Void>.makeStream()
+    /// Ends when one has.
+    private let first = AsyncStream<Void>.makeStream()
 
     private struct State {
         var legs: [Int: Standing] = [:]
@@ -86,11 +89,9 @@ final class LegSet: Sendable {
                 for await _ in standing.stream {}
                 return !Task.isCancelled
             }
-            group.addTask { [self] in
+            group.addTask { [first] in
                 // Counted from the first that stands.
-                while state.withLock({ $0.stood.isEmpty }) {
-                    guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { return false }
-                }
+                for await _ in first.stream {}
                 return (try? await Task.sleep(for: .nanoseconds(time.nanoseconds))) != nil
             }
             let first = await group.next() ?? false
@@ -114,6 +115,7 @@ final class LegSet: Sendable {
             standing.end.finish()
         }
         retiring.continuation.finish()
+        first.continuation.finish()
         standing.continuation.finish()
     }
 
@@ -187,6 +189,7 @@ final class LegSet: Sendable {
             return
         }
         observe(.legStands(index: index, edge: address.description))
+        first.continuation.finish()
         if hasAll { standing.continuation.finish() }
         await withTaskCancellationHandler {
             for await _ in over {}
