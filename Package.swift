@@ -87,6 +87,11 @@ let sources: [Target] = [
             .httpTypesNIO, .lifecycle, .crypto, .x509, .asn1, .logging, .nio("NIOCore"), .tls,
         ]),
 
+    // The control plane as the runtime that calls private MCP servers.
+    library(
+        "PosternRuntime",
+        ["PosternCore", "PosternMCP", "PosternTunnelWire", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .logging]),
+
     library(
         "PosternEdge",
         [
@@ -144,7 +149,7 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternMCP", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
+            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
             .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),

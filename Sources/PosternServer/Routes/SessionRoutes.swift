@@ -73,7 +73,7 @@ struct SessionRoutes {
         let record = try await sessions.create(
             SessionDraft(
                 workspaceID: workspace, environmentID: environment.id, agent: agent, agentID: agentID, agentVersion: version, title: params.title,
-                metadata: params.metadata, initialEvents: params.initialEvents))
+                metadata: params.metadata, initialEvents: params.initialEvents, createdBy: try call.caller().keyID))
         return .json(record.json)
     }
 
