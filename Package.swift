@@ -149,7 +149,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
+            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox",
+            .arguments, .yams,
             .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
@@ -195,6 +196,12 @@ let testTargets: [Target] = [
         [
             "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", "PosternTunnelWire", .http, .x509, .asn1, .crypto,
             .product(name: "HummingbirdTesting", package: "hummingbird"),
+        ]),
+    tests(
+        "PosternRuntimeTests",
+        [
+            "PosternRuntime", "PosternServer", "PosternCore", "PosternTestKit", "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI",
+            "PosternTunnelWire", "PosternJSON", .tls, .x509, .asn1, .crypto, .logging,
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests(

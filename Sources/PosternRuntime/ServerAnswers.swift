@@ -31,7 +31,8 @@ package enum ServerAnswers {
         }
         func add(_ type: String, _ mediaType: String, _ base64: String) {
             guard base64.utf8.count <= mostMedia, pieces < mostMediaPieces else {
-                return blocks.append(block("[\(type) of the type \(mediaType.prefix(80)), \(base64.utf8.count) bytes of base64: too much to be passed on]"))
+                return blocks.append(
+                    block("[\(type) of the type \(mediaType.prefix(80)), \(base64.utf8.count) bytes of base64: too much to be passed on]"))
             }
             pieces += 1
             blocks.append([
@@ -72,7 +73,9 @@ package enum ServerAnswers {
                 "\(name) wants a credential that the session does not have. A connector puts one in: `headers` of the route, in its document.")
         case .outcomeUnknown(let reason):
             return MCPFailure(
-                .call, "Whether the call took effect at the MCP server \"\(server.name)\" is unknown; it was not repeated. Check before you run it again. (\(reason))")
+                .call,
+                "Whether the call took effect at the MCP server \"\(server.name)\" is unknown; it was not repeated. Check before you run it again. (\(reason))"
+            )
         case .timedOut(_, let seconds, _):
             return MCPFailure(
                 isCall(error) ? .call : .connection,

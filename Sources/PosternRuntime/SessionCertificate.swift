@@ -63,7 +63,8 @@ actor SessionCertificate {
             let request = try RuntimeRequest()
             let pem = try await tunnels.issueCertificate(
                 for: session, person: person, routes: routes, tunnel, request: request.pem, life: settings.certificateLife)
-            let credentials = try PosternMCP.TunnelCredentials(certificate: pem, key: request.keyPEM, authorities: authorities.joined(separator: "\n"))
+            let credentials = try PosternMCP.TunnelCredentials(
+                certificate: pem, key: request.keyPEM, authorities: authorities.joined(separator: "\n"))
             held = Held(credentials: credentials, authorities: authorities, lookedUp: .now)
             return .success(credentials)
         } catch let error as PosternMCP.TunnelCredentials.Invalid {

@@ -31,7 +31,8 @@ actor SessionLinks {
         if let client = clients[server] { return client }
         let place = try ServerPlace(server)
         guard let edge = settings.edge() else {
-            throw ServerPlace.failure(server, "this control plane has no edge to dial; its operator names one with --tunnel-edge, or runs --with-edge")
+            throw ServerPlace.failure(
+                server, "this control plane has no edge to dial; its operator names one with --tunnel-edge, or runs --with-edge")
         }
         let isOurs: Bool
         do throws(APIError) {

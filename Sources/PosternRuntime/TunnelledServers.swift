@@ -53,7 +53,8 @@ package actor TunnelledServers: MCPServers {
         } catch {
             if error != .cancelled {
                 logger.info(
-                    "an MCP server could not be used", metadata: ["session": "\(caller.sessionID)", "server": "\(server.name)", "kind": "\(error.kind)"])
+                    "an MCP server could not be used",
+                    metadata: ["session": "\(caller.sessionID)", "server": "\(server.name)", "kind": "\(error.kind)"])
             }
             throw ServerAnswers.failure(error, of: server)
         }

@@ -81,7 +81,8 @@ extension SessionMachine {
         guard let call = state.calls.first(where: { $0.eventID == eventID }), call.isUnderWay else { return }
         switch result {
         case .success(let result):
-            emit("agent.mcp_tool_result", ["mcp_tool_use_id": .string(eventID), "content": .array(result.content), "is_error": .bool(result.isError)])
+            emit(
+                "agent.mcp_tool_result", ["mcp_tool_use_id": .string(eventID), "content": .array(result.content), "is_error": .bool(result.isError)])
         case .failure(let failure):
             if let server = call.mcp?.server { report(failure, of: server) }
             close(call, with: failure.message)
