@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1

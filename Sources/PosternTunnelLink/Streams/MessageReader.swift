@@ -1,5 +1,6 @@
 import NIOCore
 import PosternHTTP
+import PosternTLS
 import PosternTunnelWire
 
 /// Reads HTTP/1.1 messages, and the ClientHello before them, from a byte stream.
