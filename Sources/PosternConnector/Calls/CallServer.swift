@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternHTTP
 import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire

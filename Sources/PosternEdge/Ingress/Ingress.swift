@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink

@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 import PosternTLS
 
