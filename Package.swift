@@ -95,7 +95,8 @@ let sources: [Target] = [
     library(
         "PosternEdge",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry",
+            "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
 
@@ -103,13 +104,16 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit",
+            "PosternJSON",
             .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
-    // Both sides.
+    // Both sides: what each reads from strangers.
+    library("PosternHTTP", [.nio("NIOCore")]),
+    library("PosternTLS"),
     library(
         "PosternMCP",
         [
@@ -122,7 +126,7 @@ let sources: [Target] = [
     library(
         "PosternEgress",
         [
-            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
             .nio("NIOPosix"), .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     .target(name: "CPosternSandbox", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
@@ -138,9 +142,8 @@ let sources: [Target] = [
         ]),
 
     // Tunnels: what edge, connector, control plane and runtime must mean alike; no I/O.
-    library("PosternHTTP", [.nio("NIOCore")]),
-    library("PosternTunnelWire", ["PosternJSON", "PosternHTTP", .x509, .asn1, .crypto, .nio("NIOCore")]),
-    library("PosternTunnelLink", ["PosternTunnelWire", "PosternHTTP", .nio("NIOCore"), .nio("NIOTLS"), .http2, .hpack]),
+    library("PosternTunnelWire", ["PosternJSON", "PosternHTTP", "PosternTLS", .x509, .asn1, .crypto, .nio("NIOCore")]),
+    library("PosternTunnelLink", ["PosternTunnelWire", "PosternHTTP", "PosternTLS", .nio("NIOCore"), .nio("NIOTLS"), .http2, .hpack]),
 
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
@@ -149,8 +152,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox",
-            .arguments, .yams,
+            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTLS",
+            "CPosternSandbox", .arguments, .yams,
             .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
@@ -167,7 +170,7 @@ let sources: [Target] = [
     .target(
         name: "FuzzTargets",
         dependencies: [
-            "PosternConnector", "PosternTunnelWire", "PosternHTTP", "PosternPolicy", "PosternJSON", "ManagedAgentsAPI", "SeededRandom",
+            "PosternConnector", "PosternTunnelWire", "PosternHTTP", "PosternTLS", "PosternPolicy", "PosternJSON", "ManagedAgentsAPI", "SeededRandom",
             .nio("NIOCore"),
         ],
         path: "Tests/Support/swift/FuzzTargets", swiftSettings: settings),
@@ -207,7 +210,8 @@ let testTargets: [Target] = [
     tests(
         "PosternMCPTests",
         [
-            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON",
+            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS",
+            "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .x509, .asn1, .crypto,
         ]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
@@ -216,15 +220,17 @@ let testTargets: [Target] = [
     tests(
         "PosternEgressTests",
         [
-            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternHTTP", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"),
             .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
+    tests("PosternTLSTests", ["PosternTLS"]),
     tests("PosternTunnelWireTests", ["PosternTunnelWire", "PosternHTTP", "PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
     tests(
         "PosternTunnelTests",
         [
-            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternPolicy", "PosternAudit",
             "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
             .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
         ]),

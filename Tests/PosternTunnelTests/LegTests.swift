@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import PosternEdge
+import PosternHTTP
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire

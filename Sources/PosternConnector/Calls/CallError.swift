@@ -1,4 +1,5 @@
 import PosternHTTP
+import PosternTLS
 import PosternTunnelWire
 
 /// Why a call, or its handshake, is refused inside the connector.

@@ -2,6 +2,8 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1

@@ -1,5 +1,6 @@
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 /// A caller's request as it goes to the upstream of its route. A value without I/O.

@@ -1,6 +1,7 @@
 import Crypto
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 extension ConnectorConfiguration {

@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import PosternHTTP
 import PosternJSON
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
