@@ -16,6 +16,8 @@ package final class RegistrationWatcher: Sendable {
     private let now: @Sendable () -> Date
     private let observe: @Sendable (RegistrationEvent) -> Void
     private let nudges = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// Between two rounds while an answer that did not fit is held against calls, at most.
+    private static let doubtful = Duration.seconds(1)
     /// The refusal that was told last.
     private let told = Mutex<RegistrationRefusal.Reason?>(nil)
 
@@ -83,7 +85,15 @@ package final class RegistrationWatcher: Sendable {
                 }
             }
             nudge()
-            for await _ in nudges.stream { await round() }
+            for await _ in nudges.stream {
+                await round()
+                guard watch.withLock({ $0.unproven != nil }) else { continue }
+                // Calls are refused until an answer fits, which may be soon: a clock that was off is set, an edge that was bad is gone.
+                group.addTask { [self] in
+                    try? await Task.sleep(for: min(interval, Self.doubtful))
+                    nudge()
+                }
+            }
             group.cancelAll()
         }
     }
