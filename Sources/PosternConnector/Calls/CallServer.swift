@@ -34,11 +34,12 @@ struct CallServer: Sendable {
         }
         call.accept()
         do {
-            let connection = try await letIn(call.stream, host, snapshot)
+            guard let opened = try await letIn(call.stream, host, snapshot) else { return await call.stream.closeGently() }
+            let connection = opened.connection
             let caller = CallerSubject(connection.identity)
             let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
             defer { live.leave(id, caller) }
-            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self).run()
+            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self, opening: opened.opening).run()
         } catch {
             observe(.refused(route: host.route, error))
             // Nothing runs here that an unwritten record could hide.
@@ -47,8 +48,9 @@ struct CallServer: Sendable {
         }
     }
 
-    /// Inner TLS up to a verified client certificate. No byte of HTTP is read before that.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> LiveConnection {
+    /// Inner TLS up to a verified client certificate: no byte of HTTP is read before that. Where the route asks for none, up to a request with a token
+    /// that counts; `nil` where that was answered already.
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> Opened? {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -63,6 +65,7 @@ struct CallServer: Sendable {
             throw .callerGone("\(error)")
         }
         guard hello.hello.serverName == host.name else { throw .serverName }
+        if let bearer = snapshot.routes[host.route]?.bearer { return try await admit(stream, hello.bytes, host, bearer, snapshot) }
         let verifier = RuntimeVerifier(authority: snapshot.material.runtimeAuthority, tunnel: snapshot.configuration.tunnel, now: now)
         let certificate: NIOSSLCertificate?
         do {
@@ -73,11 +76,12 @@ struct CallServer: Sendable {
             throw verifier.refusal ?? Self.failure(error)
         }
         let accepted = try verifier.check(certificate)
-        return LiveConnection(
-            route: host.route, identity: accepted.identity, certificate: accepted.parsed, stream: stream, number: snapshot.number)
+        return Opened(
+            connection: LiveConnection(
+                route: host.route, identity: accepted.identity, proof: .certificate(accepted.parsed), stream: stream, number: snapshot.number))
     }
 
-    private static func failure(_ error: any Error) -> CallError {
+    static func failure(_ error: any Error) -> CallError {
         if error is TimedOut { return .tooSlow }
         let text = "\(error)"
         // BoringSSL's name for a client that answers the request for a certificate with none.

@@ -45,7 +45,9 @@ struct RouteRequest: Sendable {
         isRepeatable = head.body.isEmpty && override == nil && ["GET", "HEAD", "OPTIONS"].contains(head.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         let injected = Set(headers.map { HeaderInjection.spelling($0.name) })
-        let taken = injected.union(["host", "expect"]).union(ForwardedHeaders.ofCaller)
+        var taken = injected.union(["host", "expect"]).union(ForwardedHeaders.ofCaller)
+        // The token is for the connector: an upstream that has it may use it elsewhere.
+        if let bearer = route.bearer, !bearer.forwards { taken.insert("authorization") }
         fields.all.removeAll { taken.contains(HeaderInjection.spelling($0.name)) }
         if let sessions { session = try sessions.tags.open(&fields, from: sessions.caller) } else { session = nil }
         outlivesCaller = head.method == "POST" && Self.outlivesCaller(fields, isMCP: route.policy != nil)
@@ -84,7 +86,7 @@ struct RouteRequest: Sendable {
     }
 
     /// One Host field, equal to the inner server name (RFC 9110, section 7.2); a port is 443's or none.
-    private static func checkHost(_ head: RequestHead, _ host: TunnelHost) throws(HTTPRefusal) {
+    static func checkHost(_ head: RequestHead, _ host: TunnelHost) throws(HTTPRefusal) {
         let hosts = head.fields.named("host")
         guard hosts.count == 1 else { throw HTTPRefusal("a request has exactly one Host header") }
         guard canonical(hosts[0].value) == host.name else {

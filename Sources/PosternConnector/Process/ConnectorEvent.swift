@@ -20,6 +20,8 @@ package enum ConnectorEvent: Sendable {
     case toolChanged(route: String, tool: String)
     /// Of the stdio server of a route; `number` tells it from others of this connector.
     case child(route: String, number: Int, ChildEvent)
+    /// The keys of the issuer of a route's tokens were asked for; `problem` where they did not come.
+    case tokenKeys(route: String, problem: String?)
     /// Of the log of the tunnel's registrations.
     case registration(RegistrationEvent)
 }

@@ -44,9 +44,16 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
             let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""
             terminal.print("route \(name): \(route.upstream), \(callers)\(policy)")
+            if let bearer = route.bearer { terminal.print("  \(Self.text(bearer))") }
             for problem in RouteFiles.problems(of: route.upstream, own: files.own) { terminal.print("  \(problem)") }
         }
         if standing.problem != nil { terminal.note("The server certificate is due: run `postern connector renew --config \(config)`, daily.") }
+    }
+
+    private static func text(_ bearer: BearerSettings) -> String {
+        let keys = switch bearer.keys { case .file(let path): path case .url(let url): "\(url)" }
+        let forwarded = bearer.forwards ? ", and are passed on to the upstream" : ""
+        return "no client certificate: bearer tokens of \(bearer.issuer) for \(bearer.audiences.sorted().joined(separator: ", ")), keys of \(keys)\(forwarded)"
     }
 
     /// What callers would refuse is an error; what ends soon is told.

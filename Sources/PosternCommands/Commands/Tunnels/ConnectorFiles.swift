@@ -25,7 +25,7 @@ struct ConnectorFiles: Sendable {
         configuration = try Self.configuration(at: path)
         own = [path] + Self.named(configuration).map { Self.against(folder, $0) }
         do {
-            material = try ConnectorMaterial(configuration, now: Date()) { name, isSecret in
+            material = try ConnectorMaterial(configuration, now: Date(), environment: ProcessEnvironment.current) { name, isSecret in
                 let path = Self.against(folder, name)
                 seen[path] = TextFile.stamp(path)
                 guard TextFile.exists(path) else { return nil }
@@ -58,7 +58,7 @@ struct ConnectorFiles: Sendable {
         if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
         for route in configuration.routes.values {
             files +=
-                route.headers.map(\.file) + (route.upstream.child?.secrets.map(\.file) ?? []) + [route.clientCertificate?.keyFile].compactMap(\.self)
+                route.headers.compactMap(\.file) + (route.upstream.child?.secrets.map(\.file) ?? []) + [route.clientCertificate?.keyFile].compactMap(\.self)
         }
         return files
     }
