@@ -85,6 +85,7 @@ struct InnerConnection: Sendable {
                 if try await server.tells(head, host, bearer, to: stream) { return nil }
                 try await prove(head, token, bearer, snapshot)
             }
+            if Self.isRenewal(head) { return try await renew(head, snapshot, runtime) ? reader : nil }
             request = try open(head, runtime)
             record.method = request.method
             try decide(request, snapshot, runtime)
@@ -95,7 +96,7 @@ struct InnerConnection: Sendable {
             throw error
         }
         defer { runtime.slots.leave(caller) }
-        live.runs(.init(runtime: runtime))
+        live.runs(.init(runtime: runtime, id: request.renewalID))
         defer { live.runs(nil) }
         var accepted = Accepted(request: request, runtime: runtime, number: snapshot.number, record: record)
         defer { if let held = accepted.held { runtime.routeGuard?.release(held.bytes.readableBytes) } }
@@ -124,14 +125,19 @@ struct InnerConnection: Sendable {
     }
 
     private func decide(_ request: RouteRequest, _ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
+        try admits(snapshot, runtime)
+        if case .length(let length) = request.framing, length > runtime.route.limits.requestBytes {
+            throw .requestTooLarge(runtime.route.limits.requestBytes)
+        }
+    }
+
+    /// Throws where this caller may begin no call now.
+    func admits(_ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
         if let refusal = server.registrations() { throw .registration(refusal) }
         let proof = live.proof
         guard server.now() < proof.ends else { throw proof.expired }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
         guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
-        if case .length(let length) = request.framing, length > runtime.route.limits.requestBytes {
-            throw .requestTooLarge(runtime.route.limits.requestBytes)
-        }
         // The handshake may have been under another authority.
         if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
     }

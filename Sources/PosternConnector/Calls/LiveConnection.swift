@@ -26,6 +26,8 @@ final class LiveConnection: Sendable {
     /// A call that runs, as far as it matters whether it may go on.
     struct RunningCall: Sendable {
         var runtime: RouteRuntime
+        /// What its caller calls it.
+        var id: String?
         /// What the policy of the route has let through; `nil` where there was nothing to judge.
         var body: RPCBody?
     }
@@ -50,6 +52,21 @@ final class LiveConnection: Sendable {
             state.number = max(state.number, number)
         }
         watchEnd(now: now)
+    }
+
+    /// Goes on until `other` ends, where it is the same caller's and runs the call `id`. Whether it does. A proof that ends earlier shortens nothing.
+    fileprivate func renew(_ id: String, by other: LiveConnection, now: Date) -> Bool {
+        guard other !== self, route == other.route, identity == other.identity else { return false }
+        let (proof, number) = other.state.withLock { ($0.proof, $0.number) }
+        let isRunning = state.withLock { state in
+            guard state.cause == nil, state.call?.id == id else { return false }
+            guard state.proof.ends < proof.ends else { return true }
+            state.proof = proof
+            state.number = number
+            return true
+        }
+        if isRunning { watchEnd(now: now) }
+        return isRunning
     }
 
     /// Cuts the connection when its proof ends, until `stopWatching`.
@@ -186,6 +203,11 @@ final class LiveConnections: Sendable {
         state.withLock { state in
             if let count = state.unproved[route] { state.unproved[route] = count > 1 ? count - 1 : nil }
         }
+    }
+
+    /// Lets the call `id` go on that runs on a connection of the very same caller and route. Whether there is one.
+    func renew(_ id: String, by connection: LiveConnection, now: Date) -> Bool {
+        state.withLock { Array($0.all.values) }.contains { $0.renew(id, by: connection, now: now) }
     }
 
     /// Cuts what `snapshot` does not let go on. Gives how many.

@@ -14,6 +14,8 @@ package enum ConnectorEvent: Sendable {
     case refused(route: String?, CallError)
     /// A caller went away while its call ran, which goes on for a while, since MCP's older revisions take that for no cancelling.
     case outlived(route: String)
+    /// A caller proved itself anew for a call that runs.
+    case renewed(route: String)
     /// A policy that only records would have refused the call.
     case wouldRefuse(route: String, PolicyRefusal)
     /// The definition of a pinned tool is another one now: the tool is left out of lists and not called.

@@ -85,7 +85,7 @@ struct KeySetSourceTests {
         server.mcp.withLock { $0 = answer }
         var client = TLSConfiguration.makeClientConfiguration()
         if trusts { client.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(authority.certificatePEM.utf8))) }
-        let url = try KeySetURL("https://login.example.com:\(server.port)/mcp?x=1", addresses: addresses)
+        let url = try KeySetURL("https://login.example.com:\(server.port)/mcp", addresses: addresses)
         let route = ConnectorConfiguration.Route(
             upstream: .network(isTLS: true, url.authority), callers: Callers(), addresses: addresses, host: .rewrite, headers: [])
         let loopback = try #require(IPAddress("127.0.0.1"))
@@ -97,7 +97,7 @@ struct KeySetSourceTests {
             defer { group.cancelAll() }
             switch await KeySetFetch(url: url, dialer: dialer, time: .seconds(10)).run() {
             case .success(let set):
-                #expect(server.now.heads.last?.hasPrefix("GET /mcp?x=1 HTTP/1.1\nHost: login.example.com:") == true)
+                #expect(server.now.heads.last?.hasPrefix("GET /mcp HTTP/1.1\nHost: login.example.com:") == true)
                 return (set, "")
             case .failure(let problem): return (nil, problem.description)
             }
