@@ -26,15 +26,17 @@ struct CallServer: Sendable {
     func serve(_ call: LegCall) async {
         let snapshot = current()
         let name = ConnectTarget.host(Array(call.authority.utf8))
-        guard let name, let host = TunnelHost(name), host.domain == snapshot.configuration.tunnel.domain, snapshot.routes[host.route] != nil else {
+        guard let name, let asked = TunnelHost(name), asked.domain == snapshot.configuration.tunnel.domain, let route = snapshot.route(of: asked.route)
+        else {
             let error = CallError.noRoute(String((name ?? call.authority).prefix(253)))
             observe(.refused(route: nil, error))
             try? await audit?.refused(nil, id: newID(), route: nil, error)
             return call.reject(404)
         }
+        let host = TunnelHost(route: route, domain: asked.domain)
         call.accept()
         do {
-            guard let opened = try await letIn(call.stream, host, snapshot) else { return await call.stream.closeGently() }
+            guard let opened = try await letIn(call.stream, host, asked, snapshot) else { return await call.stream.closeGently() }
             let connection = opened.connection
             let caller = CallerSubject(connection.identity)
             let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
@@ -50,7 +52,8 @@ struct CallServer: Sendable {
 
     /// Inner TLS up to a verified client certificate: no byte of HTTP is read before that. Where the route asks for none, up to a request with a token
     /// that counts; `nil` where that was answered already.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> Opened? {
+    /// - Parameter asked: the host as the stream was opened for it, which the ClientHello has to name: what an edge can read says no more than it knows.
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ asked: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> Opened? {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -64,7 +67,7 @@ struct CallServer: Sendable {
         } catch {
             throw .callerGone("\(error)")
         }
-        guard hello.hello.serverName == host.name else { throw .serverName }
+        guard hello.hello.serverName == asked.name else { throw .serverName }
         if let bearer = snapshot.routes[host.route]?.bearer { return try await admit(stream, hello.bytes, host, bearer, snapshot) }
         let verifier = RuntimeVerifier(authority: snapshot.material.runtimeAuthority, tunnel: snapshot.configuration.tunnel, now: now)
         let certificate: NIOSSLCertificate?

@@ -33,6 +33,8 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let keySets: [String: KeySet]
     /// By route: who vouches for the host that such keys are fetched from; `nil` stands for the system's.
     let keySetAuthorities: [String: [NIOSSLCertificate]]
+    /// By what routes are called on the way, beside their names.
+    let routeKey: RouteKey?
     /// Binds ids of sessions to callers. Connectors with the same key have the same one, also after a restart.
     let sessionKey: SymmetricKey
 
@@ -87,6 +89,12 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no tunnel token on its first line")
             }
             return String(line)
+        }
+        routeKey = try configuration.tunnel.routeKeyFile.map { path in
+            guard let key = RouteKey(String(try text(path, true).prefix { !$0.isNewline })) else {
+                throw ConnectorError("\(path) holds no route key on its first line; `postern connector setup` fetches it")
+            }
+            return key
         }
         var headers: [String: [HeaderInjection]] = [:]
         var upstream: [String: [NIOSSLCertificate]] = [:]

@@ -31,6 +31,8 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var workspaceID: String
         /// Canonical.
         package var domain: String
+        /// Mode 0600; `nil` where callers name routes only.
+        package var routeKeyFile: String?
     }
 
     package struct Edges: Hashable, Sendable {

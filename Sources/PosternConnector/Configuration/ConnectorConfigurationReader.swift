@@ -54,14 +54,16 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func tunnel(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Tunnel {
-        let tunnel = document.required(map, map: "tunnel", known: ["id", "workspace_id", "domain"], "name the tunnel's id, workspace_id and domain")
+        let tunnel = document.required(map, map: "tunnel", known: ["id", "workspace_id", "domain", "route_key_file"],
+            "name the tunnel's id, workspace_id and domain")
         let domain = document.required(tunnel, "domain", "write the tunnel's domain, such as ab12cd34.tunnel.example.com")
         if !domain.isEmpty, HostName.canonical(domain) != domain, let node = tunnel["domain"] {
             document.add(node.place, tunnel.path.key("domain"), value: domain, "must be a host name in lower case")
         }
         return .init(
             id: document.required(tunnel, "id", "write the tunnel's id, tnl_…"),
-            workspaceID: document.required(tunnel, "workspace_id", "write the tunnel's workspace, wrkspc_…"), domain: domain)
+            workspaceID: document.required(tunnel, "workspace_id", "write the tunnel's workspace, wrkspc_…"), domain: domain,
+            routeKeyFile: document.text(tunnel, "route_key_file"))
     }
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {

@@ -13,6 +13,8 @@ struct ConnectorSnapshot: Sendable {
     /// For routes that ask for no certificate.
     let open: NIOSSLContext
     let routes: [String: RouteRuntime]
+    /// Names of routes by their ids.
+    private let names: [String: String]
 
     /// - Parameters:
     ///   - previous: what was in force until now: what is counted and seen of a route goes on where it still means the same.
@@ -45,7 +47,11 @@ struct ConnectorSnapshot: Sendable {
                 after: previous?.routes[name])
         }
         self.routes = routes
+        names = material.routeKey.map { key in Dictionary(uniqueKeysWithValues: routes.keys.map { (key.id(of: $0), $0) }) } ?? [:]
     }
+
+    /// The route that a label of a host stands for: by its name, or by its id where the tunnel has a route key; `nil` for none of these.
+    func route(of label: String) -> String? { routes[label] != nil ? label : names[label] }
 
     private static func bearer(
         _ name: String, _ route: ConnectorConfiguration.Route, _ material: ConnectorMaterial, after previous: RouteRuntime?,

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import ManagedAgentsClient
 import NIOCore
+import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
@@ -46,7 +47,7 @@ final class TunnelRenewal: Sendable {
     private func wait(until ends: Date) {
         let left = max(0, ends.timeIntervalSince(connections.settings.now()))
         let time = max(left - 60, left * 2 / 3, 0.05)
-        let timer = connection.stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(min(time, 48 * 3600) * 1e9))) { [weak self] in
+        let timer = connection.stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(min(time, 48 * 3600) * 1e9))) { [weak self] () -> Void in
             self?.begin(ends)
         }
         let isOver = state.withLock { state in

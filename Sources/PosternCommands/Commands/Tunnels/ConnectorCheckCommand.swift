@@ -40,6 +40,7 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
         terminal.print("server certificate valid until \(files.material.serverExpires)" + (standing.problem.map { ": \($0)" } ?? ""))
         let isWatched = try files.registrationPins(config: config) != nil
         terminal.print(isWatched ? "the tunnel's registrations are watched" : "the tunnel's registrations are not watched: write registrations")
+        terminal.print("routes are called by \(configuration.tunnel.routeKeyFile == nil ? "name" : "name, or by id where callers have the route key")")
         for (name, route) in configuration.routes.sorted(by: { $0.key < $1.key }) {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
             let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""

@@ -53,7 +53,7 @@ struct ConnectorFiles: Sendable {
     private static func named(_ configuration: ConnectorConfiguration) -> [String] {
         let (identity, server) = (configuration.identity, configuration.server)
         var files = [identity.keyFile, identity.certificateFile, server.certificateFile, server.keyFile, "ca.key", "owner.key"]
-        files += [identity.tokenFile].compactMap(\.self)
+        files += [identity.tokenFile, configuration.tunnel.routeKeyFile].compactMap(\.self)
         files += [configuration.edges.proxy?.secretFile, configuration.budgetsFile, configuration.registrations?.stateFile].compactMap(\.self)
         if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
         for route in configuration.routes.values {
