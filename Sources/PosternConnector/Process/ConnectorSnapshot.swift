@@ -2,6 +2,7 @@ import Crypto
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternTunnelWire
 
 /// What one reading of the document and its files says, ready for calls. It does not change: a call keeps the one that it began with.
 struct ConnectorSnapshot: Sendable {
