@@ -27,7 +27,7 @@ extension InnerConnection {
                 messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
                 isDryRun: routeGuard.policy.mode == .dryRun)
         }
-        live.runs(.init(runtime: accepted.runtime, body: judgement?.body))
+        live.runs(.init(runtime: accepted.runtime, id: request.renewalID, body: judgement?.body))
         guard let judgement, let refusal = judgement.refusal else { return nil }
         let answer = PolicyAnswer(refusal, to: judgement.body, index: judgement.index)
         guard routeGuard.policy.mode == .enforce else {

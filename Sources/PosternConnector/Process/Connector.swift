@@ -25,6 +25,8 @@ package final class Connector: Sendable {
     private let launcher: (any ChildLauncher)?
     /// Of routes with a command, as they come.
     private let children = AsyncStream<ChildRoute>.makeStream()
+    /// Of routes that know callers by tokens, as they come.
+    private let keySets = AsyncStream<KeySetSource>.makeStream()
     private let state: State
 
     /// What changes with the document.
@@ -63,7 +65,7 @@ package final class Connector: Sendable {
         let state = State(
             try ConnectorSnapshot(
                 configuration, material, after: nil, resolve: resolve, group: group,
-                children: Self.maker(launcher, times: times, group: group, observe: observe)))
+                children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe))
         self.state = state
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
@@ -72,6 +74,7 @@ package final class Connector: Sendable {
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
             registrations: registrations, observe: observe)
         for child in state.current.children { children.continuation.yield(child) }
+        for source in state.current.keySets { keySets.continuation.yield(source) }
         try addLegs(state.current)
     }
 
@@ -92,6 +95,12 @@ package final class Connector: Sendable {
             group.addTask { [children] in
                 await withDiscardingTaskGroup { group in
                     for await child in children.stream { group.addTask { await child.run() } }
+                    group.cancelAll()
+                }
+            }
+            group.addTask { [keySets] in
+                await withDiscardingTaskGroup { group in
+                    for await source in keySets.stream { group.addTask { await source.run() } }
                     group.cancelAll()
                 }
             }
@@ -153,7 +162,7 @@ package final class Connector: Sendable {
         }
         let new = try ConnectorSnapshot(
             configuration, material, after: old, resolve: resolve, group: group,
-            children: Self.maker(launcher, times: times, group: group, observe: observe))
+            children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe)
         let redials = LegPlan(configuration, material) != LegPlan(old.configuration, old.material)
         // What cannot be dialled is found before anything changes.
         if redials {
@@ -162,6 +171,8 @@ package final class Connector: Sendable {
         }
         try await audit?.configured(number: new.number, digest: configuration.digest)
         state.snapshot.withLock { $0 = new }
+        for source in new.keySets where !old.keySets.contains(where: { $0 === source }) { keySets.continuation.yield(source) }
+        for source in old.keySets where !new.keySets.contains(where: { $0 === source }) { source.retire() }
         let (before, after) = (old.children, new.children)
         for child in after where !before.contains(where: { $0 === child }) { children.continuation.yield(child) }
         for child in before where !after.contains(where: { $0 === child }) { child.retire() }

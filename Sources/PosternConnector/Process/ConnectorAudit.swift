@@ -63,6 +63,7 @@ package struct ConnectorAudit: CallAudit {
         var caller: [String: String] = [:]
         caller["client"] = identity.client
         caller["person"] = identity.person
+        caller["issuer"] = identity.issuer
         caller["agent"] = identity.agentID
         caller["agent_version"] = identity.agentVersion.map(String.init)
         caller["configuration"] = identity.configurationDigest

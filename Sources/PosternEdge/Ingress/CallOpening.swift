@@ -8,8 +8,9 @@ struct CallOpening: Sendable {
     var isSplice: Bool
     /// Whose end at the control plane ends the call.
     var principal: String?
-    /// The end of the certificate that opened it.
+    /// The end of the certificate that opened it, and what that says of its holder.
     var until: Date?
+    var identity: RuntimeIdentity?
 
     /// Whose share of the tunnel it takes.
     var caller: String
@@ -25,7 +26,7 @@ struct CallOpening: Sendable {
     /// name to count by: who can have one certificate made can have many.
     static func certificate(_ identity: RuntimeIdentity, until: Date) -> CallOpening {
         CallOpening(
-            isSplice: false, principal: identity.person, until: until,
+            isSplice: false, principal: identity.person, until: until, identity: identity,
             caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID)
     }
 

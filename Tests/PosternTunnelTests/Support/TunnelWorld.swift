@@ -61,6 +61,8 @@ final class TunnelWorld: Sendable {
         var change: @Sendable (inout ConnectorConfiguration) -> Void = { _ in }
         /// Files that the connector reads, instead of the world's.
         var files: [String: String] = [:]
+        /// Variables of the connector's process.
+        var environment: [String: String] = [:]
     }
 
     let options: Options
@@ -188,7 +190,7 @@ final class TunnelWorld: Sendable {
         options.change(&configuration)
         files.merge(options.files) { $1 }
         files.merge(given) { $1 }
-        let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
+        let material = try ConnectorMaterial(configuration, now: Date(), environment: options.environment) { [files] path, _ in files[path] }
         return (configuration, material)
     }
 

@@ -91,8 +91,12 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
         case .outlived(let route): logger.debug("a caller went away, and its call goes on", metadata: ["route": "\(route)"])
+        case .renewed(let route): logger.debug("a call goes on under a newer proof of its caller", metadata: ["route": "\(route)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
+        case .tokenKeys(let route, nil): logger.debug("the keys of the tokens' issuer are there", metadata: ["route": "\(route)"])
+        case .tokenKeys(let route, let problem?):
+            logger.warning("the keys of the tokens' issuer did not come", metadata: ["route": "\(route)", "reason": "\(problem)"])
         case .registration(let event): RegistrationEventLog.log(event, logger)
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])
