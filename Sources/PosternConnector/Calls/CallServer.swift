@@ -20,6 +20,8 @@ struct CallServer: Sendable {
     let audit: (any CallAudit)?
     /// Why no call is let through now.
     let registrations: @Sendable () -> RegistrationRefusal?
+    /// Why no call is let through that stands on a server certificate, named by its fingerprint.
+    let ofServer: @Sendable (String) -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the call has ended.
@@ -37,7 +39,11 @@ struct CallServer: Sendable {
             let connection = try await letIn(call.stream, host, snapshot)
             let caller = CallerSubject(connection.identity)
             let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
-            defer { live.leave(id, caller) }
+            defer {
+                live.leave(id, caller)
+                let server = connection.server
+                if server != current().material.serverFingerprint, live.count(ofServer: server) == 0 { observe(.certificateUnused) }
+            }
             await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self).run()
         } catch {
             observe(.refused(route: host.route, error))
@@ -74,7 +80,8 @@ struct CallServer: Sendable {
         }
         let accepted = try verifier.check(certificate)
         return LiveConnection(
-            route: host.route, identity: accepted.identity, certificate: accepted.parsed, stream: stream, number: snapshot.number)
+            route: host.route, identity: accepted.identity, certificate: accepted.parsed, server: snapshot.material.serverFingerprint, stream: stream,
+            number: snapshot.number)
     }
 
     private static func failure(_ error: any Error) -> CallError {

@@ -71,7 +71,10 @@ struct InnerConnection: Sendable {
             id: server.newID(), identity: identity, route: host.route, upstream: runtime.route.upstream.description, method: "-")
         let request: RouteRequest
         do throws(CallError) {
-            request = try open(head, runtime)
+            var opened = try open(head, runtime)
+            // Whoever stands on a certificate that was replaced comes back on the new one.
+            if live.server != snapshot.material.serverFingerprint { opened.keepsAlive = false }
+            request = opened
             record.method = request.method
             try decide(request, snapshot, runtime)
             try runtime.slots.enter(caller, runtime.route.limits)
@@ -98,7 +101,7 @@ struct InnerConnection: Sendable {
     }
 
     private func decide(_ request: RouteRequest, _ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
-        if let refusal = server.registrations() { throw .registration(refusal) }
+        if let refusal = server.registrations() ?? server.ofServer(live.server) { throw .registration(refusal) }
         guard server.now() < live.certificate.notValidAfter else { throw .certificate(.expired) }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
         guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }

@@ -9,6 +9,8 @@ final class LiveConnection: Sendable {
     let route: String
     let identity: RuntimeIdentity
     let certificate: Certificate
+    /// The server certificate that the caller was shown, by its fingerprint.
+    let server: String
     private let stream: ByteStream
     private let state: Mutex<State>
     private let cuts = AsyncStream<Void>.makeStream()
@@ -27,11 +29,12 @@ final class LiveConnection: Sendable {
         var body: RPCBody?
     }
 
-    init(route: String, identity: RuntimeIdentity, certificate: Certificate, stream: ByteStream, number: Int) {
+    init(route: String, identity: RuntimeIdentity, certificate: Certificate, server: String, stream: ByteStream, number: Int) {
         state = Mutex(State(number: number))
         self.route = route
         self.identity = identity
         self.certificate = certificate
+        self.server = server
         self.stream = stream
     }
 
@@ -123,6 +126,18 @@ final class LiveConnections: Sendable {
             let owner = Owner(route: connection.route, caller: caller)
             if let count = state.counts[owner] { state.counts[owner] = count > 1 ? count - 1 : nil }
         }
+    }
+
+    /// Connections that stand on a server certificate.
+    func count(ofServer fingerprint: String) -> Int { state.withLock { $0.all.values.count { $0.server == fingerprint } } }
+
+    /// Cuts what stands on server certificates of which that is so. Gives how many.
+    func cut(_ cause: CallError.Cut, whereServer isGone: (String) -> Bool) -> Int {
+        let all = state.withLock { Array($0.all.values) }
+        let gone = Set(all.map(\.server)).filter(isGone)
+        let cut = all.filter { gone.contains($0.server) }
+        for connection in cut { connection.cut(cause) }
+        return cut.count
     }
 
     /// Cuts what `snapshot` does not let go on. Gives how many.

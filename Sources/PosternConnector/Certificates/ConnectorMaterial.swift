@@ -15,6 +15,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let serverChain: [NIOSSLCertificate]
     let serverKey: NIOSSLPrivateKey
     package let serverExpires: Date
+    /// The leaf of `serverChain`, and what it is told apart from others by.
+    package let server: Certificate
+    let serverFingerprint: String
     package let runtimeAuthority: Certificate
     package var runtimesExpire: Date { runtimeAuthority.notValidAfter }
     let edgeAuthorities: [NIOSSLCertificate]?
@@ -60,7 +63,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
             }
         }
         (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
-        (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        (serverKey, serverChain, server) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        serverExpires = server.notValidAfter
+        serverFingerprint = RegistrationWatch.fingerprint(of: server)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
         runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())
@@ -141,7 +146,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     private static func server(
         _ configuration: ConnectorConfiguration, now: Date, pem: (String, Bool) throws -> [UInt8],
         certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Date) {
+    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Certificate) {
         let (server, domain) = (configuration.server, configuration.tunnel.domain)
         let chain = try certificates(server.certificateFile)
         let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
@@ -159,7 +164,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         guard let key = ServerKeys.key(for: leaf.publicKey, in: keys) else {
             throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf.notValidAfter)
+        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf)
     }
 
     package var description: String { "ConnectorMaterial(\(key.fingerprint))" }
