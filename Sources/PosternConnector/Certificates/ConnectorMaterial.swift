@@ -9,6 +9,8 @@ import X509
 /// The keys and certificates that a connector's document names, read and held against one another. Prints no key.
 package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomReflectable {
     let connectorKey: NIOSSLPrivateKey
+    /// The same, for challenges.
+    let signer: P256.Signing.PrivateKey
     let connectorCertificate: NIOSSLCertificate
     /// What an edge knows the connector by.
     package let key: ConnectorKey
@@ -62,7 +64,9 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no certificate in PEM")
             }
         }
-        (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        (signer, connectorCertificate, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        connectorKey = try NIOSSLPrivateKey(bytes: Array(signer.derRepresentation), format: .der)
+        key = ConnectorKey(signer.publicKey)
         (serverKey, serverChain, server) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
         serverExpires = server.notValidAfter
         serverFingerprint = RegistrationWatch.fingerprint(of: server)
@@ -127,20 +131,19 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
 
     private static func connector(
         _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey, SymmetricKey) {
+    ) throws -> (P256.Signing.PrivateKey, NIOSSLCertificate, SymmetricKey) {
         let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
             throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
         }
         let leaf = try certificates(identity.certificateFile)[0]
         let parsed = try Certificate(derEncoded: leaf.toDERBytes())
-        let connector = ConnectorKey(key.publicKey)
-        guard ConnectorKey(certificate: parsed) == connector else {
+        guard ConnectorKey(certificate: parsed) == ConnectorKey(key.publicKey) else {
             throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
         }
         let sessions = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: SymmetricKey(data: key.rawRepresentation), info: Array("postern connector: ids of sessions".utf8), outputByteCount: 32)
-        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector, sessions)
+        return (key, leaf, sessions)
     }
 
     private static func server(

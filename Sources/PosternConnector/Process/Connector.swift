@@ -183,7 +183,7 @@ package final class Connector: Sendable {
     /// Begins to dial the legs of a snapshot.
     private func addLegs(_ snapshot: ConnectorSnapshot) throws {
         let dialer = LegDialer(
-            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(),
+            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(), signer: snapshot.material.signer,
             proxy: try snapshot.material.proxy(snapshot.configuration.edges), resolve: resolve, group: group, times: times)
         let set = state.sets.withLock { sets in
             let used = Set(sets.map(\.lane))

@@ -47,7 +47,8 @@ package final class RegistrationWatcher: Sendable {
         }
         dial = { configuration, material in
             LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve,
+                edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: try material.proxy(configuration.edges),
+                resolve: resolve,
                 group: group,
                 times: times)
         }
