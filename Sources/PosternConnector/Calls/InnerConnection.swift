@@ -86,7 +86,10 @@ struct InnerConnection: Sendable {
                 try await prove(head, token, bearer, snapshot)
             }
             if Self.isRenewal(head) { return try await renew(head, snapshot, runtime) ? reader : nil }
-            request = try open(head, runtime)
+            var opened = try open(head, runtime)
+            // Whoever stands on a certificate that was replaced comes back on the new one.
+            if live.server != snapshot.material.serverFingerprint { opened.keepsAlive = false }
+            request = opened
             record.method = request.method
             try decide(request, snapshot, runtime)
             try runtime.slots.enter(caller, runtime.route.limits)
@@ -133,7 +136,7 @@ struct InnerConnection: Sendable {
 
     /// Throws where this caller may begin no call now.
     func admits(_ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
-        if let refusal = server.registrations() { throw .registration(refusal) }
+        if let refusal = server.registrations() ?? server.ofServer(live.server) { throw .registration(refusal) }
         let proof = live.proof
         guard server.now() < proof.ends else { throw proof.expired }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }

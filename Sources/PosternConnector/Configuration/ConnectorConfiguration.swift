@@ -43,6 +43,15 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// The HTTP proxy that every leg goes through; `nil` for none.
         package var proxy: Proxy?
+        /// How the connector's key is proved to an edge.
+        package var proof = Proof.certificate
+
+        package enum Proof: String, Hashable, Sendable, CaseIterable {
+            /// As client certificate of TLS.
+            case certificate
+            /// By a signed challenge, where something on the way ends TLS.
+            case challenge
+        }
     }
 
     package struct Proxy: Hashable, Sendable, CustomStringConvertible {

@@ -69,7 +69,7 @@ private struct ConnectorConfigurationReader {
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
         let edges = document.required(
-            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy", "proof"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -80,7 +80,8 @@ private struct ConnectorConfigurationReader {
         }
         return .init(
             addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
-            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) },
+            proof: choice(edges, "proof", ConnectorConfiguration.Edges.Proof.self) ?? .certificate)
     }
 
     /// `http://host:port` or `https://host:port`: credentials are in a file of their own.

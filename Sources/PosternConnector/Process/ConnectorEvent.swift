@@ -9,6 +9,12 @@ package enum ConnectorEvent: Sendable {
     case legFailed(index: Int, edge: String, reason: String, seconds: Double)
     /// A changed document is in force: which reading it is, how many connections it cut, and whether legs are dialled anew.
     case reloaded(number: Int, cut: Int, redials: Bool)
+    /// An edge says that there is news of the tunnel's registrations.
+    case news
+    /// What the log of registrations says now has cut so many connections.
+    case cut(Int)
+    /// No connection stands any more on a server certificate that was replaced: its authority can be archived without an end to any call.
+    case certificateUnused
     /// A call was let in.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)

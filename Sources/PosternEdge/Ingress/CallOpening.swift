@@ -6,8 +6,8 @@ import Synchronization
 struct CallOpening: Sendable {
     /// TLS for a host of the tunnel is passed through; nobody was asked who calls.
     var isSplice: Bool
-    /// Whose end at the control plane ends the call.
-    var principal: String?
+    /// Whose end at the control plane ends the call, whichever comes first: an API key, a sessions token, a session.
+    var principals: [String] = []
     /// The end of the certificate that opened it, and what that says of its holder.
     var until: Date?
     var identity: RuntimeIdentity?
@@ -19,14 +19,14 @@ struct CallOpening: Sendable {
 
     /// By an API key or a sessions token.
     static func credential(_ principal: EdgePrincipal) -> CallOpening {
-        CallOpening(isSplice: false, principal: principal.id, caller: principal.id)
+        CallOpening(isSplice: false, principals: [principal.id], caller: principal.id)
     }
 
-    /// By a runtime certificate. Where it names the API key that asked for it, the call ends with that key as well. What a client calls itself is no
+    /// By a runtime certificate. Where it names the API key that asked for it, or a session, the call ends with these as well. What a client calls itself is no
     /// name to count by: who can have one certificate made can have many.
     static func certificate(_ identity: RuntimeIdentity, until: Date) -> CallOpening {
         CallOpening(
-            isSplice: false, principal: identity.person, until: until, identity: identity,
+            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: until, identity: identity,
             caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID)
     }
 

@@ -54,7 +54,7 @@ struct ConnectDesk: Sendable {
             metrics.refusals.increment(labels: [refusal.reason])
             logger.info(
                 "a call was not connected",
-                metadata: ["tunnel": "\(slot.tunnel.id)", "principal": "\(slot.opening.principal ?? "-")", "reason": "\(refusal)"])
+                metadata: ["tunnel": "\(slot.tunnel.id)", "principal": "\(slot.opening.principals.joined(separator: " "))", "reason": "\(refusal)"])
             // Where the client expects a ServerHello, an alert says most.
             try? await stream.write(TLSAlert.internalError.record)
             await stream.closeGently(within: .seconds(1))
@@ -107,20 +107,23 @@ struct ConnectDesk: Sendable {
         }
         // Which route an id stands for the connector alone can tell, and looks at the certificate again.
         guard identity.opens(route: host.route) || RouteKey.isID(host.route) else { throw .route(host.route) }
-        if let person = identity.person {
-            if !table.hasEnded(person), table.isStale(person) { await ask(about: person) }
-            guard !table.hasEnded(person) else { throw .ended }
+        let opening = CallOpening.certificate(identity, until: certificate.notValidAfter)
+        if !opening.principals.contains(where: table.hasEnded) {
+            let stale = opening.principals.filter(table.isStale)
+            if !stale.isEmpty { await ask(about: stale) }
         }
-        return (tunnel, .certificate(identity, until: certificate.notValidAfter))
+        if let person = identity.person, table.hasEnded(person) { throw .ended }
+        if let session = identity.sessionID, table.hasEnded(session) { throw .sessionEnded }
+        return (tunnel, opening)
     }
 
     /// Returns when the control plane has answered, or the time for it is over: then what was last known holds.
-    private func ask(about person: String) async {
+    private func ask(about principals: [String]) async {
         let asked = table.now
         let ended = await withTaskGroup(of: Set<String>?.self) { group in
             group.addTask {
-                do throws(EdgeDirectoryError) { return try await directory.ended([person]) } catch {
-                    if !Task.isCancelled { logger.warning("a person could not be asked about", metadata: ["reason": "\(error)"]) }
+                do throws(EdgeDirectoryError) { return try await directory.ended(principals) } catch {
+                    if !Task.isCancelled { logger.warning("who is in a certificate could not be asked about", metadata: ["reason": "\(error)"]) }
                     return nil
                 }
             }
@@ -133,7 +136,7 @@ struct ConnectDesk: Sendable {
         }
         if ended == nil { metrics.directoryFailures.increment() }
         // Where no answer came the next one is not waited for at once: every call would take as long.
-        table.heard(of: [person], ended: ended ?? [], asked: ended == nil ? table.now : asked)
+        table.heard(of: principals, ended: ended ?? [], asked: ended == nil ? table.now : asked)
     }
 
     /// `Proxy-Authorization`, as RFC 9110, section 11.7.2, has it, or `Authorization`, which some clients can set only.

@@ -38,6 +38,10 @@ struct ConnectRefusal: Error, Sendable {
         message: "the API key that asked for the client certificate was revoked or has expired: have one issued by another key",
         reason: "ended")
 
+    /// The same.
+    static let sessionEnded = ConnectRefusal(
+        status: 403, type: "permission_error", message: "the session that the client certificate names has ended", reason: "ended")
+
     static func route(_ route: String) -> ConnectRefusal {
         ConnectRefusal(
             status: 403, type: "permission_error", message: "the client certificate does not open the route \(route): have one issued that names it",

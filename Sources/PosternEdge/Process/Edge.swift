@@ -45,7 +45,8 @@ package final class Edge: Sendable {
         }
         if drains { server.channel.close(promise: nil) }
         let ingress = Ingress(
-            settings: settings, tls: tls, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
+            settings: settings, tls: tls, keys: try KeyDesk(settings), table: table, windows: windows, directory: directory, metrics: metrics,
+            logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await follow() }
             group.addTask { [self] in await report() }

@@ -57,7 +57,7 @@ final class LegTable: Sendable {
     /// Who signs the runtime certificates of a workspace.
     func authority(workspaceID: String) -> Certificate? { state.withLock { $0.authorities[workspaceID] } }
 
-    /// Takes the tunnels as they are now. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
+    /// Takes the tunnels as they are now. Connectors of a tunnel whose log has changed are told. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
     /// tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
     func replace(_ live: EdgeTunnels) {
         let tunnels = live.tunnels
@@ -75,6 +75,9 @@ final class LegTable: Sendable {
                     leg.drain()
                     cuts.append { leg.leg.close() }
                 }
+            }
+            for (id, legs) in state.legs where before[id] != nil && before[id]?.registrations != now[id]?.registrations {
+                for leg in legs { cuts.append { leg.leg.tellNews() } }
             }
             for (id, calls) in state.calls {
                 let isGone = now[id] == nil
@@ -219,7 +222,7 @@ final class LegTable: Sendable {
     // MARK: Calls
 
     /// On whose credentials calls rest that run.
-    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).compactMap(\.opening.principal)) } }
+    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).flatMap(\.opening.principals)) } }
 
     /// Whether a call must not begin before the control plane was asked about the principal.
     func isStale(_ principal: String) -> Bool { state.withLock { $0.news.isStale(principal, now: clock()) } }
@@ -236,7 +239,7 @@ final class LegTable: Sendable {
             state.news.heard(of: principals, ended: ended, asked: asked, now: clock())
             return ended.isEmpty
                 ? []
-                : state.calls.values.flatMap(\.values).filter { $0.opening.principal.map(ended.contains) == true }.map(\.cut)
+                : state.calls.values.flatMap(\.values).filter { !ended.isDisjoint(with: $0.opening.principals) }.map(\.cut)
         }
         for cut in cuts { cut() }
     }
@@ -249,7 +252,7 @@ final class LegTable: Sendable {
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
-            if let principal = opening.principal, state.news.hasEnded(principal, now: clock()) { throw CallCut() }
+            guard !opening.principals.contains(where: { state.news.hasEnded($0, now: clock()) }) else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
             if let identity = opening.identity, let until = opening.until, let calls = state.calls[tunnel.id] {

@@ -42,7 +42,7 @@ struct TunnelClient: Sendable {
     /// Up to the end of the inner handshake, as far as a client sees it: in TLS 1.3 that is before the server has looked at its certificate.
     static func open(
         _ world: TunnelWorld, _ way: Way, as caller: TunnelWorld.Caller, host: String = "docs.\(TunnelWorld.domain)", serverName: String? = nil,
-        port: Int? = nil
+        port: Int? = nil, authority: String? = nil
     ) async throws -> TunnelClient {
         let stream = try await dial(port ?? world.port)
         do {
@@ -52,7 +52,7 @@ struct TunnelClient: Sendable {
             case .certified(let caller): try await connect(stream, world, host, nil, as: caller)
             }
             var tls = TLSConfiguration.makeClientConfiguration()
-            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.tunnelAuthority.certificatePEM.utf8)))
+            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array((authority ?? world.tunnelAuthority.certificatePEM).utf8)))
             tls.applicationProtocols = ["http/1.1"]
             if let certificate = caller.certificate, let key = caller.key {
                 tls.certificateChain = [.certificate(certificate)]

@@ -53,6 +53,7 @@ final class TunnelWorld: Sendable {
         var headers: [String: String] = [:]
         var policy: RoutePolicy?
         var edgeLimits = EdgeLimits()
+        var legProof = LegProofRule.certificate
         var times = ConnectorTimes()
         var domain = TunnelWorld.domain
         /// The connector's.
@@ -102,6 +103,9 @@ final class TunnelWorld: Sendable {
         return .init(keyPEM: key.pemRepresentation, certificatePEM: try leaf.serializeAsPEM().pemString)
     }
 
+    /// Another certificate for a name, of the authority that connectors know edges by.
+    func leaf(for name: String) throws -> ConnectorCertificates.Made { try Self.edgeLeaf(edgeAuthority.made, Date()) }
+
     /// Runs `body` beside an edge, a connector whose legs stand, and an upstream; everything ends with it.
     static func run(_ options: Options = Options(), _ body: @escaping @Sendable (TunnelWorld) async throws -> Void) async throws {
         try await TunnelWorld(options).runParts { world in
@@ -145,6 +149,7 @@ final class TunnelWorld: Sendable {
             host: "127.0.0.1", port: port, domain: Self.edgeName, certificate: Array(edgeAuthority.leaf.certificatePEM.utf8),
             key: Array(edgeAuthority.leaf.keyPEM.utf8))
         settings.limits = options.edgeLimits
+        settings.legProof = options.legProof
         return Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: Self.logger)
     }
 

@@ -52,14 +52,18 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         do {
             connector = try Connector(
                 files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
-                launcher: children, registrations: { watcher?.refusal() }
+                launcher: children, registrations: { watcher?.refusal() }, ofServer: { watcher?.refusal(ofServer: $0) }
             ) { event in
-                if case .legStands = event { watcher?.nudge() }
+                switch event {
+                case .legStands, .news: watcher?.nudge()
+                default: break
+                }
                 Self.log(event, logger)
             }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
+        watcher?.onChange { [weak connector] in connector?.recheck() }
         do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
         let reloads = ConnectorReloads(
             config: config, connector: connector, started: files, children: children, watcher: watcher, seen: seen, logger: logger)
@@ -87,6 +91,10 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             logger.notice(
                 "the changed configuration is in force",
                 metadata: ["reading": "\(number)", "connections_cut": "\(cut)", "legs": "\(redials ? "dialled anew" : "kept")"])
+        case .news: logger.debug("an edge says that there is news of the registrations")
+        case .cut(let count):
+            logger.warning("calls were cut: the authority of the certificate that they stand on was archived", metadata: ["connections": "\(count)"])
+        case .certificateUnused: logger.notice("no connection stands on the former server certificate any more: its authority can be archived")
         case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
