@@ -75,7 +75,8 @@ class Tunnel:
         self.folder = self.postern.folder
         self.edge_certificates = Certificates.make(self.folder / "edge-tls", f"DNS:{DOMAIN}")
         beside = ["--with-edge", "--edge-listen", "127.0.0.1:0", "--edge-tls-cert", str(self.edge_certificates.leaf), "--edge-tls-key",
-                  str(self.edge_certificates.key), "--tunnel-edge-ca", str(self.edge_certificates.ca)] if self._with_edge else []
+                  str(self.edge_certificates.key), "--tunnel-edge-ca", str(self.edge_certificates.ca),
+                  "--edge-metrics-listen", "127.0.0.1:0"] if self._with_edge else []
         self.server = self.postern.serve("--tunnel-domain", DOMAIN, *beside)
         self.control = Control(self.postern.url, self.postern.admin_key)
         self._cleanup.callback(self.control.close)

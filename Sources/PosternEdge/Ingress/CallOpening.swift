@@ -1,6 +1,7 @@
 import FoundationEssentials
 import PosternTunnelWire
 import Synchronization
+import X509
 
 /// How a call was opened: on what it rests, and with what it ends.
 struct CallOpening: Sendable {
@@ -14,6 +15,10 @@ struct CallOpening: Sendable {
 
     /// Whose share of the tunnel it takes.
     var caller: String
+    /// Tells who said what of legs apart: where it is a certificate, that one, since whoever has another one may know other authorities.
+    var certificate: String?
+
+    var reporter: String { certificate.map { caller + "#" + $0 } ?? caller }
 
     static func splice(_ address: String) -> CallOpening { CallOpening(isSplice: true, caller: address) }
 
@@ -24,10 +29,10 @@ struct CallOpening: Sendable {
 
     /// By a runtime certificate. Where it names the API key that asked for it, or a session, the call ends with these as well. What a client calls itself is no
     /// name to count by: who can have one certificate made can have many.
-    static func certificate(_ identity: RuntimeIdentity, until: Date) -> CallOpening {
+    static func certificate(_ identity: RuntimeIdentity, _ certificate: Certificate) -> CallOpening {
         CallOpening(
-            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: until, identity: identity,
-            caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID)
+            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: certificate.notValidAfter, identity: identity,
+            caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID, certificate: certificate.serialNumber.description)
     }
 
     /// For metrics.
@@ -39,12 +44,16 @@ final class CallSlot: Sendable {
     let tunnel: EdgeTunnel
     let opening: CallOpening
     let shares: EdgeShares
+    /// By which its caller may report it.
+    let id: String
     private let isProved = Mutex(false)
 
     private init(_ tunnel: EdgeTunnel, _ opening: CallOpening, _ shares: EdgeShares) {
         self.tunnel = tunnel
         self.opening = opening
         self.shares = shares
+        var generator = SystemRandomNumberGenerator()
+        id = Hexadecimal.text((0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     }
 
     static func take(of tunnel: EdgeTunnel, _ opening: CallOpening, _ shares: EdgeShares) throws(ShareRefusal) -> CallSlot {

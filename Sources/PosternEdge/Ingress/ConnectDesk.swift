@@ -39,6 +39,7 @@ struct ConnectDesk: Sendable {
                 throw ConnectRefusal.noCredential
             }
             admission.name()
+            guard !table.isShut(tunnelID: admitted.tunnel.id, to: admitted.opening.reporter) else { throw ConnectRefusal.reported }
             do throws(ShareRefusal) { slot = try CallSlot.take(of: admitted.tunnel, admitted.opening, admission.shares) } catch {
                 throw ConnectRefusal(error)
             }
@@ -47,7 +48,7 @@ struct ConnectDesk: Sendable {
             return await stream.answer(refusal.status, refusal.type, refusal.message, refusal.fields)
         }
         defer { slot.leave() }
-        try await stream.write(Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8))
+        try await stream.write(Array("HTTP/1.1 200 Connection established\r\n\(TunnelReport.field): \(slot.id)\r\n\r\n".utf8))
         do {
             try await calls.run(stream, to: host, first: try await hello(stream, early), slot)
         } catch let refusal as CallRefusal {
@@ -73,7 +74,7 @@ struct ConnectDesk: Sendable {
         }
     }
 
-    private func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+    func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain) else { throw .notOpen }
         let principal: EdgePrincipal?
         let asked = table.now
@@ -90,7 +91,7 @@ struct ConnectDesk: Sendable {
     }
 
     /// What the workspace's authority has signed is looked at here; only whether the person in it still counts the control plane is asked.
-    private func check(_ certificate: Certificate, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+    func check(_ certificate: Certificate, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain), let authority = table.authority(workspaceID: tunnel.workspaceID) else {
             throw .notOpen
         }
@@ -107,7 +108,7 @@ struct ConnectDesk: Sendable {
         }
         // Which route an id stands for the connector alone can tell, and looks at the certificate again.
         guard identity.opens(route: host.route) || RouteKey.isID(host.route) else { throw .route(host.route) }
-        let opening = CallOpening.certificate(identity, until: certificate.notValidAfter)
+        let opening = CallOpening.certificate(identity, certificate)
         if !opening.principals.contains(where: table.hasEnded) {
             let stale = opening.principals.filter(table.isStale)
             if !stale.isEmpty { await ask(about: stale) }
@@ -140,7 +141,7 @@ struct ConnectDesk: Sendable {
     }
 
     /// `Proxy-Authorization`, as RFC 9110, section 11.7.2, has it, or `Authorization`, which some clients can set only.
-    private static func credential(_ head: RequestHead) throws(HTTPRefusal) -> String? {
+    static func credential(_ head: RequestHead) throws(HTTPRefusal) -> String? {
         do throws(LegRefusal) {
             let proxy = try BearerCredential.read(head, field: "proxy-authorization")
             let direct = try BearerCredential.read(head, field: "authorization")

@@ -42,6 +42,11 @@ struct ConnectRefusal: Error, Sendable {
     static let sessionEnded = ConnectRefusal(
         status: 403, type: "permission_error", message: "the session that the client certificate names has ended", reason: "ended")
 
+    static let reported = ConnectRefusal(
+        status: 503, type: "api_error",
+        message: "this caller has reported that the inner handshakes of all legs of the tunnel fail: they get none of its calls for a time",
+        reason: "reported", fields: [("Retry-After", "30")])
+
     static func route(_ route: String) -> ConnectRefusal {
         ConnectRefusal(
             status: 403, type: "permission_error", message: "the client certificate does not open the route \(route): have one issued that names it",

@@ -32,6 +32,9 @@ struct EdgeFront: Sendable {
             } else if LegRequest.matches(head) {
                 try await LegDesk(limits: limits, keys: keys, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, rest: reader.takeBuffer())
+            } else if TunnelReport.matches(head) {
+                let connect = ConnectDesk(limits: limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
+                try await ReportDesk(connect: connect, table: table, metrics: metrics, logger: logger).serve(stream, admission, head)
             } else if RegistrationRequest.matches(head) {
                 try await RegistrationDesk(limits: limits, keys: keys, table: table, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head)

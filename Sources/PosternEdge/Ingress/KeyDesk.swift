@@ -13,6 +13,12 @@ package enum LegProofRule: Hashable, Sendable {
     /// - terminators: hex of the SHA-256 of the certificates, in DER, that those show to connectors, besides the edge's own; `nil` where it may be any
     ///   that the connector believes.
     case challenge(terminators: Set<String>?)
+
+    /// Those of the certificates in a PEM text; `nil` where it holds none.
+    package static func fingerprints(pem: [UInt8]) -> Set<String>? {
+        guard let list = try? NIOSSLCertificate.fromPEMBytes(pem), !list.isEmpty else { return nil }
+        return Set(list.compactMap { try? $0.toDERBytes() }.map { Hexadecimal.text(SHA256.hash(data: $0)) })
+    }
 }
 
 /// Finds out which key whoever asks for something holds.

@@ -4,6 +4,7 @@ import PosternTunnelLink
 
 /// What an edge is started with.
 package struct EdgeSettings: Sendable {
+    /// Empty for every address of this machine, of both families.
     package var host: String
     /// 0 takes a free port.
     package var port: Int
