@@ -51,13 +51,14 @@ extension InnerConnection {
     /// The body up to the policy's bound. Nothing has gone upstream before that.
     private func hold(_ reader: inout MessageReader, _ accepted: Accepted, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
         let request = accepted.request
-        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
+        let bound = routeGuard.policy.bodyBound(of: identity)
+        let isTooLong = if case .length(let length) = request.framing { length > bound.bytes } else { false }
         do {
             if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
                 let bytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
                 try await WriteWatch.write(bytes, to: stream, within: accepted.runtime.route.limits.take)
             }
-            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: accepted.runtime.route.limits.head)
+            return try await HeldBody.read(&reader, request.framing, for: routeGuard, bound: bound, within: accepted.runtime.route.limits.head)
         } catch let error as CallError {
             throw error
         } catch let refusal as HTTPRefusal {

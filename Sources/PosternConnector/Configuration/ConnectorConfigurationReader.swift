@@ -159,7 +159,7 @@ private struct ConnectorConfigurationReader {
             ] + RouteUpstreamReader.commandKeys)
         let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
-        let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
+        let host = document.choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
         let clientCertificate = clientCertificate(route, upstream)
         var output = ConnectorConfiguration.Route(
             upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),
@@ -201,15 +201,5 @@ private struct ConnectorConfigurationReader {
             headers.append(.init(name: member.key, file: file, isMasked: document.flag(map, "mask") ?? true))
         }
         return headers
-    }
-
-    private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ map: DocumentReader.Mapping, _ key: String, _ type: Choice.Type
-    ) -> Choice? {
-        guard let text = document.text(map, key), let node = map[key] else { return nil }
-        if let choice = Choice(rawValue: text) { return choice }
-        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-        document.add(node.place, map.path.key(key), value: text, "must be one of \(names)")
-        return nil
     }
 }
