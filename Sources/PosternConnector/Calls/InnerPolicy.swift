@@ -11,7 +11,7 @@ extension InnerConnection {
     }
 
     /// Holds the request against the policy of the route, if it has one. `nil` where it passes; what was judged is noted then.
-    func judge(_ reader: inout MessageReader, _ accepted: inout Accepted) async throws(CallError) -> Refused? {
+    func judge(_ reader: inout MessageReader, _ accepted: inout Accepted, _ progress: CallProgress) async throws(CallError) -> Refused? {
         guard let routeGuard = accepted.runtime.routeGuard else { return nil }
         let request = accepted.request
         do throws(CallError) {
@@ -24,7 +24,7 @@ extension InnerConnection {
         let judgement = judge(held, request, routeGuard)
         if let judgement {
             accepted.record.judged = .init(
-                messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
+                messages: messages(judgement.body, progress.now.content), rule: judgement.refusal?.rule,
                 isDryRun: routeGuard.policy.mode == .dryRun)
         }
         live.runs(.init(runtime: accepted.runtime, body: judgement?.body))
@@ -87,9 +87,15 @@ extension InnerConnection {
         return nil
     }
 
-    func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
+    private func messages(_ body: RPCBody?, _ content: CallContent?) -> [CallRecord.Judged.Message] {
+        let messages = body?.messages ?? []
+        return content?.inputs(messages) ?? messages.map { .init(method: $0.method, tool: $0.tool) }
+    }
+
+    func screening(_ routeGuard: RouteGuard, _ content: CallContent?) -> Exchange.Screening {
         let (route, observe) = (host.route, server.observe)
         return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
+            content?.outputs(screened.results)
             for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
         }
     }

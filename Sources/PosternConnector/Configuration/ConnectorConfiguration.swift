@@ -109,6 +109,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var clientCertificate: ClientCertificate?
         package var limits = RouteLimits()
         package var answers = RouteAnswers()
+        package var audit = RouteAudit()
 
         /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
         var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }

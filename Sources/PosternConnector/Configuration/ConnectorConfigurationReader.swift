@@ -20,6 +20,8 @@ extension ConnectorConfiguration {
 /// Holds the document's keys, once each.
 private struct ConnectorConfigurationReader {
     var document = DocumentReader()
+    /// Whether there is a log.
+    private var isAudited = false
 
     mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
         let map = document.map(
@@ -36,6 +38,7 @@ private struct ConnectorConfigurationReader {
         let authority = document.required(
             map, map: "runtime_authority", known: ["certificate_file"], "`postern connector setup` fetches it")
         let budgets = map["budgets"].map { document.map($0, PolicyPath(keys: "budgets"), known: ["file"]) }
+        isAudited = map["audit"] != nil
         let audit = map["audit"].map { document.map($0, PolicyPath(keys: "audit"), known: ["file"]) }
         return ConnectorConfiguration(
             tunnel: tunnel(map), edges: edges(map), legs: document.number(map, "legs", in: ConnectorConfiguration.legs) ?? 4,
@@ -155,7 +158,7 @@ private struct ConnectorConfigurationReader {
         let route = document.map(
             node, path,
             known: [
-                "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers",
+                "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers", "audit",
             ] + RouteUpstreamReader.commandKeys)
         let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
@@ -168,6 +171,7 @@ private struct ConnectorConfigurationReader {
         output.clientCertificate = clientCertificate
         output.limits = document.limits(route)
         output.answers = document.answers(route)
+        output.audit = document.audit(route, isRead: output.policy != nil, isKept: isAudited)
         return output
     }
 

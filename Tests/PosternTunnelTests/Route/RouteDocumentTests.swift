@@ -68,6 +68,34 @@ struct RouteDocumentTests {
         #expect(map.redact == [.jwt: .block, .iban: .hash] && map.bytesPerCall == 4096 && map.bytesPerDay == 1 << 40)
     }
 
+    @Test("payloads in the log need a log and a policy, and have a bound")
+    func audit() throws {
+        func read(_ more: String, log: String = "audit: {file: audit.jsonl}\n") throws(PolicyProblems) -> RouteAudit? {
+            let text =
+                log
+                + ConnectorConfigurationTests.good.replacing(
+                    "    upstream: http://10.0.0.7:8080\n", with: "    upstream: http://10.0.0.7:8080\n\(more)")
+            return try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h").routes["docs"]?.audit
+        }
+        func problems(_ more: String, log: String = "audit: {file: audit.jsonl}\n") -> String {
+            do throws(PolicyProblems) { _ = try read(more, log: log) } catch { return "\(error)" }
+            return ""
+        }
+        let policy = "    policy: {tools: {allow: [a]}}\n"
+        let plain = try #require(try read(policy))
+        #expect(!plain.arguments && !plain.results && plain.payloadBytes == 16 << 10)
+        let both = try #require(try read(policy + "    audit: {payloads: both, payload_bytes: 4KiB}\n"))
+        #expect(both.arguments && both.results && both.payloadBytes == 4096)
+        let results = try #require(try read(policy + "    audit: {payloads: results}\n"))
+        #expect(!results.arguments && results.results)
+        #expect(problems("    audit: {payloads: none}\n", log: "").isEmpty)
+        #expect(problems("    audit: {payloads: both}\n").contains("without a policy none is read"))
+        #expect(problems(policy + "    audit: {payloads: arguments}\n", log: "").contains("no log to be in"))
+        #expect(problems(policy + "    audit: {payloads: all}\n").contains("none, arguments, results, both"))
+        #expect(problems(policy + "    audit: {payloads: both, payload_bytes: 1MiB}\n").contains("64KiB"))
+        #expect(problems(policy + "    audit: {file: x}\n").contains("is no known key here"))
+    }
+
     @Test("agents are named by id, by version and by configuration, and a certificate that does not say it does not pass")
     func agents() throws {
         let digest = "sha256:" + String(repeating: "ab", count: 32)
