@@ -9,9 +9,13 @@ package enum ConnectorEvent: Sendable {
     case legFailed(index: Int, edge: String, reason: String, seconds: Double)
     /// A changed document is in force: which reading it is, how many connections it cut, and whether legs are dialled anew.
     case reloaded(number: Int, cut: Int, redials: Bool)
-    /// A call was let in.
+    /// A call was let in; `ended` follows.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)
+    /// A call that was let in has ended.
+    case ended(route: String, CallEnd)
+    /// A call broke off after it was let in.
+    case failed(route: String, CallError)
     /// A caller went away while its call ran, which goes on for a while, since MCP's older revisions take that for no cancelling.
     case outlived(route: String)
     /// A policy that only records would have refused the call.
