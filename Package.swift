@@ -110,7 +110,7 @@ let sources: [Target] = [
         "PosternConnector",
         [
             "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit",
-            "PosternJSON",
+            "PosternTelemetry", "PosternJSON",
             .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .cryptoExtras, .logging,
         ]),
     library(

@@ -136,9 +136,9 @@ class Tunnel:
             "connector", "setup", "--folder", str(self.connector_folder), "--edge", f"127.0.0.1:{self.port}", "--edge-name", DOMAIN,
             "--edge-ca-file", str(self.edge_certificates.ca), "--route", f"docs=http://127.0.0.1:{self.upstream.port}")
 
-    def start_connector(self) -> ChildProcess:
-        connector = self.postern.start(
-            "connector", ["connector", "run", "--config", str(self.connector_folder / "connector.yaml"), "--log-level", "debug", "--log-format", "text"])
+    def start_connector(self, *more: str) -> ChildProcess:
+        connector = self.postern.start("connector", [
+            "connector", "run", "--config", str(self.connector_folder / "connector.yaml"), "--log-level", "debug", "--log-format", "text", *more])
         for _ in range(4):
             connector.wait_for("a leg stands")
         return connector

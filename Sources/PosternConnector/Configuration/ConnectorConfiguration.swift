@@ -122,6 +122,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var answers = RouteAnswers()
         /// How callers prove who they are where they show no certificate; `nil`: by certificates.
         package var bearer: BearerSettings?
+        package var audit = RouteAudit()
 
         /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
         var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }

@@ -152,6 +152,17 @@ package final class Connector: Sendable {
         if cut > 0 { observe(.cut(cut)) }
     }
 
+    // MARK: Metrics
+
+    /// Legs that the document in force asks for.
+    var legsWanted: Int { state.current.configuration.legs }
+
+    /// When the certificates end that calls need.
+    var certificates: [(name: String, expires: Date)] {
+        let material = state.current.material
+        return [("server", material.serverExpires), ("runtime_authority", material.runtimesExpire)]
+    }
+
     // MARK: Changes of the document
 
     /// Records that the connector begins with its document. To be called before `run`.

@@ -15,9 +15,13 @@ package enum ConnectorEvent: Sendable {
     case cut(Int)
     /// No connection stands any more on a server certificate that was replaced: its authority can be archived without an end to any call.
     case certificateUnused
-    /// A call was let in.
+    /// A call was let in; `ended` follows.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)
+    /// A call that was let in has ended.
+    case ended(route: String, CallEnd)
+    /// A call broke off after it was let in.
+    case failed(route: String, CallError)
     /// A caller went away while its call ran, which goes on for a while, since MCP's older revisions take that for no cancelling.
     case outlived(route: String)
     /// A caller proved itself anew for a call that runs.

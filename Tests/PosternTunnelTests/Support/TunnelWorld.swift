@@ -52,6 +52,8 @@ final class TunnelWorld: Sendable {
         var upstreamAddresses = ["127.0.0.0/8"]
         var headers: [String: String] = [:]
         var policy: RoutePolicy?
+        /// The connector's log; `nil` for none.
+        var audit: ConnectorAudit?
         var edgeLimits = EdgeLimits()
         var legProof = LegProofRule.certificate
         var times = ConnectorTimes()
@@ -158,7 +160,8 @@ final class TunnelWorld: Sendable {
         let log = log ?? self.log
         let options = options ?? self.options
         let (configuration, material) = try parts(edge: edge, options, files: files)
-        return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+        return try Connector(
+            configuration, material, version: "test", resolve: { _ in [] }, audit: options.audit, times: options.times, observe: { log.add($0) })
     }
 
     /// Puts other options in force at the connector that runs.
