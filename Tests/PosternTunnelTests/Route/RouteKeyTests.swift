@@ -4,6 +4,7 @@ import ManagedAgentsClient
 import NIOCore
 import PosternConnector
 import PosternMCP
+import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
 import Testing
