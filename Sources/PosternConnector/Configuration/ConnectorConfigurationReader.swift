@@ -85,7 +85,7 @@ private struct ConnectorConfigurationReader {
         return .init(
             addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
             proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) },
-            proof: choice(edges, "proof", ConnectorConfiguration.Edges.Proof.self) ?? .certificate)
+            proof: document.choice(edges, "proof", ConnectorConfiguration.Edges.Proof.self) ?? .certificate)
     }
 
     /// `http://host:port` or `https://host:port`: credentials are in a file of their own.

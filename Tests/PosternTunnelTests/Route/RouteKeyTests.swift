@@ -5,6 +5,7 @@ import NIOCore
 import PosternConnector
 import PosternMCP
 import PosternTLS
+import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
 import Testing
