@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOSSL
 import PosternConnector
+import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing

@@ -36,7 +36,7 @@ struct RegistrationTests {
 
     /// Runs `body` beside a world whose connector watches `log`; `call` says what a caller gets.
     private func run(
-        staleHours: Int = 24, knownKeys: [String]? = nil,
+        staleHours: Int = 24, knownKeys: [String]? = nil, interval: Duration = .milliseconds(20),
         _ body:
             @escaping @Sendable (
                 _ world: TunnelWorld, _ log: RegistrationLog, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
@@ -62,7 +62,7 @@ struct RegistrationTests {
             configuration.identity.knownKeys = knownKeys
             let pins = try #require(try RegistrationWatch.Pins(configuration, material) { _ in log.key.publicKey.pemRepresentation })
             let watcher = try RegistrationWatcher(
-                pins, configuration, material, stateFile: stateFile, interval: .milliseconds(20), resolve: { _ in [] }, now: { log.date }
+                pins, configuration, material, stateFile: stateFile, interval: interval, resolve: { _ in [] }, now: { log.date }
             ) { events.add($0) }
             let connector = try Connector(
                 configuration, material, version: "test", resolve: { _ in [] }, registrations: { watcher.refusal() }, times: options.times,
@@ -158,6 +158,22 @@ struct RegistrationTests {
             #expect(try await call() == "200")
             log.pass(24 * 3600 + 1)
             #expect(try await call() == "503 registration_stale")
+            log.twist { $0 }
+            try await eventually { events.all.last == "resumed" }
+            #expect(try await call() == "200")
+        }
+    }
+
+    @Test("after an answer that did not fit, the next one is asked for soon, however seldom it is asked else")
+    func doubtIsShort() async throws {
+        try await run(interval: .seconds(3600)) { _, log, watcher, events, _, call in
+            log.twist { answer in
+                var answer = answer
+                answer.head.root[0] ^= 1
+                return answer
+            }
+            watcher.nudge()
+            try await eventually { events.all.contains("registration_unproven") }
             log.twist { $0 }
             try await eventually { events.all.last == "resumed" }
             #expect(try await call() == "200")

@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import PosternCore
+import PosternMCP
 import PosternSandbox
 import PosternTunnelWire
 import ServiceLifecycle
@@ -48,6 +49,8 @@ final class EdgeKeeper: Service {
     private let logger: Logger
     private let state: Mutex<State>
     private let address: String
+    /// Where this process reaches the edge itself.
+    let own: EdgeAddress
     /// The listening socket of the metrics, and its URL.
     private let metrics: (socket: Int32, url: String)?
     /// The edge dies with the thread that has started it, so that has to be one that lives as long as this process.
@@ -67,6 +70,8 @@ final class EdgeKeeper: Service {
         }
         state = Mutex(State(listener: listener))
         address = settings.listen.url(scheme: "https", port: port)
+        let host = settings.listen.host
+        own = EdgeAddress(host: host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host, port: port)
     }
 
     private static func listen(_ address: ListenAddress) throws -> (Int32, Int) {

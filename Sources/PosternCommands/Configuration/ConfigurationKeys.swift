@@ -44,6 +44,13 @@ extension ConfigurationKey {
         "tunnel.domain", .serve, .text,
         "Domain below which tunnels get theirs, such as `tunnel.example.com`: eight characters and a dot before it. Left out: tunnels cannot be created. "
             + "A tunnel keeps the domain that it has when this changes.")
+    package static let tunnelEdge = ConfigurationKey(
+        "tunnel.edge", .serve, .text,
+        "Edge that the server dials for the MCP servers of agents: HOST or HOST:PORT (443). Needs `tunnel.domain`, which its certificate has to name. "
+            + "Default: the edge of `with_edge`; without either, such servers are not reached.")
+    package static let tunnelEdgeCA = ConfigurationKey(
+        "tunnel.edge_ca", .serve, .path,
+        "PEM file of the only authorities that this edge's certificate is checked against. Default: the system's.")
     package static let withEdge = ConfigurationKey(
         "with_edge", .serve, .boolean, default: "false",
         "Run an edge beside the server, as a process of its own user, without store and keys. Needs `tunnel.domain`, which is its name, and a "
@@ -221,6 +228,7 @@ extension ConfigurationKey {
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile,
         .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession, .tunnelDomain,
+        .tunnelEdge, .tunnelEdgeCA,
         .withEdge, .edgeListen, .edgeTLSCertificate, .edgeTLSKey, .edgeUser,
         .edgeMaxConnections, .edgeMaxConnectionsPerAddress, .edgeMaxUnprovedPerAddress, .edgeMaxLegsPerWorkspace, .edgeMaxCallsPerTunnel,
         .edgeMaxCallsPerCaller, .edgeMaxCallsPerSecond, .edgeMaxBytesPerSecond, .edgeMaxIdleSeconds, .edgeLegProof, .edgeLegTerminators,

@@ -143,7 +143,7 @@ final class LegSet: Sendable {
                     backOff.succeeded()
                 } else {
                     // An edge that takes a leg and drops it is not asked without pause.
-                    try await Task.sleep(for: .seconds(backOff.next(chance: .random(in: 0...1))))
+                    try await Task.sleep(for: .seconds(backOff.cut(chance: .random(in: 0...1))))
                 }
             } catch let error as LegRefusal {
                 // A key that is not known yet is enrolled by the token, once.

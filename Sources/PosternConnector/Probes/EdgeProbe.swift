@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire

@@ -25,6 +25,8 @@ package final class Connector: Sendable {
     private let launcher: (any ChildLauncher)?
     /// Of routes with a command, as they come.
     private let children = AsyncStream<ChildRoute>.makeStream()
+    /// Of routes that know callers by tokens, as they come.
+    private let keySets = AsyncStream<KeySetSource>.makeStream()
     private let state: State
 
     /// What changes with the document.
@@ -65,7 +67,7 @@ package final class Connector: Sendable {
         let state = State(
             try ConnectorSnapshot(
                 configuration, material, after: nil, resolve: resolve, group: group,
-                children: Self.maker(launcher, times: times, group: group, observe: observe)))
+                children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe))
         self.state = state
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
@@ -74,6 +76,7 @@ package final class Connector: Sendable {
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
             registrations: registrations, ofServer: ofServer, observe: observe)
         for child in state.current.children { children.continuation.yield(child) }
+        for source in state.current.keySets { keySets.continuation.yield(source) }
         try addLegs(state.current)
     }
 
@@ -94,6 +97,12 @@ package final class Connector: Sendable {
             group.addTask { [children] in
                 await withDiscardingTaskGroup { group in
                     for await child in children.stream { group.addTask { await child.run() } }
+                    group.cancelAll()
+                }
+            }
+            group.addTask { [keySets] in
+                await withDiscardingTaskGroup { group in
+                    for await source in keySets.stream { group.addTask { await source.run() } }
                     group.cancelAll()
                 }
             }
@@ -143,6 +152,17 @@ package final class Connector: Sendable {
         if cut > 0 { observe(.cut(cut)) }
     }
 
+    // MARK: Metrics
+
+    /// Legs that the document in force asks for.
+    var legsWanted: Int { state.current.configuration.legs }
+
+    /// When the certificates end that calls need.
+    var certificates: [(name: String, expires: Date)] {
+        let material = state.current.material
+        return [("server", material.serverExpires), ("runtime_authority", material.runtimesExpire)]
+    }
+
     // MARK: Changes of the document
 
     /// Records that the connector begins with its document. To be called before `run`.
@@ -161,7 +181,7 @@ package final class Connector: Sendable {
         }
         let new = try ConnectorSnapshot(
             configuration, material, after: old, resolve: resolve, group: group,
-            children: Self.maker(launcher, times: times, group: group, observe: observe))
+            children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe)
         let redials = LegPlan(configuration, material) != LegPlan(old.configuration, old.material)
         // What cannot be dialled is found before anything changes.
         if redials {
@@ -170,6 +190,8 @@ package final class Connector: Sendable {
         }
         try await audit?.configured(number: new.number, digest: configuration.digest)
         state.snapshot.withLock { $0 = new }
+        for source in new.keySets where !old.keySets.contains(where: { $0 === source }) { keySets.continuation.yield(source) }
+        for source in old.keySets where !new.keySets.contains(where: { $0 === source }) { source.retire() }
         let (before, after) = (old.children, new.children)
         for child in after where !before.contains(where: { $0 === child }) { children.continuation.yield(child) }
         for child in before where !after.contains(where: { $0 === child }) { child.retire() }

@@ -17,6 +17,8 @@ package final class RegistrationWatcher: Sendable {
     private let observe: @Sendable (RegistrationEvent) -> Void
     private let changed = Mutex<@Sendable () -> Void>({})
     private let nudges = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// Between two rounds while an answer that did not fit is held against calls, at most.
+    private static let doubtful = Duration.seconds(1)
     /// The refusal that was told last.
     private let told = Mutex<RegistrationRefusal.Reason?>(nil)
 
@@ -98,6 +100,13 @@ package final class RegistrationWatcher: Sendable {
             nudge()
             for await _ in nudges.stream {
                 await round()
+                if watch.withLock({ $0.unproven != nil }) {
+                    // Calls are refused until an answer fits, which may be soon: a clock that was off is set, an edge that was bad is gone.
+                    group.addTask { [self] in
+                        try? await Task.sleep(for: min(interval, Self.doubtful))
+                        nudge()
+                    }
+                }
                 try? await Task.sleep(for: Self.pause)
             }
             group.cancelAll()

@@ -150,6 +150,8 @@ package protocol TunnelStore: Sendable {
     /// `mostLive` tunnels that are not archived, or the id exists.
     func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError)
     func tunnel(_ id: String) async throws(StoreError) -> TunnelRecord?
+    /// The tunnel that has or had the domain, given in lowercase.
+    func tunnel(domain: String) async throws(StoreError) -> TunnelRecord?
     /// Newest first.
     func tunnels(workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<TunnelRecord>
     /// Archives the tunnel and its certificates and revokes its keys; changes nothing where it is archived already.

@@ -6,6 +6,7 @@ import PosternJSON
 struct EngineContext: Sendable {
     let store: any Store
     let provider: any ModelProvider
+    let servers: any MCPServers
     let hub = EventHub()
     let signal = WorkSignal()
     let leases = DeadlineClock()
@@ -16,10 +17,11 @@ struct EngineContext: Sendable {
     let logger: Logger
 
     init(
-        store: any Store, provider: any ModelProvider, limits: SessionLimits, source: StepSource, logger: Logger
+        store: any Store, provider: any ModelProvider, servers: any MCPServers, limits: SessionLimits, source: StepSource, logger: Logger
     ) {
         self.store = store
         self.provider = provider
+        self.servers = servers
         self.limits = limits
         self.source = source
         self.logger = logger

@@ -2,6 +2,7 @@ import FoundationEssentials
 import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternJSON
+import PosternTLS
 import PosternTunnelWire
 
 /// The directory over HTTP: Postern's own routes below `/postern/v1/edge`, with an API key of the role `edge`.

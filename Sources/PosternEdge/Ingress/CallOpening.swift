@@ -9,8 +9,9 @@ struct CallOpening: Sendable {
     var isSplice: Bool
     /// Whose end at the control plane ends the call, whichever comes first: an API key, a sessions token, a session.
     var principals: [String] = []
-    /// The end of the certificate that opened it.
+    /// The end of the certificate that opened it, and what that says of its holder.
     var until: Date?
+    var identity: RuntimeIdentity?
 
     /// Whose share of the tunnel it takes.
     var caller: String
@@ -30,7 +31,7 @@ struct CallOpening: Sendable {
     /// name to count by: who can have one certificate made can have many.
     static func certificate(_ identity: RuntimeIdentity, _ certificate: Certificate) -> CallOpening {
         CallOpening(
-            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: certificate.notValidAfter,
+            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: certificate.notValidAfter, identity: identity,
             caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID, certificate: certificate.serialNumber.description)
     }
 

@@ -32,15 +32,13 @@ struct CallPath: Sendable {
                 client.close()
             }
             // A call ends with the certificate that opened it.
-            let end = opening.until.map { until in
-                stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(max(0, until.timeIntervalSinceNow) * 1e9))) { cut() }
-            }
-            defer { end?.cancel() }
+            let end = opening.until.map { CallEnd(until: $0, loop: stream.channel.eventLoop, cut: cut) }
+            defer { end?.stop() }
             // Of legs only callers who have shown who they are say something: others could make an edge pass over good ones.
             let onProof = opening.isSplice ? { @Sendable in slot.prove() } : { @Sendable [table] in table.proved(leg, slot.id) }
             let pace: (@Sendable (Int) -> Duration?)? =
                 slot.shares.isPaced ? { @Sendable in slot.shares.wait(after: $0, tunnel: tunnel.id) } : nil
-            ended = try await table.running(tunnel, opening, cut: cut) {
+            ended = try await table.running(tunnel, opening, end: end, cut: cut) {
                 await Relay(
                     client: client, leg: stream, first: first, times: .init(idle: limits.idle, stall: limits.stall), onProof: onProof, pace: pace
                 ).run()

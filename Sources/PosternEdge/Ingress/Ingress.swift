@@ -1,6 +1,8 @@
 import Logging
 import NIOCore
 import NIOSSL
+import PosternHTTP
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire

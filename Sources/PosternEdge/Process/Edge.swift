@@ -3,6 +3,7 @@ import ManagedAgentsAPI
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire

@@ -28,6 +28,7 @@ final class LegTable: Sendable {
     /// A call through the edge, and how it is cut.
     private struct LiveCall {
         var opening: CallOpening
+        var end: CallEnd?
         var cut: @Sendable () -> Void
     }
 
@@ -284,16 +285,19 @@ final class LegTable: Sendable {
 
     var now: Double { clock() }
 
-    /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
+    /// Runs a call so that it can be cut. Calls of the very same identity that began with an older certificate go on until this one's ends. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
     func running<Result: Sendable>(
-        _ tunnel: EdgeTunnel, _ opening: CallOpening, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+        _ tunnel: EdgeTunnel, _ opening: CallOpening, end: CallEnd? = nil, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
             guard !opening.principals.contains(where: { state.news.hasEnded($0, now: clock()) }) else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
-            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
+            if let identity = opening.identity, let until = opening.until, let calls = state.calls[tunnel.id] {
+                for call in calls.values where call.opening.identity == identity { call.end?.prolong(until: until) }
+            }
+            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, end: end, cut: cut)
             return state.nextID
         }
         defer {

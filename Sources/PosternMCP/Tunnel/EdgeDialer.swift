@@ -122,7 +122,7 @@ struct EdgeDialer: Sendable {
     /// The edge's name for the call, where it gives one.
     private func askToConnect(_ stream: ByteStream) async throws(TunnelDialError) -> String? {
         do {
-            try await stream.write(ConnectExchange.request(host: route.host.name, apiKey: credentials.apiKey?.value))
+            try await stream.write(ConnectExchange.request(host: route.shown.name, apiKey: credentials.apiKey?.value))
             var reader = MessageReader(stream)
             guard let lines = try await reader.head(idle: times.edge, whole: times.edge) else {
                 throw TunnelDialError.connectAnswer("the edge closed the connection")
@@ -160,9 +160,10 @@ struct EdgeDialer: Sendable {
     private func startInner(_ stream: ByteStream) async throws(TunnelDialError) {
         let verifier = InnerVerifier(authorities: credentials.authorities, host: route.host.name, now: now)
         let context = tls.inner
+        let shown = route.shown.name
         let chosen: String?
         do {
-            chosen = try await stream.startTLS(within: times.inner) { try verifier.handler(context) }
+            chosen = try await stream.startTLS(within: times.inner) { try verifier.handler(context, serverName: shown) }
         } catch {
             if let rule = verifier.refusal { throw .rule(rule) }
             switch TLSFailure(error) {

@@ -109,6 +109,10 @@ extension PosternStore: TunnelStore {
         try await first(SQLStatement(TunnelTable.select + " WHERE id = ?", [.text(id)]), TunnelTable.decode)
     }
 
+    package func tunnel(domain: String) async throws(StoreError) -> TunnelRecord? {
+        try await first(SQLStatement(TunnelTable.select + " WHERE domain = ?", [.text(domain)]), TunnelTable.decode)
+    }
+
     package func tunnels(
         workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int
     ) async throws(StoreError) -> Page<TunnelRecord> {

@@ -18,6 +18,10 @@ extension MemoryStore: TunnelStore {
         try with { state throws(StoreError) in state.tunnels[id] }
     }
 
+    package func tunnel(domain: String) async throws(StoreError) -> TunnelRecord? {
+        try with { state throws(StoreError) in state.tunnels.values.first { $0.domain == domain } }
+    }
+
     package func tunnels(
         workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int
     ) async throws(StoreError) -> Page<TunnelRecord> {

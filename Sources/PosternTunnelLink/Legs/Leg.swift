@@ -72,7 +72,9 @@ package struct Leg: Sendable {
                 }
                 return leg
             }.flatMap { leg in
-                channel.setOption(.autoRead, value: true).map { leg }
+                // A leg has no use with one direction only. As long as a channel may be half closed, TLS takes the peer's farewell for the end of
+                // one direction, and a leg that was closed here would stand, with its streams, until TLS has waited its time.
+                channel.setOption(.allowRemoteHalfClosure, value: false).flatMap { channel.setOption(.autoRead, value: true) }.map { leg }
             }
         }.get()
     }

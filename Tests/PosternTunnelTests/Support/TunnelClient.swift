@@ -87,8 +87,13 @@ struct TunnelClient: Sendable {
     }
 
     /// TLS to the edge itself.
-    static func outer(_ stream: ByteStream, _ world: TunnelWorld, certificate: NIOSSLCertificate? = nil, key: NIOSSLPrivateKey? = nil) async throws {
+    /// - Parameter farewell: for the edge's `close_notify` at the end.
+    static func outer(
+        _ stream: ByteStream, _ world: TunnelWorld, certificate: NIOSSLCertificate? = nil, key: NIOSSLPrivateKey? = nil,
+        farewell: TimeAmount = .seconds(5)
+    ) async throws {
         var tls = TLSConfiguration.makeClientConfiguration()
+        tls.shutdownTimeout = farewell
         tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.edgeAuthority.made.certificatePEM.utf8)))
         if let certificate, let key {
             tls.certificateChain = [.certificate(certificate)]

@@ -52,6 +52,8 @@ final class TunnelWorld: Sendable {
         var upstreamAddresses = ["127.0.0.0/8"]
         var headers: [String: String] = [:]
         var policy: RoutePolicy?
+        /// The connector's log; `nil` for none.
+        var audit: ConnectorAudit?
         var edgeLimits = EdgeLimits()
         var legProof = LegProofRule.certificate
         var times = ConnectorTimes()
@@ -62,6 +64,8 @@ final class TunnelWorld: Sendable {
         var change: @Sendable (inout ConnectorConfiguration) -> Void = { _ in }
         /// Files that the connector reads, instead of the world's.
         var files: [String: String] = [:]
+        /// Variables of the connector's process.
+        var environment: [String: String] = [:]
     }
 
     let options: Options
@@ -156,7 +160,8 @@ final class TunnelWorld: Sendable {
         let log = log ?? self.log
         let options = options ?? self.options
         let (configuration, material) = try parts(edge: edge, options, files: files)
-        return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+        return try Connector(
+            configuration, material, version: "test", resolve: { _ in [] }, audit: options.audit, times: options.times, observe: { log.add($0) })
     }
 
     /// Puts other options in force at the connector that runs.
@@ -193,7 +198,7 @@ final class TunnelWorld: Sendable {
         options.change(&configuration)
         files.merge(options.files) { $1 }
         files.merge(given) { $1 }
-        let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
+        let material = try ConnectorMaterial(configuration, now: Date(), environment: options.environment) { [files] path, _ in files[path] }
         return (configuration, material)
     }
 

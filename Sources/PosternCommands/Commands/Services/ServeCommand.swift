@@ -44,6 +44,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.maxEventsPerSession) var maxEventsPerSession: String?
     @Option(.tunnelDomain) var tunnelDomain: String?
+    @Option(.tunnelEdge) var tunnelEdge: String?
+    @Option(.tunnelEdgeCA) var tunnelEdgeCA: String?
     @Flag(
         name: .customLong("with-edge"), help: ArgumentHelp(stringLiteral: "\(ConfigurationKey.withEdge.help) [\(ConfigurationKey.withEdge.variable)]")
     )
@@ -72,7 +74,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
             (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile),
             (.modelContextTokens, modelContextTokens), (.modelMaxOutputTokens, modelMaxOutputTokens), (.leaseSeconds, leaseSeconds),
-            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain),
+            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain), (.tunnelEdge, tunnelEdge),
+            (.tunnelEdgeCA, tunnelEdgeCA),
             (.withEdge, withEdge ? "true" : nil), (.edgeListen, edgeListen), (.edgeTLSCertificate, edgeTLSCert), (.edgeTLSKey, edgeTLSKey),
             (.edgeUser, edgeUser), (.edgeMaxConnections, edgeMaxConnections), (.edgeMaxConnectionsPerAddress, edgeMaxConnectionsPerAddress),
             (.edgeMaxUnprovedPerAddress, edgeMaxUnprovedPerAddress), (.edgeMaxLegsPerWorkspace, edgeMaxLegsPerWorkspace),

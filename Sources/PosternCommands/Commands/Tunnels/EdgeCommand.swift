@@ -3,6 +3,7 @@ import Logging
 import ManagedAgentsClient
 import NIOCore
 import PosternEdge
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelWire
 import ServiceLifecycle

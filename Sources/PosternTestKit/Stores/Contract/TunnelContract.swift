@@ -42,6 +42,8 @@ extension StoreContract {
             try equal(try await store.tunnel("tnl_a"), first)
             try expect(try await store.hasSealed(), "nothing sealed")
             try expect(try await store.tunnel("tnl_b") == nil, "an unknown tunnel")
+            try equal(try await store.tunnel(domain: first.domain), first)
+            try expect(try await store.tunnel(domain: "tunnel.example.com") == nil, "a domain of no tunnel")
             try equal(try await store.tunnelToken("ttok_a"), TunnelTokenRecord(id: "ttok_a", tunnelID: "tnl_a", createdAt: Make.time(0)))
             var twin = tunnel("b", workspace: "wrkspc_2")
             twin.domain = first.domain
