@@ -90,7 +90,10 @@ let sources: [Target] = [
     // The control plane as the runtime that calls private MCP servers.
     library(
         "PosternRuntime",
-        ["PosternCore", "PosternMCP", "PosternTunnelWire", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"), .logging]),
+        [
+            "PosternCore", "PosternMCP", "PosternTunnelWire", "PosternTLS", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"),
+            .logging,
+        ]),
 
     library(
         "PosternEdge",

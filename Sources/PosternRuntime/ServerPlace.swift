@@ -1,6 +1,7 @@
 import ManagedAgentsClient
 import PosternCore
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 
 /// Where a server of an agent is: a route of a tunnel. Whose tunnel it is, the store knows.
