@@ -36,6 +36,8 @@ extension Target.Dependency {
     static func nio(_ name: String) -> Self { .product(name: name, package: "swift-nio") }
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
+    /// RSA.
+    static let cryptoExtras: Self = .product(name: "CryptoExtras", package: "swift-crypto")
     static let collections: Self = .product(name: "DequeModule", package: "swift-collections")
     static let http: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let httpCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -108,8 +110,8 @@ let sources: [Target] = [
         "PosternConnector",
         [
             "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit",
-            "PosternJSON",
-            .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+            "PosternTelemetry", "PosternJSON",
+            .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .cryptoExtras, .logging,
         ]),
     library(
         "ManagedAgentsClient",
@@ -235,7 +237,7 @@ let testTargets: [Target] = [
         [
             "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternPolicy", "PosternAudit",
             "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
-            .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .cryptoExtras, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),

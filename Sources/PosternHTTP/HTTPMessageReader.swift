@@ -51,6 +51,24 @@ package struct HTTPMessageReader<Source: ByteSource>: Sendable {
         }
     }
 
+    /// The bytes up to the next newline, without it; `nil` when the peer has ended before that. Throws `HTTPRefusal` where there are more than `most`, and
+    /// `TimedOut` where they are not there at `deadline`.
+    package mutating func line(most: Int, until deadline: NIODeadline) async throws -> [UInt8]? {
+        while true {
+            let view = buffer.readableBytesView
+            if let end = view.firstIndex(of: UInt8(ascii: "\n")), end - view.startIndex < most {
+                let line = buffer.readBytes(length: end - view.startIndex)
+                buffer.moveReaderIndex(forwardBy: 1)
+                return line
+            }
+            guard buffer.readableBytes < most else { throw HTTPRefusal("a line has more than \(most) bytes") }
+            let time = deadline - .now()
+            guard time > .zero else { throw TimedOut() }
+            guard let more = try await stream.read(within: time) else { return nil }
+            buffer.writeImmutableBuffer(more)
+        }
+    }
+
     /// The next bytes of a body; `nil` when it is complete.
     package mutating func part(of body: inout BodyReader, within time: TimeAmount) async throws -> ByteBuffer? {
         while true {

@@ -70,10 +70,15 @@ struct ServeSettings: Sendable {
             throw ConfigurationError(
                 "edge.user: \(user) is one of the numbers of workers, their sessions and proxies (\(UserRange.reserved.text)); take another")
         }
+        let metrics = try configuration.text(.edgeMetricsListen).map { text throws(ConfigurationError) in try ListenAddress(text) }
+        if let metrics, !metrics.isLoopback {
+            throw ConfigurationError("edge.metrics_listen: plain HTTP is served on loopback only, and \(metrics.host) is reachable from elsewhere")
+        }
         return EdgeKeeper.Settings(
-            listen: try ListenAddress(configuration.required(.edgeListen)), domain: domain, certificate: TextFile.absolute(certificate),
+            listen: try ListenAddress(configuration.required(.edgeListen), takesAll: true), domain: domain,
+            certificate: TextFile.absolute(certificate),
             key: TextFile.absolute(key), user: user, logFormat: try configuration.required(.serveLogFormat),
-            logLevel: try configuration.required(.serveLogLevel))
+            logLevel: try configuration.required(.serveLogLevel), bounds: try EdgeBounds(configuration), metricsListen: metrics)
     }
 
     /// A domain name of two labels or more (RFC 1123, section 2.1) that leaves room for a tunnel's label and a route's in front: 253 characters

@@ -53,6 +53,9 @@ package protocol TunnelCredentials: Sendable {
     /// Whether `token` is the one that `token(_:tunnelID:)` makes; takes the same time whatever the answer.
     func isToken(_ token: String, _ tokenID: String, tunnelID: String) -> Bool
 
+    /// What runtimes and connectors of that tunnel call its routes by where an edge listens: always the same 64 hexadecimal digits.
+    func routeKey(tunnelID: String) -> String
+
     /// The fingerprint of a connector's key: DER of a SubjectPublicKeyInfo, ECDSA on P-256.
     /// - Throws: 400 for any other.
     func fingerprint(ofConnectorKey der: [UInt8]) throws(APIError) -> String

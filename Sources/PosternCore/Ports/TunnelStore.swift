@@ -115,17 +115,20 @@ package struct LiveTunnels: Sendable, Equatable {
         package var splice: Bool
         /// Fingerprints of the keys that are not revoked, sorted.
         package var connectorKeys: [String]
+        /// Entries of its log: connectors are told when there are others.
+        package var registrations: Int
 
-        package init(id: String, domain: String, workspaceID: String, splice: Bool, connectorKeys: [String]) {
+        package init(id: String, domain: String, workspaceID: String, splice: Bool, connectorKeys: [String], registrations: Int) {
             self.id = id
             self.domain = domain
             self.workspaceID = workspaceID
             self.splice = splice
             self.connectorKeys = connectorKeys
+            self.registrations = registrations
         }
     }
 
-    /// Grows with each change of tunnels, tokens, keys, settings and runtime authorities.
+    /// Grows with each change of tunnels, tokens, keys, settings, registrations and runtime authorities.
     package var revision: Int
     /// By id.
     package var tunnels: [Tunnel]

@@ -115,6 +115,11 @@ package final class TunnelService: Sendable {
         return (tunnel.tokenID, credentials.token(tunnel.tokenID, tunnelID: id))
     }
 
+    /// What stands between a route's name and the id that edges get to see. No edge may have it.
+    package func routeKey(_ id: String, workspaceID: String) async throws(APIError) -> String {
+        credentials.routeKey(tunnelID: try await liveTunnel(id, workspaceID: workspaceID).id)
+    }
+
     /// From now on the old token enrols nothing; keys that it has enrolled stay.
     package func rotateToken(_ id: String, reason: String?, workspaceID: String) async throws(APIError) -> (id: String, token: String) {
         while true {

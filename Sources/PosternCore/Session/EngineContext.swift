@@ -85,6 +85,16 @@ struct EngineContext: Sendable {
     /// The session has been deleted: nothing that is still being read of its item is believed.
     func forgetWork(_ sessionID: String) { recentWork.forget(session: sessionID, below: .max, now: source.now()) }
 
+    /// Whether the session is there and goes on: neither archived nor terminated.
+    func isLive(_ sessionID: String) async throws(APIError) -> Bool {
+        do {
+            guard let session = try await store.session(sessionID) else { return false }
+            return session.archivedAt == nil && session.status != .terminated
+        } catch {
+            throw error.apiError
+        }
+    }
+
     /// Whether the session is there, as the store knows it now. Its work item is made and deleted with it.
     func hasSession(_ sessionID: String) async throws(APIError) -> Bool {
         do {

@@ -54,6 +54,10 @@ package struct SealedTunnelCredentials: TunnelCredentials {
         Array("postern tunnel token".utf8) + [0] + Array(tunnelID.utf8) + [0] + Array(tokenID.utf8)
     }
 
+    package func routeKey(tunnelID: String) -> String {
+        Hexadecimal.text(HMAC<SHA256>.authenticationCode(for: Array(tunnelID.utf8), using: key.routes))
+    }
+
     // MARK: Keys and certificates
 
     package func fingerprint(ofConnectorKey der: [UInt8]) throws(APIError) -> String {

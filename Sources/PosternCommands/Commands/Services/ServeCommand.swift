@@ -54,6 +54,18 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.edgeTLSCertificate) var edgeTLSCert: String?
     @Option(.edgeTLSKey) var edgeTLSKey: String?
     @Option(.edgeUser) var edgeUser: String?
+    @Option(.edgeMaxConnections) var edgeMaxConnections: String?
+    @Option(.edgeMaxConnectionsPerAddress) var edgeMaxConnectionsPerAddress: String?
+    @Option(.edgeMaxUnprovedPerAddress) var edgeMaxUnprovedPerAddress: String?
+    @Option(.edgeMaxLegsPerWorkspace) var edgeMaxLegsPerWorkspace: String?
+    @Option(.edgeMaxCallsPerTunnel) var edgeMaxCallsPerTunnel: String?
+    @Option(.edgeMaxCallsPerCaller) var edgeMaxCallsPerCaller: String?
+    @Option(.edgeMaxCallsPerSecond) var edgeMaxCallsPerSecond: String?
+    @Option(.edgeMaxBytesPerSecond) var edgeMaxBytesPerSecond: String?
+    @Option(.edgeMaxIdleSeconds) var edgeMaxIdleSeconds: String?
+    @Option(.edgeLegProof) var edgeLegProof: String?
+    @Option(.edgeLegTerminators) var edgeLegTerminators: String?
+    @Option(.edgeMetricsListen) var edgeMetricsListen: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
 
@@ -65,7 +77,13 @@ struct ServeFlags: ParsableArguments, SettingFlags {
             (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain), (.tunnelEdge, tunnelEdge),
             (.tunnelEdgeCA, tunnelEdgeCA),
             (.withEdge, withEdge ? "true" : nil), (.edgeListen, edgeListen), (.edgeTLSCertificate, edgeTLSCert), (.edgeTLSKey, edgeTLSKey),
-            (.edgeUser, edgeUser), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
+            (.edgeUser, edgeUser), (.edgeMaxConnections, edgeMaxConnections), (.edgeMaxConnectionsPerAddress, edgeMaxConnectionsPerAddress),
+            (.edgeMaxUnprovedPerAddress, edgeMaxUnprovedPerAddress), (.edgeMaxLegsPerWorkspace, edgeMaxLegsPerWorkspace),
+            (.edgeMaxCallsPerTunnel, edgeMaxCallsPerTunnel), (.edgeMaxCallsPerCaller, edgeMaxCallsPerCaller),
+            (.edgeMaxCallsPerSecond, edgeMaxCallsPerSecond), (.edgeMaxBytesPerSecond, edgeMaxBytesPerSecond),
+            (.edgeMaxIdleSeconds, edgeMaxIdleSeconds), (.edgeLegProof, edgeLegProof), (.edgeLegTerminators, edgeLegTerminators),
+            (.edgeMetricsListen, edgeMetricsListen),
+            (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }
