@@ -3,6 +3,7 @@ import ManagedAgentsClient
 import NIOSSL
 import PosternCore
 import PosternTunnelWire
+import SwiftASN1
 import Testing
 import X509
 

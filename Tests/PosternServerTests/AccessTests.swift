@@ -27,6 +27,8 @@ import Testing
     static let table: [String: Set<Kind>] = [
         "POST /v1/agents": writers, "GET /v1/agents": readers, "GET /v1/agents/{agent_id}": readers, "POST /v1/agents/{agent_id}": writers,
         "POST /v1/agents/{agent_id}/archive": writers, "GET /v1/agents/{agent_id}/versions": readers,
+        "GET /postern/v1/agents/{agent_id}/configuration_digest": readers,
+        "GET /postern/v1/sessions/{session_id}/configuration_digest": readers,
         "POST /v1/environments": writers, "GET /v1/environments": readers, "GET /v1/environments/{environment_id}": readers,
         "POST /v1/environments/{environment_id}": writers, "POST /v1/environments/{environment_id}/archive": writers,
         "DELETE /v1/environments/{environment_id}": writers,
