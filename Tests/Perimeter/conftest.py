@@ -40,6 +40,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist hands its lines to the one that prints them."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["measured"] = measures.lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    measures.lines.extend(getattr(node, "workeroutput", {}).get("measured", []))
+
+
 @pytest.fixture(scope="session")
 def postern() -> Iterator[Postern]:
     with Postern("postern-perimeter") as started:
@@ -73,7 +84,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def open_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     """A folder in which the worker can read a CA, as an ordinary user too."""
     folder = tmp_path_factory.mktemp(name)
-    for path in (folder, *folder.parents[:2]):
+    # A process of pytest-xdist has a folder of its own in between.
+    for path in (folder, *folder.parents[:3 if "PYTEST_XDIST_WORKER" in os.environ else 2]):
         path.chmod(0o711)
     return folder
 

@@ -50,8 +50,11 @@ def skip_without(program: str) -> None:
         pytest.skip(f"{needed} is not installed")
 
 
-def build(folder: Path) -> None:
-    """Builds the programs for those rows whose compiler is there."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of those rows whose compiler is there, built once."""
+    folder = tmp_path_factory.mktemp("programs")
+    folder.chmod(0o755)
     if shutil.which("go"):
         subprocess.run(
             ["go", "build", "-o", str(folder / "get"), str(SOURCES / "get.go")], check=True, capture_output=True,
@@ -59,13 +62,14 @@ def build(folder: Path) -> None:
         shutil.rmtree(folder / "cache")
     if shutil.which("javac"):
         subprocess.run(["javac", "-d", str(folder), str(SOURCES / "Get.java")], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def perimeter(perimeters: Callable[..., Perimeter], web: Web) -> Perimeter:
+def perimeter(perimeters: Callable[..., Perimeter], web: Web, built: Path) -> Perimeter:
     made = perimeters()
     programs = made.make("programs")
-    build(programs)
+    shutil.copytree(built, programs, dirs_exist_ok=True)
     made.policy(
         network={
             "rules": [{"id": "service", "hosts": web.host, "credential": "service"}], "addresses": "127.0.0.0/8",
@@ -120,10 +124,10 @@ WITHOUT_PROXY = "unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY A
 
 
 @pytest.fixture(scope="module", params=modes())
-def bare(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], world: World) -> Perimeter:
+def bare(request: pytest.FixtureRequest, perimeters: Callable[..., Perimeter], world: World, built: Path) -> Perimeter:
     made = perimeters(as_user=runs_as_user(request.param), world=world)
     programs = made.make("programs")
-    build(programs)
+    shutil.copytree(built, programs, dirs_exist_ok=True)
     made.policy(
         network={
             "rules": [{"id": "service", "hosts": ALLOWED, "methods": "GET", "paths": "/open"}], "addresses": world.granted,

@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import PosternEdge
+import PosternHTTP
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
@@ -259,7 +260,7 @@ struct LegTests {
         try await world.runParts(connects: false) { world in
             let (configuration, material) = try world.parts(world.options)
             let dialer = LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] },
+                edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: nil, resolve: { _ in [] },
                 group: MultiThreadedEventLoopGroup.singleton,
                 times: ConnectorTimes())
             let asked = EventCounter()
@@ -319,6 +320,24 @@ struct LegTests {
             await log.wait { $0.legs >= 1 }
             await world.log.wait { log in log.events.contains { if case .legEnded = $0 { true } else { false } } }
             running.cancel()
+        }
+    }
+
+    @Test("a leg that is closed ends with its peer's farewell: its TLS waits for nothing after that")
+    func farewell() async throws {
+        try await TunnelWorld.run { world in
+            let dialled = try await TunnelClient.dial(world.port)
+            try await TunnelClient.outer(
+                dialled, world, certificate: try .init(bytes: Array(world.connectorKey.certificatePEM.utf8), format: .pem),
+                key: try .init(bytes: Array(world.connectorKey.keyPEM.utf8), format: .pem), farewell: .hours(1))
+            try await dialled.write(
+                LegRequest(tunnelID: TunnelWorld.tunnelID, leg: "other/0", version: "x", token: nil).encoded(host: TunnelWorld.edgeName))
+            var reader = MessageReader(dialled)
+            let lines = try #require(try await reader.head(idle: .seconds(30), whole: .seconds(30)))
+            #expect(try LegAnswer.isAccepted(try ResponseHead(lines: lines)))
+            let leg = try await Leg.begin(.connector, on: dialled, rest: reader.takeBuffer(), .init(goAway: { _ in }))
+            leg.close()
+            await leg.ended()
         }
     }
 

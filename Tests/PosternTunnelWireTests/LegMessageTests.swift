@@ -118,6 +118,11 @@ struct LegMessageTests {
         #expect(backOff.next(after: LegRefusal(.unavailable, ""), chance: 1) < 1)
         // A network that comes back is noticed within two seconds, however long it was away.
         for _ in 0..<12 { #expect(backOff.next(isUnanswered: true, chance: 1) <= LegBackOff.longestUnanswered) }
+        // So is a leg that is cut as soon as it stands, however often: calls wait for it. What failed before it stood is forgotten.
+        for _ in 0..<12 { #expect(backOff.cut(chance: 1) <= LegBackOff.longestCut) }
+        #expect(backOff.next(chance: 1) < 2 * LegBackOff.longestCut)
+        backOff.succeeded()
+        #expect(backOff.cut(chance: 1) == LegBackOff.first && backOff.cut(chance: 0) == LegBackOff.first)
     }
 
     @Test("a server name leads to the edge, to a tunnel, or nowhere")

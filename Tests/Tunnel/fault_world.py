@@ -33,6 +33,8 @@ class FaultWorld:
     def __init__(self, network: WalledNetwork | None = None) -> None:
         self._cleanup = contextlib.ExitStack()
         self.network = network
+        #: Variables of edges and connectors that are started from now on.
+        self.environment: dict[str, str] = {}
         try:
             self._start()
         except BaseException:
@@ -73,6 +75,9 @@ class FaultWorld:
         document = self.tunnel.connector_folder / "connector.yaml"
         text = document.read_text()
         assert f"127.0.0.1:{self.tunnel.port}" in text and f"http://127.0.0.1:{self.tunnel.upstream.port}" in text
+        # Registrations are asked for while faults last, too.
+        assert "registrations:\n" in text
+        text = text.replace("registrations:\n", "registrations:\n  interval_seconds: 1\n")
         document.write_text(text.replace(f"127.0.0.1:{self.tunnel.port}", edge).replace(
             f"http://127.0.0.1:{self.tunnel.upstream.port}", f"http://127.0.0.1:{self.server.port}"))
 
@@ -82,7 +87,8 @@ class FaultWorld:
         certificates = self.tunnel.edge_certificates
         edge = self.tunnel.postern.start("edge", [
             "edge", "--listen", f"{self.address}:{port}", "--domain", DOMAIN, "--tls-cert", str(certificates.leaf), "--tls-key", str(certificates.key),
-            "--control-plane", self.tunnel.postern.url, "--edge-key-file", str(self.tunnel.folder / "edge.key"), "--log-level", "debug"])
+            "--control-plane", self.tunnel.postern.url, "--edge-key-file", str(self.tunnel.folder / "edge.key"), "--log-level", "debug"],
+            **self.environment)
         self.port = int(edge.wait_for(r"listening on https://[^ ]*:(\d+)").group(1))
         return edge
 
@@ -92,13 +98,21 @@ class FaultWorld:
             "--log-format", "text"]
         connector = ChildProcess(
             "connector", self.network.inside(*command) if self.network else command, log=self.tunnel.folder / "fault-connector.log",
-            environment=clean_environment(), folder=self.tunnel.folder)
+            environment=clean_environment(**self.environment), folder=self.tunnel.folder)
         return self.tunnel.postern.own(connector)
 
     @staticmethod
     def stands(connector: ChildProcess) -> None:
         for _ in range(4):
             connector.wait_for("a leg stands")
+
+    def restart(self) -> None:
+        """Edge and connector end and begin anew, with the variables of now."""
+        self.connector.stop()
+        self.edge.stop()
+        self.edge = self.start_edge(self.port)
+        self.connector = self.start_connector()
+        self.stands(self.connector)
 
     # --- the network inside ---
 

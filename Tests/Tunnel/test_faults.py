@@ -3,6 +3,7 @@ and calls succeed again within three seconds of the end of each fault. Counts ar
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from fault_calls import OVER, Load, Tally, Way
 from fault_world import FaultWorld, folder_of
+from skewed_clock import SkewedClock
 from walled_network import NotPermitted, WalledNetwork
 
 FULL = "POSTERN_FULL" in os.environ
@@ -106,6 +108,20 @@ def test_a_link_stalls(world: FaultWorld, which: str) -> None:
     assert not tally.failed
 
 
+def test_legs_are_slow(world: FaultWorld) -> None:
+    def delay(load: Load, tally: Tally) -> None:
+        world.legs.delay(0.02, 0.2 if FULL else 0.1)
+        load.wait(CALLS // (FAULTS + 1))
+        world.legs.delay(0, 0)
+        tally.faults["delay"] += 1
+        recovers(load, tally)
+
+    tally = world.run("legs delayed by chance", CALLS, FAULTS, delay)
+    check(tally)
+    # Late is not lost.
+    assert not tally.failed
+
+
 # MARK: Processes
 
 
@@ -174,6 +190,37 @@ def test_the_connector_takes_up_other_documents(world: FaultWorld) -> None:
     document.write_text(first)
     check(tally)
     assert not tally.failed
+
+
+# MARK: Clocks
+
+
+@pytest.mark.parametrize("who", ["connector", "edge"])
+def test_a_clock_jumps(world: FaultWorld, who: str) -> None:
+    clock = SkewedClock(world.tunnel.folder, who)
+    world.environment = clock.environment
+    jumps = itertools.cycle([2, -2, 400])
+
+    def jump(load: Load, tally: Tally) -> None:
+        clock.set(next(jumps) * 86_400)
+        load.wait(8)
+        clock.set(0)
+        tally.faults["jump"] += 1
+        recovers(load, tally)
+
+    try:
+        world.restart()
+        tally = world.run(f"clock of the {who} jumps by days", CALLS, FAULTS, jump)
+    finally:
+        world.environment = {}
+        world.restart()
+    check(tally)
+    if who == "connector":
+        # By a clock that is off nobody's certificate counts, and nothing else is said of it.
+        assert tally.failed and all(why.startswith("connector: ") for why in tally.failed), tally.failed
+    else:
+        # The edge judges no caller by its clock but those who show it a certificate.
+        assert not tally.failed, tally.failed
 
 
 # MARK: The network

@@ -63,16 +63,37 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture(scope="module")
-def repository(tunnel: Tunnel) -> Path:
+def route(name: str, command: list[str], read: list[str], more: str = "") -> str:
+    """Of the connector's document."""
+    callers = "callers: {clients: [laptop, other]}"
+    files = f"sandbox: {{files: {{read: {json.dumps(read)}}}, limits: {{memory: 512MiB}}}}"
+    return f"  {name}:\n    command: {json.dumps(command)}\n    {callers}\n    {files}\n{more}"
+
+
+def time_route() -> str:
+    python = python_with_servers()
+    return route("time", [python, "-m", "mcp_server_time", "--local-timezone=UTC"], trees_of(python))
+
+
+def git_route(name: str, repository: Path) -> str:
+    python = python_with_servers()
+    return route(name, [python, "-m", "mcp_server_git", "--repository", "/workspace"], trees_of(python), f"    folder: {repository}\n")
+
+
+def repository_in(parent: Path) -> Path:
     """With one commit; whoever the server runs as may read it."""
-    folder = tunnel.folder / "repository"
+    folder = parent / "repository"
     folder.mkdir()
     (folder / "file.txt").write_text("one\n")
     git = ["git", "-C", str(folder), "-c", "user.name=suite", "-c", "user.email=suite@example.com"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "file.txt"], ["commit", "-q", "-m", "the only commit"]):
         subprocess.run([*git, *arguments], check=True, env=clean_environment())
     return folder
+
+
+@pytest.fixture(scope="module")
+def repository(tunnel: Tunnel) -> Path:
+    return repository_in(tunnel.folder)
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +105,10 @@ def served(tunnel: Tunnel, repository: Path) -> Iterator[Tunnel]:
     secret = tunnel.connector_folder / "api-token"
     secret.write_text(f"{SECRET}\n")
     secret.chmod(0o600)
-    python = python_with_servers()
     suite = str(ROOT / "Tests" / "MCP" / "sdk_server.py")
-
-    def route(name: str, command: list[str], read: list[str], more: str = "") -> str:
-        callers = "callers: {clients: [laptop, other]}"
-        files = f"sandbox: {{files: {{read: {json.dumps(read)}}}, limits: {{memory: 512MiB}}}}"
-        return f"  {name}:\n    command: {json.dumps(command)}\n    {callers}\n    {files}\n{more}"
-
     raw = ["/usr/bin/python3", str(HERE / "stdio_server.py")]
-    added = route("time", [python, "-m", "mcp_server_time", "--local-timezone=UTC"], trees_of(python))
-    added += route("git", [python, "-m", "mcp_server_git", "--repository", "/workspace"], trees_of(python), f"    folder: {repository}\n")
-    added += route("wgit", [python, "-m", "mcp_server_git", "--repository", "/workspace"], trees_of(python), f"    folder: {repository}\n").replace(
-        "sandbox: {", "sandbox: {workspace: {mode: rw}, ")
+    added = time_route() + git_route("git", repository)
+    added += git_route("wgit", repository).replace("sandbox: {", "sandbox: {workspace: {mode: rw}, ")
     added += route("raw", raw, raw[1:], "    env: {API_TOKEN: {file: api-token}}\n")
     added += route("narrow", raw, raw[1:], "    sessions: {most: 3, per_caller: 2, idle_seconds: 2}\n")
     added += route("reread", raw, raw[1:], "    sessions: {most: 3, per_caller: 2, idle_seconds: 600}\n")
@@ -217,12 +229,17 @@ def said(served: Tunnel, text: str) -> int:
 # Software that was not written here.
 
 
+#: Of the servers from PyPI: the route, a tool, what it is asked and what its answer holds.
+TIME = ("time", "convert_time", {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}, "21:00")
+GIT = ("git", "git_log", {"repo_path": "/workspace"}, "the only commit")
+
+
 @pytest.mark.parametrize("client", ("1", "2"))
 @pytest.mark.parametrize(
     ("route", "tool", "arguments", "expected"),
     [
-        ("time", "convert_time", {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}, "21:00"),
-        ("git", "git_log", {"repo_path": "/workspace"}, "the only commit"),
+        TIME,
+        GIT,
         ("suite1", "echo", {"text": "through"}, "through"),
         ("suite2", "echo", {"text": "through"}, "through"),
     ])

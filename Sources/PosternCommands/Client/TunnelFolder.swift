@@ -2,6 +2,7 @@ import ManagedAgentsClient
 import NIOPosix
 import PosternJSON
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 import Synchronization
 

@@ -21,7 +21,8 @@ extension DocumentReader {
         for key in ["headers", "client_certificate", "command"] {
             guard let node = route[key], isOpen else { continue }
             add(
-                node.place, route.path.key(key), "cannot stand beside client_auth: none: callers without a certificate would act with what the connector holds",
+                node.place, route.path.key(key),
+                "cannot stand beside client_auth: none: callers without a certificate would act with what the connector holds",
                 "leave it out, or ask for certificates")
         }
         guard let keys = keys(map) else { return nil }

@@ -82,7 +82,8 @@ struct BearerToken: Sendable, CustomStringConvertible, CustomReflectable {
         // RFC 9068 calls it client_id, OpenID Connect azp.
         let client = claims["client_id"] ?? claims["azp"]
         if let client { guard let text = client.string, Self.isName(text) else { throw .claim("client_id") } }
-        let scopes = Set(Self.texts(claims["scope"]).flatMap { $0.split(separator: " ") } + Self.texts(claims["scp"]).flatMap { $0.split(separator: " ") })
+        let scopes = Set(
+            Self.texts(claims["scope"]).flatMap { $0.split(separator: " ") } + Self.texts(claims["scp"]).flatMap { $0.split(separator: " ") })
         guard settings.scopes.allSatisfy({ scopes.contains($0[...]) }) else { throw .scope }
         return Caller(
             issuer: settings.issuer, subject: subject, client: client?.string, ends: Date(timeIntervalSince1970: expires + skew))

@@ -38,7 +38,9 @@ struct KeySetFetch: Sendable {
         var reader = link.reader
         var head: ResponseHead
         repeat {
-            guard let lines = try await reader.head(idle: left(deadline), whole: left(deadline)) else { throw HTTPRefusal("it closed the connection") }
+            guard let lines = try await reader.head(idle: left(deadline), whole: left(deadline)) else {
+                throw HTTPRefusal("it closed the connection")
+            }
             head = try ResponseHead(lines: lines)
         } while head.isInterim
         guard head.status == 200 else { throw HTTPRefusal("it answers \(head.status), and only 200 counts: nothing is followed") }

@@ -49,8 +49,10 @@ enum TokenKey: Sendable {
     func verifies(_ signature: [UInt8], of message: [UInt8], _ algorithm: TokenAlgorithm) -> Bool {
         switch (self, algorithm) {
         // Both numbers at their full length, one after the other (RFC 7518, section 3.4).
-        case (.p256(let key), .es256): (try? P256.Signing.ECDSASignature(rawRepresentation: signature)).map { key.isValidSignature($0, for: message) } ?? false
-        case (.p384(let key), .es384): (try? P384.Signing.ECDSASignature(rawRepresentation: signature)).map { key.isValidSignature($0, for: message) } ?? false
+        case (.p256(let key), .es256):
+            (try? P256.Signing.ECDSASignature(rawRepresentation: signature)).map { key.isValidSignature($0, for: message) } ?? false
+        case (.p384(let key), .es384):
+            (try? P384.Signing.ECDSASignature(rawRepresentation: signature)).map { key.isValidSignature($0, for: message) } ?? false
         case (.ed25519(let key), .eddsa): key.isValidSignature(signature, for: message)
         case (.rsa(let key), .rs256):
             key.isValidSignature(.init(rawRepresentation: signature), for: SHA256.hash(data: message), padding: .insecurePKCS1v1_5)

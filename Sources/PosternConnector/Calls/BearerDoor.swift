@@ -58,7 +58,8 @@ extension CallServer {
         if try await tells(head, host, verifier, to: stream) { return nil }
         let (token, caller) = try await token(of: head, verifier)
         let connection = LiveConnection(
-            route: host.route, identity: caller.identity(snapshot.configuration.tunnel), proof: .token(token, ends: caller.ends), stream: stream,
+            route: host.route, identity: caller.identity(snapshot.configuration.tunnel), proof: .token(token, ends: caller.ends),
+            server: snapshot.material.serverFingerprint, stream: stream,
             number: snapshot.number)
         return Opened(connection: connection, opening: .init(reader: reader, head: head))
     }

@@ -1,4 +1,5 @@
 import PosternHTTP
+import PosternTLS
 import PosternTunnelWire
 
 /// Why a call, or its handshake, is refused inside the connector.
@@ -59,6 +60,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case tokenEnded
         /// `limits.call` is over.
         case tooLong
+        /// The authority of the server certificate that it stands on was archived.
+        case authorityArchived
         /// What the connector's document says now does not let it in.
         case noLongerAllowed(String)
     }
@@ -94,6 +97,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .cut(.certificateEnded): "certificate_ended"
         case .cut(.tokenEnded): "token_ended"
         case .cut(.tooLong): "call_too_long"
+        case .cut(.authorityArchived): "authority_archived"
         case .cut(.noLongerAllowed): "no_longer_allowed"
         case .registration(let refusal): refusal.reason.rawValue
         case .callerGone: "caller_gone"
@@ -158,6 +162,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .cut(.certificateEnded): "the caller's certificate has ended"
         case .cut(.tokenEnded): "the caller's bearer token has ended"
         case .cut(.tooLong): "the call took longer than the route lets one take (limits.call)"
+        case .cut(.authorityArchived): "the authority of the connector's certificate was archived"
         case .cut(.noLongerAllowed(let reason)): "the connector's document has changed: \(reason)"
         case .registration(let refusal): "the connector takes no calls: \(refusal); its operator looks at `postern connector accept`"
         case .callerGone(let reason): "the caller ended before the call was whole: \(reason)"

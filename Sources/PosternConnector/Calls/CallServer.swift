@@ -2,6 +2,8 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
@@ -20,13 +22,16 @@ struct CallServer: Sendable {
     let audit: (any CallAudit)?
     /// Why no call is let through now.
     let registrations: @Sendable () -> RegistrationRefusal?
+    /// Why no call is let through that stands on a server certificate, named by its fingerprint.
+    let ofServer: @Sendable (String) -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the call has ended.
     func serve(_ call: LegCall) async {
         let snapshot = current()
         let name = ConnectTarget.host(Array(call.authority.utf8))
-        guard let name, let asked = TunnelHost(name), asked.domain == snapshot.configuration.tunnel.domain, let route = snapshot.route(of: asked.route)
+        guard let name, let asked = TunnelHost(name), asked.domain == snapshot.configuration.tunnel.domain,
+            let route = snapshot.route(of: asked.route)
         else {
             let error = CallError.noRoute(String((name ?? call.authority).prefix(253)))
             observe(.refused(route: nil, error))
@@ -40,7 +45,11 @@ struct CallServer: Sendable {
             let connection = opened.connection
             let caller = CallerSubject(connection.identity)
             let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
-            defer { live.leave(id, caller) }
+            defer {
+                live.leave(id, caller)
+                let server = connection.server
+                if server != current().material.serverFingerprint, live.count(ofServer: server) == 0 { observe(.certificateUnused) }
+            }
             await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self, opening: opened.opening).run()
         } catch {
             observe(.refused(route: host.route, error))
@@ -53,7 +62,9 @@ struct CallServer: Sendable {
     /// Inner TLS up to a verified client certificate: no byte of HTTP is read before that. Where the route asks for none, up to a request with a token
     /// that counts; `nil` where that was answered already.
     /// - Parameter asked: the host as the stream was opened for it, which the ClientHello has to name: what an edge can read says no more than it knows.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ asked: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> Opened? {
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ asked: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError)
+        -> Opened?
+    {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -81,7 +92,8 @@ struct CallServer: Sendable {
         let accepted = try verifier.check(certificate)
         return Opened(
             connection: LiveConnection(
-                route: host.route, identity: accepted.identity, proof: .certificate(accepted.parsed), stream: stream, number: snapshot.number))
+                route: host.route, identity: accepted.identity, proof: .certificate(accepted.parsed), server: snapshot.material.serverFingerprint,
+                stream: stream, number: snapshot.number))
     }
 
     static func failure(_ error: any Error) -> CallError {

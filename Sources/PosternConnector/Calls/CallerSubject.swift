@@ -7,7 +7,9 @@ struct CallerSubject: Hashable, Sendable {
 
     init(_ identity: RuntimeIdentity) {
         var bytes: [UInt8] = []
-        let facts = [identity.tunnelID, identity.workspaceID, identity.agentID, identity.sessionID, identity.person, identity.client, identity.issuer]
+        let facts = [
+            identity.tunnelID, identity.workspaceID, identity.agentID, identity.sessionID, identity.person, identity.client, identity.issuer,
+        ]
         for fact in facts {
             guard let fact else {
                 bytes.append(0)

@@ -57,7 +57,7 @@ struct InnerConnection: Sendable {
                 reader = try await serve(next, head, &kept, progress)
             } catch {
                 let error = live.cause.map(CallError.cut) ?? error
-                server.observe(.refused(route: host.route, error))
+                server.observe(progress.now.hasBegun ? .failed(route: host.route, error) : .refused(route: host.route, error))
                 await fail(error, progress)
                 reader = nil
             }
@@ -86,7 +86,10 @@ struct InnerConnection: Sendable {
                 try await prove(head, token, bearer, snapshot)
             }
             if Self.isRenewal(head) { return try await renew(head, snapshot, runtime) ? reader : nil }
-            request = try open(head, runtime)
+            var opened = try open(head, runtime)
+            // Whoever stands on a certificate that was replaced comes back on the new one.
+            if live.server != snapshot.material.serverFingerprint { opened.keepsAlive = false }
+            request = opened
             record.method = request.method
             try decide(request, snapshot, runtime)
             try runtime.slots.enter(caller, runtime.route.limits)
@@ -100,7 +103,8 @@ struct InnerConnection: Sendable {
         defer { live.runs(nil) }
         var accepted = Accepted(request: request, runtime: runtime, number: snapshot.number, record: record)
         defer { if let held = accepted.held { runtime.routeGuard?.release(held.bytes.readableBytes) } }
-        if let after = try await judge(&reader, &accepted) { return after.reader }
+        progress.keep(server.audit?.content(runtime.route.audit, runtime.payloads))
+        if let after = try await judge(&reader, &accepted, progress) { return after.reader }
         return try await run(accepted, reader, &kept, progress)
     }
 
@@ -133,7 +137,7 @@ struct InnerConnection: Sendable {
 
     /// Throws where this caller may begin no call now.
     func admits(_ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
-        if let refusal = server.registrations() { throw .registration(refusal) }
+        if let refusal = server.registrations() ?? server.ofServer(live.server) { throw .registration(refusal) }
         let proof = live.proof
         guard server.now() < proof.ends else { throw proof.expired }
         guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
@@ -158,6 +162,7 @@ struct InnerConnection: Sendable {
             throw .cut(cause)
         }
         try await server.audit?.begins(record)
+        progress.begins()
         server.observe(.called(route: host.route, identity))
         let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
         let over = NIODeadline.now() + limits.call
@@ -166,7 +171,7 @@ struct InnerConnection: Sendable {
             if over <= .now() { live.cut(.tooLong) } else { watch.look() }
         }
         defer { looks.cancel() }
-        let start = ContinuousClock.now
+        let start = NIODeadline.now()
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
@@ -174,8 +179,9 @@ struct InnerConnection: Sendable {
         } catch {
             failure = live.cause.map(CallError.cut) ?? error
         }
-        let duration = ContinuousClock.now - start
-        try await server.audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration / .milliseconds(1)))
+        let duration = NIODeadline.now() - start
+        server.observe(.ended(route: host.route, CallEnd(progress.now, error: failure, start: start)))
+        try await server.audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration.nanoseconds / 1_000_000))
         if let failure { throw failure }
         kept = ended.upstream.map { Kept(link: $0, number: accepted.number) }
         return ended.caller
@@ -188,7 +194,8 @@ struct InnerConnection: Sendable {
         let exchange = Exchange(
             caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
             delivery: delivery(accepted, progress, watch), rest: server.times.rest, held: accepted.held,
-            outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
+            outlived: { [server, host] in server.observe(.outlived(route: host.route)) },
+            screening: runtime.routeGuard.map { screening($0, progress.now.content) })
         let ready = kept
         kept = nil
         if let ready {

@@ -9,6 +9,8 @@ import X509
 final class LiveConnection: Sendable {
     let route: String
     let identity: RuntimeIdentity
+    /// The server certificate that the caller was shown, by its fingerprint.
+    let server: String
     private let stream: ByteStream
     private let state: Mutex<State>
     private let cuts = AsyncStream<Void>.makeStream()
@@ -32,10 +34,11 @@ final class LiveConnection: Sendable {
         var body: RPCBody?
     }
 
-    init(route: String, identity: RuntimeIdentity, proof: CallerProof, stream: ByteStream, number: Int) {
+    init(route: String, identity: RuntimeIdentity, proof: CallerProof, server: String, stream: ByteStream, number: Int) {
         state = Mutex(State(proof: proof, number: number))
         self.route = route
         self.identity = identity
+        self.server = server
         self.stream = stream
     }
 
@@ -208,6 +211,18 @@ final class LiveConnections: Sendable {
     /// Lets the call `id` go on that runs on a connection of the very same caller and route. Whether there is one.
     func renew(_ id: String, by connection: LiveConnection, now: Date) -> Bool {
         state.withLock { Array($0.all.values) }.contains { $0.renew(id, by: connection, now: now) }
+    }
+
+    /// Connections that stand on a server certificate.
+    func count(ofServer fingerprint: String) -> Int { state.withLock { $0.all.values.count { $0.server == fingerprint } } }
+
+    /// Cuts what stands on server certificates of which that is so. Gives how many.
+    func cut(_ cause: CallError.Cut, whereServer isGone: (String) -> Bool) -> Int {
+        let all = state.withLock { Array($0.all.values) }
+        let gone = Set(all.map(\.server)).filter(isGone)
+        let cut = all.filter { gone.contains($0.server) }
+        for connection in cut { connection.cut(cause) }
+        return cut.count
     }
 
     /// Cuts what `snapshot` does not let go on. Gives how many.

@@ -1,5 +1,6 @@
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 /// A caller's request as it goes to the upstream of its route. A value without I/O.
@@ -11,7 +12,8 @@ struct RouteRequest: Sendable {
     let framing: BodyFraming
     /// The caller waits for `100 Continue` before it sends its body.
     let expectsContinue: Bool
-    let keepsAlive: Bool
+    /// Whether the caller's connection may carry another request.
+    var keepsAlive: Bool
     /// Whether a second try after a connection that the upstream had closed does no harm (RFC 9110, section 9.2.1).
     let isRepeatable: Bool
     let minorVersion: Int

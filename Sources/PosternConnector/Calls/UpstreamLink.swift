@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire

@@ -9,12 +9,17 @@ import X509
 /// The keys and certificates that a connector's document names, read and held against one another. Prints no key.
 package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomReflectable {
     let connectorKey: NIOSSLPrivateKey
+    /// The same, for challenges.
+    let signer: P256.Signing.PrivateKey
     let connectorCertificate: NIOSSLCertificate
     /// What an edge knows the connector by.
     package let key: ConnectorKey
     let serverChain: [NIOSSLCertificate]
     let serverKey: NIOSSLPrivateKey
     package let serverExpires: Date
+    /// The leaf of `serverChain`, and what it is told apart from others by.
+    package let server: Certificate
+    let serverFingerprint: String
     package let runtimeAuthority: Certificate
     package var runtimesExpire: Date { runtimeAuthority.notValidAfter }
     let edgeAuthorities: [NIOSSLCertificate]?
@@ -67,8 +72,12 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no certificate in PEM")
             }
         }
-        (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
-        (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        (signer, connectorCertificate, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        connectorKey = try NIOSSLPrivateKey(bytes: Array(signer.derRepresentation), format: .der)
+        key = ConnectorKey(signer.publicKey)
+        (serverKey, serverChain, server) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        serverExpires = server.notValidAfter
+        serverFingerprint = RegistrationWatch.fingerprint(of: server)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
         runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())
@@ -159,26 +168,25 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
 
     private static func connector(
         _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey, SymmetricKey) {
+    ) throws -> (P256.Signing.PrivateKey, NIOSSLCertificate, SymmetricKey) {
         let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
             throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
         }
         let leaf = try certificates(identity.certificateFile)[0]
         let parsed = try Certificate(derEncoded: leaf.toDERBytes())
-        let connector = ConnectorKey(key.publicKey)
-        guard ConnectorKey(certificate: parsed) == connector else {
+        guard ConnectorKey(certificate: parsed) == ConnectorKey(key.publicKey) else {
             throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
         }
         let sessions = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: SymmetricKey(data: key.rawRepresentation), info: Array("postern connector: ids of sessions".utf8), outputByteCount: 32)
-        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector, sessions)
+        return (key, leaf, sessions)
     }
 
     private static func server(
         _ configuration: ConnectorConfiguration, now: Date, pem: (String, Bool) throws -> [UInt8],
         certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Date) {
+    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Certificate) {
         let (server, domain) = (configuration.server, configuration.tunnel.domain)
         let chain = try certificates(server.certificateFile)
         let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
@@ -196,7 +204,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         guard let key = ServerKeys.key(for: leaf.publicKey, in: keys) else {
             throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf.notValidAfter)
+        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf)
     }
 
     package var description: String { "ConnectorMaterial(\(key.fingerprint))" }

@@ -43,6 +43,15 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// The HTTP proxy that every leg goes through; `nil` for none.
         package var proxy: Proxy?
+        /// How the connector's key is proved to an edge.
+        package var proof = Proof.certificate
+
+        package enum Proof: String, Hashable, Sendable, CaseIterable {
+            /// As client certificate of TLS.
+            case certificate
+            /// By a signed challenge, where something on the way ends TLS.
+            case challenge
+        }
     }
 
     package struct Proxy: Hashable, Sendable, CustomStringConvertible {
@@ -113,6 +122,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var answers = RouteAnswers()
         /// How callers prove who they are where they show no certificate; `nil`: by certificates.
         package var bearer: BearerSettings?
+        package var audit = RouteAudit()
 
         /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
         var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }

@@ -1,6 +1,7 @@
 import Crypto
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 extension ConnectorConfiguration {
@@ -20,6 +21,8 @@ extension ConnectorConfiguration {
 /// Holds the document's keys, once each.
 private struct ConnectorConfigurationReader {
     var document = DocumentReader()
+    /// Whether there is a log.
+    private var isAudited = false
 
     mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
         let map = document.map(
@@ -36,6 +39,7 @@ private struct ConnectorConfigurationReader {
         let authority = document.required(
             map, map: "runtime_authority", known: ["certificate_file"], "`postern connector setup` fetches it")
         let budgets = map["budgets"].map { document.map($0, PolicyPath(keys: "budgets"), known: ["file"]) }
+        isAudited = map["audit"] != nil
         let audit = map["audit"].map { document.map($0, PolicyPath(keys: "audit"), known: ["file"]) }
         return ConnectorConfiguration(
             tunnel: tunnel(map), edges: edges(map), legs: document.number(map, "legs", in: ConnectorConfiguration.legs) ?? 4,
@@ -54,7 +58,8 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func tunnel(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Tunnel {
-        let tunnel = document.required(map, map: "tunnel", known: ["id", "workspace_id", "domain", "route_key_file"],
+        let tunnel = document.required(
+            map, map: "tunnel", known: ["id", "workspace_id", "domain", "route_key_file"],
             "name the tunnel's id, workspace_id and domain")
         let domain = document.required(tunnel, "domain", "write the tunnel's domain, such as ab12cd34.tunnel.example.com")
         if !domain.isEmpty, HostName.canonical(domain) != domain, let node = tunnel["domain"] {
@@ -68,7 +73,7 @@ private struct ConnectorConfigurationReader {
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
         let edges = document.required(
-            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy", "proof"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -79,7 +84,8 @@ private struct ConnectorConfigurationReader {
         }
         return .init(
             addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
-            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) },
+            proof: choice(edges, "proof", ConnectorConfiguration.Edges.Proof.self) ?? .certificate)
     }
 
     /// `http://host:port` or `https://host:port`: credentials are in a file of their own.
@@ -158,11 +164,11 @@ private struct ConnectorConfigurationReader {
             node, path,
             known: [
                 "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers", "client_auth",
-                "bearer",
+                "bearer", "audit",
             ] + RouteUpstreamReader.commandKeys)
         let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
-        let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
+        let host = document.choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
         let clientCertificate = clientCertificate(route, upstream)
         var output = ConnectorConfiguration.Route(
             upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),
@@ -172,6 +178,7 @@ private struct ConnectorConfigurationReader {
         output.limits = document.limits(route)
         output.answers = document.answers(route)
         output.bearer = document.bearer(route)
+        output.audit = document.audit(route, isRead: output.policy != nil, isKept: isAudited)
         return output
     }
 
@@ -219,15 +226,5 @@ private struct ConnectorConfigurationReader {
             document.add(node.place, header.path.key("from_environment"), value: name, error.rule, error.remedy)
         }
         return .environment(name)
-    }
-
-    private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ map: DocumentReader.Mapping, _ key: String, _ type: Choice.Type
-    ) -> Choice? {
-        guard let text = document.text(map, key), let node = map[key] else { return nil }
-        if let choice = Choice(rawValue: text) { return choice }
-        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-        document.add(node.place, map.path.key(key), value: text, "must be one of \(names)")
-        return nil
     }
 }

@@ -143,7 +143,7 @@ final class LegSet: Sendable {
                     backOff.succeeded()
                 } else {
                     // An edge that takes a leg and drops it is not asked without pause.
-                    try await Task.sleep(for: .seconds(backOff.next(chance: .random(in: 0...1))))
+                    try await Task.sleep(for: .seconds(backOff.cut(chance: .random(in: 0...1))))
                 }
             } catch let error as LegRefusal {
                 // A key that is not known yet is enrolled by the token, once.
@@ -170,7 +170,7 @@ final class LegSet: Sendable {
     private func hold(_ index: Int, _ address: Authority, _ request: LegRequest) async throws {
         let (over, end) = AsyncStream<Void>.makeStream()
         let calls = RunningCalls()
-        let events = Leg.Events(goAway: { _ in end.finish() }, call: { [take] call in take(call, calls) })
+        let events = Leg.Events(goAway: { _ in end.finish() }, call: { [take] call in take(call, calls) }, news: { [observe] in observe(.news) })
         let leg = try await dialer.dial(address, request, events)
         leg.channel.closeFuture.whenComplete { _ in end.finish() }
         let (id, isRetired, hasAll, surplus) = state.withLock { state in

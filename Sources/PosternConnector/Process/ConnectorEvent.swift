@@ -9,9 +9,19 @@ package enum ConnectorEvent: Sendable {
     case legFailed(index: Int, edge: String, reason: String, seconds: Double)
     /// A changed document is in force: which reading it is, how many connections it cut, and whether legs are dialled anew.
     case reloaded(number: Int, cut: Int, redials: Bool)
-    /// A call was let in.
+    /// An edge says that there is news of the tunnel's registrations.
+    case news
+    /// What the log of registrations says now has cut so many connections.
+    case cut(Int)
+    /// No connection stands any more on a server certificate that was replaced: its authority can be archived without an end to any call.
+    case certificateUnused
+    /// A call was let in; `ended` follows.
     case called(route: String, RuntimeIdentity)
     case refused(route: String?, CallError)
+    /// A call that was let in has ended.
+    case ended(route: String, CallEnd)
+    /// A call broke off after it was let in.
+    case failed(route: String, CallError)
     /// A caller went away while its call ran, which goes on for a while, since MCP's older revisions take that for no cancelling.
     case outlived(route: String)
     /// A caller proved itself anew for a call that runs.

@@ -43,7 +43,8 @@ struct ConnectorSnapshot: Sendable {
                 dialer.children = before?.serves(settings, secrets) == true ? before : children?(name, settings, secrets)
             }
             routes[name] = try RouteRuntime(
-                name: name, route: route, headers: material.headers[name] ?? [], dialer: dialer, sessionKey: material.sessionKey,
+                name: name, route: route, headers: material.headers[name] ?? [], childSecrets: material.childSecrets[name] ?? [], dialer: dialer,
+                sessionKey: material.sessionKey,
                 bearer: try Self.bearer(name, route, material, after: previous?.routes[name], resolve: resolve, group: group, observe: observe),
                 after: previous?.routes[name])
         }
@@ -101,14 +102,16 @@ struct RouteRuntime: Sendable {
     let routeGuard: RouteGuard?
     /// What is looked for in answers; `nil`: nothing.
     let redaction: RedactionProgram?
+    /// What payloads in the audit log go through; `nil` where the route keeps none.
+    let payloads: PayloadRules?
     let sessions: SessionTags
     let slots: RouteSlots
     /// How callers prove who they are; `nil`: by certificates.
     let bearer: BearerVerifier?
 
     init(
-        name: String, route: ConnectorConfiguration.Route, headers: [HeaderInjection], dialer: UpstreamDialer, sessionKey: SymmetricKey,
-        bearer: BearerVerifier?, after previous: RouteRuntime?
+        name: String, route: ConnectorConfiguration.Route, headers: [HeaderInjection], childSecrets: [ChildSecret], dialer: UpstreamDialer,
+        sessionKey: SymmetricKey, bearer: BearerVerifier?, after previous: RouteRuntime?
     ) throws {
         self.route = route
         self.headers = headers
@@ -120,12 +123,22 @@ struct RouteRuntime: Sendable {
         sessions = SessionTags(key: sessionKey, route: name, events: previous?.sessions.events ?? EventMemory())
         slots = previous?.slots ?? RouteSlots()
         let secrets = headers.flatMap(\.secrets)
+        let hashKey = HKDF<SHA256>.deriveKey(inputKeyMaterial: sessionKey, info: Array("redaction".utf8), outputByteCount: 32)
+            .withUnsafeBytes { Array($0) }
         if secrets.isEmpty, route.answers.redact.isEmpty {
             redaction = nil
         } else {
-            let hashKey = HKDF<SHA256>.deriveKey(inputKeyMaterial: sessionKey, info: Array("redaction".utf8), outputByteCount: 32)
-            redaction = try RedactionProgram(
-                RedactionRules(detectors: route.answers.redact), secrets: secrets, hashKey: hashKey.withUnsafeBytes { Array($0) })
+            redaction = try RedactionProgram(RedactionRules(detectors: route.answers.redact), secrets: secrets, hashKey: hashKey)
+        }
+        if route.audit.arguments || route.audit.results {
+            if let secret = childSecrets.first(where: { $0.known == nil }) {
+                throw ConnectorError(
+                    "routes.\(name).audit.payloads: the value of \(secret.name) has less than \(KnownSecret.leastBytes) bytes, or too many, and could not "
+                        + "be masked in payloads: leave them out, or make it another one")
+            }
+            payloads = try PayloadRules(route.answers, secrets: secrets + childSecrets.compactMap(\.known), hashKey: hashKey)
+        } else {
+            payloads = nil
         }
     }
 }

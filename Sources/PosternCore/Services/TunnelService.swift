@@ -17,7 +17,7 @@ package final class TunnelService: Sendable {
     /// Keys of one tunnel in a list: the newest.
     package static let mostListedKeys = 1000
     /// How far before now a runtime certificate's validity begins: clocks differ.
-    private static let skew = Duration.seconds(300)
+    static let skew = Duration.seconds(300)
 
     package init(
         store: any TunnelStore, credentials: any TunnelCredentials & RegistrationNotary, domain: String?, changes: TunnelChanges = TunnelChanges(),

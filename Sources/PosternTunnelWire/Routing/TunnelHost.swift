@@ -1,3 +1,5 @@
+import PosternTLS
+
 /// The host name of a route of a tunnel: `docs.ab12cd34.tunnel.example.com` is route `docs` of the tunnel whose domain is the rest.
 package struct TunnelHost: Hashable, Sendable {
     /// One label.

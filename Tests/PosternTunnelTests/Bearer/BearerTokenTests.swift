@@ -57,7 +57,9 @@ struct BearerTokenTests {
             #expect(try await Self.refusal(bare) != nil)
         }
         let rsa = try #require(TokenForge.rsa).publicKey
-        for secret in [Array(forge.p256.publicKey.rawRepresentation), Array(forge.p256.publicKey.pemRepresentation.utf8), Array(rsa.pemRepresentation.utf8)] {
+        for secret in [
+            Array(forge.p256.publicKey.rawRepresentation), Array(forge.p256.publicKey.pemRepresentation.utf8), Array(rsa.pemRepresentation.utf8),
+        ] {
             for (algorithm, id) in [("HS256", "ES256"), ("HS256", "RS256"), ("RS256", "RS256"), ("ES256", "ES256")] {
                 let token = try forge.token(
                     algorithm: algorithm, header: { $0["kid"] = id },
@@ -88,7 +90,9 @@ struct BearerTokenTests {
             { $0["alg"] = "es256" }, { $0["alg"] = ["ES256"] }, { $0["kid"] = String(repeating: "k", count: 256) },
         ]
         for (index, change) in changes.enumerated() { #expect(try await Self.refusal(try forge.token(header: change)) != nil, "\(index)") }
-        for type in ["JWT", "jwt", "AT+JWT", "application/at+jwt"] { #expect(try await Self.refusal(try forge.token(header: { $0["typ"] = type })) == nil) }
+        for type in ["JWT", "jwt", "AT+JWT", "application/at+jwt"] {
+            #expect(try await Self.refusal(try forge.token(header: { $0["typ"] = type })) == nil)
+        }
         #expect(try await Self.refusal(try forge.token(header: { $0["typ"] = nil })) == nil)
     }
 

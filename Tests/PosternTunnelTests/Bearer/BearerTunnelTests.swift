@@ -176,7 +176,8 @@ struct BearerTunnelTests {
         let bearer = "    bearer: {issuer: \"https://login.example.com\", audience: a, jwks: {file: keys.json}}\n"
         let good = "    upstream: https://10.0.0.7:8080\n    client_auth: none\n    callers: {any: true}\n"
         #expect(problems(good + bearer) == [])
-        #expect(problems(good + bearer.replacing("{file: keys.json}", with: "{url: \"https://login.example.com/keys\", addresses: [10.0.0.0/8]}")) == [])
+        #expect(
+            problems(good + bearer.replacing("{file: keys.json}", with: "{url: \"https://login.example.com/keys\", addresses: [10.0.0.0/8]}")) == [])
         for (route, rule) in [
             (good, "c.yaml:19:18: error: routes.docs.client_auth: \"none\" needs a \"bearer\" block"),
             (good.replacing("none", with: "certificate") + bearer, "is for routes with client_auth: none"),

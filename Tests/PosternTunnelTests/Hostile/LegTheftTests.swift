@@ -16,10 +16,7 @@ struct LegTheftTests {
     /// Tries of each attack; 1,000 with POSTERN_FULL=1.
     private static let tries = ProcessInfo.processInfo.environment["POSTERN_FULL"] != nil ? 1000 : 100
 
-    /// Of those that wait for an edge to notice something, a second or so each.
-    private static let slowTries = tries / 10
-
-    private static func say(_ name: String, _ accepted: Int, of tries: Int = tries) {
+    private static func say(_ name: String, _ accepted: Int) {
         print("attacks of a hostile edge: \(name): \(tries) tries, \(accepted) accepted")
         fflush(nil)
     }
@@ -121,7 +118,7 @@ struct LegTheftTests {
         try await TunnelWorld.run(options) { world in
             let forgery = try Forgery(world)
             let ended = { @Sendable in world.log.events.count { if case .legEnded = $0 { true } else { false } } }
-            for _ in 0..<(hasKey ? 1 : Self.slowTries) {
+            for _ in 0..<(hasKey ? 1 : Self.tries) {
                 let thief = try Thief(world, key: hasKey ? world.connectorKey : nil)
                 let leg = try await thief.dial(token: hasKey ? nil : TunnelWorld.token, leg: "host/0", answering: forgery.own)
                 if hasKey {
@@ -136,7 +133,7 @@ struct LegTheftTests {
             let call = Call()
             #expect(try await RealRuntime(world).call(call, port: world.port) == call.body)
             #expect(ended() == 0 && world.log.legs == 2)
-            Self.say("leg theft: another leg's name", ended(), of: Self.slowTries)
+            Self.say("leg theft: another leg's name", ended())
         }
     }
 
@@ -149,7 +146,7 @@ struct LegTheftTests {
             let ends = Ends(world.upstream)
             let own = try Forgery.context(world.serverCertificate)
             var accepted = 0
-            for _ in 0..<(isReplaced ? Self.slowTries : 1) {
+            for _ in 0..<(isReplaced ? Self.tries : 1) {
                 // The connector's own key and certificate, in a process that should be gone.
                 let old = try Thief(world, key: world.connectorKey)
                 let released = Gate()
@@ -175,7 +172,7 @@ struct LegTheftTests {
                 await running.value
             }
             #expect(accepted == (isReplaced ? 0 : 1))
-            if isReplaced { Self.say("ghost: an old leg goes on", accepted, of: Self.slowTries) }
+            if isReplaced { Self.say("ghost: an old leg goes on", accepted) }
         }
     }
 }

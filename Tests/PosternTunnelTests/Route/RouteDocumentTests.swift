@@ -10,9 +10,12 @@ import Testing
 @Suite("A route in the connector's document")
 struct RouteDocumentTests {
     private static func route(_ more: String, upstream: String = "https://10.0.0.7:8080") throws(PolicyProblems) -> ConnectorConfiguration.Route? {
-        let text = ConnectorConfigurationTests.good.replacing("    headers:\n      Authorization: {file: token}\n", with: more.contains("headers") ? "" : "    headers:\n      Authorization: {file: token}\n")
-            .replacing("    upstream: http://10.0.0.7:8080\n", with: "    upstream: \(upstream)\n\(more)")
-            .replacing("    callers: {clients: [laptop], agents: [agent_1]}\n", with: more.contains("callers") ? "" : "    callers: {any: true}\n")
+        let text = ConnectorConfigurationTests.good.replacing(
+            "    headers:\n      Authorization: {file: token}\n",
+            with: more.contains("headers") ? "" : "    headers:\n      Authorization: {file: token}\n"
+        )
+        .replacing("    upstream: http://10.0.0.7:8080\n", with: "    upstream: \(upstream)\n\(more)")
+        .replacing("    callers: {clients: [laptop], agents: [agent_1]}\n", with: more.contains("callers") ? "" : "    callers: {any: true}\n")
         return try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h").routes["docs"]
     }
 
@@ -82,6 +85,34 @@ struct RouteDocumentTests {
             let found = Self.problems("    headers: {X-A: \(header)}\n")
             #expect(found.contains { $0.contains(rule) }, "\(rule): \(found)")
         }
+    }
+
+    @Test("payloads in the log need a log and a policy, and have a bound")
+    func audit() throws {
+        func read(_ more: String, log: String = "audit: {file: audit.jsonl}\n") throws(PolicyProblems) -> RouteAudit? {
+            let text =
+                log
+                + ConnectorConfigurationTests.good.replacing(
+                    "    upstream: http://10.0.0.7:8080\n", with: "    upstream: http://10.0.0.7:8080\n\(more)")
+            return try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h").routes["docs"]?.audit
+        }
+        func problems(_ more: String, log: String = "audit: {file: audit.jsonl}\n") -> String {
+            do throws(PolicyProblems) { _ = try read(more, log: log) } catch { return "\(error)" }
+            return ""
+        }
+        let policy = "    policy: {tools: {allow: [a]}}\n"
+        let plain = try #require(try read(policy))
+        #expect(!plain.arguments && !plain.results && plain.payloadBytes == 16 << 10)
+        let both = try #require(try read(policy + "    audit: {payloads: both, payload_bytes: 4KiB}\n"))
+        #expect(both.arguments && both.results && both.payloadBytes == 4096)
+        let results = try #require(try read(policy + "    audit: {payloads: results}\n"))
+        #expect(!results.arguments && results.results)
+        #expect(problems("    audit: {payloads: none}\n", log: "").isEmpty)
+        #expect(problems("    audit: {payloads: both}\n").contains("without a policy none is read"))
+        #expect(problems(policy + "    audit: {payloads: arguments}\n", log: "").contains("no log to be in"))
+        #expect(problems(policy + "    audit: {payloads: all}\n").contains("none, arguments, results, both"))
+        #expect(problems(policy + "    audit: {payloads: both, payload_bytes: 1MiB}\n").contains("64KiB"))
+        #expect(problems(policy + "    audit: {file: x}\n").contains("is no known key here"))
     }
 
     @Test("agents are named by id, by version and by configuration, and a certificate that does not say it does not pass")

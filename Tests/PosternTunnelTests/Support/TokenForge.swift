@@ -23,10 +23,12 @@ struct TokenForge: Sendable {
         switch algorithm {
         case "ES256":
             let raw = p256.publicKey.rawRepresentation
-            return "{\(head), \"kty\": \"EC\", \"crv\": \"P-256\", \"x\": \"\(Self.base64(raw.prefix(32)))\", \"y\": \"\(Self.base64(raw.suffix(32)))\"}"
+            return
+                "{\(head), \"kty\": \"EC\", \"crv\": \"P-256\", \"x\": \"\(Self.base64(raw.prefix(32)))\", \"y\": \"\(Self.base64(raw.suffix(32)))\"}"
         case "ES384":
             let raw = p384.publicKey.rawRepresentation
-            return "{\(head), \"kty\": \"EC\", \"crv\": \"P-384\", \"x\": \"\(Self.base64(raw.prefix(48)))\", \"y\": \"\(Self.base64(raw.suffix(48)))\"}"
+            return
+                "{\(head), \"kty\": \"EC\", \"crv\": \"P-384\", \"x\": \"\(Self.base64(raw.prefix(48)))\", \"y\": \"\(Self.base64(raw.suffix(48)))\"}"
         case "EdDSA": return "{\(head), \"kty\": \"OKP\", \"crv\": \"Ed25519\", \"x\": \"\(Self.base64(ed25519.publicKey.rawRepresentation))\"}"
         default:
             let key = try rsaKey().publicKey.getKeyPrimitives()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import struct
 import threading
@@ -26,6 +27,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         #: How many bytes may still pass before everything is cut; None for any number.
         self._remaining: int | None = None
+        #: Seconds for which each piece is kept before it goes on, from and to.
+        self._delay = (0.0, 0.0)
         self.opened = 0
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()
@@ -62,6 +65,10 @@ class Relay:
     def release(self) -> None:
         """What was held goes on; nothing of it is lost."""
         self._run(self._set_flowing(True))
+
+    def delay(self, least: float, most: float) -> None:
+        """Each piece comes later by a time between these, in seconds, in its order; (0, 0) for at once."""
+        self._delay = (least, most)
 
     # --- on the relay's own thread ---
 
@@ -118,6 +125,8 @@ class Relay:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(PIECE):
+            if self._delay[1]:
+                await asyncio.sleep(random.uniform(*self._delay))
             await self._flowing.wait()
             if self._remaining is not None:
                 data, rest = data[:self._remaining], data[self._remaining:]

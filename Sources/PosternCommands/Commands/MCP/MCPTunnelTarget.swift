@@ -1,5 +1,6 @@
 import ManagedAgentsClient
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 
 /// The server behind a tunnel that a URL and a certificate's folder name, and the way to it.

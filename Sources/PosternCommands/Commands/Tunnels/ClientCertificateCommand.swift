@@ -2,6 +2,7 @@ import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 
 /// `postern tunnels client-certificate`

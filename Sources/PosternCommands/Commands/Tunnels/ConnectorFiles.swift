@@ -58,7 +58,8 @@ struct ConnectorFiles: Sendable {
         if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
         for route in configuration.routes.values {
             files +=
-                route.headers.compactMap(\.file) + (route.upstream.child?.secrets.map(\.file) ?? []) + [route.clientCertificate?.keyFile].compactMap(\.self)
+                route.headers.compactMap(\.file) + (route.upstream.child?.secrets.map(\.file) ?? [])
+                + [route.clientCertificate?.keyFile].compactMap(\.self)
         }
         return files
     }

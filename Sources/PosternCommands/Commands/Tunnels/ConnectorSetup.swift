@@ -3,6 +3,7 @@ import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternConnector
 import PosternJSON
+import PosternTLS
 import PosternTunnelWire
 
 /// The work of `postern connector setup`, step by step, each of which finds what an earlier run has left.
