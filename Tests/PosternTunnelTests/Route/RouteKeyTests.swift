@@ -4,6 +4,7 @@ import ManagedAgentsClient
 import NIOCore
 import PosternConnector
 import PosternMCP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
