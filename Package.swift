@@ -36,6 +36,8 @@ extension Target.Dependency {
     static func nio(_ name: String) -> Self { .product(name: name, package: "swift-nio") }
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
+    /// RSA.
+    static let cryptoExtras: Self = .product(name: "CryptoExtras", package: "swift-crypto")
     static let collections: Self = .product(name: "DequeModule", package: "swift-collections")
     static let http: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let httpCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -87,10 +89,19 @@ let sources: [Target] = [
             .httpTypesNIO, .lifecycle, .crypto, .x509, .asn1, .logging, .nio("NIOCore"), .tls,
         ]),
 
+    // The control plane as the runtime that calls private MCP servers.
+    library(
+        "PosternRuntime",
+        [
+            "PosternCore", "PosternMCP", "PosternTunnelWire", "PosternTLS", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .nio("NIOCore"),
+            .logging,
+        ]),
+
     library(
         "PosternEdge",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry", "PosternJSON",
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTelemetry",
+            "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
 
@@ -98,13 +109,16 @@ let sources: [Target] = [
     library(
         "PosternConnector",
         [
-            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit", "PosternJSON",
-            .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .logging,
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternMCP", "PosternPolicy", "PosternGate", "PosternAudit",
+            "PosternTelemetry", "PosternJSON",
+            .collections, .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509, .asn1, .crypto, .cryptoExtras, .logging,
         ]),
     library(
         "ManagedAgentsClient",
         ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
-    // Both sides.
+    // Both sides: what each reads from strangers.
+    library("PosternHTTP", [.nio("NIOCore")]),
+    library("PosternTLS"),
     library(
         "PosternMCP",
         [
@@ -117,7 +131,7 @@ let sources: [Target] = [
     library(
         "PosternEgress",
         [
-            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            "PosternPolicy", "PosternGate", "PosternSandboxWire", "CPosternSandbox", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
             .nio("NIOPosix"), .nio("NIOHTTP1"), .nio("NIOTLS"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
     .target(name: "CPosternSandbox", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
@@ -133,9 +147,8 @@ let sources: [Target] = [
         ]),
 
     // Tunnels: what edge, connector, control plane and runtime must mean alike; no I/O.
-    library("PosternHTTP", [.nio("NIOCore")]),
-    library("PosternTunnelWire", ["PosternJSON", "PosternHTTP", .x509, .asn1, .crypto, .nio("NIOCore")]),
-    library("PosternTunnelLink", ["PosternTunnelWire", "PosternHTTP", .nio("NIOCore"), .nio("NIOTLS"), .http2, .hpack]),
+    library("PosternTunnelWire", ["PosternJSON", "PosternHTTP", "PosternTLS", .x509, .asn1, .crypto, .nio("NIOCore")]),
+    library("PosternTunnelLink", ["PosternTunnelWire", "PosternHTTP", "PosternTLS", .nio("NIOCore"), .nio("NIOTLS"), .http2, .hpack]),
 
     // Tools around both.
     library("PosternScriptedModel", ["PosternJSON", .http, .httpTypes, .nio("NIOCore"), .logging]),
@@ -144,7 +157,8 @@ let sources: [Target] = [
         [
             "PosternCore", "PosternStore", "PosternModels", "PosternServer", "PosternTelemetry", "PosternScriptedModel", "ManagedAgentsClient",
             "ManagedAgentsAPI", "PosternWorker", "PosternSandbox", "PosternSandboxWire", "PosternPolicy", "PosternEgress", "PosternGate",
-            "PosternAudit", "PosternMCP", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "CPosternSandbox", .arguments, .yams,
+            "PosternAudit", "PosternMCP", "PosternRuntime", "PosternJSON", "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTLS",
+            "CPosternSandbox", .arguments, .yams,
             .lifecycle, .signals, .logging, .http, .httpTypes, .httpClient,
             .nio("NIOCore"), .nio("NIOPosix"),
         ]),
@@ -161,7 +175,7 @@ let sources: [Target] = [
     .target(
         name: "FuzzTargets",
         dependencies: [
-            "PosternConnector", "PosternTunnelWire", "PosternHTTP", "PosternPolicy", "PosternJSON", "ManagedAgentsAPI", "SeededRandom",
+            "PosternConnector", "PosternTunnelWire", "PosternHTTP", "PosternTLS", "PosternPolicy", "PosternJSON", "ManagedAgentsAPI", "SeededRandom",
             .nio("NIOCore"),
         ],
         path: "Tests/Support/swift/FuzzTargets", swiftSettings: settings),
@@ -191,11 +205,18 @@ let testTargets: [Target] = [
             "PosternServer", "PosternCore", "PosternTestKit", "ManagedAgentsAPI", "PosternJSON", "PosternTunnelWire", .http, .x509, .asn1, .crypto,
             .product(name: "HummingbirdTesting", package: "hummingbird"),
         ]),
+    tests(
+        "PosternRuntimeTests",
+        [
+            "PosternRuntime", "PosternServer", "PosternCore", "PosternTestKit", "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI",
+            "PosternTunnelWire", "PosternJSON", .tls, .x509, .asn1, .crypto, .logging,
+        ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests(
         "PosternMCPTests",
         [
-            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON",
+            "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS",
+            "PosternJSON",
             .nio("NIOCore"), .nio("NIOPosix"), .nio("NIOEmbedded"), .tls, .x509, .asn1, .crypto,
         ]),
     tests("PosternGateTests", ["PosternGate", "PosternAudit", "PosternJSON"]),
@@ -204,17 +225,19 @@ let testTargets: [Target] = [
     tests(
         "PosternEgressTests",
         [
-            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternHTTP", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
+            "PosternEgress", "PosternPolicy", "PosternGate", "PosternSandboxWire", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
+            .nio("NIOPosix"),
             .nio("NIOEmbedded"),
             .nio("NIOHTTP1"), .tls, .x509, .asn1, .crypto, .logging,
         ]),
+    tests("PosternTLSTests", ["PosternTLS"]),
     tests("PosternTunnelWireTests", ["PosternTunnelWire", "PosternHTTP", "PosternJSON", .x509, .asn1, .crypto, .nio("NIOCore")]),
     tests(
         "PosternTunnelTests",
         [
-            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternPolicy", "PosternAudit",
+            "PosternEdge", "PosternConnector", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternPolicy", "PosternAudit",
             "PosternGate", "PosternMCP", "ManagedAgentsClient", "PosternTelemetry", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"),
-            .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .logging,
+            .nio("NIOEmbedded"), .tls, .http2, .hpack, .x509, .asn1, .crypto, .cryptoExtras, .logging,
         ]),
     tests("PosternFuzzTests", ["FuzzTargets"]),
     tests("PosternSandboxTests", ["PosternSandbox", "PosternSandboxWire", "PosternJSON"]),

@@ -98,4 +98,13 @@ import Testing
     func badAddressesAreRefused(text: String) {
         #expect(throws: ConfigurationError.self) { try ListenAddress(text) }
     }
+
+    @Test func anEdgesAddressMayBeLeftOut() throws {
+        let address = try ListenAddress(":443", takesAll: true)
+        #expect(address.host.isEmpty && address.port == 443 && !address.isLoopback && address.description == ":443")
+        #expect(address.bindHosts == ["::", "0.0.0.0"] && address.url(scheme: "https", port: 1) == "https://*:1")
+        for text in ["", "443", ":", "[]:80", "::1:80", ":99999"] {
+            #expect(throws: ConfigurationError.self, "\(text)") { try ListenAddress(text, takesAll: true) }
+        }
+    }
 }

@@ -18,12 +18,15 @@ struct House {
 
     private let lines: AsyncStream<String>
 
-    init(store: MemoryStore = MemoryStore(), limits: SessionLimits = .init(), capacity: Int = 4096, leaseSeconds: Int = 300) {
+    init(
+        store: MemoryStore = MemoryStore(), servers: any MCPServers = NoMCPServers(), limits: SessionLimits = .init(), capacity: Int = 4096,
+        leaseSeconds: Int = 300
+    ) {
         self.store = store
         let (lines, line) = AsyncStream.makeStream(of: String.self)
         self.lines = lines
         let logger = Logger(label: "test") { _ in LogTap { line.yield($0) } }
-        engine = SessionEngine(store: store, provider: model, limits: limits, capacity: capacity, logger: logger)
+        engine = SessionEngine(store: store, provider: model, servers: servers, limits: limits, capacity: capacity, logger: logger)
         sessions = SessionService(engine: engine)
         let counter = Counter()
         work = WorkService(engine: engine, leaseSeconds: leaseSeconds) { (counter.id(), Array(counter.id().utf8)) }
@@ -34,10 +37,11 @@ struct House {
     }
     var worker: Principal { .environmentKey(key) }
 
-    func create(_ events: ClientEvent...) async throws -> SessionRecord {
+    func create(_ events: ClientEvent..., agent: JSONObject = MachineHarness.agent) async throws -> SessionRecord {
         try await sessions.create(
             SessionDraft(
-                workspaceID: "w", environmentID: "env_1", agent: MachineHarness.agent, agentID: "agent_1", agentVersion: 1, initialEvents: events)
+                workspaceID: "w", environmentID: "env_1", agent: agent, agentID: "agent_1", agentVersion: 1, initialEvents: events,
+                createdBy: "apikey_1")
         )
     }
 

@@ -10,6 +10,7 @@ struct MachineHarness {
     var log: [EventRow] = []
     var effects: [SessionEffect] = []
     var echoes: [[UInt8]] = []
+    let agent: JSONObject
 
     static let agent: JSONObject = [
         "type": "agent", "id": "agent_1", "version": 1, "name": "tester", "model": ["id": "scripted", "effort": ["type": "high"]],
@@ -26,6 +27,7 @@ struct MachineHarness {
     ]
 
     init(limits: SessionLimits = .init(), agent: JSONObject = Self.agent) {
+        self.agent = agent
         let counter = Counter()
         machine = SessionMachine(
             state: SessionState(sessionID: "sesn_1", threadID: "sthr_1", agent: agent), limits: limits,
@@ -63,7 +65,7 @@ struct MachineHarness {
 
     /// What a process that starts now would make of the log.
     func refolded() throws -> SessionState {
-        var state = SessionState(sessionID: "sesn_1", threadID: "sthr_1", agent: Self.agent)
+        var state = SessionState(sessionID: "sesn_1", threadID: "sthr_1", agent: agent)
         for row in log { try state.apply(row) }
         return state
     }

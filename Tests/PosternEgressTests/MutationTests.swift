@@ -1,6 +1,7 @@
 import NIOCore
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import SeededRandom
 import Testing
 

@@ -5,6 +5,7 @@ import NIOEmbedded
 import NIOPosix
 import NIOSSL
 import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing

@@ -3,6 +3,7 @@ import Foundation
 import ManagedAgentsClient
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing

@@ -50,7 +50,7 @@ import Testing
         "POST \(tunnel)/reveal_token": admins, "POST \(tunnel)/rotate_token": admins, "POST \(tunnel)/certificates": admins,
         "GET \(tunnel)/certificates": readers, "GET \(tunnel)/certificates/{certificate_id}": readers,
         "POST \(tunnel)/certificates/{certificate_id}/archive": admins, "GET \(ownTunnel)/settings": readers, "POST \(ownTunnel)/settings": admins,
-        "GET \(ownTunnel)/connectors": readers, "GET \(ownTunnel)/connector_keys": readers,
+        "GET \(ownTunnel)/route_key": writers, "GET \(ownTunnel)/connectors": readers, "GET \(ownTunnel)/connector_keys": readers,
         "POST \(ownTunnel)/connector_keys/{fingerprint}/revoke": admins, "POST \(ownTunnel)/client_certificates": writers,
         "GET /postern/v1/runtime_authority": readers, "GET \(ownTunnel)/registrations": readers, "GET \(ownTunnel)/registrations/head": readers,
         "GET \(ownTunnel)/certificates": readers, "POST \(ownTunnel)/certificates/{certificate_id}/endorse": admins,

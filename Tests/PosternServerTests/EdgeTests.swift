@@ -132,7 +132,7 @@ import Testing
         let tunnels = reply.json["tunnels"]?.array ?? []
         #expect(Set(tunnels.compactMap { $0["id"]?.string }) == Set(made[..<2]))
         for tunnel in tunnels {
-            #expect(Set(tunnel.object?.keys ?? []) == ["id", "domain", "workspace_id", "splice", "connector_keys"])
+            #expect(Set(tunnel.object?.keys ?? []) == ["id", "domain", "workspace_id", "splice", "connector_keys", "registrations"])
             let isFirst = tunnel["id"] == .string(made[0])
             #expect(tunnel["splice"] == .bool(isFirst) && tunnel["workspace_id"] == .string(isFirst ? server.workspaceID : workspace))
         }
@@ -285,6 +285,35 @@ import Testing
         for body: JSON in [[:], ["principals": "x"], ["principals": [""]], ["principals": .array(Array(repeating: "k", count: 1001))]] {
             #expect(try await server.call(.post, Self.root + "/principals", body: body).status == 400)
         }
+    }
+
+    @Test func edgesHearWhichSessionsHaveEnded() async throws {
+        let server = try await Fixture()
+        let (agent, environment) = (try await server.agent(), try await server.environment())
+        let (archived, deleted, live) = (
+            try await server.session(agent, environment), try await server.session(agent, environment), try await server.session(agent, environment)
+        )
+        let all = [archived, deleted, live]
+        #expect(try await ended(server, all) == [])
+        #expect(try await server.call(.post, "/v1/sessions/\(archived)/archive").status == 200)
+        #expect(try await ended(server, all) == [archived])
+        #expect(try await server.call(.delete, "/v1/sessions/\(deleted)").status == 200)
+        #expect(try await ended(server, all) == [archived, deleted])
+    }
+
+    /// Connectors ask for their log when edges tell them that it has grown.
+    @Test func edgesHearAtOnceOfARegistration() async throws {
+        let server = try await Fixture()
+        let tunnel = try await server.tunnel()
+        let certificate = try await server.call(
+            .post, "/v1/tunnels/\(tunnel)/certificates", body: ["ca_certificate_pem": .string(try TunnelTests.authority())]
+        ).id
+        let before = try await live(server)
+        #expect(before["tunnels"]?.array?.first?["registrations"] == 2)
+        let seen = try #require(before["revision"]?.int)
+        async let held = server.call(.get, Self.root + "/tunnels?after=\(seen)", headers: [.posternPollSeconds: "60"])
+        #expect(try await server.call(.post, "/v1/tunnels/\(tunnel)/certificates/\(certificate)/archive").status == 200)
+        #expect(try await held.json["tunnels"]?.array?.first?["registrations"] == 3)
     }
 
     @Test func edgesLearnTheAuthoritiesThatSignRuntimeCertificates() async throws {

@@ -50,6 +50,19 @@ import X509
         #expect(reply.json["domain"]?.string?.hasSuffix(".tunnel.example.com") == true)
     }
 
+    @Test func eachTunnelHasAKeyForTheIdsOfItsRoutes() async throws {
+        let server = try await Fixture()
+        let (tunnel, other) = (try await server.tunnel(), try await server.tunnel())
+        func key(_ id: String) async throws -> String {
+            try await server.call(.get, "/postern/v1/tunnels/\(id)/route_key").json["route_key"]?.string ?? ""
+        }
+        let first = try await key(tunnel)
+        #expect(RouteKey(first) != nil)
+        #expect(try await key(tunnel) == first)
+        #expect(try await key(other) != first)
+        #expect(try await server.call(.get, "/postern/v1/tunnels/tnl_unknown/route_key").status == 404)
+    }
+
     @Test func whatIsNotARequestIsRefused() async throws {
         let server = try await Fixture()
         let tunnel = try await server.tunnel()

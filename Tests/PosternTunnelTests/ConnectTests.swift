@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOSSL
 import PosternConnector
+import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing
@@ -122,6 +123,32 @@ struct ConnectTests {
                 _ = try await TunnelClient.open(world, .certified(runtime), as: runtime)
             }
             #expect(refusal?.status == 403 && refusal?.body.contains("was revoked or has expired") == true)
+        }
+    }
+
+    @Test("a call ends with the session that its certificate names, whoever asked for the certificate, and the session opens nothing more")
+    func session() async throws {
+        var options = TunnelWorld.Options()
+        options.edgeLimits.recheck = .milliseconds(20)
+        try await TunnelWorld.run(options) { world in
+            func open(_ session: String) async throws -> TunnelClient {
+                let runtime = try world.runtime {
+                    $0.client = nil
+                    $0.person = "apikey_person"
+                    $0.sessionID = session
+                }
+                var client = try await TunnelClient.open(world, .certified(runtime), as: runtime)
+                #expect(try await client.call("POST", "/echo", body: session).body == session)
+                return client
+            }
+            let ending = try await open("sesn_ends")
+            var other = try await open("sesn_stays")
+            world.directory.end("sesn_ends")
+            await Self.isCut(ending)
+            #expect(try await other.call("POST", "/echo", body: "x").body == "x")
+            other.stream.close()
+            let refusal = await #expect(throws: TunnelClient.NotConnected.self) { _ = try await open("sesn_ends") }
+            #expect(refusal?.status == 403 && refusal?.body.contains("session that the client certificate names has ended") == true)
         }
     }
 

@@ -4,6 +4,7 @@ import NIOEmbedded
 import NIOPosix
 import NIOSSL
 import PosternConnector
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelWire
 import Synchronization

@@ -260,7 +260,7 @@ struct LegTests {
         try await world.runParts(connects: false) { world in
             let (configuration, material) = try world.parts(world.options)
             let dialer = LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] },
+                edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: nil, resolve: { _ in [] },
                 group: MultiThreadedEventLoopGroup.singleton,
                 times: ConnectorTimes())
             let asked = EventCounter()

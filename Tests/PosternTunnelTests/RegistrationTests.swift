@@ -16,35 +16,6 @@ import X509
 /// A connector that watches its tunnel's log through a real edge, which may be hostile, while calls go on.
 @Suite("Registrations, end to end", .timeLimit(.minutes(2)))
 struct RegistrationTests {
-    /// The control plane's log, as the test makes it.
-    private final class Log: Sendable {
-        private struct State {
-            var entries: [[UInt8]] = []
-            var offset = 0
-            /// What the edge makes of an answer.
-            var twist: @Sendable (RegistrationAnswer) throws -> RegistrationAnswer = { $0 }
-        }
-        private let state = Mutex(State())
-        let key = P256.Signing.PrivateKey()
-
-        func append(_ kind: RegistrationEntry.Kind) {
-            state.withLock { $0.entries.append(RegistrationEntry(tunnelID: TunnelWorld.tunnelID, at: Self.now + $0.offset, kind).encoded) }
-        }
-
-        func change(_ body: (inout [[UInt8]]) -> Void) { state.withLock { body(&$0.entries) } }
-        func pass(_ seconds: Int) { state.withLock { $0.offset += seconds } }
-        func twist(_ twist: @escaping @Sendable (RegistrationAnswer) throws -> RegistrationAnswer) { state.withLock { $0.twist = twist } }
-        var date: Date { Date(timeIntervalSince1970: TimeInterval(Self.now + state.withLock { $0.offset })) }
-        static var now: Int { Int(Date().timeIntervalSince1970) }
-
-        func answer(_ since: Int) throws -> JSON {
-            let (entries, offset, twist) = state.withLock { ($0.entries, $0.offset, $0.twist) }
-            return try twist(
-                RegistrationAnswer(log: entries, tunnelID: TunnelWorld.tunnelID, since: since, time: Self.now + offset, key: key)
-            ).json
-        }
-    }
-
     private final class Events: Sendable {
         private let seen = Mutex<[String]>([])
         func add(_ event: RegistrationEvent) {
@@ -63,16 +34,12 @@ struct RegistrationTests {
         var all: [String] { seen.withLock { $0 } }
     }
 
-    private static func authority(_ pem: String) throws -> RegistrationEntry.Authority {
-        .init(fingerprint: try ConnectorCertificates.fingerprint(certificatePEM: pem), pem: pem)
-    }
-
     /// Runs `body` beside a world whose connector watches `log`; `call` says what a caller gets.
     private func run(
         staleHours: Int = 24, knownKeys: [String]? = nil, interval: Duration = .milliseconds(20),
         _ body:
             @escaping @Sendable (
-                _ world: TunnelWorld, _ log: Log, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
+                _ world: TunnelWorld, _ log: RegistrationLog, _ watcher: RegistrationWatcher, _ events: Events, _ stateFile: String,
                 _ call: @escaping @Sendable () async throws -> String
             ) async throws -> Void
     ) async throws {
@@ -83,10 +50,11 @@ struct RegistrationTests {
         var options = TunnelWorld.Options()
         options.legs = 1
         try await TunnelWorld(options).runParts(connects: false) { [options] world in
-            let (log, events) = (Log(), Events())
+            let (log, events) = (RegistrationLog(), Events())
             log.append(.tunnel(.signed, certificates: [], connectorKeys: []))
             log.append(
-                .certificateAdded(try Self.authority(world.tunnelAuthority.certificatePEM), countsAt: Int(log.date.timeIntervalSince1970), nil))
+                .certificateAdded(
+                    try RegistrationLog.authority(world.tunnelAuthority.certificatePEM), countsAt: Int(log.date.timeIntervalSince1970), nil))
             world.directory.answerRegistrations { try log.answer($0) }
             var (configuration, material) = try world.parts(options)
             configuration.registrations = .init(
@@ -152,7 +120,7 @@ struct RegistrationTests {
             #expect(try await call() == "200")
             let forger = P256.Signing.PrivateKey()
             let stranger = try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date())
-            let forged = try Self.authority(stranger.certificatePEM)
+            let forged = try RegistrationLog.authority(stranger.certificatePEM)
             let twists: [@Sendable (RegistrationAnswer) throws -> RegistrationAnswer] = [
                 { answer in
                     // Its own log, with its own key.
@@ -215,7 +183,7 @@ struct RegistrationTests {
     @Test("an authority that nobody has signed for is told, and ends calls when callers are given it")
     func unknownAuthority() async throws {
         try await run { world, log, watcher, events, stateFile, call in
-            let stranger = try Self.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
+            let stranger = try RegistrationLog.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
             log.append(.certificateAdded(stranger, countsAt: Int(log.date.timeIntervalSince1970) + 86_400, nil))
             try await eventually { events.all.contains("certificate_added") }
             #expect(try await call() == "200")
@@ -225,7 +193,7 @@ struct RegistrationTests {
             #expect(try await call() == "503 unknown_authority")
             log.append(.certificateArchived(fingerprint: stranger.fingerprint))
             try await eventually { events.all.last == "resumed" }
-            let next = try Self.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
+            let next = try RegistrationLog.authority(try ConnectorCertificates.authority(domain: TunnelWorld.domain, now: Date()).certificatePEM)
             let statement = try RegistrationStatement.sign(
                 tunnelID: TunnelWorld.tunnelID, purpose: .certificate, subject: next.fingerprint, time: Int(log.date.timeIntervalSince1970),
                 with: .init(pemEncoded: world.tunnelAuthority.keyPEM))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,7 @@ def call(tool: str, **members: object) -> str:
 
 
 def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel: Tunnel, laptop: Path) -> None:
+    given = {"lines": 1, "path": "/data/a.csv"}
     splice(tunnel, True)
     document = tunnel.connector_folder / "connector.yaml"
     before = document.read_text()
@@ -273,14 +276,15 @@ def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel:
     recorded = len(audit.read_text().splitlines()) if audit.exists() else 0
     document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}, mod: enforce}}"))
     assert "is no known key here" in tunnel.command("connector", "check", "--config", str(document), check=False)
-    document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}}}"))
+    document.write_text(before.replace(place, f"{place}\n    policy: {{tools: {{allow: [read]}}}}\n    audit: {{payloads: arguments}}"))
     assert "under a policy" in tunnel.command("connector", "check", "--config", str(document))
     tunnel.connector.kill()
-    tunnel.connector = tunnel.start_connector()
+    tunnel.connector = tunnel.start_connector("--metrics-listen", "127.0.0.1:0")
+    metrics = tunnel.connector.wait_for(r"metrics are served.*address=(http://127\.0\.0\.1:\d+/metrics)").group(1)
     post = ("--header", "Content-Type: application/json", "--data-binary")
     try:
         until(lambda: tunnel.curl(laptop).returncode == 0)
-        body = " " + call("read") + "\n"
+        body = " " + json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "read", "arguments": given}}) + "\n"
         assert json.loads(tunnel.curl(laptop, *post, body).stdout)["body"] == body
         asked = len(tunnel.upstream.asked)
         refused = json.loads(tunnel.curl(laptop, *post, call("write")).stdout)
@@ -288,13 +292,35 @@ def test_a_policy_lets_through_what_it_names_and_records_what_it_refuses(tunnel:
         assert json.loads(tunnel.curl(laptop, *post, "{").stdout)["error"]["data"]["rule"] == "body.json"
         assert json.loads(tunnel.curl(laptop, *post, call("read"), "--header", "Mcp-Name: write").stdout)["error"]["code"] == 400
         assert len(tunnel.upstream.asked) == asked
+        with urllib.request.urlopen(metrics, timeout=10) as answer:
+            counted = answer.read().decode()
     finally:
         document.write_text(before)
         tunnel.connector.kill()
         tunnel.connector = tunnel.start_connector()
+    for rule, count in (("tools.allow", 1), ("body.json", 1), ("headers.equal", 1)):
+        assert f'postern_connector_policy_refusals_total{{route="docs",rule="{rule}",mode="enforce"}} {count}\n' in counted
+    assert 'postern_connector_refusals_total{route="docs",reason="policy"} 3\n' in counted
+    assert re.search(r'^postern_connector_calls_total\{route="docs",outcome="completed"\} [1-9]', counted, re.MULTILINE)
+    assert "postern_connector_legs 4\n" in counted and "postern_connector_legs_wanted 4\n" in counted
+    # The page names every series, and none tells who calls, what, or where to.
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8").partition("## Of a connector")[2].partition("\n## ")[0]
+    series = set(re.findall(r"^# TYPE (\S+) ", counted, re.MULTILINE))
+    assert len(series) > 20 and series == set(re.findall(r"`((?:postern|process)_[a-z_]+)`", page))
+    for told in ("laptop", "127.0.0.1", "write", tunnel.id, tunnel.domain):
+        assert told not in counted
     lines = [json.loads(line) for line in audit.read_text().splitlines()[recorded:]]
-    read = {"method": "tools/call", "tool": "read"}
-    assert any(line["kind"] == "tunnel_intent" and line["body"].get("messages") == [read] for line in lines)
+    [message] = next(line["body"]["messages"] for line in lines if line["kind"] == "tunnel_intent" and "messages" in line["body"])
+    assert message["method"] == "tools/call" and message["tool"] == "read"
+    # The arguments are there because the route asks for them, and their digest is found by whoever has them and the log's key.
+    assert message["input"]["payload"] == json.dumps(given, separators=(",", ":"))
+    value = tunnel.folder / "arguments.json"
+    value.write_text(json.dumps(given, indent=4))
+    assert tunnel.command("audit", "digest", "--log", str(audit), str(value)).strip() == message["input"]["hmac_sha256"]
+    assert tunnel.command("audit", "digest", "--output", "--log", str(audit), str(value)).strip() != message["input"]["hmac_sha256"]
+    assert message["input"]["hmac_sha256"] in tunnel.command("audit", "tail", "--log", str(audit), "--lines", "200", "--kind", "tunnel_intent")
+    value.write_text("{")
+    assert "is no JSON value" in tunnel.command("audit", "digest", "--log", str(audit), str(value), check=False)
     rules = [line["body"].get("rule") for line in lines if line["kind"] == "tunnel_refused" and line["body"]["decision"] == "policy"]
     assert rules == ["tools.allow", "body.json", "headers.equal"]
 

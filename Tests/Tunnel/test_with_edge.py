@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,10 @@ def works(tunnel: Tunnel, laptop: Path) -> bool:
 def test_it_is_confined_works_and_comes_back(beside: Tunnel) -> None:
     laptop = beside.certificate("laptop", "laptop", "docs")
     until(lambda: works(beside, laptop))
+    metrics = beside.server.wait_for(r"the edge's metrics are served.*(http://127\.0\.0\.1:\d+/metrics)").group(1)
+    with urllib.request.urlopen(metrics, timeout=10) as answer:
+        told_of_calls = answer.read().decode()
+    assert re.search(r'postern_edge_calls_total\{way="connect_certificate"\} [1-9]', told_of_calls), told_of_calls
     [pid] = children(beside)
     told = status(pid)
     assert told["Seccomp"] == "2" and told["NoNewPrivs"] == "1"

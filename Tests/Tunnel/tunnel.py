@@ -75,7 +75,8 @@ class Tunnel:
         self.folder = self.postern.folder
         self.edge_certificates = Certificates.make(self.folder / "edge-tls", f"DNS:{DOMAIN}")
         beside = ["--with-edge", "--edge-listen", "127.0.0.1:0", "--edge-tls-cert", str(self.edge_certificates.leaf), "--edge-tls-key",
-                  str(self.edge_certificates.key)] if self._with_edge else []
+                  str(self.edge_certificates.key), "--tunnel-edge-ca", str(self.edge_certificates.ca),
+                  "--edge-metrics-listen", "127.0.0.1:0"] if self._with_edge else []
         self.server = self.postern.serve("--tunnel-domain", DOMAIN, *beside)
         self.control = Control(self.postern.url, self.postern.admin_key)
         self._cleanup.callback(self.control.close)
@@ -135,9 +136,9 @@ class Tunnel:
             "connector", "setup", "--folder", str(self.connector_folder), "--edge", f"127.0.0.1:{self.port}", "--edge-name", DOMAIN,
             "--edge-ca-file", str(self.edge_certificates.ca), "--route", f"docs=http://127.0.0.1:{self.upstream.port}")
 
-    def start_connector(self) -> ChildProcess:
-        connector = self.postern.start(
-            "connector", ["connector", "run", "--config", str(self.connector_folder / "connector.yaml"), "--log-level", "debug", "--log-format", "text"])
+    def start_connector(self, *more: str) -> ChildProcess:
+        connector = self.postern.start("connector", [
+            "connector", "run", "--config", str(self.connector_folder / "connector.yaml"), "--log-level", "debug", "--log-format", "text", *more])
         for _ in range(4):
             connector.wait_for("a leg stands")
         return connector

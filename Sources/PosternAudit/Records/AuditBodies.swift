@@ -1,6 +1,6 @@
 extension AuditRecord {
     /// A keyed digest that stands for a text, and the text's size.
-    package struct Digest: Sendable, Equatable {
+    package struct Digest: Sendable, Hashable {
         /// Lower-case hex of `AuditKey.digest`.
         package var digest: String
         /// Of the canonical JSON.
@@ -10,6 +10,25 @@ extension AuditRecord {
             self.digest = digest
             self.bytes = bytes
         }
+    }
+
+    /// A text by its digest, and by what it says where that was asked for.
+    package struct Content: Sendable, Hashable {
+        package var digest: Digest
+        package var payload: Payload?
+
+        package init(_ digest: Digest, payload: Payload? = nil) {
+            self.digest = digest
+            self.payload = payload
+        }
+    }
+
+    /// The beginning of a text, after redaction.
+    package enum Payload: Sendable, Hashable {
+        /// - isCut: there was more of it.
+        case text(String, isCut: Bool)
+        /// A rule keeps all of it back.
+        case withheld(by: String)
     }
 
     package struct Outcome: Sendable, Equatable {

@@ -77,7 +77,27 @@ package struct AuditKey: Sendable {
         return Self.hex(code)
     }
 
-    private static func hex(_ code: HMAC<SHA256>) -> String {
+    /// A digest that is taken piece by piece, of bytes that nobody holds at one time.
+    package struct Running: Sendable {
+        fileprivate var code: HMAC<SHA256>
+        package private(set) var bytes = 0
+
+        package mutating func update(_ piece: UnsafeRawBufferPointer) {
+            code.update(data: piece)
+            bytes += piece.count
+        }
+
+        /// Of what came until now.
+        package var digest: AuditRecord.Digest { .init(digest: AuditKey.hex(code), bytes: bytes) }
+    }
+
+    package func running(_ purpose: Purpose) -> Running {
+        var code = HMAC<SHA256>(key: key)
+        code.update(data: Array(purpose.rawValue.utf8) + [0])
+        return Running(code: code)
+    }
+
+    fileprivate static func hex(_ code: HMAC<SHA256>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: code.finalize().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }

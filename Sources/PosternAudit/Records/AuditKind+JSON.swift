@@ -97,6 +97,20 @@ extension AuditRecord.Digest {
     fileprivate var json: JSON { ["hmac_sha256": .string(digest), "bytes": JSON(bytes)] }
 }
 
+extension AuditRecord.Content {
+    fileprivate var json: JSON {
+        var body: JSONObject = ["hmac_sha256": .string(digest.digest), "bytes": JSON(digest.bytes)]
+        switch payload {
+        case .text(let text, let isCut)?:
+            body["payload"] = .string(text)
+            if isCut { body["payload_cut"] = true }
+        case .withheld(let rule)?: body["payload_withheld"] = .string(rule)
+        case nil: break
+        }
+        return .object(body)
+    }
+}
+
 extension AuditRecord.Outcome {
     fileprivate var body: JSONObject {
         var body: JSONObject = [
@@ -146,6 +160,7 @@ extension AuditRecord.TunnelCall {
                 messages.map { message in
                     var body: JSONObject = ["method": .string(message.method)]
                     body["tool"] = message.tool.map(JSON.string)
+                    body["input"] = message.input?.json
                     return .object(body)
                 })
         }
@@ -163,6 +178,10 @@ extension AuditRecord.TunnelOutcome {
         body["status"] = status.map { JSON($0) }
         body["error"] = error.map(JSON.string)
         if hiddenTools > 0 { body["hidden_tools"] = JSON(hiddenTools) }
+        body["request"] = request?.json
+        body["answer"] = answer?.json
+        if !outputs.isEmpty { body["outputs"] = .array(outputs.map(\.json)) }
+        if furtherOutputs > 0 { body["further_outputs"] = JSON(furtherOutputs) }
         return body
     }
 }

@@ -24,10 +24,13 @@ extension AuditRecord {
             package var method: String
             /// That is called; `nil` where none is.
             package var tool: String?
+            /// Of a tool call its arguments, of another message its parameters; `nil` where it has none.
+            package var input: Content?
 
-            package init(method: String, tool: String?) {
+            package init(method: String, tool: String?, input: Content? = nil) {
                 self.method = method
                 self.tool = tool
+                self.input = input
             }
         }
 
@@ -57,6 +60,13 @@ extension AuditRecord {
         package var error: String?
         /// Tools that the policy left out of the answer, or would have.
         package var hiddenTools = 0
+        /// The bytes of both bodies: as they went upstream, and as they went to the caller. `nil` where there were none.
+        package var request: Digest?
+        package var answer: Digest?
+        /// Results and errors that the answer held, in its order, before redaction; of a route with a policy.
+        package var outputs: [Content] = []
+        /// How many more there were.
+        package var furtherOutputs = 0
 
         package init(id: String, status: Int?, bytesSent: Int, bytesReceived: Int, milliseconds: Int, error: String?) {
             self.id = id

@@ -2,14 +2,28 @@ import ManagedAgentsClient
 import NIOPosix
 import PosternJSON
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 import Synchronization
 
 /// What `postern tunnels client-certificate issue` writes, and callers through a tunnel read: key.pem, certificate.pem, authorities.pem, tunnel.json,
-/// and edge-ca.pem where the edge has a private authority.
+/// edge-ca.pem where the edge has a private authority, and route.key where it is to learn no route's name.
 enum TunnelFolder {
     static let descriptionFile = "tunnel.json"
     static let edgeAuthorityFile = "edge-ca.pem"
+    static let routeKeyFile = "route.key"
+
+    /// What the edge is shown routes by; `nil` for their names.
+    static func routeKey(_ folder: String) throws(CommandError) -> RouteKey? {
+        let path = "\(folder)/\(routeKeyFile)"
+        guard TextFile.exists(path) else { return nil }
+        try TextFile.checkPrivate(path)
+        // Going on without it would tell the edge the name.
+        guard let key = RouteKey(String(try TextFile.read(path).prefix { !$0.isNewline })) else {
+            throw CommandError(.configuration, "\(path) holds no route key: issue the certificate again with --hide-routes")
+        }
+        return key
+    }
 
     /// tunnel.json: which tunnel it is and where its edge is. No secret is in it.
     struct Description {

@@ -3,6 +3,7 @@ import Logging
 import PosternCore
 import PosternEgress
 import PosternModels
+import PosternRuntime
 import PosternServer
 import PosternStore
 import PosternTelemetry
@@ -46,13 +47,15 @@ struct ControlPlane {
     private func serve(_ store: PosternStore, _ client: HTTPClient, _ metrics: MetricsRegistry, _ logger: Logger) async throws {
         ProcessMetrics.register(metrics)
         let provider = MeasuredProvider(settings.model.makeProvider(client: client, logger: logs.logger("model")), metrics)
-        let engine = SessionEngine(store: store, provider: provider, limits: settings.limits, logger: logs.logger("engine"))
+        let sealKey = try await SealKeyFile(folder: settings.dataFolder).prepare { () async throws(StoreError) in try await store.hasSealed() }
+        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: sealKey), domain: settings.tunnelDomain)
+        let dialled = DialledEdge(settings)
+        let servers = TunnelledServers(tunnels: tunnels, settings: dialled.runtime, logger: logs.logger("mcp"))
+        let engine = SessionEngine(store: store, provider: provider, servers: servers, limits: settings.limits, logger: logs.logger("engine"))
         let secrets = Secrets.sha256
         let work = WorkService(engine: engine, leaseSeconds: settings.leaseSeconds) { secrets.mintSessionsToken() }
         let keys = KeyService(store: store, secrets: secrets, revocations: Revocations()) { await work.endLeases(ofKey: $0) }
         try await AdminKey(keys: keys, folder: settings.dataFolder, terminal: terminal).prepare(given: settings.adminKey)
-        let sealKey = try await SealKeyFile(folder: settings.dataFolder).prepare { () async throws(StoreError) in try await store.hasSealed() }
-        let tunnels = TunnelService(store: store, credentials: SealedTunnelCredentials(key: sealKey), domain: settings.tunnelDomain)
         let services = ServerServices(
             agents: AgentService(store: store, choosesGeo: settings.model.kind == .anthropic), environments: EnvironmentService(store: store),
             keys: keys, sessions: SessionService(engine: engine),
@@ -67,9 +70,10 @@ struct ControlPlane {
             logger.info("listening", metadata: [LoggingKeys.address: "\(url)"])
         }
         // They stop in the reverse order: no request comes any more when the engine ends its turns.
-        var running: [any Service] = [EngineService(engine: engine), server]
+        var running: [any Service] = [EngineService(engine: engine, servers: servers), server]
         if let edge = settings.edge {
             let keeper = try EdgeKeeper(edge, keys: keys, terminal: terminal, logger: logs.logger("edge-keeper"))
+            dialled.found(keeper.own)
             running.append(try buildEdgeDoor(services: services, logger: logs.logger("server")) { port in keeper.setControlPlane(port: port) })
             running.append(keeper)
         }
@@ -103,9 +107,16 @@ struct ControlPlane {
 /// The engine as a service: it ends when the group is asked to stop.
 private struct EngineService: Service {
     let engine: SessionEngine
+    let servers: TunnelledServers
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown { try await engine.run() }
+        do {
+            try await cancelWhenGracefulShutdown { try await engine.run() }
+        } catch {
+            await servers.shutdown()
+            throw error
+        }
+        await servers.shutdown()
     }
 }
 

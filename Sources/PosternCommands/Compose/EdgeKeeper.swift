@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import PosternCore
+import PosternMCP
 import PosternSandbox
 import PosternTunnelWire
 import ServiceLifecycle
@@ -28,6 +29,9 @@ final class EdgeKeeper: Service {
         var user: UInt32
         var logFormat: String
         var logLevel: String
+        var bounds = EdgeBounds()
+        /// Of loopback; `nil` where the metrics are served nowhere.
+        var metricsListen: ListenAddress?
     }
 
     private struct State {
@@ -45,6 +49,10 @@ final class EdgeKeeper: Service {
     private let logger: Logger
     private let state: Mutex<State>
     private let address: String
+    /// Where this process reaches the edge itself.
+    let own: EdgeAddress
+    /// The listening socket of the metrics, and its URL.
+    private let metrics: (socket: Int32, url: String)?
     /// The edge dies with the thread that has started it, so that has to be one that lives as long as this process.
     private let thread = NIOThreadPool(numberOfThreads: 1)
 
@@ -56,20 +64,44 @@ final class EdgeKeeper: Service {
         self.logger = logger
         for path in [settings.certificate, settings.key] { _ = try TextFile.read(path) }
         let (listener, port) = try Self.listen(settings.listen)
+        metrics = try settings.metricsListen.map { address in
+            let (socket, port) = try Self.listen(address)
+            return (socket, address.url(scheme: "http", port: port) + "/metrics")
+        }
         state = Mutex(State(listener: listener))
         address = settings.listen.url(scheme: "https", port: port)
+        let host = settings.listen.host
+        own = EdgeAddress(host: host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host, port: port)
     }
 
     private static func listen(_ address: ListenAddress) throws -> (Int32, Int) {
         func failed(_ error: Int32) -> CommandError {
             CommandError(.failure, "the edge cannot listen on \(address): \(String(cString: strerror(error)))")
         }
-        let place = try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
+        var last = EADDRNOTAVAIL
+        for host in address.bindHosts {
+            let place = try SocketAddress.makeAddressResolvingHost(host, port: address.port)
+            switch listen(place) {
+            case .success(let bound): return bound
+            case .failure(let error):
+                last = error.code
+                // Only where the machine lacks the family is the next one for it.
+                guard [EAFNOSUPPORT, EADDRNOTAVAIL, EINVAL].contains(last) else { throw failed(last) }
+            }
+        }
+        throw failed(last)
+    }
+
+    private struct Errno: Error { var code: Int32 }
+
+    private static func listen(_ place: SocketAddress) -> Result<(Int32, Int), Errno> {
         let family = if case .v6 = place { AF_INET6 } else { AF_INET }
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
-        guard descriptor >= 0 else { throw failed(errno) }
-        var yes: Int32 = 1
+        guard descriptor >= 0 else { return .failure(Errno(code: errno)) }
+        var (yes, no): (Int32, Int32) = (1, 0)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        // IPv4 comes in by the same socket, whatever the machine's default is.
+        if family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &no, socklen_t(MemoryLayout<Int32>.size)) }
         let bound = place.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
         var name = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -80,11 +112,11 @@ final class EdgeKeeper: Service {
         }
         guard known else {
             defer { close(descriptor) }
-            throw failed(errno)
+            return .failure(Errno(code: errno))
         }
         // Both families have the port in the same place.
         let port = withUnsafeBytes(of: name) { Int($0[2]) << 8 | Int($0[3]) }
-        return (descriptor, port)
+        return .success((descriptor, port))
     }
 
     /// Where the edge asks: the port of the door on loopback.
@@ -110,6 +142,7 @@ final class EdgeKeeper: Service {
         }
         let listener = state.withLock { $0.listener }
         if listener >= 0 { close(listener) }
+        if let metrics { close(metrics.socket) }
         try? await thread.shutdownGracefully()
     }
 
@@ -184,7 +217,8 @@ final class EdgeKeeper: Service {
             // Read at each start: a certificate that was renewed counts from the next one on.
             let handover = EdgeHandover(
                 domain: settings.domain, certificate: try TextFile.read(settings.certificate), key: try TextFile.read(settings.key),
-                controlPlane: controlPlane, apiKey: secret, logFormat: settings.logFormat, logLevel: settings.logLevel)
+                controlPlane: controlPlane, apiKey: secret, logFormat: settings.logFormat, logLevel: settings.logLevel,
+                bounds: settings.bounds, servesMetrics: metrics != nil)
             let file = try handover.file()
             defer { close(file) }
             var pipe: [Int32] = [-1, -1]
@@ -194,14 +228,18 @@ final class EdgeKeeper: Service {
                 close(pipe[0])
                 close(null)
             }
-            let pid = start([null, STDOUT_FILENO, STDERR_FILENO, file, state.withLock { $0.listener }, pipe[0]])
+            let pid = start(
+                [null, STDOUT_FILENO, STDERR_FILENO, file, state.withLock { $0.listener }, pipe[0]] + (metrics.map { [$0.socket] } ?? []))
             guard pid > 0, keepLifeline(pipe[1]) else {
                 close(pipe[1])
                 guard pid > 0 else { throw CommandError(.failure, "the edge's process: \(String(cString: strerror(-pid)))") }
                 return Self.waited(pid)
             }
             logger.info("the edge is started", metadata: ["pid": "\(pid)"])
-            if isFirst { terminal.print("The edge of \(settings.domain) is listening on \(address)") }
+            if isFirst {
+                terminal.print("The edge of \(settings.domain) is listening on \(address)")
+                if let metrics { logger.info("the edge's metrics are served", metadata: ["address": "\(metrics.url)"]) }
+            }
             let status = Self.waited(pid)
             dropLifeline()
             return status

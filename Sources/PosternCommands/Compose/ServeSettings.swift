@@ -1,5 +1,6 @@
 import Logging
 import PosternCore
+import PosternMCP
 import PosternModels
 import PosternTelemetry
 
@@ -15,6 +16,10 @@ struct ServeSettings: Sendable {
     var limits = SessionLimits()
     /// In lowercase; `nil` where no tunnels are made.
     var tunnelDomain: String?
+    /// The edge that is dialled for the MCP servers of agents; `nil` for the one beside the server, or for none.
+    var dialledEdge: EdgeAddress?
+    /// PEM of the only authorities that an edge is believed by; `nil` for the system's.
+    var edgeAuthorities: String?
     /// The edge that runs beside the server.
     var edge: EdgeKeeper.Settings?
     var logs: LogWriter
@@ -41,6 +46,17 @@ struct ServeSettings: Sendable {
         tunnelDomain = try configuration.text(.tunnelDomain).map { text throws(ConfigurationError) in try Self.domain(text) }
         logs = try LogWriter(configuration, format: .serveLogFormat, level: .serveLogLevel)
         edge = try Self.edge(configuration, domain: tunnelDomain)
+        dialledEdge = try configuration.text(.tunnelEdge).map { text throws(ConfigurationError) in
+            guard let address = EdgeAddress(text) else { throw ConfigurationError("tunnel.edge: \(text) is not HOST or HOST:PORT") }
+            guard tunnelDomain != nil else { throw ConfigurationError("tunnel.edge: an edge is known by its name: give --tunnel-domain") }
+            return address
+        }
+        edgeAuthorities = try configuration.text(.tunnelEdgeCA).map { path throws(CommandError) in try TextFile.read(path) }
+        if let edgeAuthorities {
+            guard edgeAuthorities.contains("-----BEGIN CERTIFICATE-----") else {
+                throw ConfigurationError("tunnel.edge_ca: the file holds no certificates in PEM")
+            }
+        }
     }
 
     private static func edge(_ configuration: Configuration, domain: String?) throws -> EdgeKeeper.Settings? {
@@ -54,10 +70,15 @@ struct ServeSettings: Sendable {
             throw ConfigurationError(
                 "edge.user: \(user) is one of the numbers of workers, their sessions and proxies (\(UserRange.reserved.text)); take another")
         }
+        let metrics = try configuration.text(.edgeMetricsListen).map { text throws(ConfigurationError) in try ListenAddress(text) }
+        if let metrics, !metrics.isLoopback {
+            throw ConfigurationError("edge.metrics_listen: plain HTTP is served on loopback only, and \(metrics.host) is reachable from elsewhere")
+        }
         return EdgeKeeper.Settings(
-            listen: try ListenAddress(configuration.required(.edgeListen)), domain: domain, certificate: TextFile.absolute(certificate),
+            listen: try ListenAddress(configuration.required(.edgeListen), takesAll: true), domain: domain,
+            certificate: TextFile.absolute(certificate),
             key: TextFile.absolute(key), user: user, logFormat: try configuration.required(.serveLogFormat),
-            logLevel: try configuration.required(.serveLogLevel))
+            logLevel: try configuration.required(.serveLogLevel), bounds: try EdgeBounds(configuration), metricsListen: metrics)
     }
 
     /// A domain name of two labels or more (RFC 1123, section 2.1) that leaves room for a tunnel's label and a route's in front: 253 characters

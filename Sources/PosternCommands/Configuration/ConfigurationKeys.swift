@@ -44,12 +44,20 @@ extension ConfigurationKey {
         "tunnel.domain", .serve, .text,
         "Domain below which tunnels get theirs, such as `tunnel.example.com`: eight characters and a dot before it. Left out: tunnels cannot be created. "
             + "A tunnel keeps the domain that it has when this changes.")
+    package static let tunnelEdge = ConfigurationKey(
+        "tunnel.edge", .serve, .text,
+        "Edge that the server dials for the MCP servers of agents: HOST or HOST:PORT (443). Needs `tunnel.domain`, which its certificate has to name. "
+            + "Default: the edge of `with_edge`; without either, such servers are not reached.")
+    package static let tunnelEdgeCA = ConfigurationKey(
+        "tunnel.edge_ca", .serve, .path,
+        "PEM file of the only authorities that this edge's certificate is checked against. Default: the system's.")
     package static let withEdge = ConfigurationKey(
         "with_edge", .serve, .boolean, default: "false",
         "Run an edge beside the server, as a process of its own user, without store and keys. Needs `tunnel.domain`, which is its name, and a "
             + "certificate for that. See docs/tunnels.md.")
     package static let edgeListen = ConfigurationKey(
-        "edge.listen", .serve, .text, default: "0.0.0.0:443", "With an edge: where it listens; port 0 takes a free one.")
+        "edge.listen", .serve, .text, default: ":443",
+        "With an edge: where it listens; without an address, at every one of the machine's, IPv6 and IPv4. Port 0 takes a free one.")
     package static let edgeTLSCertificate = ConfigurationKey(
         "edge.tls_cert", .serve, .path,
         "With an edge: PEM file with the certificate of its name and its chain. Read again when the edge starts again.")
@@ -58,6 +66,45 @@ extension ConfigurationKey {
         "edge.user", .serve, .integer(1...4_000_000_000), default: "230001",
         "With an edge, of a server that is started as root: the number of the user that the edge becomes. It should be nobody else's. A server that is "
             + "not root runs its edge as the user that it is.")
+    package static let edgeMaxConnections = ConfigurationKey(
+        "edge.max_connections", .serve, .integer(1...1_000_000), default: "10000",
+        "With an edge: connections at once, legs and calls alike. Calls of one workspace may be half of them.")
+    package static let edgeMaxConnectionsPerAddress = ConfigurationKey(
+        "edge.max_connections_per_address", .serve, .integer(1...1_000_000), default: "1000",
+        "With an edge: connections at once of one address (IPv6: of one /64) that have not shown who they are.")
+    package static let edgeMaxUnprovedPerAddress = ConfigurationKey(
+        "edge.max_unproved_per_address", .serve, .integer(1...1_000_000), default: "32",
+        "With an edge: spliced calls at once of one address whose inner TLS handshakes are not through.")
+    package static let edgeMaxLegsPerWorkspace = ConfigurationKey(
+        "edge.max_legs_per_workspace", .serve, .integer(1...1_000_000),
+        "With an edge: legs at once of one workspace. Left out: a quarter of the connections, but at least 64.")
+    package static let edgeMaxCallsPerTunnel = ConfigurationKey(
+        "edge.max_calls_per_tunnel", .serve, .integer(1...1_000_000), default: "2000",
+        "With an edge: calls at once through one tunnel; half of them may be spliced.")
+    package static let edgeMaxCallsPerCaller = ConfigurationKey(
+        "edge.max_calls_per_caller", .serve, .integer(1...1_000_000), default: "500",
+        "With an edge: calls at once through one tunnel of one API key, one session, or one address where calls are spliced.")
+    package static let edgeMaxCallsPerSecond = ConfigurationKey(
+        "edge.max_calls_per_second", .serve, .integer(1...1_000_000), default: "1000",
+        "With an edge: new calls a second through one tunnel, over a burst of twice as many; half of them may be spliced.")
+    package static let edgeMaxBytesPerSecond = ConfigurationKey(
+        "edge.max_bytes_per_second", .serve, .integer(0...1_000_000_000_000), default: "0",
+        "With an edge: bytes a second through one tunnel, both ways together, at least 1024; 0 is no bound.")
+    package static let edgeMaxIdleSeconds = ConfigurationKey(
+        "edge.max_idle_seconds", .serve, .seconds(10...86_400), default: "900",
+        "With an edge: seconds without a byte after which a call is ended.")
+    package static let edgeLegProof = ConfigurationKey(
+        "edge.leg_proof", .serve, .choice(["certificate", "challenge"]), default: "certificate",
+        "With an edge: how connectors prove their keys: by the client certificate of TLS, or also by a signed challenge, where something ends TLS in front of the edge."
+    )
+    package static let edgeLegTerminators = ConfigurationKey(
+        "edge.leg_terminators", .serve, .path,
+        "With an edge that takes challenges: PEM file with the certificates that whatever ends TLS shows to connectors. Left out: any that connectors believe."
+    )
+    package static let edgeMetricsListen = ConfigurationKey(
+        "edge.metrics_listen", .serve, .text,
+        "With an edge: where its `GET /metrics` is answered, an address and port of loopback such as 127.0.0.1:9465. Left out: nowhere. See docs/metrics.md."
+    )
     package static let serveLogFormat = ConfigurationKey(
         "log.format", .serve, .choice(["text", "json"]), default: "text", "How log lines look on standard error.")
     package static let serveLogLevel = ConfigurationKey(
@@ -181,7 +228,11 @@ extension ConfigurationKey {
     package static let all: [ConfigurationKey] = [
         .listen, .data, .tlsCertificate, .tlsKey, .modelProvider, .modelBaseURL, .modelAPIKeyFile, .modelAPIKey, .modelCAFile,
         .modelContextTokens, .modelMaxOutputTokens, .adminKey, .leaseSeconds, .maxEventsPerSession, .tunnelDomain,
+        .tunnelEdge, .tunnelEdgeCA,
         .withEdge, .edgeListen, .edgeTLSCertificate, .edgeTLSKey, .edgeUser,
+        .edgeMaxConnections, .edgeMaxConnectionsPerAddress, .edgeMaxUnprovedPerAddress, .edgeMaxLegsPerWorkspace, .edgeMaxCallsPerTunnel,
+        .edgeMaxCallsPerCaller, .edgeMaxCallsPerSecond, .edgeMaxBytesPerSecond, .edgeMaxIdleSeconds, .edgeLegProof, .edgeLegTerminators,
+        .edgeMetricsListen,
         .serveLogFormat, .serveLogLevel,
         .environmentID, .environmentName, .environmentKeyFile, .environmentKey, .baseURL, .workerID, .workdir, .stateDirectory, .workspaceSource,
         .sharedWorkspace, .workspaceMode,

@@ -1,6 +1,7 @@
+import PosternAudit
 import PosternTunnelWire
 
-/// A call as it is recorded: who, where to, what; no path, no header, no body.
+/// A call as it is recorded: who, where to, what; no path, no header, and of the body digests, unless its route asks for more.
 package struct CallRecord: Sendable, Hashable {
     /// Unique within the run of the connector.
     package var id: String
@@ -21,12 +22,17 @@ package struct CallRecord: Sendable, Hashable {
         package struct Message: Sendable, Hashable {
             package var method: String
             package var tool: String?
+            /// By its digest; `nil` where nothing is recorded, or there is none.
+            package var input: AuditRecord.Content?
         }
     }
 }
 
 /// Records calls: the intent before the first byte goes upstream, the outcome after, or that there was none.
 protocol CallAudit: Sendable {
+    /// Takes down what one call says.
+    /// - Parameter rules: of its route, for payloads.
+    func content(_ settings: RouteAudit, _ rules: PayloadRules?) -> CallContent
     /// Returns when the intent is on the disk. Where it throws, nothing goes upstream.
     func begins(_ call: CallRecord) async throws(CallError)
     func ended(_ call: CallRecord, _ progress: CallProgress.State, error: CallError?, milliseconds: Int) async throws(CallError)

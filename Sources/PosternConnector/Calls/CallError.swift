@@ -1,4 +1,5 @@
 import PosternHTTP
+import PosternTLS
 import PosternTunnelWire
 
 /// Why a call, or its handshake, is refused inside the connector.
@@ -19,6 +20,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
     /// The certificate is for other routes.
     case routeNotOpened(String)
     case callerNotAllowed(String)
+    /// The caller's bearer token does not count here, or none came.
+    case bearer(BearerRefusal)
     /// The policy of the route does not let the message through.
     case policy(PolicyRefusal)
     case unknownUpstreamName(String)
@@ -53,8 +56,12 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
     package enum Cut: Error, Hashable, Sendable {
         /// The caller's certificate has ended.
         case certificateEnded
+        /// The caller's bearer token has ended.
+        case tokenEnded
         /// `limits.call` is over.
         case tooLong
+        /// The authority of the server certificate that it stands on was archived.
+        case authorityArchived
         /// What the connector's document says now does not let it in.
         case noLongerAllowed(String)
     }
@@ -72,6 +79,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .request(let refusal): Self.code(refusal.status)
         case .routeNotOpened: "route_not_opened"
         case .callerNotAllowed: "caller_not_allowed"
+        case .bearer(let refusal): refusal.code
         case .policy: "policy"
         case .unknownUpstreamName: "upstream_name"
         case .upstreamAddress: "upstream_address"
@@ -87,7 +95,9 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .answerBudget: "answer_budget"
         case .answerBlocked: "answer_blocked"
         case .cut(.certificateEnded): "certificate_ended"
+        case .cut(.tokenEnded): "token_ended"
         case .cut(.tooLong): "call_too_long"
+        case .cut(.authorityArchived): "authority_archived"
         case .cut(.noLongerAllowed): "no_longer_allowed"
         case .registration(let refusal): refusal.reason.rawValue
         case .callerGone: "caller_gone"
@@ -107,6 +117,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .request(let refusal): refusal.status
         case .routeNotOpened, .callerNotAllowed, .certificate: 403
+        case .bearer(let refusal): refusal.status
         case .policy(let refusal): refusal.status
         case .unknownUpstreamName, .upstreamAddress, .upstreamConnection, .upstreamAnswer, .answerTooLarge, .answerBlocked: 502
         case .upstreamTimeout: 504
@@ -133,6 +144,7 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .request(let refusal): refusal.reason
         case .routeNotOpened(let route): "the caller's certificate does not open the route \"\(route)\""
         case .callerNotAllowed(let route): "the caller is none of those that the route \"\(route)\" names as its callers"
+        case .bearer(let refusal): refusal.description
         case .policy(let refusal): "refused by the route's policy (\(refusal.rule)): \(refusal.message); \(refusal.remedy)"
         case .unknownUpstreamName(let reason): "the upstream's name cannot be resolved: \(reason)"
         case .upstreamAddress(let refusal): "\(refusal)"
@@ -148,7 +160,9 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
         case .answerBudget(let reason): "the route gives no more bytes: \(reason)"
         case .answerBlocked(let rule): "the answer holds what the route's rule \(rule) lets nobody have (answers.redact)"
         case .cut(.certificateEnded): "the caller's certificate has ended"
+        case .cut(.tokenEnded): "the caller's bearer token has ended"
         case .cut(.tooLong): "the call took longer than the route lets one take (limits.call)"
+        case .cut(.authorityArchived): "the authority of the connector's certificate was archived"
         case .cut(.noLongerAllowed(let reason)): "the connector's document has changed: \(reason)"
         case .registration(let refusal): "the connector takes no calls: \(refusal); its operator looks at `postern connector accept`"
         case .callerGone(let reason): "the caller ended before the call was whole: \(reason)"
@@ -160,6 +174,7 @@ extension CallError {
     /// What a caller is told. Names, addresses and ranges behind the connector are for its log and its audit.
     var told: String {
         switch self {
+        case .bearer(let refusal): refusal.told
         case .unknownUpstreamName: "the name of the route's upstream cannot be resolved; the connector's log says more"
         case .upstreamAddress: "the address of the route's upstream is not one that the route allows; the connector's log says which"
         case .upstreamConnection: "the route's upstream could not be connected; the connector's log says why"

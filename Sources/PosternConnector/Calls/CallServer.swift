@@ -2,6 +2,8 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import PosternGate
+import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
@@ -20,25 +22,35 @@ struct CallServer: Sendable {
     let audit: (any CallAudit)?
     /// Why no call is let through now.
     let registrations: @Sendable () -> RegistrationRefusal?
+    /// Why no call is let through that stands on a server certificate, named by its fingerprint.
+    let ofServer: @Sendable (String) -> RegistrationRefusal?
     let observe: @Sendable (ConnectorEvent) -> Void
 
     /// Returns when the call has ended.
     func serve(_ call: LegCall) async {
         let snapshot = current()
         let name = ConnectTarget.host(Array(call.authority.utf8))
-        guard let name, let host = TunnelHost(name), host.domain == snapshot.configuration.tunnel.domain, snapshot.routes[host.route] != nil else {
+        guard let name, let asked = TunnelHost(name), asked.domain == snapshot.configuration.tunnel.domain,
+            let route = snapshot.route(of: asked.route)
+        else {
             let error = CallError.noRoute(String((name ?? call.authority).prefix(253)))
             observe(.refused(route: nil, error))
             try? await audit?.refused(nil, id: newID(), route: nil, error)
             return call.reject(404)
         }
+        let host = TunnelHost(route: route, domain: asked.domain)
         call.accept()
         do {
-            let connection = try await letIn(call.stream, host, snapshot)
+            guard let opened = try await letIn(call.stream, host, asked, snapshot) else { return await call.stream.closeGently() }
+            let connection = opened.connection
             let caller = CallerSubject(connection.identity)
             let id = try live.enter(connection, caller, most: snapshot.routes[host.route]?.route.limits.connectionsPerCaller ?? 0)
-            defer { live.leave(id, caller) }
-            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self).run()
+            defer {
+                live.leave(id, caller)
+                let server = connection.server
+                if server != current().material.serverFingerprint, live.count(ofServer: server) == 0 { observe(.certificateUnused) }
+            }
+            await InnerConnection(stream: call.stream, host: host, caller: caller, live: connection, server: self, opening: opened.opening).run()
         } catch {
             observe(.refused(route: host.route, error))
             // Nothing runs here that an unwritten record could hide.
@@ -47,8 +59,12 @@ struct CallServer: Sendable {
         }
     }
 
-    /// Inner TLS up to a verified client certificate. No byte of HTTP is read before that.
-    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError) -> LiveConnection {
+    /// Inner TLS up to a verified client certificate: no byte of HTTP is read before that. Where the route asks for none, up to a request with a token
+    /// that counts; `nil` where that was answered already.
+    /// - Parameter asked: the host as the stream was opened for it, which the ClientHello has to name: what an edge can read says no more than it knows.
+    private func letIn(_ stream: ByteStream, _ host: TunnelHost, _ asked: TunnelHost, _ snapshot: ConnectorSnapshot) async throws(CallError)
+        -> Opened?
+    {
         let hello: (hello: ClientHello, bytes: ByteBuffer)
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
@@ -62,7 +78,8 @@ struct CallServer: Sendable {
         } catch {
             throw .callerGone("\(error)")
         }
-        guard hello.hello.serverName == host.name else { throw .serverName }
+        guard hello.hello.serverName == asked.name else { throw .serverName }
+        if let bearer = snapshot.routes[host.route]?.bearer { return try await admit(stream, hello.bytes, host, bearer, snapshot) }
         let verifier = RuntimeVerifier(authority: snapshot.material.runtimeAuthority, tunnel: snapshot.configuration.tunnel, now: now)
         let certificate: NIOSSLCertificate?
         do {
@@ -73,11 +90,13 @@ struct CallServer: Sendable {
             throw verifier.refusal ?? Self.failure(error)
         }
         let accepted = try verifier.check(certificate)
-        return LiveConnection(
-            route: host.route, identity: accepted.identity, certificate: accepted.parsed, stream: stream, number: snapshot.number)
+        return Opened(
+            connection: LiveConnection(
+                route: host.route, identity: accepted.identity, proof: .certificate(accepted.parsed), server: snapshot.material.serverFingerprint,
+                stream: stream, number: snapshot.number))
     }
 
-    private static func failure(_ error: any Error) -> CallError {
+    static func failure(_ error: any Error) -> CallError {
         if error is TimedOut { return .tooSlow }
         let text = "\(error)"
         // BoringSSL's name for a client that answers the request for a certificate with none.

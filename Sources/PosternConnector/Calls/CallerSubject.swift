@@ -7,13 +7,15 @@ struct CallerSubject: Hashable, Sendable {
 
     init(_ identity: RuntimeIdentity) {
         var bytes: [UInt8] = []
-        let facts = [identity.tunnelID, identity.workspaceID, identity.agentID, identity.sessionID, identity.person, identity.client]
+        let facts = [
+            identity.tunnelID, identity.workspaceID, identity.agentID, identity.sessionID, identity.person, identity.client, identity.issuer,
+        ]
         for fact in facts {
             guard let fact else {
                 bytes.append(0)
                 continue
             }
-            // At most 255 bytes each, as certificates have them.
+            // At most 255 bytes each, as certificates and tokens have them.
             bytes += [1, UInt8(truncatingIfNeeded: fact.utf8.count)] + fact.utf8
         }
         self.bytes = bytes

@@ -75,7 +75,7 @@ struct Exchange: Sendable {
             throw CallError.upstreamConnection("\(error)")
         }
         let begun = ready?.readableBytes ?? 0
-        progress.sent(begun)
+        if let ready { progress.sent(ready) }
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
         return try await withThrowingTaskGroup(of: Half.self) { group in
             group.addTask { [reader, body] in try await upload(reader, body, begun: begun, to: link.stream) }
@@ -163,7 +163,7 @@ struct Exchange: Sendable {
         var (sent, waited) = (begun, TimeAmount.zero)
         func send(_ part: ByteBuffer) async -> Bool {
             do { try await watch.write(framed(part), to: upstream, .upstream, within: limits.idle) } catch { return false }
-            progress.sent(part.readableBytes)
+            progress.sent(part)
             return true
         }
         if let bytes = held?.bytes, bytes.readableBytes > 0 {

@@ -7,6 +7,7 @@ extension Exchange {
     func answer(from link: MessageReader) async throws -> Answered {
         var reader = link
         let first = try await finalHead(&reader)
+        progress.answered()
         let framing: BodyFraming
         do throws(HTTPRefusal) { framing = try BodyFraming(response: first, to: request.method) } catch {
             throw CallError.upstreamAnswer(error.reason)
@@ -44,6 +45,7 @@ extension Exchange {
 
     private func append(_ piece: ByteBuffer, to output: inout ByteBuffer, _ answer: RouteAnswer) {
         guard piece.readableBytes > 0 else { return }
+        progress.gave(piece)
         output.writeImmutableBuffer(answer.isChunked ? Chunk.wrap(piece) : piece)
     }
 
@@ -75,6 +77,7 @@ extension Exchange {
         let answer = try routeAnswer(flow.head, .whole(length: output.readableBytes))
         progress.begin(flow.head.status)
         progress.received(output.readableBytes)
+        progress.gave(output)
         var wire = ByteBuffer(bytes: answer.wire)
         wire.writeImmutableBuffer(output)
         try await tell(wire)
@@ -112,6 +115,7 @@ extension Exchange {
     private func send(_ piece: ByteBuffer, _ answer: RouteAnswer) async throws(CallError) {
         guard piece.readableBytes > 0 else { return }
         progress.received(piece.readableBytes)
+        progress.gave(piece)
         try await tell(answer.isChunked ? Chunk.wrap(piece) : piece)
     }
 

@@ -11,14 +11,15 @@ struct HeldBody: Sendable {
     var refusal: PolicyRefusal?
 
     /// Reads a body up to the bound of the policy. What it holds is taken from `routeGuard`, and is to be given back.
-    /// - Parameter time: for all of it.
+    /// - Parameters:
+    ///   - bound: of bytes, and the rule that says so.
+    ///   - time: for all of it.
     static func read(
-        _ reader: inout MessageReader, _ framing: BodyFraming, for routeGuard: RouteGuard, within time: TimeAmount
+        _ reader: inout MessageReader, _ framing: BodyFraming, for routeGuard: RouteGuard, bound: (bytes: Int, rule: String), within time: TimeAmount
     ) async throws -> HeldBody {
         var held = HeldBody(bytes: ByteBuffer(), rest: BodyReader(framing))
-        let limit = routeGuard.policy.maxBodyBytes
-        if case .length(let length) = framing, length > limit {
-            held.refusal = tooLarge(limit)
+        if case .length(let length) = framing, length > bound.bytes {
+            held.refusal = RoutePolicy.tooLarge(bound.bytes, bound.rule)
             return held
         }
         let deadline = NIODeadline.now() + time
@@ -30,8 +31,8 @@ struct HeldBody: Sendable {
                 // Granted before it is judged whether it is too much: what is held counts, whatever becomes of it.
                 guard routeGuard.hold(part.readableBytes) else { throw Busy() }
                 held.bytes.writeImmutableBuffer(part)
-                guard held.bytes.readableBytes <= limit else {
-                    held.refusal = tooLarge(limit)
+                guard held.bytes.readableBytes <= bound.bytes else {
+                    held.refusal = RoutePolicy.tooLarge(bound.bytes, bound.rule)
                     return held
                 }
             }
@@ -45,8 +46,4 @@ struct HeldBody: Sendable {
     }
 
     private struct Busy: Error {}
-
-    private static func tooLarge(_ limit: Int) -> PolicyRefusal {
-        .init(.tooLarge, "max_body_bytes", "the body has more than \(limit) bytes", remedy: "send less, or ask for a larger max_body_bytes")
-    }
 }

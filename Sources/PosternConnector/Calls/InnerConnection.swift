@@ -1,10 +1,8 @@
 import FoundationEssentials
 import NIOCore
 import PosternHTTP
-import PosternJSON
 import PosternTunnelLink
 import PosternTunnelWire
-import X509
 
 /// One inner connection after its handshake: requests of one identity to one route, one after the other. Each goes by what is in force when it
 /// begins, and is cut when something takes that away.
@@ -14,6 +12,13 @@ struct InnerConnection: Sendable {
     let caller: CallerSubject
     let live: LiveConnection
     let server: CallServer
+    /// The first request, where its head was read already.
+    var opening: Opening?
+
+    struct Opening: Sendable {
+        var reader: MessageReader
+        var head: RequestHead
+    }
 
     var identity: RuntimeIdentity { live.identity }
 
@@ -35,24 +40,24 @@ struct InnerConnection: Sendable {
 
     /// Returns when the connection has ended.
     func run() async {
-        let left = live.certificate.notValidAfter.timeIntervalSince(server.now())
-        let end = stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(min(max(left, 0), 100_000) * 1e9))) { [live] in
-            live.cut(.certificateEnded)
-        }
-        defer { end.cancel() }
+        live.watchEnd(now: server.now())
+        defer { live.stopWatching() }
         await live.run { await serveAll() }
     }
 
     private func serveAll() async {
-        var reader: MessageReader? = MessageReader(stream)
+        var reader: MessageReader? = opening?.reader ?? MessageReader(stream)
+        var first = opening?.head
         var kept: Kept?
         while let next = reader {
             let progress = CallProgress()
             do {
-                reader = try await serve(next, &kept, progress)
+                let head = first
+                first = nil
+                reader = try await serve(next, head, &kept, progress)
             } catch {
                 let error = live.cause.map(CallError.cut) ?? error
-                server.observe(.refused(route: host.route, error))
+                server.observe(progress.now.hasBegun ? .failed(route: host.route, error) : .refused(route: host.route, error))
                 await fail(error, progress)
                 reader = nil
             }
@@ -62,16 +67,29 @@ struct InnerConnection: Sendable {
     }
 
     /// One request; the reader behind it, `nil` where the connection is over.
-    private func serve(_ reader: MessageReader, _ kept: inout Kept?, _ progress: CallProgress) async throws(CallError) -> MessageReader? {
+    /// - Parameter first: its head, where that was read already.
+    private func serve(
+        _ reader: MessageReader, _ first: RequestHead?, _ kept: inout Kept?, _ progress: CallProgress
+    ) async throws(CallError) -> MessageReader? {
         var reader = reader
-        guard let head = try await nextHead(&reader) else { return nil }
+        var next = first
+        if next == nil { next = try await nextHead(&reader) }
+        guard let head = next else { return nil }
         let snapshot = server.current()
         guard let runtime = snapshot.routes[host.route] else { throw .cut(.noLongerAllowed("the route was taken out")) }
         var record = CallRecord(
             id: server.newID(), identity: identity, route: host.route, upstream: runtime.route.upstream.description, method: "-")
         let request: RouteRequest
         do throws(CallError) {
-            request = try open(head, runtime)
+            if let bearer = runtime.bearer, case .token(let token, _) = live.proof {
+                if try await server.tells(head, host, bearer, to: stream) { return nil }
+                try await prove(head, token, bearer, snapshot)
+            }
+            if Self.isRenewal(head) { return try await renew(head, snapshot, runtime) ? reader : nil }
+            var opened = try open(head, runtime)
+            // Whoever stands on a certificate that was replaced comes back on the new one.
+            if live.server != snapshot.material.serverFingerprint { opened.keepsAlive = false }
+            request = opened
             record.method = request.method
             try decide(request, snapshot, runtime)
             try runtime.slots.enter(caller, runtime.route.limits)
@@ -81,12 +99,25 @@ struct InnerConnection: Sendable {
             throw error
         }
         defer { runtime.slots.leave(caller) }
-        live.runs(.init(runtime: runtime))
+        live.runs(.init(runtime: runtime, id: request.renewalID))
         defer { live.runs(nil) }
         var accepted = Accepted(request: request, runtime: runtime, number: snapshot.number, record: record)
         defer { if let held = accepted.held { runtime.routeGuard?.release(held.bytes.readableBytes) } }
-        if let after = try await judge(&reader, &accepted) { return after.reader }
+        progress.keep(server.audit?.content(runtime.route.audit, runtime.payloads))
+        if let after = try await judge(&reader, &accepted, progress) { return after.reader }
         return try await run(accepted, reader, &kept, progress)
+    }
+
+    /// Each request shows a token, of the one caller that this connection is for. A newer one takes the place of the one before.
+    private func prove(_ head: RequestHead, _ last: BearerToken, _ bearer: BearerVerifier, _ snapshot: ConnectorSnapshot) async throws(CallError) {
+        let text: String
+        do throws(BearerRefusal) { text = try BearerVerifier.token(in: head) } catch { throw .bearer(error) }
+        if text == last.text, live.wasHeld(against: snapshot) { return }
+        let (token, caller) = try await server.token(of: head, bearer)
+        guard caller.identity(snapshot.configuration.tunnel) == identity else {
+            throw .request(HTTPRefusal(421, "this connection is another caller's: open one for each"))
+        }
+        live.rest(on: .token(token, ends: caller.ends), number: snapshot.number, now: server.now())
     }
 
     private func open(_ head: RequestHead, _ runtime: RouteRuntime) throws(CallError) -> RouteRequest {
@@ -98,13 +129,19 @@ struct InnerConnection: Sendable {
     }
 
     private func decide(_ request: RouteRequest, _ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
-        if let refusal = server.registrations() { throw .registration(refusal) }
-        guard server.now() < live.certificate.notValidAfter else { throw .certificate(.expired) }
-        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
-        guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
+        try admits(snapshot, runtime)
         if case .length(let length) = request.framing, length > runtime.route.limits.requestBytes {
             throw .requestTooLarge(runtime.route.limits.requestBytes)
         }
+    }
+
+    /// Throws where this caller may begin no call now.
+    func admits(_ snapshot: ConnectorSnapshot, _ runtime: RouteRuntime) throws(CallError) {
+        if let refusal = server.registrations() ?? server.ofServer(live.server) { throw .registration(refusal) }
+        let proof = live.proof
+        guard server.now() < proof.ends else { throw proof.expired }
+        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
+        guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
         // The handshake may have been under another authority.
         if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }
     }
@@ -125,6 +162,7 @@ struct InnerConnection: Sendable {
             throw .cut(cause)
         }
         try await server.audit?.begins(record)
+        progress.begins()
         server.observe(.called(route: host.route, identity))
         let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
         let over = NIODeadline.now() + limits.call
@@ -133,7 +171,7 @@ struct InnerConnection: Sendable {
             if over <= .now() { live.cut(.tooLong) } else { watch.look() }
         }
         defer { looks.cancel() }
-        let start = ContinuousClock.now
+        let start = NIODeadline.now()
         var failure: CallError?
         var ended = Exchange.Ended()
         do throws(CallError) {
@@ -141,8 +179,9 @@ struct InnerConnection: Sendable {
         } catch {
             failure = live.cause.map(CallError.cut) ?? error
         }
-        let duration = ContinuousClock.now - start
-        try await server.audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration / .milliseconds(1)))
+        let duration = NIODeadline.now() - start
+        server.observe(.ended(route: host.route, CallEnd(progress.now, error: failure, start: start)))
+        try await server.audit?.ended(record, progress.now, error: failure, milliseconds: Int(duration.nanoseconds / 1_000_000))
         if let failure { throw failure }
         kept = ended.upstream.map { Kept(link: $0, number: accepted.number) }
         return ended.caller
@@ -155,7 +194,8 @@ struct InnerConnection: Sendable {
         let exchange = Exchange(
             caller: stream, request: request, limits: runtime.route.limits, progress: progress, watch: watch,
             delivery: delivery(accepted, progress, watch), rest: server.times.rest, held: accepted.held,
-            outlived: { [server, host] in server.observe(.outlived(route: host.route)) }, screening: runtime.routeGuard.map(screening))
+            outlived: { [server, host] in server.observe(.outlived(route: host.route)) },
+            screening: runtime.routeGuard.map { screening($0, progress.now.content) })
         let ready = kept
         kept = nil
         if let ready {
@@ -201,15 +241,7 @@ struct InnerConnection: Sendable {
 
     /// Says what is wrong where that can still be said; else ends the connection so that the caller sees that it did not get all.
     private func fail(_ error: CallError, _ progress: CallProgress) async {
-        guard live.cause == nil, progress.now.status == nil, let status = error.status else { return stream.abort() }
-        let type = status == 403 ? "permission_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "api_error"
-        let json: JSON = [
-            "type": "error", "error": ["type": .string(type), "message": .string(error.told)], "reason": .string(error.code),
-            "sent": JSON.bool(progress.now.hasLeft),
-        ]
-        var fields = [(name: "Postern-Answer-By", value: "connector")]
-        if [429, 503].contains(status) { fields.append(("Retry-After", "1")) }
-        let time = server.current().routes[host.route]?.route.limits.take ?? RouteLimits().take
-        try? await WriteWatch.write(ByteBuffer(bytes: LegAnswer.encoded(status: status, json: json, fields: fields)), to: stream, within: time)
+        guard live.cause == nil, progress.now.status == nil, error.status != nil else { return stream.abort() }
+        await server.answer(error, hasLeft: progress.now.hasLeft, host: host, to: stream)
     }
 }

@@ -11,7 +11,7 @@ extension InnerConnection {
     }
 
     /// Holds the request against the policy of the route, if it has one. `nil` where it passes; what was judged is noted then.
-    func judge(_ reader: inout MessageReader, _ accepted: inout Accepted) async throws(CallError) -> Refused? {
+    func judge(_ reader: inout MessageReader, _ accepted: inout Accepted, _ progress: CallProgress) async throws(CallError) -> Refused? {
         guard let routeGuard = accepted.runtime.routeGuard else { return nil }
         let request = accepted.request
         do throws(CallError) {
@@ -24,10 +24,10 @@ extension InnerConnection {
         let judgement = judge(held, request, routeGuard)
         if let judgement {
             accepted.record.judged = .init(
-                messages: (judgement.body?.messages ?? []).map { .init(method: $0.method, tool: $0.tool) }, rule: judgement.refusal?.rule,
+                messages: messages(judgement.body, progress.now.content), rule: judgement.refusal?.rule,
                 isDryRun: routeGuard.policy.mode == .dryRun)
         }
-        live.runs(.init(runtime: accepted.runtime, body: judgement?.body))
+        live.runs(.init(runtime: accepted.runtime, id: request.renewalID, body: judgement?.body))
         guard let judgement, let refusal = judgement.refusal else { return nil }
         let answer = PolicyAnswer(refusal, to: judgement.body, index: judgement.index)
         guard routeGuard.policy.mode == .enforce else {
@@ -51,13 +51,14 @@ extension InnerConnection {
     /// The body up to the policy's bound. Nothing has gone upstream before that.
     private func hold(_ reader: inout MessageReader, _ accepted: Accepted, _ routeGuard: RouteGuard) async throws(CallError) -> HeldBody {
         let request = accepted.request
-        let isTooLong = if case .length(let length) = request.framing { length > routeGuard.policy.maxBodyBytes } else { false }
+        let bound = routeGuard.policy.bodyBound(of: identity)
+        let isTooLong = if case .length(let length) = request.framing { length > bound.bytes } else { false }
         do {
             if request.expectsContinue, !isTooLong || routeGuard.policy.mode == .dryRun {
                 let bytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
                 try await WriteWatch.write(bytes, to: stream, within: accepted.runtime.route.limits.take)
             }
-            return try await HeldBody.read(&reader, request.framing, for: routeGuard, within: accepted.runtime.route.limits.head)
+            return try await HeldBody.read(&reader, request.framing, for: routeGuard, bound: bound, within: accepted.runtime.route.limits.head)
         } catch let error as CallError {
             throw error
         } catch let refusal as HTTPRefusal {
@@ -86,9 +87,15 @@ extension InnerConnection {
         return nil
     }
 
-    func screening(_ routeGuard: RouteGuard) -> Exchange.Screening {
+    private func messages(_ body: RPCBody?, _ content: CallContent?) -> [CallRecord.Judged.Message] {
+        let messages = body?.messages ?? []
+        return content?.inputs(messages) ?? messages.map { .init(method: $0.method, tool: $0.tool) }
+    }
+
+    func screening(_ routeGuard: RouteGuard, _ content: CallContent?) -> Exchange.Screening {
         let (route, observe) = (host.route, server.observe)
         return .init(screen: AnswerScreen(policy: routeGuard.policy, identity: identity)) { screened in
+            content?.outputs(screened.results)
             for tool in routeGuard.saw(screened.seen) { observe(.toolChanged(route: route, tool: tool)) }
         }
     }

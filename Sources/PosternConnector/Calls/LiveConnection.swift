@@ -1,4 +1,5 @@
 import FoundationEssentials
+import NIOCore
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
@@ -8,7 +9,8 @@ import X509
 final class LiveConnection: Sendable {
     let route: String
     let identity: RuntimeIdentity
-    let certificate: Certificate
+    /// The server certificate that the caller was shown, by its fingerprint.
+    let server: String
     private let stream: ByteStream
     private let state: Mutex<State>
     private let cuts = AsyncStream<Void>.makeStream()
@@ -16,27 +18,76 @@ final class LiveConnection: Sendable {
     private struct State {
         var call: RunningCall?
         var cause: CallError.Cut?
-        /// The number of the snapshot that the certificate was held against last.
+        var proof: CallerProof
+        /// The number of the snapshot that the proof was held against last.
         var number: Int
+        /// Cuts the connection when its proof ends.
+        var end: Scheduled<Void>?
     }
 
     /// A call that runs, as far as it matters whether it may go on.
     struct RunningCall: Sendable {
         var runtime: RouteRuntime
+        /// What its caller calls it.
+        var id: String?
         /// What the policy of the route has let through; `nil` where there was nothing to judge.
         var body: RPCBody?
     }
 
-    init(route: String, identity: RuntimeIdentity, certificate: Certificate, stream: ByteStream, number: Int) {
-        state = Mutex(State(number: number))
+    init(route: String, identity: RuntimeIdentity, proof: CallerProof, server: String, stream: ByteStream, number: Int) {
+        state = Mutex(State(proof: proof, number: number))
         self.route = route
         self.identity = identity
-        self.certificate = certificate
+        self.server = server
         self.stream = stream
     }
 
     /// Why it was cut; `nil` where it was not.
     var cause: CallError.Cut? { state.withLock { $0.cause } }
+
+    /// What it rests on now.
+    var proof: CallerProof { state.withLock { $0.proof } }
+
+    /// It rests on another proof of the same caller from now on, which was held against the snapshot `number`, and ends with that one.
+    func rest(on proof: CallerProof, number: Int, now: Date) {
+        state.withLock { state in
+            state.proof = proof
+            state.number = max(state.number, number)
+        }
+        watchEnd(now: now)
+    }
+
+    /// Goes on until `other` ends, where it is the same caller's and runs the call `id`. Whether it does. A proof that ends earlier shortens nothing.
+    fileprivate func renew(_ id: String, by other: LiveConnection, now: Date) -> Bool {
+        guard other !== self, route == other.route, identity == other.identity else { return false }
+        let (proof, number) = other.state.withLock { ($0.proof, $0.number) }
+        let isRunning = state.withLock { state in
+            guard state.cause == nil, state.call?.id == id else { return false }
+            guard state.proof.ends < proof.ends else { return true }
+            state.proof = proof
+            state.number = number
+            return true
+        }
+        if isRunning { watchEnd(now: now) }
+        return isRunning
+    }
+
+    /// Cuts the connection when its proof ends, until `stopWatching`.
+    func watchEnd(now: Date) {
+        let ends = proof.ends
+        // Ten years are as good as for ever.
+        let left = min(max(ends.timeIntervalSince(now), 0), 315_360_000)
+        let end = stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(left * 1e9))) { [weak self] in
+            guard let self, proof.ends == ends else { return }
+            cut(proof.cut)
+        }
+        state.withLock { state in
+            defer { state.end = end }
+            return state.end
+        }?.cancel()
+    }
+
+    func stopWatching() { state.withLock { $0.end }?.cancel() }
 
     /// What runs on it now; `nil` between two calls.
     func runs(_ call: RunningCall?) { state.withLock { $0.call = call } }
@@ -62,19 +113,13 @@ final class LiveConnection: Sendable {
         }
     }
 
-    /// Whether the certificate was held against `snapshot` already, which takes longer than all else of a small call.
+    /// Whether the proof was held against `snapshot` already, which takes longer than all else of a small call.
     func wasHeld(against snapshot: ConnectorSnapshot) -> Bool { state.withLock { $0.number == snapshot.number } }
 
     /// Why `snapshot` does not let go on what runs here; `nil` where it does.
     func refusal(under snapshot: ConnectorSnapshot, now: Date) -> CallError.Cut? {
         guard let new = snapshot.routes[route] else { return .noLongerAllowed("the route was taken out") }
-        do throws(RuntimeCertificateError) {
-            let tunnel = snapshot.configuration.tunnel
-            _ = try RuntimeCertificate.verify(
-                certificate, authority: snapshot.material.runtimeAuthority, now: now, tunnelID: tunnel.id, workspaceID: tunnel.workspaceID)
-        } catch {
-            return error == .expired ? .certificateEnded : .noLongerAllowed("the caller's certificate does not count any more: \(error)")
-        }
+        if let cause = refusal(of: proof, under: snapshot, new.bearer, now: now) { return cause }
         state.withLock { $0.number = max($0.number, snapshot.number) }
         guard new.route.callers.allow(identity) else { return .noLongerAllowed("the route does not name the caller any more") }
         guard let call = state.withLock({ $0.call }) else { return nil }
@@ -87,6 +132,27 @@ final class LiveConnection: Sendable {
             .noLongerAllowed("the route's policy refuses the call (\($0.rule))")
         }
     }
+
+    private func refusal(of proof: CallerProof, under snapshot: ConnectorSnapshot, _ bearer: BearerVerifier?, now: Date) -> CallError.Cut? {
+        let tunnel = snapshot.configuration.tunnel
+        switch proof {
+        case .certificate(let certificate):
+            guard bearer == nil else { return .noLongerAllowed("the route asks for a bearer token now") }
+            do throws(RuntimeCertificateError) {
+                _ = try RuntimeCertificate.verify(
+                    certificate, authority: snapshot.material.runtimeAuthority, now: now, tunnelID: tunnel.id, workspaceID: tunnel.workspaceID)
+            } catch {
+                return error == .expired ? .certificateEnded : .noLongerAllowed("the caller's certificate does not count any more: \(error)")
+            }
+        case .token(let token, let ends):
+            guard let bearer else { return .noLongerAllowed("the route asks for a certificate now") }
+            guard now < ends else { return .tokenEnded }
+            guard bearer.recheck(token, now: now)?.identity(tunnel) == identity else {
+                return .noLongerAllowed("the caller's bearer token does not count any more")
+            }
+        }
+        return nil
+    }
 }
 
 /// All inner connections that stand.
@@ -96,6 +162,8 @@ final class LiveConnections: Sendable {
         var all: [Int: LiveConnection] = [:]
         /// How many there are of one caller on one route.
         var counts: [Owner: Int] = [:]
+        /// Connections to a route whose callers have not said who they are.
+        var unproved: [String: Int] = [:]
     }
     private struct Owner: Hashable {
         var route: String
@@ -123,6 +191,38 @@ final class LiveConnections: Sendable {
             let owner = Owner(route: connection.route, caller: caller)
             if let count = state.counts[owner] { state.counts[owner] = count > 1 ? count - 1 : nil }
         }
+    }
+
+    /// A connection whose caller is not known yet. Whether there is room; what is taken is to be given back.
+    func enterUnproved(_ route: String, most: Int) -> Bool {
+        state.withLock { state in
+            guard state.unproved[route, default: 0] < most else { return false }
+            state.unproved[route, default: 0] += 1
+            return true
+        }
+    }
+
+    func leaveUnproved(_ route: String) {
+        state.withLock { state in
+            if let count = state.unproved[route] { state.unproved[route] = count > 1 ? count - 1 : nil }
+        }
+    }
+
+    /// Lets the call `id` go on that runs on a connection of the very same caller and route. Whether there is one.
+    func renew(_ id: String, by connection: LiveConnection, now: Date) -> Bool {
+        state.withLock { Array($0.all.values) }.contains { $0.renew(id, by: connection, now: now) }
+    }
+
+    /// Connections that stand on a server certificate.
+    func count(ofServer fingerprint: String) -> Int { state.withLock { $0.all.values.count { $0.server == fingerprint } } }
+
+    /// Cuts what stands on server certificates of which that is so. Gives how many.
+    func cut(_ cause: CallError.Cut, whereServer isGone: (String) -> Bool) -> Int {
+        let all = state.withLock { Array($0.all.values) }
+        let gone = Set(all.map(\.server)).filter(isGone)
+        let cut = all.filter { gone.contains($0.server) }
+        for connection in cut { connection.cut(cause) }
+        return cut.count
     }
 
     /// Cuts what `snapshot` does not let go on. Gives how many.

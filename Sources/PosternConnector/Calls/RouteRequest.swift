@@ -1,5 +1,6 @@
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 /// A caller's request as it goes to the upstream of its route. A value without I/O.
@@ -11,7 +12,8 @@ struct RouteRequest: Sendable {
     let framing: BodyFraming
     /// The caller waits for `100 Continue` before it sends its body.
     let expectsContinue: Bool
-    let keepsAlive: Bool
+    /// Whether the caller's connection may carry another request.
+    var keepsAlive: Bool
     /// Whether a second try after a connection that the upstream had closed does no harm (RFC 9110, section 9.2.1).
     let isRepeatable: Bool
     let minorVersion: Int
@@ -21,6 +23,8 @@ struct RouteRequest: Sendable {
     let session: [UInt8]?
     /// Whether a caller that goes away leaves its call running: so it is up to MCP's revision 2025-11-25, where the answer may be asked for again.
     let outlivesCaller: Bool
+    /// What its caller calls it; `nil` where it does not.
+    let renewalID: String?
 
     /// `host` is the server name of the inner TLS, to which the request has to be. Throws a refusal: 421 for another Host, 400 for what has
     /// more than one reading, 501 for what is not carried.
@@ -45,9 +49,12 @@ struct RouteRequest: Sendable {
         isRepeatable = head.body.isEmpty && override == nil && ["GET", "HEAD", "OPTIONS"].contains(head.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         let injected = Set(headers.map { HeaderInjection.spelling($0.name) })
-        let taken = injected.union(["host", "expect"]).union(ForwardedHeaders.ofCaller)
+        var taken = injected.union(["host", "expect", CallRenewal.header]).union(ForwardedHeaders.ofCaller)
+        // The token is for the connector: an upstream that has it may use it elsewhere.
+        if let bearer = route.bearer, !bearer.forwards { taken.insert("authorization") }
         fields.all.removeAll { taken.contains(HeaderInjection.spelling($0.name)) }
         if let sessions { session = try sessions.tags.open(&fields, from: sessions.caller) } else { session = nil }
+        renewalID = CallRenewal.id(in: head.fields)
         outlivesCaller = head.method == "POST" && Self.outlivesCaller(fields, isMCP: route.policy != nil)
         var all = HTTPFields()
         switch route.host {
@@ -84,7 +91,7 @@ struct RouteRequest: Sendable {
     }
 
     /// One Host field, equal to the inner server name (RFC 9110, section 7.2); a port is 443's or none.
-    private static func checkHost(_ head: RequestHead, _ host: TunnelHost) throws(HTTPRefusal) {
+    static func checkHost(_ head: RequestHead, _ host: TunnelHost) throws(HTTPRefusal) {
         let hosts = head.fields.named("host")
         guard hosts.count == 1 else { throw HTTPRefusal("a request has exactly one Host header") }
         guard canonical(hosts[0].value) == host.name else {

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire
@@ -31,7 +32,7 @@ struct UpstreamDialer: Sendable {
     /// - Parameter identity: who will send requests over it, and nobody else.
     func connect(for identity: RuntimeIdentity) async throws(CallError) -> UpstreamLink {
         switch route.upstream {
-        case .network(_, let authority): return try await connect(authority)
+        case .network(_, let authority): return try await connect(to: authority)
         case .socket(let path):
             do { return try await dial(try SocketAddress(unixDomainSocketPath: path), nil) } catch {
                 throw .upstreamConnection("unix:\(path): \(error)")
@@ -42,7 +43,8 @@ struct UpstreamDialer: Sendable {
         }
     }
 
-    private func connect(_ authority: Authority) async throws(CallError) -> UpstreamLink {
+    /// Past a unix socket and a command: to that host, under the route's address policy.
+    func connect(to authority: Authority) async throws(CallError) -> UpstreamLink {
         let host: String? = if case .name(let name) = authority.host { name } else { nil }
         var failure = CallError.upstreamConnection("its name has no address")
         for address in try await checked(authority).prefix(4) {

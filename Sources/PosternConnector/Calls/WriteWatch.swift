@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import PosternTunnelLink
 import Synchronization
 

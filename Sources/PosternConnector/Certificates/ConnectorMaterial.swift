@@ -9,12 +9,17 @@ import X509
 /// The keys and certificates that a connector's document names, read and held against one another. Prints no key.
 package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomReflectable {
     let connectorKey: NIOSSLPrivateKey
+    /// The same, for challenges.
+    let signer: P256.Signing.PrivateKey
     let connectorCertificate: NIOSSLCertificate
     /// What an edge knows the connector by.
     package let key: ConnectorKey
     let serverChain: [NIOSSLCertificate]
     let serverKey: NIOSSLPrivateKey
     package let serverExpires: Date
+    /// The leaf of `serverChain`, and what it is told apart from others by.
+    package let server: Certificate
+    let serverFingerprint: String
     package let runtimeAuthority: Certificate
     package var runtimesExpire: Date { runtimeAuthority.notValidAfter }
     let edgeAuthorities: [NIOSSLCertificate]?
@@ -29,6 +34,12 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     let upstreamAuthorities: [String: [NIOSSLCertificate]]
     /// By route; what the connector shows to its upstream.
     let upstreamIdentities: [String: UpstreamIdentity]
+    /// By route: the keys of issuers of tokens, from files.
+    let keySets: [String: KeySet]
+    /// By route: who vouches for the host that such keys are fetched from; `nil` stands for the system's.
+    let keySetAuthorities: [String: [NIOSSLCertificate]]
+    /// By what routes are called on the way, beside their names.
+    let routeKey: RouteKey?
     /// Binds ids of sessions to callers. Connectors with the same key have the same one, also after a restart.
     let sessionKey: SymmetricKey
 
@@ -40,8 +51,10 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     /// - Parameters:
     ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
     ///   - now: certificates have to be valid then.
+    ///   - environment: the variables of the process.
     package init(
-        _ configuration: ConnectorConfiguration, now: Date, read: (_ path: String, _ isSecret: Bool) throws -> String?
+        _ configuration: ConnectorConfiguration, now: Date, environment: [String: String] = [:],
+        read: (_ path: String, _ isSecret: Bool) throws -> String?
     ) throws {
         func text(_ path: String, _ isSecret: Bool) throws -> String {
             guard let text = try read(path, isSecret) else {
@@ -59,8 +72,12 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
                 throw ConnectorError("\(path) holds no certificate in PEM")
             }
         }
-        (connectorKey, connectorCertificate, key, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
-        (serverKey, serverChain, serverExpires) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        (signer, connectorCertificate, sessionKey) = try Self.connector(configuration.identity, pem: pem, certificates: certificates)
+        connectorKey = try NIOSSLPrivateKey(bytes: Array(signer.derRepresentation), format: .der)
+        key = ConnectorKey(signer.publicKey)
+        (serverKey, serverChain, server) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
+        serverExpires = server.notValidAfter
+        serverFingerprint = RegistrationWatch.fingerprint(of: server)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
         runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())
@@ -82,14 +99,41 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
             }
             return String(line)
         }
+        routeKey = try configuration.tunnel.routeKeyFile.map { path in
+            guard let key = RouteKey(String(try text(path, true).prefix { !$0.isNewline })) else {
+                throw ConnectorError("\(path) holds no route key on its first line; `postern connector setup` fetches it")
+            }
+            return key
+        }
         var headers: [String: [HeaderInjection]] = [:]
         var upstream: [String: [NIOSSLCertificate]] = [:]
         var secrets: [String: [ChildSecret]] = [:]
         var identities: [String: UpstreamIdentity] = [:]
+        var keySets: [String: KeySet] = [:]
+        var keySetAuthorities: [String: [NIOSSLCertificate]] = [:]
         for (name, route) in configuration.routes {
             headers[name] = try route.headers.map { header in
-                try HeaderInjection(
-                    name: header.name, value: String(try text(header.file, true).prefix { !$0.isNewline }), isMasked: header.isMasked)
+                let value: String
+                switch header.source {
+                case .file(let path): value = String(try text(path, true).prefix { !$0.isNewline })
+                case .environment(let variable):
+                    guard let held = environment[variable], !held.isEmpty else {
+                        throw ConnectorError(
+                            "the variable \(variable), which the header \"\(header.name)\" of the route \"\(name)\" is injected from, is not set: "
+                                + "set it where the connector is started")
+                    }
+                    value = held
+                }
+                return try HeaderInjection(name: header.name, value: value, isMasked: header.isMasked)
+            }
+            switch route.bearer?.keys {
+            case .file(let path)?:
+                let bytes = try pem(path)
+                do throws(KeySet.Invalid) { keySets[name] = try KeySet(bytes) } catch {
+                    throw ConnectorError("\(path): \(error)")
+                }
+            case .url(let url)?: keySetAuthorities[name] = try url.caFile.map(certificates)
+            case nil: break
             }
             upstream[name] = try route.caFile.map(certificates)
             secrets[name] = try route.upstream.child?.secrets.map { secret in
@@ -101,6 +145,8 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         childSecrets = secrets
         upstreamAuthorities = upstream
         upstreamIdentities = identities
+        self.keySets = keySets
+        self.keySetAuthorities = keySetAuthorities
     }
 
     private static func upstream(
@@ -122,26 +168,25 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
 
     private static func connector(
         _ identity: ConnectorConfiguration.Identity, pem: (String, Bool) throws -> [UInt8], certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, NIOSSLCertificate, ConnectorKey, SymmetricKey) {
+    ) throws -> (P256.Signing.PrivateKey, NIOSSLCertificate, SymmetricKey) {
         let text = String(decoding: try pem(identity.keyFile, true), as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: text) else {
             throw ConnectorError("\(identity.keyFile) holds no private key on P-256 in PEM")
         }
         let leaf = try certificates(identity.certificateFile)[0]
         let parsed = try Certificate(derEncoded: leaf.toDERBytes())
-        let connector = ConnectorKey(key.publicKey)
-        guard ConnectorKey(certificate: parsed) == connector else {
+        guard ConnectorKey(certificate: parsed) == ConnectorKey(key.publicKey) else {
             throw ConnectorError("the certificate in \(identity.certificateFile) is not for the key in \(identity.keyFile)")
         }
         let sessions = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: SymmetricKey(data: key.rawRepresentation), info: Array("postern connector: ids of sessions".utf8), outputByteCount: 32)
-        return (try NIOSSLPrivateKey(bytes: Array(key.derRepresentation), format: .der), leaf, connector, sessions)
+        return (key, leaf, sessions)
     }
 
     private static func server(
         _ configuration: ConnectorConfiguration, now: Date, pem: (String, Bool) throws -> [UInt8],
         certificates: (String) throws -> [NIOSSLCertificate]
-    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Date) {
+    ) throws -> (NIOSSLPrivateKey, [NIOSSLCertificate], Certificate) {
         let (server, domain) = (configuration.server, configuration.tunnel.domain)
         let chain = try certificates(server.certificateFile)
         let leaf = try Certificate(derEncoded: chain[0].toDERBytes())
@@ -159,7 +204,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         guard let key = ServerKeys.key(for: leaf.publicKey, in: keys) else {
             throw ConnectorError("the certificate in \(server.certificateFile) is not for the key in \(server.keyFile)")
         }
-        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf.notValidAfter)
+        return (try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem), chain, leaf)
     }
 
     package var description: String { "ConnectorMaterial(\(key.fingerprint))" }
@@ -189,11 +234,16 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
     }
 
     /// Towards runtimes: TLS 1.3 with HTTP/1.1, and a client certificate that the workspace's authority signed.
-    func innerTLS() throws -> NIOSSLContext {
+    /// - Parameter asksForCertificate: without it none is asked for, and nobody is known by the handshake.
+    func innerTLS(asksForCertificate: Bool = true) throws -> NIOSSLContext {
         var tls = TLSConfiguration.makeServerConfiguration(
             certificateChain: serverChain.map { .certificate($0) }, privateKey: .privateKey(serverKey))
         tls.minimumTLSVersion = .tlsv13
         tls.applicationProtocols = ["http/1.1"]
+        guard asksForCertificate else {
+            tls.certificateVerification = .none
+            return try NIOSSLContext(configuration: tls)
+        }
         tls.certificateVerification = .noHostnameVerification
         tls.trustRoots = .certificates([try NIOSSLCertificate(bytes: try Self.der(runtimeAuthority), format: .der)])
         tls.sendCANameList = true
@@ -210,6 +260,15 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
             tls.certificateChain = identity.chain.map { .certificate($0) }
             tls.privateKey = .privateKey(identity.key)
         }
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    /// Towards the host of a route's key set.
+    func keySetTLS(_ route: String) throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        tls.applicationProtocols = ["http/1.1"]
+        if let authorities = keySetAuthorities[route] { tls.trustRoots = .certificates(authorities) }
         return try NIOSSLContext(configuration: tls)
     }
 

@@ -1,3 +1,5 @@
+import PosternGate
+
 /// Starts the stdio servers of routes, each inside a boundary of its own without network. The composition root gives the one that is real.
 package protocol ChildLauncher: Sendable {
     /// Starts a server and gives `body` its pipes; ends it, with all that it has started, when `body` returns, when it has ended by itself, or when the
@@ -45,6 +47,12 @@ package struct ChildSecret: Hashable, Sendable, CustomStringConvertible, CustomR
     package init(name: String, value: String) throws(ConnectorError) {
         guard !value.isEmpty, !value.utf8.contains(0) else { throw ConnectorError("the value for the variable \"\(name)\" is empty or holds a NUL") }
         (self.name, self.value) = (name, value)
+    }
+
+    /// What is kept out of texts; `nil` where the value is too short, or too long, to be looked for.
+    var known: KnownSecret? {
+        let bytes = Array(value.utf8)
+        return (KnownSecret.leastBytes...KnownSecret.mostBytes).contains(bytes.count) ? KnownSecret(name: name, value: bytes) : nil
     }
 
     package var description: String { "ChildSecret(\(name))" }

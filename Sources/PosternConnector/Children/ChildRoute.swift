@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import PosternHTTP
 import PosternMCP
 import PosternTunnelLink
 import PosternTunnelWire

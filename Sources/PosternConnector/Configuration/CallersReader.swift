@@ -18,7 +18,7 @@ extension DocumentReader {
     }
 
     /// Ids, or mappings that pin what of an agent may call.
-    private mutating func agents(_ map: Mapping) -> Set<Callers.Agent> {
+    mutating func agents(_ map: Mapping) -> Set<Callers.Agent> {
         guard let node = map["agents"] else { return [] }
         let path = map.path.key("agents")
         guard let elements = node.elements else {

@@ -31,6 +31,8 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var workspaceID: String
         /// Canonical.
         package var domain: String
+        /// Mode 0600; `nil` where callers name routes only.
+        package var routeKeyFile: String?
     }
 
     package struct Edges: Hashable, Sendable {
@@ -41,6 +43,15 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var caFile: String?
         /// The HTTP proxy that every leg goes through; `nil` for none.
         package var proxy: Proxy?
+        /// How the connector's key is proved to an edge.
+        package var proof = Proof.certificate
+
+        package enum Proof: String, Hashable, Sendable, CaseIterable {
+            /// As client certificate of TLS.
+            case certificate
+            /// By a signed challenge, where something on the way ends TLS.
+            case challenge
+        }
     }
 
     package struct Proxy: Hashable, Sendable, CustomStringConvertible {
@@ -99,7 +110,7 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var callers: Callers
         package var addresses: UpstreamAddresses
         package var host: HostRule
-        /// Header fields that are set on each request, from the first line of a file each.
+        /// Header fields that are set on each request.
         package var headers: [Header]
         /// PEM of authorities that are trusted instead of the system's, for `https`.
         package var caFile: String?
@@ -109,6 +120,9 @@ package struct ConnectorConfiguration: Hashable, Sendable {
         package var clientCertificate: ClientCertificate?
         package var limits = RouteLimits()
         package var answers = RouteAnswers()
+        /// How callers prove who they are where they show no certificate; `nil`: by certificates.
+        package var bearer: BearerSettings?
+        package var audit = RouteAudit()
 
         /// Whether answers are read on their way, so that they must come without a content coding and in one piece.
         var readsAnswers: Bool { policy != nil || headers.contains(where: \.isMasked) || !answers.redact.isEmpty }
@@ -135,14 +149,26 @@ package struct ConnectorConfiguration: Hashable, Sendable {
 
     package struct Header: Hashable, Sendable {
         package var name: String
-        package var file: String
+        package var source: Source
         /// Whether its value is kept out of answers.
         package var isMasked: Bool
 
-        package init(name: String, file: String, isMasked: Bool = true) {
+        package enum Source: Hashable, Sendable {
+            /// The first line of a file, mode 0600.
+            case file(String)
+            /// A variable of the connector's process, as it was when that started.
+            case environment(String)
+        }
+
+        package init(name: String, _ source: Source, isMasked: Bool = true) {
             self.name = name
-            self.file = file
+            self.source = source
             self.isMasked = isMasked
         }
+
+        package init(name: String, file: String, isMasked: Bool = true) { self.init(name: name, .file(file), isMasked: isMasked) }
+
+        /// `nil` where its value is in no file.
+        package var file: String? { if case .file(let path) = source { path } else { nil } }
     }
 }

@@ -1,6 +1,7 @@
 import Crypto
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 extension ConnectorConfiguration {
@@ -20,6 +21,8 @@ extension ConnectorConfiguration {
 /// Holds the document's keys, once each.
 private struct ConnectorConfigurationReader {
     var document = DocumentReader()
+    /// Whether there is a log.
+    private var isAudited = false
 
     mutating func read(_ root: PolicyNode, hostName: String) -> ConnectorConfiguration {
         let map = document.map(
@@ -36,6 +39,7 @@ private struct ConnectorConfigurationReader {
         let authority = document.required(
             map, map: "runtime_authority", known: ["certificate_file"], "`postern connector setup` fetches it")
         let budgets = map["budgets"].map { document.map($0, PolicyPath(keys: "budgets"), known: ["file"]) }
+        isAudited = map["audit"] != nil
         let audit = map["audit"].map { document.map($0, PolicyPath(keys: "audit"), known: ["file"]) }
         return ConnectorConfiguration(
             tunnel: tunnel(map), edges: edges(map), legs: document.number(map, "legs", in: ConnectorConfiguration.legs) ?? 4,
@@ -54,19 +58,22 @@ private struct ConnectorConfigurationReader {
     }
 
     private mutating func tunnel(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Tunnel {
-        let tunnel = document.required(map, map: "tunnel", known: ["id", "workspace_id", "domain"], "name the tunnel's id, workspace_id and domain")
+        let tunnel = document.required(
+            map, map: "tunnel", known: ["id", "workspace_id", "domain", "route_key_file"],
+            "name the tunnel's id, workspace_id and domain")
         let domain = document.required(tunnel, "domain", "write the tunnel's domain, such as ab12cd34.tunnel.example.com")
         if !domain.isEmpty, HostName.canonical(domain) != domain, let node = tunnel["domain"] {
             document.add(node.place, tunnel.path.key("domain"), value: domain, "must be a host name in lower case")
         }
         return .init(
             id: document.required(tunnel, "id", "write the tunnel's id, tnl_…"),
-            workspaceID: document.required(tunnel, "workspace_id", "write the tunnel's workspace, wrkspc_…"), domain: domain)
+            workspaceID: document.required(tunnel, "workspace_id", "write the tunnel's workspace, wrkspc_…"), domain: domain,
+            routeKeyFile: document.text(tunnel, "route_key_file"))
     }
 
     private mutating func edges(_ map: DocumentReader.Mapping) -> ConnectorConfiguration.Edges {
         let edges = document.required(
-            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy"], "name the edges' addresses and their name")
+            map, map: "edges", known: ["addresses", "name", "ca_file", "proxy", "proof"], "name the edges' addresses and their name")
         let addresses = document.list(edges, "addresses") { (text) throws(PolicyValueError) in try Authority(text, defaultPort: 443) }
         if edges.isMap, addresses?.isEmpty != false {
             document.add(edges.node.place, edges.path.key("addresses"), "is missing", "list at least one address, such as edge.example.com:443")
@@ -77,7 +84,8 @@ private struct ConnectorConfigurationReader {
         }
         return .init(
             addresses: addresses ?? [], name: name, caFile: document.text(edges, "ca_file"),
-            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) })
+            proxy: edges["proxy"].flatMap { proxy($0, edges.path.key("proxy")) },
+            proof: document.choice(edges, "proof", ConnectorConfiguration.Edges.Proof.self) ?? .certificate)
     }
 
     /// `http://host:port` or `https://host:port`: credentials are in a file of their own.
@@ -155,11 +163,12 @@ private struct ConnectorConfigurationReader {
         let route = document.map(
             node, path,
             known: [
-                "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers",
+                "upstream", "callers", "addresses", "host", "headers", "ca_file", "client_certificate", "policy", "limits", "answers", "client_auth",
+                "bearer", "audit",
             ] + RouteUpstreamReader.commandKeys)
         let upstream = document.upstream(route)
         let ranges = document.list(route, "addresses") { (text) throws(PolicyValueError) in try AddressRange(text) }
-        let host = choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
+        let host = document.choice(route, "host", ConnectorConfiguration.HostRule.self) ?? .rewrite
         let clientCertificate = clientCertificate(route, upstream)
         var output = ConnectorConfiguration.Route(
             upstream: upstream, callers: document.callers(route), addresses: ranges.map { UpstreamAddresses(allowed: $0) } ?? UpstreamAddresses(),
@@ -168,6 +177,8 @@ private struct ConnectorConfigurationReader {
         output.clientCertificate = clientCertificate
         output.limits = document.limits(route)
         output.answers = document.answers(route)
+        output.bearer = document.bearer(route)
+        output.audit = document.audit(route, isRead: output.policy != nil, isKept: isAudited)
         return output
     }
 
@@ -188,28 +199,32 @@ private struct ConnectorConfigurationReader {
         guard let node = route["headers"] else { return [] }
         let path = route.path.key("headers")
         guard let members = node.members else {
-            document.add(node.place, path, "must be a mapping of names to files, not \(node.kind)")
+            document.add(node.place, path, "must be a mapping of names to files or variables, not \(node.kind)")
             return []
         }
         var headers: [ConnectorConfiguration.Header] = []
         for member in members {
-            let map = document.map(member.value, path.key(member.key), known: ["file", "mask"])
+            let map = document.map(member.value, path.key(member.key), known: ["file", "from_environment", "mask"])
             if let problem = HeaderInjection.problem(withName: member.key) {
                 document.add(member.keyPlace, path.key(member.key), value: member.key, problem)
             }
-            let file = document.required(map, "file", "name the file that holds the value on its first line")
-            headers.append(.init(name: member.key, file: file, isMasked: document.flag(map, "mask") ?? true))
+            guard let source = source(map) else { continue }
+            headers.append(.init(name: member.key, source, isMasked: document.flag(map, "mask") ?? true))
         }
         return headers
     }
 
-    private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ map: DocumentReader.Mapping, _ key: String, _ type: Choice.Type
-    ) -> Choice? {
-        guard let text = document.text(map, key), let node = map[key] else { return nil }
-        if let choice = Choice(rawValue: text) { return choice }
-        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-        document.add(node.place, map.path.key(key), value: text, "must be one of \(names)")
-        return nil
+    /// Where the value of an injected header is: never in the document.
+    private mutating func source(_ header: DocumentReader.Mapping) -> ConnectorConfiguration.Header.Source? {
+        guard header["from_environment"] != nil else {
+            return .file(document.required(header, "file", "name the file that holds the value on its first line, or write from_environment"))
+        }
+        guard let name = document.text(header, "from_environment"), let node = header["from_environment"] else { return nil }
+        if let file = header["file"] { document.add(file.place, header.path.key("file"), "stands beside from_environment", "keep one of both") }
+        // Postern's own variables hold its own credentials.
+        do throws(PolicyValueError) { try VariableName.check(name) } catch {
+            document.add(node.place, header.path.key("from_environment"), value: name, error.rule, error.remedy)
+        }
+        return .environment(name)
     }
 }

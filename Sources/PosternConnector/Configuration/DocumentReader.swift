@@ -83,6 +83,15 @@ struct DocumentReader {
         return number
     }
 
+    /// One of the words of `type`.
+    mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(_ map: Mapping, _ key: String, _ type: Choice.Type) -> Choice? {
+        guard let text = text(map, key), let node = map[key] else { return nil }
+        if let choice = Choice(rawValue: text) { return choice }
+        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        add(node.place, map.path.key(key), value: text, "must be one of \(names)")
+        return nil
+    }
+
     /// Each element of a list of texts through `read`, which says what is wrong with one.
     mutating func list<Element>(_ map: Mapping, _ key: String, _ read: (String) throws(PolicyValueError) -> Element) -> [Element]? {
         guard let node = map[key] else { return nil }

@@ -75,7 +75,7 @@ extension DocumentReader {
     }
 
     /// Bytes: a whole number, or one with a unit, such as `64MiB`.
-    private mutating func bytes(_ map: Mapping, _ key: String, in bounds: ClosedRange<Int>) -> Int? {
+    mutating func bytes(_ map: Mapping, _ key: String, in bounds: ClosedRange<Int>) -> Int? {
         guard let node = map[key] else { return nil }
         let number: Int? = if case .integer(let number) = node.value { number } else { node.text.flatMap(Quantity.bytes) }
         guard let number, bounds.contains(number) else {

@@ -26,9 +26,10 @@ extension LegDialer {
     private func ask(_ address: Authority, _ request: RegistrationRequest) async throws -> RegistrationAnswer {
         let stream = try await path.connect(to: address) { _ in }
         defer { stream.close() }
-        _ = try await startTLS(stream)
-        try await stream.write(request.encoded(host: edges.name))
+        let certificate = try await startTLS(stream)
+        try await stream.write(request.encoded(host: edges.name, upgrade: upgrade))
         var reader = MessageReader(stream)
+        try await prove(&reader, .init(request), certificate: certificate)
         guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
             throw ConnectorError("the edge closed the connection without an answer")
         }

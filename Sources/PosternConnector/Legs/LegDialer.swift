@@ -1,3 +1,4 @@
+import Crypto
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -10,15 +11,19 @@ import PosternTunnelWire
 struct LegDialer: Sendable {
     let edges: ConnectorConfiguration.Edges
     let tls: NIOSSLContext
+    /// The connector's key, for challenges.
+    let signer: P256.Signing.PrivateKey
     let path: EdgePath
     let times: ConnectorTimes
 
     init(
-        edges: ConnectorConfiguration.Edges, tls: NIOSSLContext, proxy: CorporateProxy?, resolve: @escaping ConnectorResolver,
+        edges: ConnectorConfiguration.Edges, tls: NIOSSLContext, signer: P256.Signing.PrivateKey, proxy: CorporateProxy?,
+        resolve: @escaping ConnectorResolver,
         group: any EventLoopGroup, times: ConnectorTimes
     ) {
         self.edges = edges
         self.tls = tls
+        self.signer = signer
         self.times = times
         path = EdgePath(proxy: proxy, resolve: resolve, group: group, connectTime: times.connect, time: times.dial)
     }
@@ -30,8 +35,9 @@ struct LegDialer: Sendable {
         do {
             let certificate = try await startTLS(stream)
             done(.outerTLS(certificate: certificate))
-            try await stream.write(request.encoded(host: edges.name))
+            try await stream.write(request.encoded(host: edges.name, upgrade: upgrade))
             var reader = MessageReader(stream)
+            try await prove(&reader, .init(request), certificate: certificate)
             guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
                 throw ConnectorError("the edge closed the connection without an answer")
             }
@@ -59,7 +65,7 @@ struct LegDialer: Sendable {
         return try await stream.channel.eventLoop.submit { try handler.value?.peerCertificate?.toDERBytes() ?? [] }.get()
     }
 
-    private func body(of head: ResponseHead, _ reader: inout MessageReader) async throws -> [UInt8] {
+    func body(of head: ResponseHead, _ reader: inout MessageReader) async throws -> [UInt8] {
         var body = BodyReader(try BodyFraming(response: head, to: "POST"))
         var bytes: [UInt8] = []
         while bytes.count < LegAnswer.maximumBody, let part = try await reader.part(of: &body, within: times.dial) { bytes += part.readableBytesView }

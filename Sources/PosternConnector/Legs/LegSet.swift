@@ -170,7 +170,7 @@ final class LegSet: Sendable {
     private func hold(_ index: Int, _ address: Authority, _ request: LegRequest) async throws {
         let (over, end) = AsyncStream<Void>.makeStream()
         let calls = RunningCalls()
-        let events = Leg.Events(goAway: { _ in end.finish() }, call: { [take] call in take(call, calls) })
+        let events = Leg.Events(goAway: { _ in end.finish() }, call: { [take] call in take(call, calls) }, news: { [observe] in observe(.news) })
         let leg = try await dialer.dial(address, request, events)
         leg.channel.closeFuture.whenComplete { _ in end.finish() }
         let (id, isRetired, hasAll, surplus) = state.withLock { state in

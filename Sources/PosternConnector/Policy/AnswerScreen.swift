@@ -27,6 +27,8 @@ struct AnswerScreen: Sendable {
         var seen: [(tool: String, definition: ToolDefinition)] = []
         /// How many tools the policy leaves out.
         var hidden = 0
+        /// Results and errors of the responses, as they are shown.
+        var results: [JSON] = []
     }
 
     struct Problem: Error, Hashable {
@@ -68,7 +70,7 @@ struct AnswerScreen: Sendable {
         }
         guard Self.listsTools(json) else {
             try Self.checkKeys(json)
-            return Screened()
+            return Screened(results: Self.results(json))
         }
         // Definitions that differ in what a lone surrogate hides would have one digest.
         do throws(JSONParseError) {
@@ -84,7 +86,9 @@ struct AnswerScreen: Sendable {
         } else {
             shown = message(json, &screened)
         }
-        if screened.hidden > 0, policy.mode == .enforce { screened.bytes = shown.encoded }
+        let isChanged = screened.hidden > 0 && policy.mode == .enforce
+        if isChanged { screened.bytes = shown.encoded }
+        screened.results = Self.results(isChanged ? shown : json)
         return screened
     }
 
@@ -113,6 +117,8 @@ struct AnswerScreen: Sendable {
     }
 
     private static func messages(_ json: JSON) -> [JSONObject] { (json.array ?? [json]).compactMap(\.object) }
+
+    private static func results(_ json: JSON) -> [JSON] { messages(json).compactMap { $0["method"] == nil ? $0["result"] ?? $0["error"] : nil } }
 
     private static func listsTools(_ json: JSON) -> Bool { messages(json).contains { $0["result"]?["tools"]?.array != nil } }
 

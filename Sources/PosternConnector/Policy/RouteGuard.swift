@@ -12,7 +12,7 @@ final class RouteGuard: Sendable {
 
     private struct State {
         var catalogue = ToolCatalogue()
-        var rates: RateBuckets?
+        var rates: PolicyRates
         var held = 0
     }
 
@@ -28,7 +28,7 @@ final class RouteGuard: Sendable {
 
     init(_ policy: RoutePolicy) {
         self.policy = policy
-        state = Mutex(State(rates: policy.rate.map(RateBuckets.init)))
+        state = Mutex(State(rates: PolicyRates(policy)))
     }
 
     /// Judges a body and the header fields that go upstream with it.
@@ -51,10 +51,12 @@ final class RouteGuard: Sendable {
         for (index, message) in body.messages.enumerated() {
             if let refusal = policy.refusal(of: message, from: identity, catalogue) { return Judgement(body: body, refusal: refusal, index: index) }
         }
-        let requests = body.messages.count { $0.requestID != nil }
-        if requests > 0, let wait = state.withLock({ $0.rates?.take(requests, of: Self.caller(identity), at: now) }) {
-            let refusal = PolicyRefusal(
-                .rate(seconds: wait), "rate", "more requests than the route lets one caller make", remedy: "try again in \(wait) seconds")
+        for (index, message) in body.messages.enumerated() {
+            if let refusal = policy.refusal(ofBytes: bytes.count, of: message, from: identity, catalogue) {
+                return Judgement(body: body, refusal: refusal, index: index)
+            }
+        }
+        if let refusal = state.withLock({ $0.rates.take(body, from: identity, catalogue, at: now) }) {
             return Judgement(body: body, refusal: refusal)
         }
         return Judgement(body: body)
@@ -92,12 +94,4 @@ final class RouteGuard: Sendable {
     }
 
     func release(_ bytes: Int) { state.withLock { $0.held -= bytes } }
-
-    /// Who is counted: the narrowest that the certificate says, with its kind, so that no name stands for two callers.
-    private static func caller(_ identity: RuntimeIdentity) -> String {
-        if let session = identity.sessionID { return "session \(session)" }
-        if let client = identity.client { return "client \(identity.person ?? "") \(client)" }
-        if let agent = identity.agentID { return "agent \(agent)" }
-        return "person \(identity.person ?? "")"
-    }
 }

@@ -12,70 +12,22 @@ package struct RoutePolicy: Hashable, Sendable {
     }
 
     package var mode = Mode.enforce
-    /// Besides `everyday`.
-    package var methods: NameRules
-    /// Of every caller.
+    /// Of every call.
     package var rules: Rules
     /// Digests of tool definitions; `nil` where none are pinned. A tool that is not among them is refused.
     package var pins: [String: ToolDigest]?
-    /// What further narrows the calls of some callers.
-    package var narrower: [Narrower]
-    /// Largest body of a request.
-    package var maxBodyBytes = 1 << 20
-    package var rate: Rate?
+    /// What further narrows some calls.
+    package var narrower: [Rule] = []
 
-    /// Bounds of `maxBodyBytes`.
+    /// Bounds of `max_body_bytes`, and what it is where nothing is said.
     package static let bodyBytes = 1_024...(16 << 20)
+    package static let usualBodyBytes = 1 << 20
     package static let mostNarrower = 64
 
     /// Methods that pass unless they are denied: a session with tools needs no others.
     package static let everyday = ["initialize", "ping", "notifications/*", "server/discover", "tools/list", "tools/call"]
 
-    package struct Rules: Hashable, Sendable {
-        package var tools: NameRules
-        /// By tool.
-        package var arguments: [String: ArgumentSchema] = [:]
-        /// Only tools whose definition has the annotation `readOnlyHint: true`.
-        package var readOnly = false
-
-        package init(tools: NameRules) { self.tools = tools }
-    }
-
-    /// Rules for the callers that are in one of its lists. They only take away.
-    package struct Narrower: Hashable, Sendable {
-        package var clients: Set<String> = []
-        package var agents: Set<String> = []
-        package var sessions: Set<String> = []
-        package var workspaces: Set<String> = []
-        package var deniedMethods: NameRules
-        package var rules: Rules
-
-        func isFor(_ identity: RuntimeIdentity) -> Bool {
-            func has(_ value: String?, _ list: Set<String>) -> Bool { value.map(list.contains) ?? false }
-            return has(identity.client, clients) || has(identity.agentID, agents) || has(identity.sessionID, sessions)
-                || workspaces.contains(identity.workspaceID)
-        }
-    }
-
-    /// Requests of one session, agent or client.
-    package struct Rate: Hashable, Sendable {
-        package var perMinute: Int
-        /// At once, after a pause.
-        package var burst: Int
-
-        package static let bounds = 1...1_000_000
-
-        package init(perMinute: Int, burst: Int) {
-            self.perMinute = perMinute
-            self.burst = burst
-        }
-    }
-
-    package init(methods: NameRules, tools: NameRules) {
-        self.methods = methods
-        rules = Rules(tools: tools)
-        narrower = []
-    }
+    package init(methods: NameRules, tools: NameRules) { rules = Rules(methods: methods, tools: tools) }
 
     // MARK: Deciding
 
@@ -83,23 +35,17 @@ package struct RoutePolicy: Hashable, Sendable {
     func refusal(of message: RPCMessage, from identity: RuntimeIdentity, _ catalogue: ToolCatalogue) -> PolicyRefusal? {
         // The server has asked for a response, and the caller's program has decided on it.
         if case .response = message.kind { return nil }
-        let narrower = narrower.filter { $0.isFor(identity) }
-        if methods.verdict(message.method) != .allowed || narrower.contains(where: { $0.deniedMethods.verdict(message.method) == .denied }) {
-            let isDenied = methods.verdict(message.method) != .unknown
-            return .denied(
-                isDenied ? "methods.deny" : "methods.allow",
-                isDenied ? "the method \(message.method) is denied" : "the method \(message.method) is not allowed",
-                isDenied ? "use another method" : "ask for it to be listed in the route's methods.allow")
-        }
+        let definition = message.tool.flatMap { catalogue[$0] }
+        let all = rules(for: message.method, message.tool, definition, identity)
+        if let refusal = refusal(ofMethod: message.method, all) { return refusal }
         guard let tool = message.tool else { return nil }
-        if let refusal = refusal(ofTool: tool, narrower) { return refusal }
-        if let refusal = refusal(ofDefinition: catalogue[tool], tool, narrower) { return refusal }
+        if let refusal = refusal(ofTool: tool, all) ?? refusal(ofDefinition: definition, tool, all) { return refusal }
         // A server may not tell case apart, so a schema is for every spelling of its tool.
         let folded = FoldedName.of(tool)
-        for rules in [rules] + narrower.map(\.rules) {
+        for rules in all {
             for (name, schema) in rules.arguments where FoldedName.of(name) == folded {
                 guard let problem = schema.problem(.object(message.arguments)) else { continue }
-                return .denied("arguments", problem, "call the tool with other arguments")
+                return .denied(rules.prefix + "arguments", problem, "call the tool with other arguments")
             }
         }
         return nil
@@ -107,19 +53,67 @@ package struct RoutePolicy: Hashable, Sendable {
 
     /// Whether a caller gets to see the tool.
     func shows(_ tool: String, _ definition: ToolDefinition, to identity: RuntimeIdentity) -> Bool {
-        let narrower = narrower.filter { $0.isFor(identity) }
-        return refusal(ofTool: tool, narrower) == nil && refusal(ofDefinition: definition, tool, narrower) == nil
+        let all = rules(for: RPCMessage.toolCall, tool, definition, identity)
+        return refusal(ofMethod: RPCMessage.toolCall, all) == nil && refusal(ofTool: tool, all) == nil
+            && refusal(ofDefinition: definition, tool, all) == nil
     }
 
     /// Whether some caller may be allowed to call the tool.
-    func knows(_ tool: String) -> Bool { refusal(ofTool: tool, []) == nil }
+    func knows(_ tool: String) -> Bool { refusal(ofTool: tool, [rules]) == nil }
 
-    private func refusal(ofTool tool: String, _ narrower: [Narrower]) -> PolicyRefusal? {
-        for rules in [rules] + narrower.map(\.rules) {
+    /// The same, with the tool as it is defined.
+    func knows(_ tool: String, _ definition: ToolDefinition) -> Bool { knows(tool) && refusal(ofDefinition: definition, tool, [rules]) == nil }
+
+    /// The largest body that is read of a caller, bytes, and the rule that says so.
+    func bodyBound(of identity: RuntimeIdentity) -> (bytes: Int, rule: String) {
+        var bound = (bytes: rules.maxBodyBytes ?? Self.usualBodyBytes, rule: Self.bodyKey)
+        for rule in narrower where rule.scope.isEmpty && rule.isFor(identity) {
+            if let bytes = rule.rules.maxBodyBytes, bytes < bound.bytes { bound = (bytes, rule.rules.prefix + Self.bodyKey) }
+        }
+        return bound
+    }
+
+    /// Why a body of that many bytes is too large for one of its messages; `nil` where it is not.
+    func refusal(ofBytes bytes: Int, of message: RPCMessage, from identity: RuntimeIdentity, _ catalogue: ToolCatalogue) -> PolicyRefusal? {
+        for rules in rules(for: message.method, message.tool, message.tool.flatMap { catalogue[$0] }, identity) {
+            if let most = rules.maxBodyBytes, bytes > most { return Self.tooLarge(most, rules.prefix + Self.bodyKey) }
+        }
+        return nil
+    }
+
+    static func tooLarge(_ most: Int, _ rule: String) -> PolicyRefusal {
+        .init(.tooLarge, rule, "the body has more than \(most) bytes", remedy: "send less, or ask for a larger max_body_bytes")
+    }
+
+    private static let bodyKey = "max_body_bytes"
+
+    // MARK: Parts
+
+    /// The policy's own rules, and those that narrow such a message of that caller.
+    private func rules(for method: String, _ tool: String?, _ definition: ToolDefinition?, _ identity: RuntimeIdentity) -> [Rules] {
+        [rules] + narrower.filter { $0.isFor(identity) && $0.isFor(method: method, tool: tool, definition?.hints) }.map(\.rules)
+    }
+
+    private func refusal(ofMethod method: String, _ all: [Rules]) -> PolicyRefusal? {
+        for rules in all {
+            switch rules.methods.verdict(method) {
+            case .allowed: break
+            case .denied: return .denied(rules.prefix + "methods.deny", "the method \(method) is denied", "use another method")
+            case .unknown:
+                return .denied(
+                    rules.prefix + "methods.allow", "the method \(method) is not allowed", "ask for it to be listed in the route's methods.allow")
+            }
+        }
+        return nil
+    }
+
+    private func refusal(ofTool tool: String, _ all: [Rules]) -> PolicyRefusal? {
+        for rules in all {
+            let remedy = "use another tool; tools/list shows which"
             switch rules.tools.verdict(tool) {
             case .allowed: break
-            case .denied: return .denied("tools.deny", "the tool is denied", "use another tool; tools/list shows which")
-            case .unknown: return .denied("tools.allow", "the tool is not allowed", "use another tool; tools/list shows which")
+            case .denied: return .denied(rules.prefix + "tools.deny", "the tool is denied", remedy)
+            case .unknown: return .denied(rules.prefix + "tools.allow", "the tool is not allowed", remedy)
             }
         }
         if let pins, pins[tool] == nil {
@@ -129,7 +123,7 @@ package struct RoutePolicy: Hashable, Sendable {
     }
 
     /// - Parameter definition: the one that was last seen; `nil` where none was.
-    private func refusal(ofDefinition definition: ToolDefinition?, _ tool: String, _ narrower: [Narrower]) -> PolicyRefusal? {
+    private func refusal(ofDefinition definition: ToolDefinition?, _ tool: String, _ all: [Rules]) -> PolicyRefusal? {
         guard let pin = pins?[tool] else { return nil }
         guard let definition else {
             return .denied(
@@ -139,8 +133,16 @@ package struct RoutePolicy: Hashable, Sendable {
         guard definition.digest == pin else {
             return .denied("tools.pins", "the tool's definition has changed since it was pinned", "look at it and pin it again")
         }
-        if !definition.isReadOnly, rules.readOnly || narrower.contains(where: \.rules.readOnly) {
-            return .denied("read_only", "the tool is not annotated as read-only", "use a tool that only reads")
+        for rules in all {
+            if rules.readOnly, !definition.hints[.readOnly] {
+                return .denied(rules.prefix + "read_only", "the tool is not annotated as read-only", "use a tool that only reads")
+            }
+            let remedy = "use another tool; tools/list shows which"
+            switch rules.hints.verdict(definition.hints) {
+            case .allowed: break
+            case .denied: return .denied(rules.prefix + "annotations.deny", "the tool has annotations that are denied", remedy)
+            case .unknown: return .denied(rules.prefix + "annotations.allow", "the tool has none of the annotations that are allowed", remedy)
+            }
         }
         return nil
     }

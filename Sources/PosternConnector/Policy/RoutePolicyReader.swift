@@ -1,34 +1,38 @@
 import PosternPolicy
 
 extension DocumentReader {
+    /// What a policy, and each of its rules, may ask of a call.
+    static let asked = ["methods", "tools", "annotations", "arguments", "read_only", "max_body_bytes", "rate"]
+
     /// The `policy` of a route. Problems are gathered with their places; unknown keys are problems.
     mutating func policy(_ node: PolicyNode, _ path: PolicyPath) -> RoutePolicy {
-        let map = map(
-            node, path, known: ["mode", "methods", "tools", "arguments", "read_only", "max_body_bytes", "rate", "rules"])
-        let methods = names(map, "methods", known: ["allow", "deny"])
-        let everyday = RoutePolicy.everyday.compactMap { try? TextGlob($0) }
+        let map = map(node, path, known: ["mode", "rules"] + Self.asked)
         let pins = pins(map)
-        var tools = names(map, "tools", known: ["allow", "deny", "pins"])
+        var policy = RoutePolicy(methods: .all, tools: .all)
+        policy.rules = asked(map, pins, tools: ["allow", "deny", "pins"])
         // What is pinned was approved; without either, no tool is.
-        if tools.allow == nil { tools.allow = (pins ?? [:]).keys.sorted().compactMap { try? TextGlob(TextGlob.escaping($0)) } }
-        var methodRules = methods
-        methodRules.allow = everyday + (methods.allow ?? [])
-        var policy = RoutePolicy(methods: methodRules, tools: tools)
-        policy.mode = mode(map)
+        if policy.rules.tools.allow == nil {
+            policy.rules.tools.allow = (pins ?? [:]).keys.sorted().compactMap { try? TextGlob(TextGlob.escaping($0)) }
+        }
+        policy.rules.methods.allow = RoutePolicy.everydayMethods + (policy.rules.methods.allow ?? [])
+        policy.mode = choice(map, "mode", RoutePolicy.Mode.self) ?? .enforce
         policy.pins = pins
-        policy.rules.arguments = arguments(map)
-        policy.rules.readOnly = readOnly(map, pins)
-        if let bytes = number(map, "max_body_bytes", in: RoutePolicy.bodyBytes) { policy.maxBodyBytes = bytes }
-        policy.rate = rate(map)
-        policy.narrower = narrower(map, pins)
+        policy.narrower = policyRules(map, pins)
         return policy
     }
 
-    private mutating func mode(_ map: Mapping) -> RoutePolicy.Mode {
-        guard let text = text(map, "mode"), let node = map["mode"] else { return .enforce }
-        if let mode = RoutePolicy.Mode(rawValue: text) { return mode }
-        add(node.place, map.path.key("mode"), value: text, "must be one of \(RoutePolicy.Mode.allCases.map(\.rawValue).joined(separator: ", "))")
-        return .enforce
+    /// - Parameter tools: the keys below `tools`.
+    mutating func asked(_ map: Mapping, _ pins: [String: ToolDigest]?, tools: [String] = ["allow", "deny"]) -> RoutePolicy.Rules {
+        var rules = RoutePolicy.Rules(methods: names(map, "methods", known: ["allow", "deny"]), tools: names(map, "tools", known: tools))
+        rules.hints = hintRules(map, pins)
+        rules.arguments = arguments(map)
+        if flag(map, "read_only") == true, let node = map["read_only"] {
+            rules.readOnly = true
+            demandPins(node, map.path.key("read_only"), pins)
+        }
+        rules.maxBodyBytes = number(map, "max_body_bytes", in: RoutePolicy.bodyBytes)
+        rules.rate = rate(map)
+        return rules
     }
 
     private mutating func names(_ map: Mapping, _ key: String, known: [String]) -> NameRules {
@@ -84,57 +88,23 @@ extension DocumentReader {
         return false
     }
 
-    private mutating func readOnly(_ map: Mapping, _ pins: [String: ToolDigest]?) -> Bool {
-        guard let flag = flag(map, "read_only"), flag, let node = map["read_only"] else { return false }
-        // An annotation that may change after it was looked at says nothing.
-        if pins == nil {
-            add(node.place, map.path.key("read_only"), "goes by annotations, which count in pinned definitions only", "pin the tools in tools.pins")
-        }
-        return true
-    }
-
     private mutating func rate(_ map: Mapping) -> RoutePolicy.Rate? {
         guard let node = map["rate"] else { return nil }
-        let inner = self.map(node, map.path.key("rate"), known: ["calls_per_minute", "burst"])
+        let inner = self.map(node, map.path.key("rate"), known: ["calls_per_minute", "burst", "per"])
         guard let perMinute = number(inner, "calls_per_minute", in: RoutePolicy.Rate.bounds) else {
             if inner.isMap, inner["calls_per_minute"] == nil {
                 add(node.place, inner.path.key("calls_per_minute"), "is missing", "say how many requests a minute a caller may make")
             }
             return nil
         }
-        return .init(perMinute: perMinute, burst: number(inner, "burst", in: RoutePolicy.Rate.bounds) ?? max(1, perMinute / 6))
+        return .init(
+            perMinute: perMinute, burst: number(inner, "burst", in: RoutePolicy.Rate.bounds) ?? max(1, perMinute / 6),
+            per: choice(inner, "per", RoutePolicy.Rate.Share.self) ?? .caller)
     }
+}
 
-    private mutating func narrower(_ map: Mapping, _ pins: [String: ToolDigest]?) -> [RoutePolicy.Narrower] {
-        guard let node = map["rules"] else { return [] }
-        let path = map.path.key("rules")
-        guard let elements = node.elements, elements.count <= RoutePolicy.mostNarrower else {
-            add(node.place, path, "must be a list of at most \(RoutePolicy.mostNarrower) rules, not \(node.kind)")
-            return []
-        }
-        return elements.enumerated().map { index, element in
-            let rule = self.map(element, path.index(index), known: ["callers", "methods", "tools", "arguments", "read_only"])
-            let callers = required(
-                rule, map: "callers", known: ["clients", "agents", "sessions", "workspaces"], "name whom the rule is for")
-            func names(_ key: String) -> Set<String> {
-                Set(
-                    list(callers, key) { (text) throws(PolicyValueError) in
-                        guard !text.isEmpty else { throw PolicyValueError(value: text, rule: "must not be empty") }
-                        return text
-                    } ?? [])
-            }
-            var rules = RoutePolicy.Rules(tools: self.names(rule, "tools", known: ["allow", "deny"]))
-            rules.arguments = arguments(rule)
-            rules.readOnly = readOnly(rule, pins)
-            let narrower = RoutePolicy.Narrower(
-                clients: names("clients"), agents: names("agents"), sessions: names("sessions"), workspaces: names("workspaces"),
-                deniedMethods: self.names(rule, "methods", known: ["deny"]), rules: rules)
-            if callers.isMap, narrower.clients.isEmpty, narrower.agents.isEmpty, narrower.sessions.isEmpty, narrower.workspaces.isEmpty {
-                add(callers.node.place, callers.path, "names nobody", "name at least one client, agent, session or workspace, or leave the rule out")
-            }
-            return narrower
-        }
-    }
+extension RoutePolicy {
+    static let everydayMethods = everyday.compactMap { try? TextGlob($0) }
 }
 
 extension TextGlob {

@@ -23,14 +23,14 @@ package struct ToolDigest: Hashable, Sendable, CustomStringConvertible {
 /// What is known of a tool from an answer to `tools/list`.
 struct ToolDefinition: Hashable, Sendable {
     let digest: ToolDigest
-    let isReadOnly: Bool
+    let hints: ToolHints
     let parameters: RoutingHeaders.Parameters
 
     private static let mostParameters = 64
 
     init(_ definition: JSON) {
         digest = ToolDigest(of: definition)
-        isReadOnly = definition["annotations"]?["readOnlyHint"]?.bool == true
+        hints = ToolHints(definition)
         var parameters: RoutingHeaders.Parameters = [:]
         Self.gather(definition["inputSchema"], [], &parameters)
         self.parameters = parameters

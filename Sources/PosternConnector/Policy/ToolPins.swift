@@ -32,7 +32,7 @@ package struct ToolPins: Hashable, Sendable {
             }
             guard !pins.contains(where: { $0.tool == name }) else { throw ConnectorError("the tool \"\(name)\" is in the list twice") }
             let definition = ToolDefinition(tool)
-            pins.append(Pin(tool: name, digest: definition.digest, isReadOnly: definition.isReadOnly))
+            pins.append(Pin(tool: name, digest: definition.digest, isReadOnly: definition.hints[.readOnly]))
         }
     }
 

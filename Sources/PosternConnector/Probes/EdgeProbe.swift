@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
 import PosternTunnelLink
 import PosternTunnelWire
@@ -28,7 +29,7 @@ package struct EdgeProbe: Sendable {
         var times = ConnectorTimes()
         times.dial = TimeAmount(timeout)
         dialer = LegDialer(
-            edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges),
+            edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: try material.proxy(configuration.edges),
             resolve: Self.bounded(resolve, by: timeout), group: group, times: times)
     }
 

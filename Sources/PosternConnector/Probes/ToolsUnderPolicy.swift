@@ -2,7 +2,8 @@ import PosternJSON
 
 /// What a route's policy makes of the tools that its server has now.
 package struct ToolsUnderPolicy: Sendable, Hashable {
-    /// Those that some caller may call: named by the policy, with the definition that was pinned where it pins any.
+    /// Those that some caller may call: named by the policy, with the definition that was pinned where it pins any, and
+    /// with annotations that pass.
     package var callable: [String] = []
     /// Pinned, and defined otherwise now.
     package var changed: [String] = []
@@ -15,7 +16,7 @@ package struct ToolsUnderPolicy: Sendable, Hashable {
         for (name, definition) in definitions {
             if let pin = policy.pins?[name], pin != ToolDigest(of: definition) {
                 changed.append(name)
-            } else if policy.knows(name) {
+            } else if policy.knows(name, ToolDefinition(definition)) {
                 callable.append(name)
             }
         }

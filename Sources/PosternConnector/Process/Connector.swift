@@ -25,6 +25,8 @@ package final class Connector: Sendable {
     private let launcher: (any ChildLauncher)?
     /// Of routes with a command, as they come.
     private let children = AsyncStream<ChildRoute>.makeStream()
+    /// Of routes that know callers by tokens, as they come.
+    private let keySets = AsyncStream<KeySetSource>.makeStream()
     private let state: State
 
     /// What changes with the document.
@@ -44,11 +46,13 @@ package final class Connector: Sendable {
     ///   - book: counts the bytes of answers.
     ///   - launcher: starts the servers of routes with a command; without one those routes answer that there is none.
     ///   - registrations: why no call is let through now; asked at each call.
+    ///   - ofServer: why none is that stands on a server certificate, named by its fingerprint; asked at each call, and at `recheck`.
     ///   - observe: hears of what happens, on tasks and event loops: it must not wait.
     package init(
         _ configuration: ConnectorConfiguration, _ material: ConnectorMaterial, version: String, resolve: @escaping ConnectorResolver,
         audit: ConnectorAudit? = nil, book: ByteBook = ByteBook(), launcher: (any ChildLauncher)? = nil,
-        registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil }, times: ConnectorTimes = ConnectorTimes(),
+        registrations: @escaping @Sendable () -> RegistrationRefusal? = { nil },
+        ofServer: @escaping @Sendable (String) -> RegistrationRefusal? = { _ in nil }, times: ConnectorTimes = ConnectorTimes(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, now: @escaping @Sendable () -> Date = { Date() },
         observe: @escaping @Sendable (ConnectorEvent) -> Void
     ) throws {
@@ -63,15 +67,16 @@ package final class Connector: Sendable {
         let state = State(
             try ConnectorSnapshot(
                 configuration, material, after: nil, resolve: resolve, group: group,
-                children: Self.maker(launcher, times: times, group: group, observe: observe)))
+                children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe))
         self.state = state
         let run = UInt32.random(in: .min ... .max)
         let count = Atomic(0)
         server = CallServer(
             current: { state.current }, live: live, book: book, times: times, now: now,
             newID: { "call_\(String(run, radix: 36))_\(count.add(1, ordering: .relaxed).newValue)" }, audit: audit,
-            registrations: registrations, observe: observe)
+            registrations: registrations, ofServer: ofServer, observe: observe)
         for child in state.current.children { children.continuation.yield(child) }
+        for source in state.current.keySets { keySets.continuation.yield(source) }
         try addLegs(state.current)
     }
 
@@ -92,6 +97,12 @@ package final class Connector: Sendable {
             group.addTask { [children] in
                 await withDiscardingTaskGroup { group in
                     for await child in children.stream { group.addTask { await child.run() } }
+                    group.cancelAll()
+                }
+            }
+            group.addTask { [keySets] in
+                await withDiscardingTaskGroup { group in
+                    for await source in keySets.stream { group.addTask { await source.run() } }
                     group.cancelAll()
                 }
             }
@@ -135,6 +146,23 @@ package final class Connector: Sendable {
         calls.continuation.finish()
     }
 
+    /// The log of registrations has changed: cuts what stands on a server certificate whose authority was archived.
+    package func recheck() {
+        let cut = live.cut(.authorityArchived) { server.ofServer($0) != nil }
+        if cut > 0 { observe(.cut(cut)) }
+    }
+
+    // MARK: Metrics
+
+    /// Legs that the document in force asks for.
+    var legsWanted: Int { state.current.configuration.legs }
+
+    /// When the certificates end that calls need.
+    var certificates: [(name: String, expires: Date)] {
+        let material = state.current.material
+        return [("server", material.serverExpires), ("runtime_authority", material.runtimesExpire)]
+    }
+
     // MARK: Changes of the document
 
     /// Records that the connector begins with its document. To be called before `run`.
@@ -153,7 +181,7 @@ package final class Connector: Sendable {
         }
         let new = try ConnectorSnapshot(
             configuration, material, after: old, resolve: resolve, group: group,
-            children: Self.maker(launcher, times: times, group: group, observe: observe))
+            children: Self.maker(launcher, times: times, group: group, observe: observe), observe: observe)
         let redials = LegPlan(configuration, material) != LegPlan(old.configuration, old.material)
         // What cannot be dialled is found before anything changes.
         if redials {
@@ -162,18 +190,22 @@ package final class Connector: Sendable {
         }
         try await audit?.configured(number: new.number, digest: configuration.digest)
         state.snapshot.withLock { $0 = new }
+        for source in new.keySets where !old.keySets.contains(where: { $0 === source }) { keySets.continuation.yield(source) }
+        for source in old.keySets where !new.keySets.contains(where: { $0 === source }) { source.retire() }
         let (before, after) = (old.children, new.children)
         for child in after where !before.contains(where: { $0 === child }) { children.continuation.yield(child) }
         for child in before where !after.contains(where: { $0 === child }) { child.retire() }
         let cut = live.cut(under: new, now: now())
         if redials { try addLegs(new) }
         observe(.reloaded(number: new.number, cut: cut, redials: redials))
+        let former = old.material.serverFingerprint
+        if former != new.material.serverFingerprint, live.count(ofServer: former) == 0 { observe(.certificateUnused) }
     }
 
     /// Begins to dial the legs of a snapshot.
     private func addLegs(_ snapshot: ConnectorSnapshot) throws {
         let dialer = LegDialer(
-            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(),
+            edges: snapshot.configuration.edges, tls: try snapshot.material.outerTLS(), signer: snapshot.material.signer,
             proxy: try snapshot.material.proxy(snapshot.configuration.edges), resolve: resolve, group: group, times: times)
         let set = state.sets.withLock { sets in
             let used = Set(sets.map(\.lane))

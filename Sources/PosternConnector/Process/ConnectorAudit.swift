@@ -15,6 +15,8 @@ package struct ConnectorAudit: CallAudit {
         self.time = time
     }
 
+    func content(_ settings: RouteAudit, _ rules: PayloadRules?) -> CallContent { CallContent(log.key, settings, rules) }
+
     func begins(_ call: CallRecord) async throws(CallError) {
         try await append(.tunnelIntent(body(call, decision: call.judged?.rule == nil ? "allowed" : "would_refuse")), call.identity, durable: true)
     }
@@ -24,6 +26,12 @@ package struct ConnectorAudit: CallAudit {
             id: call.id, status: progress.status, bytesSent: progress.sent, bytesReceived: progress.received, milliseconds: milliseconds,
             error: error?.code)
         outcome.hiddenTools = progress.hidden
+        if let said = progress.content?.now {
+            outcome.request = said.request
+            outcome.answer = said.answer
+            outcome.outputs = said.outputs
+            outcome.furtherOutputs = said.furtherOutputs
+        }
         for found in progress.redacted {
             try await append(.redacted(.init(door: "tunnel", action: found.action.rawValue, counts: found.counts)), call.identity, durable: false)
         }
@@ -55,7 +63,7 @@ package struct ConnectorAudit: CallAudit {
 
     private static func note(_ call: CallRecord, _ body: inout AuditRecord.TunnelCall) {
         guard let judged = call.judged else { return }
-        body.messages = judged.messages.map { .init(method: $0.method, tool: $0.tool) }
+        body.messages = judged.messages.map { .init(method: $0.method, tool: $0.tool, input: $0.input) }
         body.rule = judged.rule
     }
 
@@ -63,6 +71,7 @@ package struct ConnectorAudit: CallAudit {
         var caller: [String: String] = [:]
         caller["client"] = identity.client
         caller["person"] = identity.person
+        caller["issuer"] = identity.issuer
         caller["agent"] = identity.agentID
         caller["agent_version"] = identity.agentVersion.map(String.init)
         caller["configuration"] = identity.configurationDigest

@@ -1,8 +1,5 @@
 import Crypto
-import NIOSSL
 import PosternTunnelWire
-import SwiftASN1
-import X509
 
 extension RegistrationWatch.Pins {
     /// What the document and its files say; `nil` where the log is not watched.
@@ -18,7 +15,7 @@ extension RegistrationWatch.Pins {
         }
         self.init(
             tunnelID: configuration.tunnel.id, logKey: try key(registrations.logKeyFile),
-            server: try material.serverChain.first.map { try Certificate(derEncoded: $0.toDERBytes()) },
+            server: material.server,
             ownerKey: try registrations.ownerKeyFile.map { RegistrationHead.fingerprint(try key($0)) }, connectorKey: material.key.fingerprint,
             knownKeys: configuration.identity.knownKeys.map { Set($0) }, staleAfter: registrations.refuseAfterHours * 3600)
     }

@@ -15,6 +15,7 @@ package final class RegistrationWatcher: Sendable {
     private let interval: Duration
     private let now: @Sendable () -> Date
     private let observe: @Sendable (RegistrationEvent) -> Void
+    private let changed = Mutex<@Sendable () -> Void>({})
     private let nudges = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     /// Between two rounds while an answer that did not fit is held against calls, at most.
     private static let doubtful = Duration.seconds(1)
@@ -48,7 +49,8 @@ package final class RegistrationWatcher: Sendable {
         }
         dial = { configuration, material in
             LegDialer(
-                edges: configuration.edges, tls: try material.outerTLS(), proxy: try material.proxy(configuration.edges), resolve: resolve,
+                edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: try material.proxy(configuration.edges),
+                resolve: resolve,
                 group: group,
                 times: times)
         }
@@ -65,14 +67,25 @@ package final class RegistrationWatcher: Sendable {
         return refusal
     }
 
-    /// Asks the edges of another reading of the document from now on. What it says of registrations themselves counts from the next start.
+    /// Why no call is let through that stands on this server certificate; `nil` where calls are.
+    package func refusal(ofServer fingerprint: String) -> RegistrationRefusal? { watch.withLock { $0.refusal(ofServer: fingerprint) } }
+
+    /// Calls `body` whenever the log has changed, and with it perhaps what may run.
+    package func onChange(_ body: @escaping @Sendable () -> Void) { changed.withLock { $0 = body } }
+
+    /// Asks the edges of another reading of the document from now on, and knows the authority of its server certificate. What it says of registrations
+    /// themselves counts from the next start.
     package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) throws {
         let new = try dial(configuration, material)
+        watch.withLock { $0.know(material.server) }
         dialer.withLock { $0 = new }
         nudge()
     }
 
-    /// Asks at once: a leg stands.
+    /// Between two rounds that an edge asks for: one that does so all the time gets no more.
+    private static let pause = Duration.milliseconds(50)
+
+    /// Asks at once: a leg stands, or an edge says that there is news.
     package func nudge() { nudges.continuation.yield() }
 
     /// Runs until it is cancelled.
@@ -87,12 +100,14 @@ package final class RegistrationWatcher: Sendable {
             nudge()
             for await _ in nudges.stream {
                 await round()
-                guard watch.withLock({ $0.unproven != nil }) else { continue }
-                // Calls are refused until an answer fits, which may be soon: a clock that was off is set, an edge that was bad is gone.
-                group.addTask { [self] in
-                    try? await Task.sleep(for: min(interval, Self.doubtful))
-                    nudge()
+                if watch.withLock({ $0.unproven != nil }) {
+                    // Calls are refused until an answer fits, which may be soon: a clock that was off is set, an edge that was bad is gone.
+                    group.addTask { [self] in
+                        try? await Task.sleep(for: min(interval, Self.doubtful))
+                        nudge()
+                    }
                 }
+                try? await Task.sleep(for: Self.pause)
             }
             group.cancelAll()
         }
@@ -152,6 +167,7 @@ package final class RegistrationWatcher: Sendable {
             if case .failure(let error) = result { doubt = error }
             switch try result.get() {
             case .accepted(let news):
+                if !news.isEmpty { changed.withLock { $0 }() }
                 await keep()
                 tell(news, isFirst: isFirst)
                 return true

@@ -38,6 +38,10 @@ enum HiddenEvent {
     static let contextLimit = "postern.context_limit"
     /// The next model request asks for a summary of the conversation; with `budget`, of a text of it of about so many tokens.
     static let compactionStart = "postern.compaction_start"
+    /// The MCP servers of the session's agent are being asked for their tools.
+    static let listingStart = "postern.mcp_listing_start"
+    /// They have answered, or failed to: `tools` holds the lists of the servers that have others than before. What failed has none.
+    static let listing = "postern.mcp_listing"
     /// The conversation so far was replaced by `summary`.
     static let compaction = "postern.compaction"
 }

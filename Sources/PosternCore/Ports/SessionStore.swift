@@ -20,6 +20,8 @@ package struct SessionRecord: Sendable, Equatable {
     package var agent: JSONObject
     package var vaultIDs: [String]
     package var usage: SessionUsage
+    /// The id of the API key that made it; nil for sessions that are older than this field.
+    package var createdBy: String?
     package var createdAt: Timestamp
     package var updatedAt: Timestamp
     package var archivedAt: Timestamp?
@@ -29,7 +31,7 @@ package struct SessionRecord: Sendable, Equatable {
     package init(
         id: String, workspaceID: String, environmentID: String, agentID: String, agentVersion: Int, threadID: String, status: Status = .idle,
         title: String? = nil, metadata: JSONObject = [:], agent: JSONObject, vaultIDs: [String] = [], usage: SessionUsage = .init(),
-        createdAt: Timestamp, updatedAt: Timestamp, archivedAt: Timestamp? = nil, lastSequence: Int = 0
+        createdBy: String? = nil, createdAt: Timestamp, updatedAt: Timestamp, archivedAt: Timestamp? = nil, lastSequence: Int = 0
     ) {
         self.id = id
         self.workspaceID = workspaceID
@@ -43,6 +45,7 @@ package struct SessionRecord: Sendable, Equatable {
         self.agent = agent
         self.vaultIDs = vaultIDs
         self.usage = usage
+        self.createdBy = createdBy
         self.createdAt = createdAt
         self.updatedAt = updatedAt
         self.archivedAt = archivedAt

@@ -115,17 +115,20 @@ package struct LiveTunnels: Sendable, Equatable {
         package var splice: Bool
         /// Fingerprints of the keys that are not revoked, sorted.
         package var connectorKeys: [String]
+        /// Entries of its log: connectors are told when there are others.
+        package var registrations: Int
 
-        package init(id: String, domain: String, workspaceID: String, splice: Bool, connectorKeys: [String]) {
+        package init(id: String, domain: String, workspaceID: String, splice: Bool, connectorKeys: [String], registrations: Int) {
             self.id = id
             self.domain = domain
             self.workspaceID = workspaceID
             self.splice = splice
             self.connectorKeys = connectorKeys
+            self.registrations = registrations
         }
     }
 
-    /// Grows with each change of tunnels, tokens, keys, settings and runtime authorities.
+    /// Grows with each change of tunnels, tokens, keys, settings, registrations and runtime authorities.
     package var revision: Int
     /// By id.
     package var tunnels: [Tunnel]
@@ -147,6 +150,8 @@ package protocol TunnelStore: Sendable {
     /// `mostLive` tunnels that are not archived, or the id exists.
     func create(_ tunnel: TunnelRecord, mostLive: Int, first entry: [UInt8]) async throws(StoreError)
     func tunnel(_ id: String) async throws(StoreError) -> TunnelRecord?
+    /// The tunnel that has or had the domain, given in lowercase.
+    func tunnel(domain: String) async throws(StoreError) -> TunnelRecord?
     /// Newest first.
     func tunnels(workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<TunnelRecord>
     /// Archives the tunnel and its certificates and revokes its keys; changes nothing where it is archived already.

@@ -147,7 +147,8 @@ package final class EdgeService: Sendable {
         return item.sessionID + "." + digits.joined()
     }
 
-    /// Those whose credential is revoked, expired or gone. Names of other kinds are not known to end.
+    /// Those whose credential is revoked, expired or gone, and sessions that have ended, as certificates name them. Names of other kinds are not known
+    /// to end.
     package func ended(_ params: EdgeParams.Principals) async throws(APIError) -> [String] {
         var ended: [String] = []
         for id in params.ids {
@@ -155,6 +156,8 @@ package final class EdgeService: Sendable {
             if let dot = id.firstIndex(of: "."), ResourceID.isWellFormed(String(id[..<dot]), .session) {
                 let item = try await work.work(session: String(id[..<dot]))
                 if let item, Self.principal(item) == id { holds = try await self.holds(item) } else { holds = false }
+            } else if ResourceID.isWellFormed(id, .session) {
+                holds = try await work.isLive(session: id)
             } else if ResourceID.isWellFormed(id, .apiKey) {
                 holds = try await keys.isValid(id)
             } else {

@@ -14,11 +14,14 @@ package struct SessionDraft: Sendable {
     package var title: String?
     package var metadata: JSONObject
     package var initialEvents: [ClientEvent]
+    /// The id of the API key that asks; MCP servers are called in its name.
+    package var createdBy: String?
 
     package init(
         workspaceID: String, environmentID: String, agent: JSONObject, agentID: String, agentVersion: Int, title: String? = nil,
-        metadata: JSONObject = [:], initialEvents: [ClientEvent] = []
+        metadata: JSONObject = [:], initialEvents: [ClientEvent] = [], createdBy: String? = nil
     ) {
+        self.createdBy = createdBy
         self.workspaceID = workspaceID
         self.environmentID = environmentID
         self.agent = agent
@@ -44,7 +47,7 @@ package final class SessionService: Sendable {
         var record = SessionRecord(
             id: ResourceID.make(.session), workspaceID: draft.workspaceID, environmentID: draft.environmentID, agentID: draft.agentID,
             agentVersion: draft.agentVersion, threadID: ResourceID.make(.thread), title: draft.title, metadata: draft.metadata, agent: draft.agent,
-            createdAt: now, updatedAt: now)
+            createdBy: draft.createdBy, createdAt: now, updatedAt: now)
         var machine = SessionMachine(
             state: SessionState(sessionID: record.id, threadID: record.threadID, agent: record.agent), limits: context.limits, source: context.source)
         if !draft.initialEvents.isEmpty {
@@ -111,6 +114,7 @@ package final class SessionService: Sendable {
         }
         guard wasThere else { throw .notFound("Session \(id) not found.") }
         engine.forget(id)
+        await context.servers.end(session: id)
         context.leases.forget(id)
         let event: JSON = [
             "id": .string(ResourceID.make(.event)), "type": "session.deleted", "processed_at": .string(context.source.now().description),

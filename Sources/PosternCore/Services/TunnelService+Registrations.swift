@@ -16,7 +16,9 @@ extension TunnelService {
             let log = try await log(of: tunnel)
             let entry = try credentials.entry(change, after: log, tunnelID: tunnel.id, at: now())
             do throws(StoreError) {
-                return .success(try await commit(RegistrationAppend(position: log.count, entry: entry)))
+                let value = try await commit(RegistrationAppend(position: log.count, entry: entry))
+                changes.notify()
+                return .success(value)
             } catch .duplicate(let what) where what == "registrations" {
                 continue  // somebody else has registered something since the log was read
             } catch {

@@ -17,7 +17,7 @@ package final class TunnelService: Sendable {
     /// Keys of one tunnel in a list: the newest.
     package static let mostListedKeys = 1000
     /// How far before now a runtime certificate's validity begins: clocks differ.
-    private static let skew = Duration.seconds(300)
+    static let skew = Duration.seconds(300)
 
     package init(
         store: any TunnelStore, credentials: any TunnelCredentials & RegistrationNotary, domain: String?, changes: TunnelChanges = TunnelChanges(),
@@ -113,6 +113,11 @@ package final class TunnelService: Sendable {
     package func revealToken(_ id: String, workspaceID: String) async throws(APIError) -> (id: String, token: String) {
         let tunnel = try await liveTunnel(id, workspaceID: workspaceID)
         return (tunnel.tokenID, credentials.token(tunnel.tokenID, tunnelID: id))
+    }
+
+    /// What stands between a route's name and the id that edges get to see. No edge may have it.
+    package func routeKey(_ id: String, workspaceID: String) async throws(APIError) -> String {
+        credentials.routeKey(tunnelID: try await liveTunnel(id, workspaceID: workspaceID).id)
     }
 
     /// From now on the old token enrols nothing; keys that it has enrolled stay.

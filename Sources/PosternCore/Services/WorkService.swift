@@ -224,6 +224,9 @@ package final class WorkService: Sendable {
     /// Whether there is a session with that id, in any environment.
     package func hasSession(_ id: String) async throws(APIError) -> Bool { try await context.hasSession(id) }
 
+    /// Whether the session goes on: it is there, not archived and not terminated.
+    package func isLive(session id: String) async throws(APIError) -> Bool { try await context.isLive(id) }
+
     /// The item of a session, in whatever state.
     package func work(session id: String) async throws(APIError) -> WorkRecord? { try await context.work(id) }
 

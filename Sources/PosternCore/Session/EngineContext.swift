@@ -6,6 +6,7 @@ import PosternJSON
 struct EngineContext: Sendable {
     let store: any Store
     let provider: any ModelProvider
+    let servers: any MCPServers
     let hub = EventHub()
     let signal = WorkSignal()
     let leases = DeadlineClock()
@@ -16,10 +17,11 @@ struct EngineContext: Sendable {
     let logger: Logger
 
     init(
-        store: any Store, provider: any ModelProvider, limits: SessionLimits, source: StepSource, logger: Logger
+        store: any Store, provider: any ModelProvider, servers: any MCPServers, limits: SessionLimits, source: StepSource, logger: Logger
     ) {
         self.store = store
         self.provider = provider
+        self.servers = servers
         self.limits = limits
         self.source = source
         self.logger = logger
@@ -82,6 +84,16 @@ struct EngineContext: Sendable {
 
     /// The session has been deleted: nothing that is still being read of its item is believed.
     func forgetWork(_ sessionID: String) { recentWork.forget(session: sessionID, below: .max, now: source.now()) }
+
+    /// Whether the session is there and goes on: neither archived nor terminated.
+    func isLive(_ sessionID: String) async throws(APIError) -> Bool {
+        do {
+            guard let session = try await store.session(sessionID) else { return false }
+            return session.archivedAt == nil && session.status != .terminated
+        } catch {
+            throw error.apiError
+        }
+    }
 
     /// Whether the session is there, as the store knows it now. Its work item is made and deleted with it.
     func hasSession(_ sessionID: String) async throws(APIError) -> Bool {

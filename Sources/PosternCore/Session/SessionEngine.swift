@@ -18,9 +18,10 @@ package final class SessionEngine: Sendable {
     private let runners = Mutex(Runners())
 
     package init(
-        store: any Store, provider: any ModelProvider, limits: SessionLimits = .init(), capacity: Int = 4096, logger: Logger
+        store: any Store, provider: any ModelProvider, servers: any MCPServers = NoMCPServers(), limits: SessionLimits = .init(),
+        capacity: Int = 4096, logger: Logger
     ) {
-        context = EngineContext(store: store, provider: provider, limits: limits, source: StepSource(), logger: logger)
+        context = EngineContext(store: store, provider: provider, servers: servers, limits: limits, source: StepSource(), logger: logger)
         self.capacity = capacity
     }
 

@@ -91,6 +91,7 @@ extension SessionMachine {
             case .toolConfirmation(let id, _, _):
                 let isOpen = state.calls.contains { $0.eventID == id && $0.isHeld }
                 answers += takeAnswer(event, isOpen: isOpen, existing: id)
+                if isOpen { startCall(id) }
             case .toolResult(let id, _, _), .customToolResult(let id, _, _):
                 let isOpen = state.calls.contains { $0.eventID == id && $0.isOutstanding }
                 answers += takeAnswer(event, isOpen: isOpen, existing: state.answered[id])
@@ -120,6 +121,8 @@ extension SessionMachine {
             endSpan(span, usage: .init(), isError: true)
         }
         if state.status == .rescheduling { addEffect(.cancelRetry) }
+        if let listing = state.openListing { addEffect(.cancelListing(listing: listing)) }
+        for call in state.calls where call.isUnderWay { cancelCall(call.eventID) }
         for call in state.calls where call.result == nil { close(call, with: Self.interruptedText) }
         let fields = state.waiting.first { $0.id == eventID }?.fields ?? [:]
         emit("user.interrupt", fields, id: eventID)
@@ -130,7 +133,7 @@ extension SessionMachine {
     /// gets, unless a verdict has closed the call for the worker already.
     mutating func close(_ call: ToolCall, with text: String) {
         if call.isRefused {
-            emit("agent.tool_result", ["tool_use_id": .string(call.eventID), "is_error": true, "content": Self.text(call.refusal)])
+            refuse(call)
         } else {
             emit(call.resultEvent.type, [call.resultEvent.key: .string(call.eventID), "content": Self.text(text), "is_error": true])
         }

@@ -62,6 +62,7 @@ extension SessionMachine {
             ["content": .array(response.content), "stop_reason": .string(response.stopReason), "calls": .array(calls)], view: .hidden)
         for event in events { emit(event.type, event.fields, id: event.id) }
         endSpan(span, usage: response.usage, isError: false)
+        startCalls()
         settle(response)
     }
 
@@ -72,19 +73,35 @@ extension SessionMachine {
         let owner = entry?.owner ?? .worker
         let id = source.makeID()
         var fields: JSONObject = ["name": .string(name), "input": .object(block["input"]?.object ?? [:])]
-        if owner == .worker {
+        if let mcp = entry?.mcp {
+            fields["name"] = .string(mcp.name)
+            fields["mcp_server_name"] = .string(mcp.server)
+        }
+        if owner != .client {
             fields["evaluated_permission"] = .string(permission.rawValue)
             if let entry { fields["evaluation"] = entry.policy.evaluation }
         }
-        let call: JSON = [
+        var call: JSONObject = [
             "event_id": .string(id), "tool_use_id": block["id"] ?? "", "name": .string(name), "owner": .string(owner.rawValue),
             "permission": .string(permission.rawValue),
         ]
-        return ((owner == .client ? "agent.custom_tool_use" : "agent.tool_use", id, fields), call)
+        if let mcp = entry?.mcp {
+            call["mcp_server_name"] = .string(mcp.server)
+            call["mcp_tool_name"] = .string(mcp.name)
+        }
+        return ((Self.useEvent(owner), id, fields), .object(call))
+    }
+
+    private static func useEvent(_ owner: Toolset.Owner) -> String {
+        switch owner {
+        case .worker: "agent.tool_use"
+        case .client: "agent.custom_tool_use"
+        case .server: "agent.mcp_tool_use"
+        }
     }
 
     private mutating func settle(_ response: ModelResponse) {
-        if !state.calls.isEmpty { return waitOrAdvance() }
+        if !state.calls.isEmpty || state.owesAnswer { return waitOrAdvance() }
         switch response.stopReason {
         case "pause_turn": advance()
         case "refusal": enterIdle(["type": "refusal"], details: response.stopDetails ?? ["type": "refusal"])
@@ -137,9 +154,11 @@ extension SessionMachine {
         enterIdle(["type": "retries_exhausted"])
     }
 
-    private mutating func emitError(_ type: String, _ message: String, _ retry: String) {
-        emit(
-            "session.error", ["error": ["type": .string(type), "message": .string(message), "retry_status": ["type": .string(retry)]]])
+    /// - Parameter server: of the MCP server that it is about.
+    mutating func emitError(_ type: String, _ message: String, _ retry: String, server: String? = nil) {
+        var error: JSONObject = ["type": .string(type), "message": .string(message), "retry_status": ["type": .string(retry)]]
+        if let server { error["mcp_server_name"] = .string(server) }
+        emit("session.error", ["error": .object(error)])
     }
 
     private static func errorType(_ kind: ModelError.Kind) -> String {

@@ -34,6 +34,8 @@ struct SessionMachine: Sendable {
             case .success(let response): state.isCompacting ? finishCompaction(response) : finish(response, previewIDs)
             case .failure(let error): fail(error)
             }
+        case .toolsListed(let listing, let results): finishListing(listing, results)
+        case .mcpCallFinished(let id, let result): finishCall(id, result)
         case .retryDue:
             guard state.status == .rescheduling else { return }
             advance(isRetry: true)
@@ -65,20 +67,25 @@ struct SessionMachine: Sendable {
 
     /// Starts the next model request if there is something for the model to read and nothing to wait for.
     mutating func advance(isRetry: Bool = false) {
-        guard state.status != .terminated, state.openSpan == nil, state.outstanding.isEmpty else { return }
+        guard state.status != .terminated, state.openSpan == nil, state.openListing == nil, state.outstanding.isEmpty else { return }
         // While it waits to try again only the end of the wait, or an interrupt, moves it.
         guard state.status != .rescheduling || isRetry else { return }
         guard state.status != .idle || state.owesAnswer || !state.waiting.isEmpty || !state.calls.isEmpty else { return }
         enterRunning()
-        for call in state.calls where call.isRefused {
-            emit("agent.tool_result", ["tool_use_id": .string(call.eventID), "is_error": true, "content": Self.text(call.refusal)])
-        }
+        for call in state.calls where call.isRefused { refuse(call) }
         for event in state.waiting { emit(event.type, event.fields, id: event.id) }
         guard state.requestsThisTurn < limits.requestsPerTurn else {
             return giveUp(
                 "tool_use_limit_reached_error", "The turn made \(limits.requestsPerTurn) model requests without ending. Send a message to go on.")
         }
+        guard !startListing() else { return }
         if shouldCompact { startCompaction() } else { startRequest() }
+    }
+
+    /// Answers a call that is not to run.
+    mutating func refuse(_ call: ToolCall) {
+        let event = call.refusalEvent
+        emit(event.type, [event.key: .string(call.eventID), "is_error": true, "content": Self.text(call.refusal)])
     }
 
     mutating func enterRunning() {
@@ -106,9 +113,15 @@ struct SessionMachine: Sendable {
     }
 
     /// Waits for answers from outside, or goes on if there is none to wait for.
-    mutating func waitOrAdvance() {
+    mutating func waitOrAdvance(isRetry: Bool = false) {
         let outstanding = state.outstanding
-        guard !outstanding.isEmpty else { return advance() }
+        guard !outstanding.isEmpty else { return advance(isRetry: isRetry) }
+        if outstanding.contains(where: \.isUnderWay) {
+            enterRunning()
+            // Others need not wait for what runs at a server.
+            if outstanding.contains(where: { $0.owner == .worker }) { step.needsWorker = true }
+            return
+        }
         enterIdle(["type": "requires_action", "event_ids": .array(outstanding.map { .string($0.eventID) })])
     }
 
@@ -116,7 +129,13 @@ struct SessionMachine: Sendable {
         guard state.status == .running || state.status == .rescheduling else { return }
         // The request died with the process. Its span is closed, which also ends previews that nobody will complete.
         if let span = state.openSpan { endSpan(span, usage: .init(), isError: true) }
-        advance(isRetry: true)
+        // So did the calls at MCP servers, and nobody knows what became of them there.
+        for call in state.calls where call.isUnderWay { close(call, with: Self.unknownOutcome) }
+        if state.openListing != nil {
+            startListing(again: true)
+        } else {
+            waitOrAdvance(isRetry: true)
+        }
     }
 
     private mutating func update(_ title: String??, _ metadata: JSONObject?, _ agent: JSONObject?) throws(APIError) {

@@ -19,6 +19,8 @@ actor SessionRunner {
     private var drain: Task<Void, Never>?
     private var request: (span: String, task: Task<Void, Never>)?
     private var retry: Task<Void, Never>?
+    /// What MCP servers are asked: the listing under its id, calls under theirs.
+    private var asking: [String: Task<Void, Never>] = [:]
     /// The wait for a store that cannot be written.
     private var pause: Task<Void, Never>?
     /// Waits, each for the next try of a step that the store refused.
@@ -67,7 +69,9 @@ actor SessionRunner {
         for wait in refused.values { wait.cancel() }
         request?.task.cancel()
         retry?.cancel()
+        for task in asking.values { task.cancel() }
         await request?.task.value
+        for task in asking.values { await task.value }
         await drain?.value
     }
 
@@ -96,7 +100,7 @@ actor SessionRunner {
             }
         }
         drain = nil
-        isQuiet.store(request == nil && self.retry == nil, ordering: .relaxed)
+        isQuiet.store(request == nil && self.retry == nil && asking.isEmpty, ordering: .relaxed)
     }
 
     /// Tells the senders of a batch that nothing of it was stored. What is left is the engine's own, which nobody would send again.
@@ -127,6 +131,9 @@ actor SessionRunner {
             if case .input(.modelFinished(let span, .success, _)) = task.kind {
                 let failure = ModelError(.requestFailed, "The model's answer could not be stored.")
                 inbox.append(SessionTask(kind: .input(.modelFinished(span: span, .failure(failure), previewIDs: [:])), reply: nil))
+            } else if case .input(.mcpCallFinished(let id, .success)) = task.kind {
+                let failure = MCPFailure(.call, "The call was made, and its result could not be stored.")
+                inbox.append(SessionTask(kind: .input(.mcpCallFinished(eventID: id, .failure(failure))), reply: nil))
             } else if !isEnding {
                 refusals += 1
                 refused[refusals] = Task { [delay = engine.limits.refusalRetry, number = refusals] in
@@ -173,6 +180,8 @@ actor SessionRunner {
             if work.state == .queued { engine.signal.notify(work.environmentID) }
         }
         perform(pending.step)
+        // For good: an archived session calls nobody any more.
+        if pending.archivedAt != nil { await engine.servers.end(session: id) }
         for answer in answers { answer.reply.resume(returning: answer.result) }
     }
 
@@ -291,15 +300,62 @@ actor SessionRunner {
             case .cancelRetry:
                 retry?.cancel()
                 retry = nil
+            case .listTools(let servers, let listing): list(servers, listing)
+            case .callTool(let eventID, let server, let tool, let arguments): call(eventID, server, tool, arguments)
+            case .cancelListing(let id), .cancelCall(let id): asking.removeValue(forKey: id)?.cancel()
             }
         }
-        if request != nil || retry != nil { isQuiet.store(false, ordering: .relaxed) }
+        if request != nil || retry != nil || !asking.isEmpty { isQuiet.store(false, ordering: .relaxed) }
     }
 
     private func retryIsDue() {
         retry = nil
         post(.input(.retryDue))
     }
+
+    // MARK: MCP servers
+
+    private func list(_ servers: [MCPServer], _ listing: String) {
+        guard let record else { return }
+        let (engine, caller) = (engine, MCPCaller(record))
+        asking[listing] = Task {
+            let results = await withTaskGroup(of: (String, Result<[JSON], MCPFailure>).self) { group in
+                for server in servers {
+                    group.addTask {
+                        do throws(MCPFailure) {
+                            return (server.name, .success(try await engine.servers.tools(of: server, for: caller)))
+                        } catch {
+                            return (server.name, .failure(error))
+                        }
+                    }
+                }
+                return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            self.hasEnded(listing, .toolsListed(listing: listing, results))
+        }
+    }
+
+    private func call(_ eventID: String, _ server: MCPServer, _ tool: String, _ arguments: JSONObject) {
+        guard let record else { return }
+        let (engine, caller) = (engine, MCPCaller(record))
+        asking[eventID] = Task {
+            let result: Result<MCPCallResult, MCPFailure>
+            do throws(MCPFailure) {
+                result = .success(try await engine.servers.call(tool, arguments, of: server, for: caller))
+            } catch {
+                result = .failure(error)
+            }
+            self.hasEnded(eventID, .mcpCallFinished(eventID: eventID, result))
+        }
+    }
+
+    /// What was cancelled is not told: an interrupt has settled it, or the next process will.
+    private func hasEnded(_ id: String, _ input: SessionInput) {
+        guard !Task.isCancelled, asking.removeValue(forKey: id) != nil else { return }
+        post(.input(input))
+    }
+
+    // MARK: Model requests
 
     private func startRequest(_ model: ModelRequest, _ span: String) {
         let engine = engine

@@ -43,6 +43,12 @@ struct SessionState: Sendable, Equatable {
     /// The summary that the open span asks for, instead of the next answer.
     private(set) var compaction: Compaction?
     var isCompacting: Bool { compaction != nil }
+    /// What MCP servers were found to have, by the server's name.
+    private(set) var mcpTools: [String: [JSON]] = [:]
+    /// The listing of MCP tools that has no end yet: the id of its row.
+    private(set) var openListing: String?
+    /// The MCP servers have been asked for their tools in this turn.
+    private(set) var hasListed = false
     /// Failed model requests in a row.
     private(set) var failures = 0
     /// Model requests since the session became busy.
@@ -113,11 +119,12 @@ struct SessionState: Sendable, Equatable {
             waiting.removeAll { $0.id == draft.id }
             owesAnswer = false
         case "user.tool_result", "agent.tool_result": answer(fields["tool_use_id"]?.string, with: draft)
+        case "agent.mcp_tool_result": answer(fields["mcp_tool_use_id"]?.string, with: draft)
         case "user.custom_tool_result": answer(fields["custom_tool_use_id"]?.string, with: draft)
         case "user.tool_confirmation":
             guard let index = calls.firstIndex(where: { $0.eventID == fields["tool_use_id"]?.string }) else { return }
             calls[index].verdict = fields["result"]?.string == "allow" ? .allowed : .denied(message: fields["deny_message"]?.string)
-        case "agent.tool_use", "agent.custom_tool_use":
+        case "agent.tool_use", "agent.custom_tool_use", "agent.mcp_tool_use":
             guard let index = calls.firstIndex(where: { $0.eventID == draft.id }) else { return }
             calls[index].sequence = sequence
         case "span.model_request_start":
@@ -132,9 +139,11 @@ struct SessionState: Sendable, Equatable {
             runningSince = draft.processedAt
         case "session.status_idle":
             leaveRunning(at: draft.processedAt, to: .idle)
+            openListing = nil
             if fields["stop_reason"]?["type"]?.string != "requires_action" {
                 requestsThisTurn = 0
                 owesAnswer = false
+                hasListed = false
             }
             failures = 0
         case "session.status_rescheduled": leaveRunning(at: draft.processedAt, to: .rescheduling)
@@ -142,6 +151,9 @@ struct SessionState: Sendable, Equatable {
         case "session.updated":
             guard let agent = fields["agent"]?.object else { return }
             self.agent = agent
+            // A name may stand for another server now.
+            mcpTools = [:]
+            hasListed = false
             toolset = Toolset(agent["tools"]?.array ?? [])
         default: break
         }
@@ -150,15 +162,31 @@ struct SessionState: Sendable, Equatable {
     private mutating func applyHidden(_ draft: EventDraft) {
         switch draft.type {
         case HiddenEvent.modelResponse:
-            transcript.append(role: "assistant", draft.fields["content"]?.array ?? [])
+            let content = draft.fields["content"]?.array ?? []
+            transcript.append(role: "assistant", content)
             owesAnswer = false
             calls = (draft.fields["calls"]?.array ?? []).compactMap { call in
                 guard let event = call["event_id"]?.string, let use = call["tool_use_id"]?.string, let name = call["name"]?.string,
                     let owner = call["owner"]?.string.flatMap(Toolset.Owner.init(rawValue:)),
                     let permission = call["permission"]?.string.flatMap(Permission.init(rawValue:))
                 else { return nil }
-                return ToolCall(eventID: event, toolUseID: use, name: name, owner: owner, permission: permission, sequence: lastSequence)
+                var mcp: Toolset.MCPTool?
+                var input: JSONObject = [:]
+                if let server = call["mcp_server_name"]?.string, let tool = call["mcp_tool_name"]?.string {
+                    mcp = .init(server: server, name: tool)
+                    input = content.first { $0["type"] == "tool_use" && $0["id"]?.string == use }?["input"]?.object ?? [:]
+                }
+                return ToolCall(
+                    eventID: event, toolUseID: use, name: name, owner: owner, mcp: mcp, input: input, permission: permission,
+                    sequence: lastSequence)
             }
+        case HiddenEvent.listingStart: openListing = draft.id
+        case HiddenEvent.listing:
+            openListing = nil
+            hasListed = true
+            guard let changed = draft.fields["tools"]?.object, !changed.isEmpty else { return }
+            for (server, tools) in changed { mcpTools[server] = tools.array }
+            toolset = Toolset(agent["tools"]?.array ?? [], listed: mcpTools)
         case HiddenEvent.withheld: transcript = transcript.withholding(draft.fields["reason"]?.string ?? "") ?? transcript
         case HiddenEvent.contextLimit: toldContextTokens = draft.fields["tokens"]?.int
         case HiddenEvent.compactionStart: compaction = Compaction(budget: draft.fields["budget"]?.int)

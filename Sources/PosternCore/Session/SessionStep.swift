@@ -8,6 +8,10 @@ enum SessionInput: Sendable {
     /// The request that `span` began has ended. `messageIDs` are the ids under which text was previewed, by index of the first text
     /// block of a run.
     case modelFinished(span: String, Result<ModelResponse, ModelError>, previewIDs: [Int: String])
+    /// The MCP servers have been asked for their tools, by the listing that this id began.
+    case toolsListed(listing: String, [String: Result<[JSON], MCPFailure>])
+    /// A call at an MCP server has ended, by itself.
+    case mcpCallFinished(eventID: String, Result<MCPCallResult, MCPFailure>)
     /// The wait before another try is over.
     case retryDue
     /// The worker that held the work item is gone. It had been handed the log up to `deliveredSequence`.
@@ -21,6 +25,10 @@ enum SessionInput: Sendable {
 enum SessionEffect: Sendable, Equatable {
     case requestModel(ModelRequest, span: String)
     case cancelRequest(span: String)
+    case listTools([MCPServer], listing: String)
+    case cancelListing(listing: String)
+    case callTool(eventID: String, MCPServer, tool: String, arguments: JSONObject)
+    case cancelCall(eventID: String)
     case scheduleRetry(after: Duration)
     case cancelRetry
 }

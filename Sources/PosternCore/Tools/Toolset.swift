@@ -8,11 +8,21 @@ struct Toolset: Sendable, Equatable {
         case worker
         /// The customer's own code, which answers with `user.custom_tool_result`.
         case client
+        /// The control plane itself, at an MCP server; it answers with `agent.mcp_tool_result`.
+        case server
     }
 
     struct Entry: Sendable, Equatable {
         var owner: Owner
         var policy: PermissionPolicy
+        /// For ``Owner/server``: whose tool it is, and the tool's own name.
+        var mcp: MCPTool?
+    }
+
+    /// A tool of an MCP server.
+    struct MCPTool: Sendable, Equatable {
+        var server: String
+        var name: String
     }
 
     private(set) var entries: [String: Entry] = [:]
@@ -20,13 +30,24 @@ struct Toolset: Sendable, Equatable {
     private(set) var definitions: [JSON] = []
 
     /// Reads the resolved `tools` of an agent snapshot (contract section 3.2). A set that Postern does not serve yet adds nothing.
-    init(_ tools: [JSON]) {
+    /// - Parameter listed: What MCP servers were found to have, by the server's name.
+    init(_ tools: [JSON], listed: [String: [JSON]] = [:]) {
         for tool in tools {
             switch tool["type"]?.string {
             case "agent_toolset_20260401": addAgentToolset(tool)
             case "custom": addCustomTool(tool)
+            case "mcp_toolset": add(MCPToolset(tool), listed)
             default: break
             }
+        }
+    }
+
+    private mutating func add(_ set: MCPToolset, _ listed: [String: [JSON]]) {
+        for tool in listed[set.server] ?? [] {
+            guard let own = tool["name"]?.string, set.isEnabled(own) else { continue }
+            let name = MCPToolset.name(set.server, own) { entries[$0] != nil }
+            entries[name] = Entry(owner: .server, policy: set.policy(of: own), mcp: MCPTool(server: set.server, name: own))
+            definitions.append(MCPToolset.definition(tool, name: name))
         }
     }
 

@@ -2,6 +2,7 @@ import FoundationEssentials
 import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternJSON
+import PosternTLS
 import PosternTunnelWire
 
 /// The directory over HTTP: Postern's own routes below `/postern/v1/edge`, with an API key of the role `edge`.
@@ -44,7 +45,9 @@ package struct ControlPlaneDirectory: EdgeDirectory {
             let workspace = json["workspace_id"]?.string,
             let splices = json["splice"]?.bool, let keys = json["connector_keys"]?.array
         else { throw malformed("id, domain, workspace_id, splice and connector_keys of a tunnel") }
-        return EdgeTunnel(id: id, domain: domain, workspaceID: workspace, splices: splices, connectorKeys: Set(keys.compactMap(\.string)))
+        return EdgeTunnel(
+            id: id, domain: domain, workspaceID: workspace, splices: splices, connectorKeys: Set(keys.compactMap(\.string)),
+            registrations: Int(json["registrations"]?.int ?? 0))
     }
 
     package func enrol(token: String, connectorKey: [UInt8]) async throws(EdgeDirectoryError) -> EdgeEnrolment {

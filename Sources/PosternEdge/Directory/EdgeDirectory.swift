@@ -48,13 +48,16 @@ package struct EdgeTunnel: Hashable, Sendable {
     package var splices: Bool
     /// Hex of SHA-256 of the SubjectPublicKeyInfo of the keys that may open legs.
     package var connectorKeys: Set<String>
+    /// Entries of the log of its registrations: where they are others, connectors are told.
+    package var registrations: Int
 
-    package init(id: String, domain: String, workspaceID: String, splices: Bool, connectorKeys: Set<String>) {
+    package init(id: String, domain: String, workspaceID: String, splices: Bool, connectorKeys: Set<String>, registrations: Int = 0) {
         self.id = id
         self.domain = domain
         self.workspaceID = workspaceID
         self.splices = splices
         self.connectorKeys = connectorKeys
+        self.registrations = registrations
     }
 }
 

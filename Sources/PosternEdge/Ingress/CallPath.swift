@@ -18,6 +18,8 @@ struct CallPath: Sendable {
         let (tunnel, opening) = (slot.tunnel, slot.opening)
         let (leg, stream) = try await open(host, tunnel, first, opening, near: client.channel.eventLoop)
         metrics.calls.increment(labels: [opening.way])
+        // Who splices has shown nobody who it is, and can report nothing.
+        if !opening.isSplice { table.began(slot.id, on: leg, host, opening.reporter) }
         var ended = Relay.Ended()
         defer {
             leg.leave(isSplice: opening.isSplice, bytesIn: ended.received, bytesOut: ended.sent + first.readableBytes)
@@ -30,15 +32,13 @@ struct CallPath: Sendable {
                 client.close()
             }
             // A call ends with the certificate that opened it.
-            let end = opening.until.map { until in
-                stream.channel.eventLoop.scheduleTask(in: .nanoseconds(Int64(max(0, until.timeIntervalSinceNow) * 1e9))) { cut() }
-            }
-            defer { end?.cancel() }
+            let end = opening.until.map { CallEnd(until: $0, loop: stream.channel.eventLoop, cut: cut) }
+            defer { end?.stop() }
             // Of legs only callers who have shown who they are say something: others could make an edge pass over good ones.
-            let onProof = opening.isSplice ? { @Sendable in slot.prove() } : { @Sendable [table] in table.proved(leg) }
+            let onProof = opening.isSplice ? { @Sendable in slot.prove() } : { @Sendable [table] in table.proved(leg, slot.id) }
             let pace: (@Sendable (Int) -> Duration?)? =
                 slot.shares.isPaced ? { @Sendable in slot.shares.wait(after: $0, tunnel: tunnel.id) } : nil
-            ended = try await table.running(tunnel, opening, cut: cut) {
+            ended = try await table.running(tunnel, opening, end: end, cut: cut) {
                 await Relay(
                     client: client, leg: stream, first: first, times: .init(idle: limits.idle, stall: limits.stall), onProof: onProof, pace: pace
                 ).run()
@@ -74,7 +74,9 @@ struct CallPath: Sendable {
             try Task.checkCancellation()
             // It may have been archived while the call waited.
             guard let now = table.tunnel(id: tunnel.id), !opening.isSplice || now.splices else { throw CallRefusal.notOpen }
-            if let leg = table.pick(tunnelID: tunnel.id, tried: tried, isSplice: opening.isSplice, near: loop) {
+            if let leg = table.pick(
+                tunnelID: tunnel.id, tried: tried, isSplice: opening.isSplice, near: loop, for: opening.isSplice ? nil : opening.reporter)
+            {
                 do throws(LegStreamError) {
                     return (leg, try await leg.leg.open(host: host.name, first: first, within: limits.answer))
                 } catch {

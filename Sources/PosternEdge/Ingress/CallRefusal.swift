@@ -1,3 +1,4 @@
+import PosternTLS
 import PosternTunnelLink
 
 /// Why a call does not reach a connector, with what is known of it.

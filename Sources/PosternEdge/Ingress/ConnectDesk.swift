@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import PosternHTTP
 import PosternJSON
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
@@ -38,6 +39,7 @@ struct ConnectDesk: Sendable {
                 throw ConnectRefusal.noCredential
             }
             admission.name()
+            guard !table.isShut(tunnelID: admitted.tunnel.id, to: admitted.opening.reporter) else { throw ConnectRefusal.reported }
             do throws(ShareRefusal) { slot = try CallSlot.take(of: admitted.tunnel, admitted.opening, admission.shares) } catch {
                 throw ConnectRefusal(error)
             }
@@ -46,14 +48,14 @@ struct ConnectDesk: Sendable {
             return await stream.answer(refusal.status, refusal.type, refusal.message, refusal.fields)
         }
         defer { slot.leave() }
-        try await stream.write(Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8))
+        try await stream.write(Array("HTTP/1.1 200 Connection established\r\n\(TunnelReport.field): \(slot.id)\r\n\r\n".utf8))
         do {
             try await calls.run(stream, to: host, first: try await hello(stream, early), slot)
         } catch let refusal as CallRefusal {
             metrics.refusals.increment(labels: [refusal.reason])
             logger.info(
                 "a call was not connected",
-                metadata: ["tunnel": "\(slot.tunnel.id)", "principal": "\(slot.opening.principal ?? "-")", "reason": "\(refusal)"])
+                metadata: ["tunnel": "\(slot.tunnel.id)", "principal": "\(slot.opening.principals.joined(separator: " "))", "reason": "\(refusal)"])
             // Where the client expects a ServerHello, an alert says most.
             try? await stream.write(TLSAlert.internalError.record)
             await stream.closeGently(within: .seconds(1))
@@ -72,7 +74,7 @@ struct ConnectDesk: Sendable {
         }
     }
 
-    private func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+    func check(_ credential: String, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain) else { throw .notOpen }
         let principal: EdgePrincipal?
         let asked = table.now
@@ -89,7 +91,7 @@ struct ConnectDesk: Sendable {
     }
 
     /// What the workspace's authority has signed is looked at here; only whether the person in it still counts the control plane is asked.
-    private func check(_ certificate: Certificate, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
+    func check(_ certificate: Certificate, _ host: TunnelHost) async throws(ConnectRefusal) -> (EdgeTunnel, CallOpening) {
         guard let tunnel = table.tunnel(domain: host.domain), let authority = table.authority(workspaceID: tunnel.workspaceID) else {
             throw .notOpen
         }
@@ -104,21 +106,25 @@ struct ConnectDesk: Sendable {
             default: throw .notOpen
             }
         }
-        guard identity.opens(route: host.route) else { throw .route(host.route) }
-        if let person = identity.person {
-            if !table.hasEnded(person), table.isStale(person) { await ask(about: person) }
-            guard !table.hasEnded(person) else { throw .ended }
+        // Which route an id stands for the connector alone can tell, and looks at the certificate again.
+        guard identity.opens(route: host.route) || RouteKey.isID(host.route) else { throw .route(host.route) }
+        let opening = CallOpening.certificate(identity, certificate)
+        if !opening.principals.contains(where: table.hasEnded) {
+            let stale = opening.principals.filter(table.isStale)
+            if !stale.isEmpty { await ask(about: stale) }
         }
-        return (tunnel, .certificate(identity, until: certificate.notValidAfter))
+        if let person = identity.person, table.hasEnded(person) { throw .ended }
+        if let session = identity.sessionID, table.hasEnded(session) { throw .sessionEnded }
+        return (tunnel, opening)
     }
 
     /// Returns when the control plane has answered, or the time for it is over: then what was last known holds.
-    private func ask(about person: String) async {
+    private func ask(about principals: [String]) async {
         let asked = table.now
         let ended = await withTaskGroup(of: Set<String>?.self) { group in
             group.addTask {
-                do throws(EdgeDirectoryError) { return try await directory.ended([person]) } catch {
-                    if !Task.isCancelled { logger.warning("a person could not be asked about", metadata: ["reason": "\(error)"]) }
+                do throws(EdgeDirectoryError) { return try await directory.ended(principals) } catch {
+                    if !Task.isCancelled { logger.warning("who is in a certificate could not be asked about", metadata: ["reason": "\(error)"]) }
                     return nil
                 }
             }
@@ -131,11 +137,11 @@ struct ConnectDesk: Sendable {
         }
         if ended == nil { metrics.directoryFailures.increment() }
         // Where no answer came the next one is not waited for at once: every call would take as long.
-        table.heard(of: [person], ended: ended ?? [], asked: ended == nil ? table.now : asked)
+        table.heard(of: principals, ended: ended ?? [], asked: ended == nil ? table.now : asked)
     }
 
     /// `Proxy-Authorization`, as RFC 9110, section 11.7.2, has it, or `Authorization`, which some clients can set only.
-    private static func credential(_ head: RequestHead) throws(HTTPRefusal) -> String? {
+    static func credential(_ head: RequestHead) throws(HTTPRefusal) -> String? {
         do throws(LegRefusal) {
             let proxy = try BearerCredential.read(head, field: "proxy-authorization")
             let direct = try BearerCredential.read(head, field: "authorization")

@@ -38,6 +38,15 @@ struct ConnectRefusal: Error, Sendable {
         message: "the API key that asked for the client certificate was revoked or has expired: have one issued by another key",
         reason: "ended")
 
+    /// The same.
+    static let sessionEnded = ConnectRefusal(
+        status: 403, type: "permission_error", message: "the session that the client certificate names has ended", reason: "ended")
+
+    static let reported = ConnectRefusal(
+        status: 503, type: "api_error",
+        message: "this caller has reported that the inner handshakes of all legs of the tunnel fail: they get none of its calls for a time",
+        reason: "reported", fields: [("Retry-After", "30")])
+
     static func route(_ route: String) -> ConnectRefusal {
         ConnectRefusal(
             status: 403, type: "permission_error", message: "the client certificate does not open the route \(route): have one issued that names it",

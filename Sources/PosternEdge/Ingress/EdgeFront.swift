@@ -11,6 +11,7 @@ import PosternTunnelWire
 struct EdgeFront: Sendable {
     let own: String
     let limits: EdgeLimits
+    let keys: KeyDesk
     let table: LegTable
     let windows: WindowPool
     let directory: any EdgeDirectory
@@ -29,10 +30,13 @@ struct EdgeFront: Sendable {
                 try await ConnectDesk(limits: limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, early: reader.takeBuffer())
             } else if LegRequest.matches(head) {
-                try await LegDesk(limits: limits, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
+                try await LegDesk(limits: limits, keys: keys, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head, rest: reader.takeBuffer())
+            } else if TunnelReport.matches(head) {
+                let connect = ConnectDesk(limits: limits, table: table, directory: directory, calls: calls, metrics: metrics, logger: logger)
+                try await ReportDesk(connect: connect, table: table, metrics: metrics, logger: logger).serve(stream, admission, head)
             } else if RegistrationRequest.matches(head) {
-                try await RegistrationDesk(limits: limits, table: table, directory: directory, metrics: metrics, logger: logger)
+                try await RegistrationDesk(limits: limits, keys: keys, table: table, directory: directory, metrics: metrics, logger: logger)
                     .serve(stream, admission, head)
             } else {
                 await stream.answer(404, "not_found_error", "an edge serves \(LegRequest.path) and CONNECT, nothing else")

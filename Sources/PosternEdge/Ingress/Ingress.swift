@@ -1,6 +1,8 @@
 import Logging
 import NIOCore
 import NIOSSL
+import PosternHTTP
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
@@ -9,6 +11,7 @@ import PosternTunnelWire
 struct Ingress: Sendable {
     let settings: EdgeSettings
     let tls: NIOSSLContext
+    let keys: KeyDesk
     let table: LegTable
     let windows: WindowPool
     let directory: any EdgeDirectory
@@ -83,7 +86,8 @@ struct Ingress: Sendable {
             NIOSSLServerHandler(context: tls, customVerificationCallback: { $1.succeed(.certificateVerified) }, configuration: .init())
         }
         let front = EdgeFront(
-            own: settings.domain, limits: settings.limits, table: table, windows: windows, directory: directory, calls: calls, metrics: metrics,
+            own: settings.domain, limits: settings.limits, keys: keys, table: table, windows: windows, directory: directory, calls: calls,
+            metrics: metrics,
             logger: logger)
         await front.serve(stream, admission)
     }

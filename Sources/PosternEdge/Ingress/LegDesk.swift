@@ -12,9 +12,10 @@ import Glibc
 import Darwin
 #endif
 
-/// Takes legs: a connector proves its key as client certificate, and the control plane has said whose key that is.
+/// Takes legs: a connector proves its key, and the control plane has said whose key that is.
 struct LegDesk: Sendable {
     let limits: EdgeLimits
+    let keys: KeyDesk
     let table: LegTable
     let windows: WindowPool
     let directory: any EdgeDirectory
@@ -26,7 +27,7 @@ struct LegDesk: Sendable {
         do {
             let request = try LegRequest(head)
             guard rest.readableBytes == 0 else { throw LegRefusal(.malformed, "nothing may follow the request before its answer") }
-            let key = try await Self.key(of: stream)
+            let key = try await keys.key(of: stream, head, .init(request))
             try await admit(request, key)
             try table.checkRoom(tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg)
             try await run(stream, admission, request, key)
@@ -40,14 +41,6 @@ struct LegDesk: Sendable {
 
     /// Now. Connectors compare their clocks with it.
     private static var date: String { HTTPDate.text(Timestamp.now()) }
-
-    /// The key whose use the handshake has proved.
-    static func key(of stream: ByteStream) async throws -> ConnectorKey {
-        guard let certificate = try await ClientCertificate.of(stream), let key = ConnectorKey(certificate: certificate) else {
-            throw LegRefusal(.noConnectorKey, "a leg needs the connector's key as client certificate of its TLS: ECDSA on P-256")
-        }
-        return key
-    }
 
     /// Returns where the key may open legs of the tunnel, after it was enrolled if need be.
     private func admit(_ request: LegRequest, _ key: ConnectorKey) async throws {

@@ -10,6 +10,7 @@ import PosternTunnelWire
 /// can change nothing of it.
 struct RegistrationDesk: Sendable {
     let limits: EdgeLimits
+    let keys: KeyDesk
     let table: LegTable
     let directory: any EdgeDirectory
     let metrics: EdgeMetrics
@@ -19,7 +20,7 @@ struct RegistrationDesk: Sendable {
     func serve(_ stream: ByteStream, _ admission: Admission, _ head: RequestHead) async throws {
         do {
             let request = try RegistrationRequest(head)
-            let key = try await LegDesk.key(of: stream)
+            let key = try await keys.key(of: stream, head, .init(request))
             guard table.isReady else { throw LegRefusal(.unavailable, "the edge does not know its tunnels yet; try again") }
             guard let tunnel = table.tunnel(id: request.tunnelID) else {
                 throw LegRefusal(.tunnelArchived, "the tunnel \(request.tunnelID) is archived, or there is none with this id")

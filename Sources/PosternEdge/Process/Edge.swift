@@ -3,10 +3,17 @@ import ManagedAgentsAPI
 import NIOCore
 import NIOPosix
 import NIOSSL
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
 
 /// An edge: the public rendezvous of tunnels. It holds the key of its own name and nothing that opens a call.
 package final class Edge: Sendable {
@@ -44,7 +51,8 @@ package final class Edge: Sendable {
         }
         if drains { server.channel.close(promise: nil) }
         let ingress = Ingress(
-            settings: settings, tls: tls, table: table, windows: windows, directory: directory, metrics: metrics, logger: logger)
+            settings: settings, tls: tls, keys: try KeyDesk(settings), table: table, windows: windows, directory: directory, metrics: metrics,
+            logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await follow() }
             group.addTask { [self] in await report() }
@@ -67,8 +75,15 @@ package final class Edge: Sendable {
             channel.eventLoop.makeCompletedFuture { try ByteStream.attachInEventLoop(to: channel) }
         }
         if let listener = settings.listener { return try await bootstrap.bind(listener, childChannelInitializer: attach) }
-        return try await bootstrap.serverChannelOption(.backlog, value: 1024).serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .bind(host: settings.host, port: settings.port, childChannelInitializer: attach)
+        let server = bootstrap.serverChannelOption(.backlog, value: 1024).serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        guard settings.host.isEmpty else { return try await server.bind(host: settings.host, port: settings.port, childChannelInitializer: attach) }
+        do {
+            // IPv4 comes in by the same socket, whatever the machine's default is.
+            return try await server.serverChannelOption(ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 0)
+                .bind(host: "::", port: settings.port, childChannelInitializer: attach)
+        } catch let error as IOError where [EAFNOSUPPORT, EADDRNOTAVAIL, EINVAL].contains(error.errnoCode) {
+            return try await server.bind(host: "0.0.0.0", port: settings.port, childChannelInitializer: attach)
+        }
     }
 
     private func accept(_ server: NIOAsyncChannel<ByteStream, Never>, _ ingress: Ingress, _ onListening: @Sendable (Int) -> Void) async throws {

@@ -8,6 +8,7 @@ package struct EdgeMetrics: Sendable {
     let bytes: Counter
     let legs: Gauge
     let doubts: Counter
+    let reports: Counter
     let directoryFailures: Counter
 
     package init(_ registry: MetricsRegistry) {
@@ -19,6 +20,8 @@ package struct EdgeMetrics: Sendable {
         legs = registry.gauge("postern_edge_legs", help: "Legs that stand.")
         doubts = registry.counter(
             "postern_edge_doubted_keys_total", help: "Times that a connector's key was passed over, because callers did not believe who answered.")
+        reports = registry.counter(
+            "postern_edge_reports_total", help: "Inner handshakes that callers have reported as failed, by reason.", labels: ["reason"])
         directoryFailures = registry.counter("postern_edge_directory_failures_total", help: "Questions that the control plane did not answer.")
     }
 }

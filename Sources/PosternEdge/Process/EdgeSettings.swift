@@ -4,6 +4,7 @@ import PosternTunnelLink
 
 /// What an edge is started with.
 package struct EdgeSettings: Sendable {
+    /// Empty for every address of this machine, of both families.
     package var host: String
     /// 0 takes a free port.
     package var port: Int
@@ -14,6 +15,7 @@ package struct EdgeSettings: Sendable {
     /// PEM.
     package var certificate: [UInt8]
     package var key: [UInt8]
+    package var legProof = LegProofRule.certificate
     package var limits = EdgeLimits()
 
     package init(host: String, port: Int, domain: String, certificate: [UInt8], key: [UInt8]) {
@@ -45,6 +47,8 @@ package struct EdgeLimits: Sendable {
     package var hello = TimeAmount.seconds(5)
     /// For the outer handshake.
     package var handshake = TimeAmount.seconds(5)
+    /// For a connector's answer to a challenge.
+    package var proof = TimeAmount.seconds(5)
     /// For a whole request on the edge's own name.
     package var request = TimeAmount.seconds(5)
     /// For the whole ClientHello of inner TLS after a CONNECT was granted: before it, a call takes no stream of a leg.

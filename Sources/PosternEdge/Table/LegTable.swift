@@ -28,6 +28,7 @@ final class LegTable: Sendable {
     /// A call through the edge, and how it is cut.
     private struct LiveCall {
         var opening: CallOpening
+        var end: CallEnd?
         var cut: @Sendable () -> Void
     }
 
@@ -37,6 +38,7 @@ final class LegTable: Sendable {
     /// Seconds on a clock that never goes back.
     private let clock: @Sendable () -> Double
     private let doubts = Mutex(DoubtedKeys())
+    private let reports = Mutex(LegReports())
     let runningCalls = RunningCalls()
 
     init(legsPerWorkspace: Int = EdgeShareLimits().legsPerWorkspace, clock: @escaping @Sendable () -> Double = { EdgeShares.now }) {
@@ -56,7 +58,7 @@ final class LegTable: Sendable {
     /// Who signs the runtime certificates of a workspace.
     func authority(workspaceID: String) -> Certificate? { state.withLock { $0.authorities[workspaceID] } }
 
-    /// Takes the tunnels as they are now. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
+    /// Takes the tunnels as they are now. Connectors of a tunnel whose log has changed are told. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
     /// tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
     func replace(_ live: EdgeTunnels) {
         let tunnels = live.tunnels
@@ -74,6 +76,9 @@ final class LegTable: Sendable {
                     leg.drain()
                     cuts.append { leg.leg.close() }
                 }
+            }
+            for (id, legs) in state.legs where before[id] != nil && before[id]?.registrations != now[id]?.registrations {
+                for leg in legs { cuts.append { leg.leg.tellNews() } }
             }
             for (id, calls) in state.calls {
                 let isGone = now[id] == nil
@@ -145,21 +150,31 @@ final class LegTable: Sendable {
             state.legs[leg.tunnelID]?.removeAll { $0 === leg }
             if state.legs[leg.tunnelID]?.isEmpty == true { state.legs[leg.tunnelID] = nil }
         }
+        reports.withLock { $0.ended(leg.id) }
     }
 
     /// A leg with a place taken on it; `nil` where there is none. Those in `tried` have refused. Keys that are not doubted come first, then the key with
     /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest, and of equal ones one
     /// on `loop`, the caller's: its bytes then change threads nowhere.
-    func pick(tunnelID: String, tried: Set<Int>, isSplice: Bool, near loop: any EventLoop) -> EdgeLeg? {
-        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
+    /// - Parameter reporter: whose call it is, where that is known: legs that it has reported come last, or not at all.
+    func pick(tunnelID: String, tried: Set<Int>, isSplice: Bool, near loop: any EventLoop, for reporter: String? = nil) -> EdgeLeg? {
+        var legs = state.withLock { $0.legs[tunnelID] ?? [] }
         let time = EdgeShares.now
+        var reported: Set<Int> = []
+        if let reporter {
+            reports.withLock { reports in
+                legs.removeAll { reports.isShut($0.id, to: reporter, now: time) }
+                reported = Set(legs.map(\.id).filter { reports.isDoubted($0, by: reporter, now: time) })
+            }
+        }
         let doubted = doubts.withLock { doubts in Set(legs.map(\.connectorKey).filter { doubts.isDoubted($0, now: time) }) }
         let open = legs.map { (leg: $0, streams: $0.now.streams) }
         var ofKey: [String: Int] = [:]
         for (leg, streams) in open { ofKey[leg.connectorKey, default: 0] += streams }
-        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int, Int) {
+        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int, Int, Int) {
             (
-                doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0, entry.streams,
+                reported.contains(entry.leg.id) ? 1 : 0, doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0,
+                entry.streams,
                 entry.leg.leg.channel.eventLoop === loop ? 0 : 1
             )
         }
@@ -172,13 +187,41 @@ final class LegTable: Sendable {
     /// An inner handshake through the leg has failed, as far as an edge can see. Says whether its key is doubted from now on.
     func failed(_ leg: EdgeLeg) -> Bool { doubts.withLock { $0.failed(leg.connectorKey, now: EdgeShares.now) } }
 
-    /// A caller has believed who answers on the leg.
-    func proved(_ leg: EdgeLeg) { doubts.withLock { $0.proved(leg.connectorKey) } }
+    /// The caller of a call has believed who answers on the leg.
+    func proved(_ leg: EdgeLeg, _ call: String) {
+        doubts.withLock { $0.proved(leg.connectorKey) }
+        reports.withLock { $0.proved(call) }
+    }
 
-    /// Whether a leg stands that would take a call, besides those that have refused.
-    func hasLegs(tunnelID: String, besides tried: Set<Int>, isSplice: Bool) -> Bool {
-        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
+    /// Whether a leg stands that would take a call, besides those that have refused, and those that a caller has reported.
+    func hasLegs(tunnelID: String, besides tried: Set<Int>, isSplice: Bool, notDoubtedBy reporter: String? = nil) -> Bool {
+        var legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        if let reporter { reports.withLock { reports in legs.removeAll { reports.isDoubted($0.id, by: reporter, now: EdgeShares.now) } } }
         return legs.contains { !tried.contains($0.id) && $0.now.hasRoom(isSplice: isSplice) }
+    }
+
+    // MARK: Reports
+
+    /// A call that its caller may report has reached a leg.
+    func began(_ call: String, on leg: EdgeLeg, _ host: TunnelHost, _ reporter: String) {
+        let entry = LegReports.Call(
+            tunnelID: leg.tunnelID, host: host, leg: leg.id, key: leg.connectorKey, reporter: reporter, began: EdgeShares.now)
+        reports.withLock { $0.began(call, entry) }
+    }
+
+    func reportable(_ call: String) -> LegReports.Call? { reports.withLock { $0.call(call, now: EdgeShares.now) } }
+
+    /// Its caller says that the inner handshake failed; `false` where it has no such call. Where an edge could not see it, it counts for the key as well.
+    func reported(_ call: String, by reporter: String) -> Bool {
+        guard let call = reports.withLock({ $0.failed(call, by: reporter, now: EdgeShares.now) }) else { return false }
+        if call.isProved { doubts.withLock { _ = $0.failed(call.key, now: EdgeShares.now) } }
+        return true
+    }
+
+    /// Whether legs stand, and each of them gets no call of this caller's.
+    func isShut(tunnelID: String, to reporter: String) -> Bool {
+        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        return !legs.isEmpty && reports.withLock { reports in legs.allSatisfy { reports.isShut($0.id, to: reporter, now: EdgeShares.now) } }
     }
 
     var legs: [String: [EdgeLeg]] { state.withLock { $0.legs } }
@@ -218,7 +261,7 @@ final class LegTable: Sendable {
     // MARK: Calls
 
     /// On whose credentials calls rest that run.
-    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).compactMap(\.opening.principal)) } }
+    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).flatMap(\.opening.principals)) } }
 
     /// Whether a call must not begin before the control plane was asked about the principal.
     func isStale(_ principal: String) -> Bool { state.withLock { $0.news.isStale(principal, now: clock()) } }
@@ -235,23 +278,26 @@ final class LegTable: Sendable {
             state.news.heard(of: principals, ended: ended, asked: asked, now: clock())
             return ended.isEmpty
                 ? []
-                : state.calls.values.flatMap(\.values).filter { $0.opening.principal.map(ended.contains) == true }.map(\.cut)
+                : state.calls.values.flatMap(\.values).filter { !ended.isDisjoint(with: $0.opening.principals) }.map(\.cut)
         }
         for cut in cuts { cut() }
     }
 
     var now: Double { clock() }
 
-    /// Runs a call so that it can be cut. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
+    /// Runs a call so that it can be cut. Calls of the very same identity that began with an older certificate go on until this one's ends. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
     func running<Result: Sendable>(
-        _ tunnel: EdgeTunnel, _ opening: CallOpening, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+        _ tunnel: EdgeTunnel, _ opening: CallOpening, end: CallEnd? = nil, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
-            if let principal = opening.principal, state.news.hasEnded(principal, now: clock()) { throw CallCut() }
+            guard !opening.principals.contains(where: { state.news.hasEnded($0, now: clock()) }) else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
-            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
+            if let identity = opening.identity, let until = opening.until, let calls = state.calls[tunnel.id] {
+                for call in calls.values where call.opening.identity == identity { call.end?.prolong(until: until) }
+            }
+            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, end: end, cut: cut)
             return state.nextID
         }
         defer {

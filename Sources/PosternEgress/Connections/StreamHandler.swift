@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 
 /// The end of a connection's pipeline: takes bytes only when somebody asks for them, so that nothing is read that nobody has room for.
 /// Used on its event loop only.
@@ -92,9 +93,4 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         defer { waiting = nil }
         return waiting
     }
-}
-
-/// Nothing came within the time that was given for it.
-struct TimedOut: Error, CustomStringConvertible {
-    var description: String { "nothing came in time" }
 }

@@ -2,6 +2,7 @@ import NIOCore
 import NIOSSL
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 
 /// A connection to one destination that the policy allows in principle: TLS that is inspected or passed through, or plain HTTP. Anything
 /// else is closed.
@@ -64,7 +65,7 @@ struct Tunnel: Sendable {
             do throws(ClientHelloError) {
                 client = try hello.feed(piece.readableBytesView)
             } catch {
-                return try await refuse(error.reason)
+                return try await refuse(error.description)
             }
             if let client {
                 if let reason = HelloRule.refusal(of: client, for: destination.host, opaque: decision.opaque) { return try await refuse(reason) }

@@ -1,4 +1,5 @@
 import PosternPolicy
+import PosternTLS
 
 /// Whether a ClientHello fits the destination that the tunnel was asked for.
 enum HelloRule {
@@ -11,7 +12,8 @@ enum HelloRule {
         switch (host, hello.serverName) {
         case (.address, nil): return nil
         case (.name, nil): return "the ClientHello names no server; \(host) is expected"
-        case (_, let name?): return name == host ? nil : "the ClientHello names \(name); the tunnel is to \(host)"
+        case (.name(let wanted), let name?) where name == wanted: return nil
+        case (_, let name?): return "the ClientHello names \(name); the tunnel is to \(host)"
         }
     }
 }

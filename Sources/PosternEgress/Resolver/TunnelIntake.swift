@@ -1,7 +1,9 @@
 import Logging
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternPolicy
+import PosternTLS
 
 /// Takes the connections of programs that know nothing of a proxy on the way that tunnels take: the same rules, records and inspection.
 ///

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A value that somebody waits for and that comes once: the first one counts, also when it comes before anybody waits.
-final class Pending<Value: Sendable>: Sendable {
+package final class Pending<Value: Sendable>: Sendable {
     private enum State {
         case empty
         case waited(CheckedContinuation<Value, Never>)
@@ -10,8 +10,10 @@ final class Pending<Value: Sendable>: Sendable {
 
     private let state = Mutex(State.empty)
 
+    package init() {}
+
     /// Gives the value, unless there is one.
-    func resolve(_ value: Value) {
+    package func resolve(_ value: Value) {
         let waiter: CheckedContinuation<Value, Never>? = state.withLock { state in
             switch state {
             case .done: return nil
@@ -27,7 +29,7 @@ final class Pending<Value: Sendable>: Sendable {
     }
 
     /// Waits for the value; where the task is cancelled first, `onCancel` is it. To be called once.
-    func value(onCancel: Value) async -> Value {
+    package func value(onCancel: Value) async -> Value {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let value: Value? = state.withLock { state in

@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import PosternHTTP
+import PosternJSON
 import PosternTunnelLink
 import PosternTunnelWire
 
@@ -33,18 +34,46 @@ struct EdgeDialer: Sendable {
         throw failure
     }
 
+    /// Legs that a call tries by one address, where inner handshakes fail.
+    private static let mostLegs = 3
+
     private func dial(_ address: EdgeAddress) async throws(TunnelDialError) -> ByteStream {
-        let stream = try await connect(address)
-        do throws(TunnelDialError) {
-            if let outer = tls.outer {
-                try await startOuter(stream, outer, address)
-                try await askToConnect(stream)
+        var tried = 0
+        while true {
+            let stream = try await connect(address)
+            var call: String?
+            do throws(TunnelDialError) {
+                if let outer = tls.outer {
+                    try await startOuter(stream, outer, address)
+                    call = try await askToConnect(stream)
+                }
+                try await startInner(stream)
+                return stream
+            } catch {
+                stream.close()
+                guard let call, let reason = error.report, !Task.isCancelled else { throw error }
+                tried += 1
+                // The edge passes over that leg then. Nothing of a request was sent, so another one may have it.
+                guard await report(TunnelReport(call: call, reason: reason), address), tried < Self.mostLegs else { throw error }
             }
-            try await startInner(stream)
-            return stream
+        }
+    }
+
+    /// Tells the edge that an inner handshake failed; whether there are legs of which this caller has not said so.
+    private func report(_ report: TunnelReport, _ address: EdgeAddress) async -> Bool {
+        guard let outer = tls.outer, let stream = try? await connect(address) else { return false }
+        defer { stream.close() }
+        do {
+            try await startOuter(stream, outer, address)
+            try await stream.write(report.encoded(host: route.edge.name, apiKey: credentials.apiKey?.value))
+            var reader = MessageReader(stream)
+            guard let lines = try await reader.head(idle: times.edge, whole: times.edge) else { return false }
+            let head = try ResponseHead(lines: lines)
+            guard head.status == 200 else { return false }
+            return (try? JSON(parsing: await body(of: head, &reader)))?["others"]?.bool == true
         } catch {
-            stream.close()
-            throw error
+            // It is told for the sake of the next call; this one's error says what is wrong.
+            return false
         }
     }
 
@@ -90,9 +119,10 @@ struct EdgeDialer: Sendable {
         }
     }
 
-    private func askToConnect(_ stream: ByteStream) async throws(TunnelDialError) {
+    /// The edge's name for the call, where it gives one.
+    private func askToConnect(_ stream: ByteStream) async throws(TunnelDialError) -> String? {
         do {
-            try await stream.write(ConnectExchange.request(host: route.host.name, apiKey: credentials.apiKey?.value))
+            try await stream.write(ConnectExchange.request(host: route.shown.name, apiKey: credentials.apiKey?.value))
             var reader = MessageReader(stream)
             guard let lines = try await reader.head(idle: times.edge, whole: times.edge) else {
                 throw TunnelDialError.connectAnswer("the edge closed the connection")
@@ -101,6 +131,7 @@ struct EdgeDialer: Sendable {
             guard try ConnectExchange.isOpen(head, rest: reader.buffer.readableBytes) else {
                 throw ConnectExchange.refusal(head, body: await body(of: head, &reader))
             }
+            return TunnelReport.call(head.fields)
         } catch let error as TunnelDialError {
             throw error
         } catch let error as HTTPRefusal {
@@ -129,9 +160,10 @@ struct EdgeDialer: Sendable {
     private func startInner(_ stream: ByteStream) async throws(TunnelDialError) {
         let verifier = InnerVerifier(authorities: credentials.authorities, host: route.host.name, now: now)
         let context = tls.inner
+        let shown = route.shown.name
         let chosen: String?
         do {
-            chosen = try await stream.startTLS(within: times.inner) { try verifier.handler(context) }
+            chosen = try await stream.startTLS(within: times.inner) { try verifier.handler(context, serverName: shown) }
         } catch {
             if let rule = verifier.refusal { throw .rule(rule) }
             switch TLSFailure(error) {

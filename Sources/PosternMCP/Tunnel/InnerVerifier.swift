@@ -20,9 +20,10 @@ final class InnerVerifier: Sendable {
         self.now = now
     }
 
-    /// The handler of one connection; it asks for `host` by its server name.
-    func handler(_ context: NIOSSLContext) throws -> NIOSSLClientHandler {
-        try NIOSSLClientHandler(context: context, serverHostname: host) { [self] chain, promise in
+    /// The handler of one connection.
+    /// - Parameter serverName: what the ClientHello says, in the clear: the host, or what stands for it. The certificate has to name the host.
+    func handler(_ context: NIOSSLContext, serverName: String) throws -> NIOSSLClientHandler {
+        try NIOSSLClientHandler(context: context, serverHostname: serverName) { [self] chain, promise in
             let result = judge(chain.first)
             outcome.withLock { $0 = result }
             switch result {

@@ -1,4 +1,5 @@
 import NIOSSL
+import PosternHTTP
 import PosternTunnelLink
 
 /// What TLS said, as far as something follows from it. BoringSSL tells it as text only.

@@ -11,6 +11,8 @@ import Synchronization
 final class TunnelCall: Sendable {
     private let connections: TunnelConnections
     private let connection: TunnelConnections.Connection
+    /// Keeps it going past the end of its certificate; `nil` where nothing does.
+    private let renewal: TunnelRenewal?
     private let written = Written()
     private let state: Mutex<(http: InnerHTTP, isOver: Bool)>
 
@@ -21,13 +23,15 @@ final class TunnelCall: Sendable {
         func done() { flag.store(true, ordering: .releasing) }
     }
 
-    init(_ connections: TunnelConnections, _ connection: TunnelConnections.Connection) {
+    init(_ connections: TunnelConnections, _ connection: TunnelConnections.Connection, renewal: TunnelRenewal? = nil) {
+        self.renewal = renewal
         self.connections = connections
         self.connection = connection
         state = Mutex((InnerHTTP(), false))
     }
 
     deinit {
+        renewal?.stop()
         let (http, isOver) = state.withLock { $0 }
         guard !isOver else { return }
         guard http.hasBegun, written.isDone, !Task.isCancelled, connection.stream.channel.isActive else { return connections.discard(connection) }
@@ -42,6 +46,7 @@ final class TunnelCall: Sendable {
         } catch {
             throw over(.broken("\(error)"))
         }
+        renewal?.start()
         let channel = connection.stream.channel
         // Not waited for: an answer may come before the whole request has gone, and then the rest of it is of no use.
         channel.writeAndFlush(ByteBuffer(bytes: request.bytes)).whenSuccess { [written] in written.done() }
@@ -101,7 +106,7 @@ final class TunnelCall: Sendable {
         if Task.isCancelled || error is CancellationError { return .cancelled }
         if error is TimedOut { return .timeout("no answer came in time") }
         let (hasBegun, isFirst) = (state.withLock { $0.http.hasBegun }, !connection.isUsed)
-        if connections.settings.now() >= connection.notAfter { return .broken("the client certificate has ended, and the connection with it") }
+        if connections.hasEnded(connection) { return .broken("the client certificate has ended, and the connection with it") }
         if error is InnerHTTP.Problem { return .broken("\(error)") }
         // In TLS 1.3 a client's certificate is judged after the client's part of the handshake: the connector has read nothing of the request.
         if !hasBegun, isFirst, case .certificateRefused(let alert) = TLSFailure(error) {
@@ -115,12 +120,14 @@ final class TunnelCall: Sendable {
 
     private func end(isReusable: Bool) {
         state.withLock { $0.isOver = true }
+        renewal?.stop()
         // Where the answer came before the whole request was taken, what is left of that would stand before the next one.
         if isReusable, written.isDone { connections.giveBack(connection) } else { connections.discard(connection) }
     }
 
     private func over(_ error: TransportError) -> TransportError {
         state.withLock { $0.isOver = true }
+        renewal?.stop()
         connections.discard(connection)
         return error
     }

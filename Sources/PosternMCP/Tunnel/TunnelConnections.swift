@@ -26,9 +26,11 @@ package final class TunnelConnections: Sendable {
         let id: Int
         let stream: ByteStream
         /// Ends it with its certificate.
-        let expiry: Scheduled<Void>
+        var expiry: Scheduled<Void>
         /// Of the certificate that it stands on.
-        let notAfter: Date
+        var notAfter: Date
+        /// Whether its call goes on past the certificate that it was dialled with.
+        var isProlonged = false
         /// Whether it has carried a request.
         var isUsed = false
     }
@@ -136,11 +138,7 @@ package final class TunnelConnections: Sendable {
             if let error = error as? TunnelDialError { throw error.transportError }
             throw .refused("TLS cannot be set up with these certificates: \(error)")
         }
-        let left = TimeAmount.nanoseconds(Int64(max(0, min(credentials.notAfter.timeIntervalSince(settings.now()), 48 * 3600)) * 1e9))
-        let expiry = stream.channel.eventLoop.scheduleTask(in: left) { [weak self] in
-            stream.close()
-            self?.drop(id)
-        }
+        let (left, expiry) = expiry(id, stream, credentials.notAfter)
         let connection = Connection(id: id, stream: stream, expiry: expiry, notAfter: credentials.notAfter)
         let isShut = state.withLock { state in
             guard !state.isShut else { return true }
@@ -155,6 +153,36 @@ package final class TunnelConnections: Sendable {
         }
         settings.connected()
         return connection
+    }
+
+    /// Ends the connection at that time.
+    private func expiry(_ id: Int, _ stream: ByteStream, _ notAfter: Date) -> (TimeAmount, Scheduled<Void>) {
+        let left = TimeAmount.nanoseconds(Int64(max(0, min(notAfter.timeIntervalSince(settings.now()), 48 * 3600)) * 1e9))
+        let expiry = stream.channel.eventLoop.scheduleTask(in: left) { [weak self] in
+            stream.close()
+            self?.drop(id)
+        }
+        return (left, expiry)
+    }
+
+    /// The connector lets the call on the connection go on until then.
+    func prolong(_ id: Int, until notAfter: Date) {
+        guard let stream = state.withLock({ $0.open[id]?.stream }) else { return }
+        let (left, expiry) = expiry(id, stream, notAfter)
+        let old = state.withLock { state -> Scheduled<Void>? in
+            guard var connection = state.open[id] else { return expiry }
+            defer { state.open[id] = connection }
+            let old = connection.expiry
+            (connection.expiry, connection.notAfter, connection.isProlonged) = (expiry, notAfter, true)
+            state.pool.prolong(id, expires: .now() + left)
+            return old
+        }
+        old?.cancel()
+    }
+
+    /// Whether what the connection rests on has ended.
+    func hasEnded(_ connection: Connection) -> Bool {
+        settings.now() >= state.withLock { $0.open[connection.id]?.notAfter ?? connection.notAfter }
     }
 
     /// Most TLS configurations that are kept: those of the keys that were used last.
@@ -177,6 +205,7 @@ package final class TunnelConnections: Sendable {
     /// The answer is whole, and the connection may carry the next request.
     func giveBack(_ connection: Connection) {
         let id = connection.id
+        guard !state.withLock({ $0.open[id]?.isProlonged ?? false }) else { return discard(connection) }
         // First at rest, then in the pool: whoever takes it from there finds what disturbed it.
         connection.stream.rest { [weak self] in self?.close(id) }
         let isShut = state.withLock { state in

@@ -65,6 +65,16 @@ package enum TunnelDialError: Error, Sendable, Hashable {
         }
     }
 
+    /// What the edge is told of it: only what the other end of inner TLS has done, and nothing that anybody on the way can write in the clear.
+    var report: TunnelReport.Reason? {
+        switch self {
+        case .rule: .certificate
+        case .oldProtocol: .oldProtocol
+        case .noApplicationProtocol: .noApplicationProtocol
+        default: nil
+        }
+    }
+
     /// Whether trying again cannot help: a rule says no.
     private var isFinal: Bool {
         switch self {

@@ -61,6 +61,9 @@ package struct TunnelPool<Key: Hashable & Sendable>: Sendable {
         entries[id]?.state = .busy
     }
 
+    /// The connection's call goes on past the certificate that it was dialled with; it carries no other one after that.
+    package mutating func prolong(_ id: Int, expires: NIODeadline) { entries[id]?.expires = expires }
+
     /// The answer is whole and the connection may carry another request. Decisions for those that waited.
     package mutating func giveBack(_ id: Int, now: NIODeadline) -> [(ticket: Int, decision: Decision)] {
         guard let entry = entries[id], entry.state == .busy else { return [] }

@@ -28,8 +28,14 @@ package struct TunnelRoute: Sendable, Hashable {
     package var host: TunnelHost
     package var edge: Edge
     package var way: Way
+    /// With it the edge, and whoever sees its traffic, is shown the route's id in place of its name.
+    package var routeKey: RouteKey?
 
-    package init(host: TunnelHost, edge: Edge, way: Way = .connect) {
+    /// The host as everybody on the way gets to see it.
+    package var shown: TunnelHost { routeKey.map { TunnelHost(route: $0.id(of: host.route), domain: host.domain) } ?? host }
+
+    package init(host: TunnelHost, edge: Edge, way: Way = .connect, routeKey: RouteKey? = nil) {
+        self.routeKey = routeKey
         self.host = host
         self.edge = edge
         self.way = way

@@ -23,11 +23,14 @@ package struct TunnelTransport: ClientTransport {
     }
 
     package func send(_ request: ClientRequest) async throws(TransportError) -> ClientResponse {
-        let wire: InnerRequest
-        do throws(InnerRequest.Invalid) { wire = try InnerRequest(request, host: route.host.name) } catch { throw .refused("\(error)") }
         let (seconds, attoseconds) = request.timeout.components
         let deadline = NIODeadline.now() + .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-        let call = TunnelCall(connections, try await connections.take(route, try await credentials()))
+        let id = CallRenewal.newID()
+        let wire: InnerRequest
+        do throws(InnerRequest.Invalid) { wire = try InnerRequest(request, host: route.host.name, call: id) } catch { throw .refused("\(error)") }
+        let connection = try await connections.take(route, try await credentials())
+        let renewal = TunnelRenewal(id, route, connections, connection, credentials: credentials)
+        let call = TunnelCall(connections, connection, renewal: renewal)
         let head = try await call.send(wire, within: max(.nanoseconds(1), deadline - .now()))
         try call.finishIfEmpty()
         let fields = head.fields.all.map { (name: $0.name, value: $0.text) }

@@ -77,6 +77,7 @@ extension LiveTunnels {
                     [
                         "id": .string(tunnel.id), "domain": .string(tunnel.domain), "workspace_id": .string(tunnel.workspaceID),
                         "splice": .bool(tunnel.splice), "connector_keys": .array(tunnel.connectorKeys.map(JSON.string)),
+                        "registrations": JSON(tunnel.registrations),
                     ]
                 }),
             "runtime_authorities": .array(

@@ -2,6 +2,7 @@ import HTTPTypes
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
+import PosternTunnelWire
 
 /// `/v1/agents` (contract section 2.1).
 struct AgentRoutes {
@@ -47,6 +48,19 @@ struct AgentRoutes {
                     id, workspaceID: try call.workspaceID(), from: try call.query.position(list, .descending),
                     limit: try call.query.limit(default: 20, maximum: 100))
                 return page.answer(list, last: .omitted) { $0.json.encoded }
+            },
+            // What a connector's `callers` pin: sessions without overrides have it in their certificates.
+            Route(
+                .get, "/postern/v1/agents/{agent_id}/configuration_digest", .client(.viewer), "Get the digest of an agent's configuration",
+                query: ["version"]
+            ) { call async throws(APIError) in
+                let agent = try await agents.agent(
+                    try call.parameter("agent_id"), version: try call.query.int("version"), workspaceID: try call.workspaceID())
+                return .json(
+                    [
+                        "agent_id": .string(agent.id), "version": JSON(agent.version),
+                        "configuration_digest": .string(ConfigurationDigest.text(of: agent.body)),
+                    ] as JSONObject)
             },
         ]
     }

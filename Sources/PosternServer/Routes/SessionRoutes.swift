@@ -2,6 +2,7 @@ import HTTPTypes
 import ManagedAgentsAPI
 import PosternCore
 import PosternJSON
+import PosternTunnelWire
 
 /// `/v1/sessions` (contract section 2.4).
 struct SessionRoutes {
@@ -42,6 +43,17 @@ struct SessionRoutes {
                 _ = try await sessions.session(try call.parameter("session_id"), workspaceID: try call.workspaceID())
                 throw Limits.notBuilt("resources")
             },
+            Route(
+                .get, "/postern/v1/sessions/{session_id}/configuration_digest", .client(.viewer),
+                "Get the digest of the configuration that a session runs with"
+            ) { call async throws(APIError) in
+                let session = try await sessions.session(try call.parameter("session_id"), workspaceID: try call.workspaceID())
+                return .json(
+                    [
+                        "session_id": .string(session.id), "agent_id": .string(session.agentID), "version": JSON(session.agentVersion),
+                        "configuration_digest": .string(ConfigurationDigest.text(of: session.agent)),
+                    ] as JSONObject)
+            },
         ]
             + [HTTPRequest.Method.get, .post, .delete].map { method in
                 Route(
@@ -73,7 +85,7 @@ struct SessionRoutes {
         let record = try await sessions.create(
             SessionDraft(
                 workspaceID: workspace, environmentID: environment.id, agent: agent, agentID: agentID, agentVersion: version, title: params.title,
-                metadata: params.metadata, initialEvents: params.initialEvents))
+                metadata: params.metadata, initialEvents: params.initialEvents, createdBy: try call.caller().keyID))
         return .json(record.json)
     }
 

@@ -115,6 +115,12 @@ struct TunnelRoutes {
                 let tunnel = try await tunnels.tunnel(id, workspaceID: workspace)
                 return .json(tunnel.settingsJSON(try await tunnels.registrationStanding(id, workspaceID: workspace)))
             },
+            Route(.get, Self.own + "/route_key", .client(.developer), "Get the key by which a tunnel's routes have ids") {
+                call async throws(APIError) in
+                let id = try call.parameter("tunnel_id")
+                let key = try await tunnels.routeKey(id, workspaceID: try call.workspaceID())
+                return .json(["type": "tunnel_route_key", "tunnel_id": .string(id), "route_key": .string(key)] as JSONObject)
+            },
             Route(.get, Self.own + "/connectors", .client(.viewer), "List a tunnel's legs as edges report them") { call async throws(APIError) in
                 let legs = try await edges.legs(try call.parameter("tunnel_id"), workspaceID: try call.workspaceID())
                 return .page(legs.map(\.json.encoded), next: nil, last: .null)

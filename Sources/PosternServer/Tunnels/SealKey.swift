@@ -13,12 +13,16 @@ package struct SealKey: Sendable, CustomStringConvertible, CustomReflectable {
     /// Of the keys that sign logs of registrations.
     let logs: SymmetricKey
 
+    /// Of the ids of routes.
+    let routes: SymmetricKey
+
     /// - Parameter bytes: `size` random ones; `nil` for any other number.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count == Self.size else { return nil }
         tokens = SymmetricKey(data: bytes)
         authorities = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: tokens, info: Array("postern runtime authority".utf8), outputByteCount: Self.size)
+        routes = HKDF<SHA256>.deriveKey(inputKeyMaterial: tokens, info: Array("postern route ids".utf8), outputByteCount: Self.size)
         logs = HKDF<SHA256>.deriveKey(inputKeyMaterial: tokens, info: Array("postern registration logs".utf8), outputByteCount: Self.size)
     }
 

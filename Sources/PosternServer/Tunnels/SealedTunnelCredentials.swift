@@ -54,6 +54,10 @@ package struct SealedTunnelCredentials: TunnelCredentials {
         Array("postern tunnel token".utf8) + [0] + Array(tunnelID.utf8) + [0] + Array(tokenID.utf8)
     }
 
+    package func routeKey(tunnelID: String) -> String {
+        Hexadecimal.text(HMAC<SHA256>.authenticationCode(for: Array(tunnelID.utf8), using: key.routes))
+    }
+
     // MARK: Keys and certificates
 
     package func fingerprint(ofConnectorKey der: [UInt8]) throws(APIError) -> String {
@@ -84,7 +88,9 @@ package struct SealedTunnelCredentials: TunnelCredentials {
         do { publicKey = try RuntimeCertificate.publicKey(ofRequest: request) } catch { throw .invalid("csr_pem: \(error).") }
         let authority = try open(record)
         let identity = RuntimeIdentity(
-            tunnelID: client.tunnelID, workspaceID: client.workspaceID, person: client.person, client: client.client, routes: client.routes)
+            tunnelID: client.tunnelID, workspaceID: client.workspaceID, agentID: client.session?.agentID, agentVersion: client.session?.agentVersion,
+            configurationDigest: client.session?.configurationDigest, sessionID: client.session?.id, person: client.person, client: client.client,
+            routes: client.routes)
         do {
             return try RuntimeCertificate.issue(
                 identity, publicKey: publicKey, authority: authority.certificate, authorityKey: authority.key, notBefore: from.date,

@@ -139,5 +139,7 @@ enum Schema {
                     PRIMARY KEY (tunnel_id, position)) {clustered}
                 """
             ]),
+        // In whose name a session calls MCP servers.
+        Migration(version: 4, name: "who made a session", statements: ["ALTER TABLE sessions ADD COLUMN created_by TEXT"]),
     ]
 }

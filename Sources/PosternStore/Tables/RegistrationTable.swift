@@ -17,6 +17,8 @@ enum RegistrationTable {
 extension SQLTransaction {
     /// Adds an entry of a log as the last step, so that every other guard speaks first; the step's index.
     mutating func append(_ append: RegistrationAppend, tunnelID: String) -> Int {
+        // Edges tell connectors that there is news.
+        run(TunnelTable.raiseRevision)
         require(RegistrationTable.insert(append, tunnelID: tunnelID))
         return steps.count - 1
     }

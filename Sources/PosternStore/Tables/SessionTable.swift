@@ -6,7 +6,7 @@ enum SessionTable {
     static let columns = """
         s.id, s.workspace_id, s.environment_id, s.agent_id, s.agent_version, s.thread_id, s.status, s.title, d.metadata, d.agent, d.vault_ids,
         s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cache_5m_tokens, s.cache_1h_tokens, s.active_microseconds,
-        s.created_at, s.updated_at, s.archived_at, s.last_sequence
+        s.created_at, s.updated_at, s.archived_at, s.last_sequence, s.created_by
         """
     static let select = "SELECT \(columns) FROM sessions s JOIN session_documents d ON d.session_id = s.id"
 
@@ -21,7 +21,7 @@ enum SessionTable {
                     cacheCreation1h: try row.integer()),
                 activeMicroseconds: Int64(try row.integer())),
             createdAt: try row.time(), updatedAt: try row.time(), archivedAt: try row.optionalTime(), lastSequence: try row.integer()
-        )
+        ).created(by: try row.optionalText())
     }
 
     private static func usage(_ usage: SessionUsage) -> [SQLValue] {
@@ -37,13 +37,14 @@ enum SessionTable {
                 """
                 INSERT INTO sessions (id, last_sequence, status, updated_at, input_tokens, output_tokens, cache_read_tokens, cache_5m_tokens,
                     cache_1h_tokens, active_microseconds, workspace_id, environment_id, agent_id, agent_version, thread_id, title, created_at,
-                    archived_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    archived_at, created_by)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [.text(session.id), SQLValue(session.lastSequence), .text(session.status.rawValue), SQLValue(session.updatedAt)]
                     + usage(session.usage) + [
                         .text(session.workspaceID), .text(session.environmentID), .text(session.agentID), SQLValue(session.agentVersion),
                         .text(session.threadID), SQLValue(session.title), SQLValue(session.createdAt), SQLValue(session.archivedAt),
+                        SQLValue(session.createdBy),
                     ]),
             SQLStatement(
                 "INSERT INTO session_documents (session_id, agent, metadata, vault_ids) VALUES (?, ?, ?, ?)",
@@ -95,6 +96,15 @@ enum SessionTable {
         query.where("s.created_at", in: filter.createdAt)
         keyset.start(&query, ("s.created_at", "s.id"))
         return query.statement(order: ["s.created_at", "s.id"], ascending: keyset.scansAscending, limit: keyset.scanLimit)
+    }
+}
+
+extension SessionRecord {
+    /// Arguments are evaluated in the order of the initializer, and columns are read in theirs.
+    fileprivate func created(by person: String?) -> SessionRecord {
+        var record = self
+        record.createdBy = person
+        return record
     }
 }
 

@@ -44,21 +44,29 @@ enum TunnelTable {
             SELECT workspace_id, certificate FROM runtime_authorities
             WHERE workspace_id IN (SELECT workspace_id FROM tunnels WHERE archived_at IS NULL) ORDER BY workspace_id
             """),
+        SQLStatement("SELECT tunnel_id, COUNT(*) FROM tunnel_registrations GROUP BY tunnel_id"),
     ]
 
     static func decodeLive(_ parts: [[SQLRow]]) throws(SQLFailure) -> LiveTunnels {
-        guard parts.count == 4, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
+        guard parts.count == 5, let first = parts[0].first else { throw .invalid("the revision of the tunnels is missing") }
         var keys: [String: [String]] = [:]
         for row in parts[2] {
             var reader = SQLRowReader(row)
             keys[try reader.text(), default: []].append(try reader.text())
+        }
+        var registrations: [String: Int] = [:]
+        for row in parts[4] {
+            var reader = SQLRowReader(row)
+            registrations[try reader.text()] = try reader.integer()
         }
         var tunnels: [LiveTunnels.Tunnel] = []
         for row in parts[1] {
             var reader = SQLRowReader(row)
             let (id, domain, workspace) = (try reader.text(), try reader.text(), try reader.text())
             tunnels.append(
-                .init(id: id, domain: domain, workspaceID: workspace, splice: try reader.integer() != 0, connectorKeys: keys[id] ?? []))
+                .init(
+                    id: id, domain: domain, workspaceID: workspace, splice: try reader.integer() != 0, connectorKeys: keys[id] ?? [],
+                    registrations: registrations[id] ?? 0))
         }
         var authorities: [String: String] = [:]
         for row in parts[3] {
@@ -99,6 +107,10 @@ extension PosternStore: TunnelStore {
 
     package func tunnel(_ id: String) async throws(StoreError) -> TunnelRecord? {
         try await first(SQLStatement(TunnelTable.select + " WHERE id = ?", [.text(id)]), TunnelTable.decode)
+    }
+
+    package func tunnel(domain: String) async throws(StoreError) -> TunnelRecord? {
+        try await first(SQLStatement(TunnelTable.select + " WHERE domain = ?", [.text(domain)]), TunnelTable.decode)
     }
 
     package func tunnels(

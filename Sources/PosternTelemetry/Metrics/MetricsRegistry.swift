@@ -37,6 +37,13 @@ package final class MetricsRegistry: Sendable {
         add(name, help, "gauge") { [MetricSample(name: name, labels: [], value: read())] }
     }
 
+    /// The same, one value for each combination of labels.
+    package func gauge(
+        _ name: String, help: String, labels: [String], read: @escaping @Sendable () -> [(labels: [String], value: Double)]
+    ) {
+        add(name, help, "gauge") { read().map { MetricSample(name: name, labels: Array(zip(labels, $0.labels)), value: $0.value) } }
+    }
+
     /// - Parameter buckets: upper bounds, ascending, without infinity. Durations are in seconds.
     package func histogram(_ name: String, help: String, labels: [String] = [], buckets: [Double] = Histogram.durations) -> Histogram {
         let histogram = Histogram(labels: labels, buckets: buckets)

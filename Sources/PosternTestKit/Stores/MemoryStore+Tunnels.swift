@@ -18,6 +18,10 @@ extension MemoryStore: TunnelStore {
         try with { state throws(StoreError) in state.tunnels[id] }
     }
 
+    package func tunnel(domain: String) async throws(StoreError) -> TunnelRecord? {
+        try with { state throws(StoreError) in state.tunnels.values.first { $0.domain == domain } }
+    }
+
     package func tunnels(
         workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int
     ) async throws(StoreError) -> Page<TunnelRecord> {
@@ -153,6 +157,7 @@ extension MemoryStore: TunnelStore {
     private static func log(_ append: RegistrationAppend, _ tunnelID: String, _ state: inout State) throws(StoreError) {
         guard (state.registrations[tunnelID] ?? []).count == append.position else { throw .duplicate("registrations") }
         state.registrations[tunnelID, default: []].append(append.entry)
+        state.tunnelRevision += 1
     }
 
     /// A log as it was, for tests of who watches it.
@@ -180,7 +185,8 @@ extension MemoryStore: TunnelStore {
                 tunnels: live.map { tunnel in
                     let keys = state.connectorKeys.filter { $0.tunnelID == tunnel.id && $0.revokedAt == nil }.map(\.fingerprint)
                     return .init(
-                        id: tunnel.id, domain: tunnel.domain, workspaceID: tunnel.workspaceID, splice: tunnel.splice, connectorKeys: keys.sorted())
+                        id: tunnel.id, domain: tunnel.domain, workspaceID: tunnel.workspaceID, splice: tunnel.splice, connectorKeys: keys.sorted(),
+                        registrations: state.registrations[tunnel.id]?.count ?? 0)
                 },
                 authorities: state.runtimeAuthorities.filter { pair in live.contains { $0.workspaceID == pair.key } }.mapValues(\.certificatePEM))
         }

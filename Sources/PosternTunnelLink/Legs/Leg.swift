@@ -17,10 +17,16 @@ package struct Leg: Sendable {
         package var goAway: @Sendable (Int) -> Void
         /// The edge asks for a stream; at a connector only.
         package var call: @Sendable (LegCall) -> Void
+        /// The edge says that there is news of the tunnel's registrations; at a connector only.
+        package var news: @Sendable () -> Void
 
-        package init(goAway: @escaping @Sendable (Int) -> Void, call: @escaping @Sendable (LegCall) -> Void = { $0.refuse() }) {
+        package init(
+            goAway: @escaping @Sendable (Int) -> Void, call: @escaping @Sendable (LegCall) -> Void = { $0.refuse() },
+            news: @escaping @Sendable () -> Void = {}
+        ) {
             self.goAway = goAway
             self.call = call
+            self.news = news
         }
     }
 
@@ -55,7 +61,7 @@ package struct Leg: Sendable {
                 let pipeline = channel.pipeline.syncOperations
                 try pipeline.addHandler(LegWriteHandler())
                 try pipeline.addHandler(handler)
-                try pipeline.addHandler(LegControlHandler(interval: times.ping, patience: times.pong, onGoAway: events.goAway))
+                try pipeline.addHandler(LegControlHandler(interval: times.ping, patience: times.pong, onGoAway: events.goAway, onNews: events.news))
                 let leg = Leg(channel: channel, multiplexer: try handler.syncMultiplexer(), windows: windows)
                 var first = rest
                 if let unread { first.writeImmutableBuffer(unread) }
@@ -128,6 +134,12 @@ package struct Leg: Sendable {
     package func sayGoodbye() {
         channel.writeAndFlush(
             HTTP2Frame(streamID: .rootStream, payload: .goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)), promise: nil)
+    }
+
+    /// Tells a connector that there is news of its tunnel's registrations: by a PING with data of its own, which older ones just answer.
+    package func tellNews() {
+        channel.writeAndFlush(
+            HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: LegControlHandler.news), ack: false)), promise: nil)
     }
 
     package func close() { channel.close(promise: nil) }

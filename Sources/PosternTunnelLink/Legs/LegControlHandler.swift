@@ -8,7 +8,11 @@ final class LegControlHandler: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
+    /// The data of a PING by which an edge says that there is news of the tunnel's registrations: `postnews`.
+    static let news: UInt64 = 0x706F_7374_6E65_7773
+
     private let onGoAway: (Int) -> Void
+    private let onNews: () -> Void
     private let interval: TimeAmount
     private let patience: TimeAmount
     private var context: ChannelHandlerContext?
@@ -17,10 +21,11 @@ final class LegControlHandler: ChannelInboundHandler {
     private var count: UInt64 = 0
 
     /// `onGoAway` hears of the last stream that the peer will look at; of 0 when the leg is about to end.
-    init(interval: TimeAmount, patience: TimeAmount, onGoAway: @escaping (Int) -> Void) {
+    init(interval: TimeAmount, patience: TimeAmount, onGoAway: @escaping (Int) -> Void, onNews: @escaping () -> Void = {}) {
         self.interval = interval
         self.patience = patience
         self.onGoAway = onGoAway
+        self.onNews = onNews
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -62,6 +67,7 @@ final class LegControlHandler: ChannelInboundHandler {
             deadline?.cancel()
             deadline = nil
             wait(context)
+        case .ping(let data, ack: false) where data.integer == Self.news: onNews()
         case .goAway(let last, _, _): onGoAway(Int(last))
         default: break
         }

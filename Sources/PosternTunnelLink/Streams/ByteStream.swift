@@ -1,4 +1,5 @@
 import NIOCore
+import PosternHTTP
 import Synchronization
 
 /// A connection, or a stream of a leg, as bytes that are asked for and bytes that are taken: reading and writing both wait, so a slow side

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOTLS
+import PosternHTTP
 
 /// The end of a connection's pipeline: takes bytes only when somebody asks for them, so that nothing is read that nobody has room for.
 /// Used on its event loop only.
@@ -176,10 +177,4 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         defer { waiting = nil }
         return waiting
     }
-}
-
-/// Nothing came within the time that was given for it.
-package struct TimedOut: Error, CustomStringConvertible {
-    package init() {}
-    package var description: String { "nothing came in time" }
 }

@@ -18,6 +18,8 @@ package struct RuntimeIdentity: Sendable, Hashable {
     package var client: String?
     /// The routes that the certificate opens, each once; none stands for every route of the tunnel.
     package var routes: [String]
+    /// Who vouches for `person` and `client` where no certificate does: the issuer of a bearer token. No certificate says it.
+    package var issuer: String?
 
     /// Values longer than this, in bytes before escaping, are refused.
     package static let longestValue = 255
@@ -98,6 +100,7 @@ package struct RuntimeIdentity: Sendable, Hashable {
                 (.configuration, configurationDigest), (.session, sessionID), (.person, person), (.client, client),
             ]
             facts += routes.map { (.route, $0) }
+            guard issuer == nil else { throw .foreignName("issuer") }
             var uris: [String] = []
             for case (let fact, let value?) in facts { uris.append("\(Fact.scheme)\(fact.rawValue):\(IdentityText.encode(value))") }
             _ = try RuntimeIdentity(uris: uris)

@@ -1,3 +1,5 @@
+import PosternTLS
+
 /// The target of a `CONNECT` (RFC 9110, section 9.3.6): `host:443`. Inner TLS is all that a tunnel carries, so no other port means anything.
 package enum ConnectTarget {
     package static let port = 443

@@ -13,6 +13,10 @@ package struct LegRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         case notEnrolled = "not_enrolled"
         /// No client certificate, or one without a key on P-256.
         case noConnectorKey = "no_connector_key"
+        /// The answer to the challenge does not prove the key to this edge.
+        case proofRefused = "proof_refused"
+        /// The edge takes no proof by challenge.
+        case proofNotTaken = "proof_not_taken"
         /// The tunnel has as many legs as it may have.
         case tooManyLegs = "too_many_legs"
         /// The control plane does not answer.
@@ -32,7 +36,7 @@ package struct LegRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// The HTTP status that says it.
     package var status: Int {
         switch reason {
-        case .tokenUnknown, .tokenRotated, .tunnelArchived, .notEnrolled, .noConnectorKey: 403
+        case .tokenUnknown, .tokenRotated, .tunnelArchived, .notEnrolled, .noConnectorKey, .proofRefused, .proofNotTaken: 403
         case .tooManyLegs, .unavailable: 503
         case .malformed: 400
         }

@@ -31,11 +31,12 @@ package struct LegRequest: Hashable, Sendable {
     }
 
     /// The request on the wire, to the edge called `host`.
-    package func encoded(host: String) -> [UInt8] {
+    /// - Parameter upgrade: `LegProof.upgrade` where the key is proved by a challenge first.
+    package func encoded(host: String, upgrade: String? = nil) -> [UInt8] {
         var fields = HTTPFields()
         fields.append("Host", host)
         fields.append("Connection", "Upgrade")
-        fields.append("Upgrade", Self.upgrade)
+        fields.append("Upgrade", upgrade ?? Self.upgrade)
         fields.append("Content-Length", "0")
         fields.append("Postern-Tunnel", tunnelID)
         fields.append("Postern-Leg", leg)
@@ -53,7 +54,9 @@ package struct LegRequest: Hashable, Sendable {
     package init(_ head: RequestHead) throws(LegRefusal) {
         func refuse(_ message: String) -> LegRefusal { LegRefusal(.malformed, message) }
         guard head.method == "POST" else { throw refuse("\(Self.path) is asked for with POST") }
-        guard head.upgrade == Self.upgrade else { throw refuse("\(Self.path) needs \"Connection: Upgrade\" and \"Upgrade: \(Self.upgrade)\"") }
+        guard [Self.upgrade, LegProof.upgrade].contains(head.upgrade) else {
+            throw refuse("\(Self.path) needs \"Connection: Upgrade\" and \"Upgrade: \(Self.upgrade)\"")
+        }
         guard head.body.isEmpty else { throw refuse("\(Self.path) takes no body") }
         guard let tunnel = Self.single("postern-tunnel", head), Self.isPlain(tunnel) else {
             throw refuse("\"Postern-Tunnel\" must name the tunnel by its id")

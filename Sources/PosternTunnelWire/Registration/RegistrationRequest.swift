@@ -12,11 +12,13 @@ package struct RegistrationRequest: Hashable, Sendable {
         self.since = since
     }
 
-    package func encoded(host: String) -> [UInt8] {
+    /// - Parameter upgrade: `LegProof.upgrade` where the key is proved by a challenge first.
+    package func encoded(host: String, upgrade: String? = nil) -> [UInt8] {
         var fields = HTTPFields()
         fields.append("Host", host)
         fields.append("Postern-Tunnel", tunnelID)
-        fields.append("Connection", "close")
+        fields.append("Connection", upgrade == nil ? "close" : "Upgrade")
+        if let upgrade { fields.append("Upgrade", upgrade) }
         var output = Array("GET \(Self.path)?since=\(since) HTTP/1.1\r\n".utf8)
         fields.write(to: &output)
         return output

@@ -1,5 +1,6 @@
 import Crypto
 import PosternJSON
+import SwiftASN1
 import X509
 
 /// What a connector makes of a tunnel's log, head by head: it keeps what it has seen and refuses calls once the control plane says something else, or
@@ -58,8 +59,10 @@ package struct RegistrationWatch: Sendable {
     /// Of the head; fewer where the head was accepted by the operator and the entries are still to come.
     package private(set) var entries: [[UInt8]] = []
     package private(set) var ledger: RegistrationLedger
-    /// Authorities that have signed the server certificate: found when the log grows, since calls ask often.
-    private var ownAuthorities: Set<String> = []
+    /// Server certificates that the connector shows, or has shown since it started, and by their fingerprints the authorities that have signed them:
+    /// found when the log grows, since calls ask often.
+    private var servers: [(fingerprint: String, certificate: Certificate)] = []
+    private var signers: [String: Set<String>] = [:]
     package private(set) var alarm: Alarm?
     /// What the operator has accepted: fingerprints, roots, `api`.
     package private(set) var accepted: Set<String> = []
@@ -75,6 +78,7 @@ package struct RegistrationWatch: Sendable {
         self.pins = pins
         self.began = began
         ledger = RegistrationLedger(tunnelID: pins.tunnelID)
+        if let server = pins.server { know(server) }
     }
 
     /// What to ask for: the entries after so many.
@@ -161,8 +165,40 @@ package struct RegistrationWatch: Sendable {
     }
 
     private mutating func findOwn() {
-        guard let server = pins.server else { return }
-        ownAuthorities = Set(ledger.authorities.filter { $0.key.isValidSignature(server.signature, for: server) }.map(\.fingerprint))
+        signers = [:]
+        for (fingerprint, server) in servers {
+            signers[fingerprint] = Set(ledger.authorities.filter { $0.key.isValidSignature(server.signature, for: server) }.map(\.fingerprint))
+        }
+    }
+
+    /// By which server certificates are told apart here: hex of a SHA-256 of what they are in DER.
+    package static func fingerprint(of server: Certificate) -> String {
+        let der = (try? server.serializeAsPEM().derBytes) ?? Array(server.tbsCertificateBytes)
+        return Hexadecimal.text(SHA256.hash(data: der))
+    }
+
+    /// Server certificates that are remembered: those that were shown last.
+    private static let mostServers = 8
+
+    /// The connector shows this certificate from now on: whose authority is known, as that of the one before stays. Calls may still run on that.
+    package mutating func know(_ server: Certificate) {
+        let fingerprint = Self.fingerprint(of: server)
+        servers.removeAll { $0.fingerprint == fingerprint }
+        servers = servers.suffix(Self.mostServers - 1) + [(fingerprint, server)]
+        findOwn()
+    }
+
+    /// Why no call is let through that stands on this server certificate; `nil` where calls are. Where nobody has registered its authority, callers
+    /// refuse it by themselves.
+    /// - Parameter fingerprint: as `fingerprint(of:)` gives it.
+    package func refusal(ofServer fingerprint: String) -> RegistrationRefusal? {
+        guard let signers = signers[fingerprint], !signers.isEmpty,
+            !ledger.authorities.contains(where: { $0.archivedAt == nil && signers.contains($0.fingerprint) })
+        else { return nil }
+        return RegistrationRefusal(
+            .authorityArchived,
+            "the authority that has signed the connector's certificate was archived, so callers believe it no more: give the connector a certificate "
+                + "of one that counts")
     }
 
     private mutating func raise(_ kind: Alarm.Kind, _ message: String, _ head: RegistrationHead) -> Outcome {
@@ -209,7 +245,7 @@ package struct RegistrationWatch: Sendable {
     }
 
     package func unknownAuthorities(at now: Int) -> [RegistrationLedger.Authority] {
-        var roots = accepted.union(ownAuthorities)
+        var roots = accepted.union(signers.values.joined())
         if let owner = pins.ownerKey { roots.insert(owner) }
         return RegistrationTrust(roots: roots).unknown(in: ledger, at: now)
     }
@@ -259,6 +295,7 @@ package struct RegistrationRefusal: Error, Hashable, Sendable, CustomStringConve
         case stale = "registration_stale"
         case unknownAuthority = "unknown_authority"
         case unknownConnectorKey = "unknown_connector_key"
+        case authorityArchived = "authority_archived"
     }
 
     package var reason: Reason

@@ -1,3 +1,5 @@
+import PosternTLS
+
 /// The host name of a route of a tunnel: `docs.ab12cd34.tunnel.example.com` is route `docs` of the tunnel whose domain is the rest.
 package struct TunnelHost: Hashable, Sendable {
     /// One label.
@@ -19,8 +21,10 @@ package struct TunnelHost: Hashable, Sendable {
 
     package var name: String { "\(route).\(domain)" }
 
-    /// Whether `route` can be a route's name: one label of a host name.
-    package static func isRoute(_ route: String) -> Bool { !route.contains(".") && HostName.canonical("\(route).x") == "\(route).x" }
+    /// Whether `route` can be a route's name: one label of a host name, which is not taken for the id of one.
+    package static func isRoute(_ route: String) -> Bool {
+        !route.contains(".") && HostName.canonical("\(route).x") == "\(route).x" && !RouteKey.isID(route)
+    }
 }
 
 /// What a server name leads to at an edge.

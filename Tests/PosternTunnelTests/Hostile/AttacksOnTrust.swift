@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOSSL
 import PosternConnector
+import PosternTLS
 import PosternTunnelWire
 
 // The edge ends a call's TLS itself.

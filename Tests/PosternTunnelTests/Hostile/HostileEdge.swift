@@ -3,6 +3,7 @@ import NIOPosix
 import NIOSSL
 import PosternConnector
 import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import Synchronization

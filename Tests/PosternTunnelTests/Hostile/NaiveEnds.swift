@@ -104,7 +104,8 @@ struct NaiveConnector: Sendable {
     func run(edge port: Int) async throws {
         let (configuration, material) = try world.parts(edge: port, world.options)
         let dialer = LegDialer(
-            edges: configuration.edges, tls: try material.outerTLS(), proxy: nil, resolve: { _ in [] }, group: MultiThreadedEventLoopGroup.singleton,
+            edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: nil, resolve: { _ in [] },
+            group: MultiThreadedEventLoopGroup.singleton,
             times: ConnectorTimes())
         let (calls, told) = AsyncStream<LegCall>.makeStream()
         for index in 0..<configuration.legs {

@@ -9,9 +9,10 @@ struct RoutePolicyReaderTests {
     func defaults() throws {
         let policy = try PolicyDocument.policy("mode: dry_run")
         #expect(
-            policy.mode == .dryRun && policy.maxBodyBytes == 1 << 20 && policy.rate == nil && policy.pins == nil && policy.rules.tools.allow == [])
+            policy.mode == .dryRun && policy.bodyBound(of: PolicyDocument.identity()).bytes == 1 << 20 && policy.rules.rate == nil
+                && policy.pins == nil && policy.rules.tools.allow == [])
         #expect(try PolicyDocument.policy("{}").mode == .enforce)
-        #expect(try PolicyDocument.policy("rate: {calls_per_minute: 60}").rate == .init(perMinute: 60, burst: 10))
+        #expect(try PolicyDocument.policy("rate: {calls_per_minute: 60}").rules.rate == .init(perMinute: 60, burst: 10))
     }
 
     @Test("what is pinned may be called without naming it again")
@@ -32,7 +33,16 @@ struct RoutePolicyReaderTests {
             ("max_body_bytes: 10", "from 1024 to 16777216"), ("rate: {burst: 1}", "calls_per_minute: is missing"),
             ("rate: {calls_per_minute: 0}", "from 1 to"),
             ("rules: {}", "must be a list"), ("rules: [{tools: {deny: [a]}}]", "callers: is missing"), ("rules: [{callers: {}}]", "names nobody"),
-            ("rules: [{callers: {agents: [a]}, methods: {allow: [x]}}]", "is no known key"),
+            ("rules: [{callers: {agents: [a]}, tools: {pins: {}}}]", "is no known key"), ("rules: [{for: {}}]", "names nothing"),
+            ("rules: [{callers: {agents: [a]}, name: a b}]", "letters, digits"), ("rules: [{except: {}}]", "names nobody"),
+            ("rules: [{for: {tools: [a]}, name: x}, {for: {tools: [b]}, name: x}]", "is the name of a rule before it"),
+            ("rules: [{for: {annotations: [{readOnlyHint: true}]}}]", "pin the tools"),
+            ("rules: [{for: {tools: [a]}, rate: {calls_per_minute: 1, per: tool}}]", "must be one of caller, agent, person, workspace, route"),
+            ("rules: [{for: {tools: [a]}, max_body_bytes: 1}]", "from 1024 to"), ("annotations: {deny: [{readOnlyHint: true}]}", "pin the tools"),
+            ("tools: {pins: {}}\nannotations: {allow: [{}]}", "names no annotation"),
+            ("tools: {pins: {}}\nannotations: {allow: [{readonlyHint: true}]}", "did you mean \"readOnlyHint\""),
+            ("tools: {pins: {}}\nannotations: {allow: [{readOnlyHint: yes please}]}", "true or false"),
+            ("rules: [{callers: {agents: [{id: a, version: 0}]}}]", "from 1 to"),
             ("rules: [{callers: {agents: [a]}, read_only: true}]", "pin the tools"), ("arguments: [a]", "mapping of tools to schemas"),
             ("arguments: {t: {type: object, properties: {a: {type: text}}}}", "must be one of null, boolean"),
             ("arguments: {t: {anyOf: []}}", "connector.yaml:10:23: error: routes.docs.policy.arguments.t.anyOf: is no known key here"),

@@ -63,15 +63,16 @@ struct RoutePolicyTests {
                 tools: {allow: [list]}
             """)
         let agent = PolicyDocument.identity(client: nil, agent: "agent_1")
-        #expect(routeGuard.rule(tool: "list") == nil && routeGuard.rule(tool: "list", from: agent) == "tools.deny")
+        #expect(routeGuard.rule(tool: "list") == nil && routeGuard.rule(tool: "list", from: agent) == "rules[0].tools.deny")
         #expect(routeGuard.rule(tool: "read_a", from: agent) == nil && routeGuard.rule(tool: "read_secret", from: agent) == "tools.deny")
         #expect(routeGuard.rule(tool: "write", from: agent) == "tools.allow")
         #expect(
-            routeGuard.rule(Self.message("server/discover"), from: agent) == "methods.deny" && routeGuard.rule(Self.message("server/discover")) == nil
+            routeGuard.rule(Self.message("server/discover"), from: agent) == "rules[0].methods.deny"
+                && routeGuard.rule(Self.message("server/discover")) == nil
         )
-        #expect(routeGuard.rule(tool: "list", from: PolicyDocument.identity(session: "sesn_1")) == "tools.deny")
+        #expect(routeGuard.rule(tool: "list", from: PolicyDocument.identity(session: "sesn_1")) == "rules[0].tools.deny")
         let other = PolicyDocument.identity(workspace: "wrkspc_2")
-        #expect(routeGuard.rule(tool: "list", from: other) == nil && routeGuard.rule(tool: "read_a", from: other) == "tools.allow")
+        #expect(routeGuard.rule(tool: "list", from: other) == nil && routeGuard.rule(tool: "read_a", from: other) == "rules[1].tools.allow")
         // A client called like the agent is not the agent.
         #expect(routeGuard.rule(tool: "list", from: PolicyDocument.identity(client: "agent_1")) == nil)
     }

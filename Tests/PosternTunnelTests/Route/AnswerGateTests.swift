@@ -47,6 +47,26 @@ struct AnswerGateTests {
         }
     }
 
+    @Test("a value from the environment is injected and masked alike, and one that is not there is an error")
+    func environment() async throws {
+        var options = TunnelWorld.Options()
+        options.environment = ["UPSTREAM_TOKEN": "Bearer \(Self.secret)"]
+        options.change = { $0.routes["docs"]?.headers = [.init(name: "Authorization", .environment("UPSTREAM_TOKEN"))] }
+        try await TunnelWorld.run(options) { world in
+            var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+            let answer = try await client.call("GET", "/head", fields: "authorization: of the caller\r\n")
+            #expect(answer.body.contains("Authorization: \(Self.mark)") && !answer.body.contains(Self.secret), "\(answer.body)")
+            #expect(world.upstream.now.heads.last?.contains("Authorization: Bearer \(Self.secret)") == true)
+            #expect(world.upstream.now.heads.last?.contains("of the caller") == false)
+            for environment in [[:], ["UPSTREAM_TOKEN": ""], ["UPSTREAM_TOKEN": "a\nb-long-enough"], ["UPSTREAM_TOKEN": "short"]] {
+                var broken = world.options
+                broken.environment = environment
+                await #expect(throws: ConnectorError.self, "\(environment)") { try await world.reload(broken) }
+            }
+            client.stream.close()
+        }
+    }
+
     @Test("and in heads; halves of an answer cannot be asked for, nor one in a coding")
     func heads() async throws {
         try await Self.run { world in

@@ -10,8 +10,12 @@ import Testing
 @Suite("A route in the connector's document")
 struct RouteDocumentTests {
     private static func route(_ more: String, upstream: String = "https://10.0.0.7:8080") throws(PolicyProblems) -> ConnectorConfiguration.Route? {
-        let text = ConnectorConfigurationTests.good.replacing("    upstream: http://10.0.0.7:8080\n", with: "    upstream: \(upstream)\n\(more)")
-            .replacing("    callers: {clients: [laptop], agents: [agent_1]}\n", with: more.contains("callers") ? "" : "    callers: {any: true}\n")
+        let text = ConnectorConfigurationTests.good.replacing(
+            "    headers:\n      Authorization: {file: token}\n",
+            with: more.contains("headers") ? "" : "    headers:\n      Authorization: {file: token}\n"
+        )
+        .replacing("    upstream: http://10.0.0.7:8080\n", with: "    upstream: \(upstream)\n\(more)")
+        .replacing("    callers: {clients: [laptop], agents: [agent_1]}\n", with: more.contains("callers") ? "" : "    callers: {any: true}\n")
         return try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h").routes["docs"]
     }
 
@@ -66,6 +70,49 @@ struct RouteDocumentTests {
         #expect(list.redact == [.jwt: .mask, .email: .mask] && list.bytesPerSession == 1 << 30 && list.bytesPerCall == nil)
         let map = try #require(try Self.route("    answers: {bytes_per_call: 4096, bytes_per_day: 1TiB, redact: {jwt: block, iban: hash}}\n")).answers
         #expect(map.redact == [.jwt: .block, .iban: .hash] && map.bytesPerCall == 4096 && map.bytesPerDay == 1 << 40)
+    }
+
+    @Test("an injected value is in a file or in a variable that is not Postern's own, never in the document")
+    func headers() throws {
+        let good = "    headers: {X-A: {from_environment: UPSTREAM_TOKEN}, X-B: {file: b, mask: false}}\n"
+        let headers = try #require(try Self.route(good)).headers
+        #expect(headers == [.init(name: "X-A", .environment("UPSTREAM_TOKEN")), .init(name: "X-B", file: "b", isMasked: false)])
+        for (header, rule) in [
+            ("{from_environment: POSTERN_API_KEY}", "begins with POSTERN_"), ("{from_environment: 1A}", "must be the name of a variable"),
+            ("{from_environment: A, file: b}", "stands beside from_environment"), ("{}", "headers.X-A.file: is missing"),
+            ("{from_environment: [A]}", "must be text"), ("{value: secret}", "is no known key here"), ("secret", "must be a mapping"),
+        ] {
+            let found = Self.problems("    headers: {X-A: \(header)}\n")
+            #expect(found.contains { $0.contains(rule) }, "\(rule): \(found)")
+        }
+    }
+
+    @Test("payloads in the log need a log and a policy, and have a bound")
+    func audit() throws {
+        func read(_ more: String, log: String = "audit: {file: audit.jsonl}\n") throws(PolicyProblems) -> RouteAudit? {
+            let text =
+                log
+                + ConnectorConfigurationTests.good.replacing(
+                    "    upstream: http://10.0.0.7:8080\n", with: "    upstream: http://10.0.0.7:8080\n\(more)")
+            return try ConnectorConfiguration(text: text, file: "connector.yaml", hostName: "h").routes["docs"]?.audit
+        }
+        func problems(_ more: String, log: String = "audit: {file: audit.jsonl}\n") -> String {
+            do throws(PolicyProblems) { _ = try read(more, log: log) } catch { return "\(error)" }
+            return ""
+        }
+        let policy = "    policy: {tools: {allow: [a]}}\n"
+        let plain = try #require(try read(policy))
+        #expect(!plain.arguments && !plain.results && plain.payloadBytes == 16 << 10)
+        let both = try #require(try read(policy + "    audit: {payloads: both, payload_bytes: 4KiB}\n"))
+        #expect(both.arguments && both.results && both.payloadBytes == 4096)
+        let results = try #require(try read(policy + "    audit: {payloads: results}\n"))
+        #expect(!results.arguments && results.results)
+        #expect(problems("    audit: {payloads: none}\n", log: "").isEmpty)
+        #expect(problems("    audit: {payloads: both}\n").contains("without a policy none is read"))
+        #expect(problems(policy + "    audit: {payloads: arguments}\n", log: "").contains("no log to be in"))
+        #expect(problems(policy + "    audit: {payloads: all}\n").contains("none, arguments, results, both"))
+        #expect(problems(policy + "    audit: {payloads: both, payload_bytes: 1MiB}\n").contains("64KiB"))
+        #expect(problems(policy + "    audit: {file: x}\n").contains("is no known key here"))
     }
 
     @Test("agents are named by id, by version and by configuration, and a certificate that does not say it does not pass")

@@ -11,6 +11,7 @@ final class MemoryDirectory: EdgeDirectory {
         var authorities: [String: String] = [:]
         var ended: Set<String> = []
         var questions: [[String]] = []
+        var hasAnswered = false
         var answersOfEnds = true
         /// Tunnel ids by token.
         var tokens: [String: String] = [:]
@@ -44,6 +45,9 @@ final class MemoryDirectory: EdgeDirectory {
         }
     }
 
+    /// Whether an edge was told of the tunnels.
+    var hasAnswered: Bool { state.withLock { $0.hasAnswered } }
+
     func setToken(_ token: String, tunnelID: String) { state.withLock { $0.tokens[token] = tunnelID } }
 
     func rotate(_ token: String) {
@@ -58,6 +62,8 @@ final class MemoryDirectory: EdgeDirectory {
     var reports: [String: [EdgeLegReport]] { state.withLock { $0.reports } }
 
     func tunnels(after revision: Int?) async throws(EdgeDirectoryError) -> EdgeTunnels {
+        // Who asks for what follows has taken in what was before.
+        if revision != nil { state.withLock { $0.hasAnswered = true } }
         while true {
             let now = state.withLock {
                 $0.revision > (revision ?? 0) ? EdgeTunnels(revision: $0.revision, tunnels: $0.tunnels, authorities: $0.authorities) : nil

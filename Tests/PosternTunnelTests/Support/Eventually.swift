@@ -24,14 +24,21 @@ final class EventLog: Sendable {
 
     var events: [ConnectorEvent] { state.withLock { $0.events } }
 
-    /// Of the calls that were refused.
-    var errors: [CallError] { events.compactMap { if case .refused(_, let error) = $0 { error } else { nil } } }
+    /// Of the calls that were refused or broke off.
+    var errors: [CallError] {
+        events.compactMap { event in
+            switch event {
+            case .refused(_, let error), .failed(_, let error): error
+            default: nil
+            }
+        }
+    }
 
     /// Their codes.
     var refusals: [String] { errors.map(\.code) }
 
     /// What is said of them.
-    var reasons: [String] { events.compactMap { if case .refused(_, let error) = $0 { "\(error)" } else { nil } } }
+    var reasons: [String] { errors.map { "\($0)" } }
 
     /// Readings of the document that came into force: which, how many connections they cut, and whether legs were dialled anew.
     var readings: [[Int]] {

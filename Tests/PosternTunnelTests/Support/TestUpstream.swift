@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 import PosternHTTP
 import PosternTunnelLink
 import Synchronization
@@ -27,8 +28,11 @@ final class TestUpstream: Sendable {
     let mcp = Mutex("")
     private let server: NIOAsyncChannel<ByteStream, Never>
     let port: Int
+    private let tls: NIOSSLContext?
 
-    init() async throws {
+    /// - Parameter tls: with it the server speaks nothing else.
+    init(tls: NIOSSLContext? = nil) async throws {
+        self.tls = tls
         server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -53,6 +57,7 @@ final class TestUpstream: Sendable {
 
     private func serve(_ stream: ByteStream) async throws {
         defer { stream.close() }
+        if let tls { _ = try await stream.startTLS(within: .seconds(20)) { NIOSSLServerHandler(context: tls) } }
         var reader = MessageReader(stream)
         while let lines = try await reader.head(idle: .seconds(60), whole: .seconds(10)) {
             let head = try RequestHead(lines: lines)

@@ -42,7 +42,7 @@ struct TunnelClient: Sendable {
     /// Up to the end of the inner handshake, as far as a client sees it: in TLS 1.3 that is before the server has looked at its certificate.
     static func open(
         _ world: TunnelWorld, _ way: Way, as caller: TunnelWorld.Caller, host: String = "docs.\(TunnelWorld.domain)", serverName: String? = nil,
-        port: Int? = nil
+        port: Int? = nil, authority: String? = nil
     ) async throws -> TunnelClient {
         let stream = try await dial(port ?? world.port)
         do {
@@ -51,15 +51,8 @@ struct TunnelClient: Sendable {
             case .connect(let key): try await connect(stream, world, host, key)
             case .certified(let caller): try await connect(stream, world, host, nil, as: caller)
             }
-            var tls = TLSConfiguration.makeClientConfiguration()
-            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(world.tunnelAuthority.certificatePEM.utf8)))
-            tls.applicationProtocols = ["http/1.1"]
-            if let certificate = caller.certificate, let key = caller.key {
-                tls.certificateChain = [.certificate(certificate)]
-                tls.privateKey = .privateKey(key)
-            }
-            let context = try NIOSSLContext(configuration: tls)
-            _ = try await stream.startTLS(within: .seconds(20)) { try NIOSSLClientHandler(context: context, serverHostname: serverName ?? host) }
+            let roots = try NIOSSLCertificate.fromPEMBytes(Array((authority ?? world.tunnelAuthority.certificatePEM).utf8))
+            try await inner(stream, caller, roots, host: serverName ?? host)
             return TunnelClient(stream: stream, reader: MessageReader(stream))
         } catch {
             stream.close()
@@ -78,6 +71,19 @@ struct TunnelClient: Sendable {
         var reader = MessageReader(stream)
         let answer = try await read(&reader, method: "GET", isConnect: true)
         guard answer.status == 200 else { throw NotConnected(status: answer.status, body: answer.body) }
+    }
+
+    /// TLS to the connector.
+    static func inner(_ stream: ByteStream, _ caller: TunnelWorld.Caller, _ roots: [NIOSSLCertificate], host: String) async throws {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.trustRoots = .certificates(roots)
+        tls.applicationProtocols = ["http/1.1"]
+        if let certificate = caller.certificate, let key = caller.key {
+            tls.certificateChain = [.certificate(certificate)]
+            tls.privateKey = .privateKey(key)
+        }
+        let context = try NIOSSLContext(configuration: tls)
+        _ = try await stream.startTLS(within: .seconds(20)) { try NIOSSLClientHandler(context: context, serverHostname: host) }
     }
 
     /// TLS to the edge itself.

@@ -52,7 +52,10 @@ final class TunnelWorld: Sendable {
         var upstreamAddresses = ["127.0.0.0/8"]
         var headers: [String: String] = [:]
         var policy: RoutePolicy?
+        /// The connector's log; `nil` for none.
+        var audit: ConnectorAudit?
         var edgeLimits = EdgeLimits()
+        var legProof = LegProofRule.certificate
         var times = ConnectorTimes()
         var domain = TunnelWorld.domain
         /// The connector's.
@@ -61,6 +64,8 @@ final class TunnelWorld: Sendable {
         var change: @Sendable (inout ConnectorConfiguration) -> Void = { _ in }
         /// Files that the connector reads, instead of the world's.
         var files: [String: String] = [:]
+        /// Variables of the connector's process.
+        var environment: [String: String] = [:]
     }
 
     let options: Options
@@ -99,6 +104,9 @@ final class TunnelWorld: Sendable {
             }, issuerPrivateKey: try .init(pemEncoded: authority.keyPEM))
         return .init(keyPEM: key.pemRepresentation, certificatePEM: try leaf.serializeAsPEM().pemString)
     }
+
+    /// Another certificate for a name, of the authority that connectors know edges by.
+    func leaf(for name: String) throws -> ConnectorCertificates.Made { try Self.edgeLeaf(edgeAuthority.made, Date()) }
 
     /// Runs `body` beside an edge, a connector whose legs stand, and an upstream; everything ends with it.
     static func run(_ options: Options = Options(), _ body: @escaping @Sendable (TunnelWorld) async throws -> Void) async throws {
@@ -143,6 +151,7 @@ final class TunnelWorld: Sendable {
             host: "127.0.0.1", port: port, domain: Self.edgeName, certificate: Array(edgeAuthority.leaf.certificatePEM.utf8),
             key: Array(edgeAuthority.leaf.keyPEM.utf8))
         settings.limits = options.edgeLimits
+        settings.legProof = options.legProof
         return Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: Self.logger)
     }
 
@@ -151,7 +160,8 @@ final class TunnelWorld: Sendable {
         let log = log ?? self.log
         let options = options ?? self.options
         let (configuration, material) = try parts(edge: edge, options, files: files)
-        return try Connector(configuration, material, version: "test", resolve: { _ in [] }, times: options.times, observe: { log.add($0) })
+        return try Connector(
+            configuration, material, version: "test", resolve: { _ in [] }, audit: options.audit, times: options.times, observe: { log.add($0) })
     }
 
     /// Puts other options in force at the connector that runs.
@@ -188,7 +198,7 @@ final class TunnelWorld: Sendable {
         options.change(&configuration)
         files.merge(options.files) { $1 }
         files.merge(given) { $1 }
-        let material = try ConnectorMaterial(configuration, now: Date()) { [files] path, _ in files[path] }
+        let material = try ConnectorMaterial(configuration, now: Date(), environment: options.environment) { [files] path, _ in files[path] }
         return (configuration, material)
     }
 

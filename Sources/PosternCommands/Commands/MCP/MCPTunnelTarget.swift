@@ -1,5 +1,6 @@
 import ManagedAgentsClient
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 
 /// The server behind a tunnel that a URL and a certificate's folder name, and the way to it.
@@ -28,7 +29,7 @@ struct MCPTunnelTarget {
             edge: TunnelRoute.Edge(
                 addresses: [options.edge.flatMap { EdgeAddress($0) } ?? tunnel.edge], name: tunnel.edgeName,
                 authorities: try file.map { file throws(CommandError) in try TextFile.read(file) }),
-            way: options.via)
+            way: options.via, routeKey: try TunnelFolder.routeKey(folder))
         let apiKey = try options.apiKeyFile.map { file throws(CommandError) in Secret(try TextFile.readSecret(file)) }
         credentials = try FolderCredentials(folder, apiKey: apiKey)
     }

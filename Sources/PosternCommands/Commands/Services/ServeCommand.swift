@@ -44,6 +44,8 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.leaseSeconds) var leaseSeconds: String?
     @Option(.maxEventsPerSession) var maxEventsPerSession: String?
     @Option(.tunnelDomain) var tunnelDomain: String?
+    @Option(.tunnelEdge) var tunnelEdge: String?
+    @Option(.tunnelEdgeCA) var tunnelEdgeCA: String?
     @Flag(
         name: .customLong("with-edge"), help: ArgumentHelp(stringLiteral: "\(ConfigurationKey.withEdge.help) [\(ConfigurationKey.withEdge.variable)]")
     )
@@ -52,6 +54,18 @@ struct ServeFlags: ParsableArguments, SettingFlags {
     @Option(.edgeTLSCertificate) var edgeTLSCert: String?
     @Option(.edgeTLSKey) var edgeTLSKey: String?
     @Option(.edgeUser) var edgeUser: String?
+    @Option(.edgeMaxConnections) var edgeMaxConnections: String?
+    @Option(.edgeMaxConnectionsPerAddress) var edgeMaxConnectionsPerAddress: String?
+    @Option(.edgeMaxUnprovedPerAddress) var edgeMaxUnprovedPerAddress: String?
+    @Option(.edgeMaxLegsPerWorkspace) var edgeMaxLegsPerWorkspace: String?
+    @Option(.edgeMaxCallsPerTunnel) var edgeMaxCallsPerTunnel: String?
+    @Option(.edgeMaxCallsPerCaller) var edgeMaxCallsPerCaller: String?
+    @Option(.edgeMaxCallsPerSecond) var edgeMaxCallsPerSecond: String?
+    @Option(.edgeMaxBytesPerSecond) var edgeMaxBytesPerSecond: String?
+    @Option(.edgeMaxIdleSeconds) var edgeMaxIdleSeconds: String?
+    @Option(.edgeLegProof) var edgeLegProof: String?
+    @Option(.edgeLegTerminators) var edgeLegTerminators: String?
+    @Option(.edgeMetricsListen) var edgeMetricsListen: String?
     @Option(.serveLogFormat) var logFormat: String?
     @Option(.serveLogLevel) var logLevel: String?
 
@@ -60,9 +74,16 @@ struct ServeFlags: ParsableArguments, SettingFlags {
             (.listen, listen), (.data, data), (.tlsCertificate, tlsCert), (.tlsKey, tlsKey), (.modelProvider, modelProvider),
             (.modelBaseURL, modelBaseURL), (.modelAPIKeyFile, modelAPIKeyFile), (.modelCAFile, modelCAFile),
             (.modelContextTokens, modelContextTokens), (.modelMaxOutputTokens, modelMaxOutputTokens), (.leaseSeconds, leaseSeconds),
-            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain),
+            (.maxEventsPerSession, maxEventsPerSession), (.tunnelDomain, tunnelDomain), (.tunnelEdge, tunnelEdge),
+            (.tunnelEdgeCA, tunnelEdgeCA),
             (.withEdge, withEdge ? "true" : nil), (.edgeListen, edgeListen), (.edgeTLSCertificate, edgeTLSCert), (.edgeTLSKey, edgeTLSKey),
-            (.edgeUser, edgeUser), (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
+            (.edgeUser, edgeUser), (.edgeMaxConnections, edgeMaxConnections), (.edgeMaxConnectionsPerAddress, edgeMaxConnectionsPerAddress),
+            (.edgeMaxUnprovedPerAddress, edgeMaxUnprovedPerAddress), (.edgeMaxLegsPerWorkspace, edgeMaxLegsPerWorkspace),
+            (.edgeMaxCallsPerTunnel, edgeMaxCallsPerTunnel), (.edgeMaxCallsPerCaller, edgeMaxCallsPerCaller),
+            (.edgeMaxCallsPerSecond, edgeMaxCallsPerSecond), (.edgeMaxBytesPerSecond, edgeMaxBytesPerSecond),
+            (.edgeMaxIdleSeconds, edgeMaxIdleSeconds), (.edgeLegProof, edgeLegProof), (.edgeLegTerminators, edgeLegTerminators),
+            (.edgeMetricsListen, edgeMetricsListen),
+            (.serveLogFormat, logFormat), (.serveLogLevel, logLevel),
         ]
     }
 }

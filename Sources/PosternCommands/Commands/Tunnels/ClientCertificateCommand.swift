@@ -2,6 +2,7 @@ import ArgumentParser
 import ManagedAgentsClient
 import PosternJSON
 import PosternMCP
+import PosternTLS
 import PosternTunnelWire
 
 /// `postern tunnels client-certificate`
@@ -49,6 +50,11 @@ struct ClientCertificateCommand: AsyncParsableCommand {
         @Option(name: .long, help: "PEM file of the authority of the edge's certificate, where it is a private one; it is copied to the folder.")
         var edgeCAFile: String?
 
+        @Flag(
+            name: .long,
+            help: "Fetch the tunnel's route key too, so that callers show the edge an id in place of the route's name; connectors need it as well.")
+        var hideRoutes = false
+
         @Option(name: .shortAndLong, help: "Folder for the files, made with mode 0700 if it is missing.")
         var output: String
 
@@ -68,8 +74,9 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             let body: JSONObject = [
                 "csr_pem": .string(request.pem), "client": .string(name), "routes": .array(route.map(JSON.string)), "ttl_seconds": JSON(seconds),
             ]
-            let answer = try await client.withClient {
-                try await $0.request(.post, Tunnels.ownPath(tunnel, "/client_certificates"), body: .object(body)).json()
+            let (answer, routeKey) = try await client.withClient { client in
+                let answer = try await client.request(.post, Tunnels.ownPath(tunnel, "/client_certificates"), body: .object(body)).json()
+                return (answer, hideRoutes ? try await client.request(.get, Tunnels.ownPath(tunnel, "/route_key")).json() : nil)
             }
             guard let certificate = answer["certificate_pem"]?.string, let expiry = answer["expires_at"]?.string else {
                 throw CommandError(.failure, "the answer holds no certificate")
@@ -81,6 +88,14 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             if let domain = answer["domain"]?.string.flatMap(HostName.canonical) {
                 let folder = TunnelFolder.Description(id: tunnel, domain: domain, edge: edge.flatMap { EdgeAddress($0) }, edgeName: edgeName)
                 try TextFile.writeSecret(JSON.object(folder.json).text, to: output + "/" + TunnelFolder.descriptionFile)
+            }
+            if hideRoutes {
+                guard let key = routeKey?["route_key"]?.string.flatMap({ RouteKey($0) }) else {
+                    throw CommandError(.failure, "the control plane's answer holds no route key")
+                }
+                try TextFile.writeSecret(key.text, to: output + "/" + TunnelFolder.routeKeyFile)
+            } else {
+                TextFile.remove(output + "/" + TunnelFolder.routeKeyFile)
             }
             if let edgeAuthority { try TextFile.writeSecret(edgeAuthority.trimmingSpaces, to: output + "/" + TunnelFolder.edgeAuthorityFile) }
             if authorities.isEmpty {

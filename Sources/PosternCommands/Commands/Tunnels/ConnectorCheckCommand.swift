@@ -40,13 +40,27 @@ struct ConnectorCheckCommand: AsyncParsableCommand {
         terminal.print("server certificate valid until \(files.material.serverExpires)" + (standing.problem.map { ": \($0)" } ?? ""))
         let isWatched = try files.registrationPins(config: config) != nil
         terminal.print(isWatched ? "the tunnel's registrations are watched" : "the tunnel's registrations are not watched: write registrations")
+        terminal.print(
+            "routes are called by \(configuration.tunnel.routeKeyFile == nil ? "name" : "name, or by id where callers have the route key")")
         for (name, route) in configuration.routes.sorted(by: { $0.key < $1.key }) {
             let callers = route.callers.isNobody ? "nobody may call it" : "callers are named"
             let policy = route.policy.map { $0.mode == .enforce ? ", under a policy" : ", under a policy that only records" } ?? ""
             terminal.print("route \(name): \(route.upstream), \(callers)\(policy)")
+            if let bearer = route.bearer { terminal.print("  \(Self.text(bearer))") }
             for problem in RouteFiles.problems(of: route.upstream, own: files.own) { terminal.print("  \(problem)") }
         }
         if standing.problem != nil { terminal.note("The server certificate is due: run `postern connector renew --config \(config)`, daily.") }
+    }
+
+    private static func text(_ bearer: BearerSettings) -> String {
+        let keys =
+            switch bearer.keys {
+            case .file(let path): path
+            case .url(let url): "\(url)"
+            }
+        let forwarded = bearer.forwards ? ", and are passed on to the upstream" : ""
+        return
+            "no client certificate: bearer tokens of \(bearer.issuer) for \(bearer.audiences.sorted().joined(separator: ", ")), keys of \(keys)\(forwarded)"
     }
 
     /// What callers would refuse is an error; what ends soon is told.

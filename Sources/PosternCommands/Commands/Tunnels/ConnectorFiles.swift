@@ -25,7 +25,7 @@ struct ConnectorFiles: Sendable {
         configuration = try Self.configuration(at: path)
         own = [path] + Self.named(configuration).map { Self.against(folder, $0) }
         do {
-            material = try ConnectorMaterial(configuration, now: Date()) { name, isSecret in
+            material = try ConnectorMaterial(configuration, now: Date(), environment: ProcessEnvironment.current) { name, isSecret in
                 let path = Self.against(folder, name)
                 seen[path] = TextFile.stamp(path)
                 guard TextFile.exists(path) else { return nil }
@@ -53,12 +53,13 @@ struct ConnectorFiles: Sendable {
     private static func named(_ configuration: ConnectorConfiguration) -> [String] {
         let (identity, server) = (configuration.identity, configuration.server)
         var files = [identity.keyFile, identity.certificateFile, server.certificateFile, server.keyFile, "ca.key", "owner.key"]
-        files += [identity.tokenFile].compactMap(\.self)
+        files += [identity.tokenFile, configuration.tunnel.routeKeyFile].compactMap(\.self)
         files += [configuration.edges.proxy?.secretFile, configuration.budgetsFile, configuration.registrations?.stateFile].compactMap(\.self)
         if let audit = configuration.auditFile { files += [audit, AuditKey.path(beside: audit)] }
         for route in configuration.routes.values {
             files +=
-                route.headers.map(\.file) + (route.upstream.child?.secrets.map(\.file) ?? []) + [route.clientCertificate?.keyFile].compactMap(\.self)
+                route.headers.compactMap(\.file) + (route.upstream.child?.secrets.map(\.file) ?? [])
+                + [route.clientCertificate?.keyFile].compactMap(\.self)
         }
         return files
     }

@@ -15,6 +15,7 @@ struct ConnectorReloads: Service {
     /// `nil` where the log of registrations is not watched.
     let watcher: RegistrationWatcher?
     let seen: [String: FileStamp?]
+    let metrics: ConnectorMetrics
     let logger: Logger
 
     /// How often files are looked at. A change counts when the next look finds nothing newer, so that what is written in several files, or in
@@ -83,11 +84,13 @@ struct ConnectorReloads: Service {
         case .refused(let reason): refuse(reason)
         case .inForce(let left):
             own = files.own
+            metrics.reloaded(left.isEmpty ? .inForce : .partly)
             for reason in left { logger.error("a part of the changed configuration is not in force", metadata: ["reason": "\(reason)"]) }
         }
     }
 
     private func refuse(_ reason: String) {
+        metrics.reloaded(.refused)
         logger.error("the changed configuration is refused, the one before it stays in force", metadata: ["reason": "\(reason)"])
     }
 

@@ -6,6 +6,7 @@ import PosternAudit
 import PosternConnector
 import PosternEgress
 import PosternGate
+import PosternTelemetry
 import PosternTunnelWire
 import ServiceLifecycle
 
@@ -26,12 +27,19 @@ struct ConnectorRunCommand: AsyncParsableCommand {
     @Option(name: .long, help: "The connector's YAML document.")
     var config: String
 
+    @Option(name: .long, help: "Where GET /metrics is answered: HOST:PORT of loopback, or a unix socket's absolute path. See docs/metrics.md.")
+    var metricsListen: String?
+
     @OptionGroup var logging: TunnelLogOptions
 
     func run() async throws {
         SecretHandover.harden()
         RelayHeap.keepSomeFree()
         let logger = try logging.logger("connector")
+        let metricsAddress = try metricsListen.map { text throws(ConfigurationError) in try MetricsAddress(text) }
+        let registry = MetricsRegistry()
+        ProcessMetrics.register(registry)
+        let metrics = ConnectorMetrics(registry)
         var seen: [String: FileStamp?] = [:]
         let files = try ConnectorFiles(config: config, seen: &seen)
         let log = try files.auditPath(config: config).map { path throws(FileError) in
@@ -39,6 +47,7 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             // Of one session many more calls may come than a worker runs; what a caller may ask for is not the log's to bound.
             settings.flood.burst = 1_000_000
             settings.flood.recordsPerSecond = 100_000
+            settings.observe = { metrics.audited($0, $1) }
             return try AuditLog(path: path, key: try AuditKey.load(path: AuditKey.path(beside: path)), settings: settings)
         }
         let audit = log.map { log in
@@ -52,18 +61,30 @@ struct ConnectorRunCommand: AsyncParsableCommand {
         do {
             connector = try Connector(
                 files.configuration, files.material, version: PosternVersion.text, resolve: SystemResolver.resolve, audit: audit, book: book,
-                launcher: children, registrations: { watcher?.refusal() }
+                launcher: children, registrations: { watcher?.refusal() }, ofServer: { watcher?.refusal(ofServer: $0) }
             ) { event in
-                if case .legStands = event { watcher?.nudge() }
+                switch event {
+                case .legStands, .news: watcher?.nudge()
+                default: break
+                }
+                metrics.take(event)
                 Self.log(event, logger)
             }
         } catch {
             throw CommandError(.configuration, "\(error)")
         }
+        watcher?.onChange { [weak connector] in connector?.recheck() }
+        metrics.follow(connector)
         do { try await connector.recordStart() } catch { throw CommandError(.failure, "\(error)") }
         let reloads = ConnectorReloads(
-            config: config, connector: connector, started: files, children: children, watcher: watcher, seen: seen, logger: logger)
+            config: config, connector: connector, started: files, children: children, watcher: watcher, seen: seen, metrics: metrics,
+            logger: logger)
         var services: [any Service] = []
+        if let metricsAddress {
+            let server = MetricsServer(address: metricsAddress, metrics: { registry.rendered() }, logger: logger)
+            try server.prepare()
+            services.append(server)
+        }
         if let watcher { services.append(RegistrationService(watcher: watcher)) }
         services += [ConnectorService(connector: connector), reloads]
         try await Services.run(services, logger: logger, maximumShutdown: .seconds(25))
@@ -87,12 +108,23 @@ struct ConnectorRunCommand: AsyncParsableCommand {
             logger.notice(
                 "the changed configuration is in force",
                 metadata: ["reading": "\(number)", "connections_cut": "\(cut)", "legs": "\(redials ? "dialled anew" : "kept")"])
+        case .news: logger.debug("an edge says that there is news of the registrations")
+        case .cut(let count):
+            logger.warning("calls were cut: the authority of the certificate that they stand on was archived", metadata: ["connections": "\(count)"])
+        case .certificateUnused: logger.notice("no connection stands on the former server certificate any more: its authority can be archived")
         case .called(let route, _): logger.debug("a call", metadata: ["route": "\(route)"])
         case .refused(let route, let error):
             logger.notice("a call was refused", metadata: ["route": "\(route ?? "")", "refusal": "\(error.code)", "reason": "\(error)"])
+        case .ended(let route, _): logger.debug("a call has ended", metadata: ["route": "\(route)"])
+        case .failed(let route, let error):
+            logger.notice("a call failed", metadata: ["route": "\(route)", "refusal": "\(error.code)", "reason": "\(error)"])
         case .outlived(let route): logger.debug("a caller went away, and its call goes on", metadata: ["route": "\(route)"])
+        case .renewed(let route): logger.debug("a call goes on under a newer proof of its caller", metadata: ["route": "\(route)"])
         case .wouldRefuse(let route, let refusal):
             logger.notice("a policy that only records would refuse a call", metadata: ["route": "\(route)", "rule": "\(refusal.rule)"])
+        case .tokenKeys(let route, nil): logger.debug("the keys of the tokens' issuer are there", metadata: ["route": "\(route)"])
+        case .tokenKeys(let route, let problem?):
+            logger.warning("the keys of the tokens' issuer did not come", metadata: ["route": "\(route)", "reason": "\(problem)"])
         case .registration(let event): RegistrationEventLog.log(event, logger)
         case .toolChanged(let route, let tool):
             logger.error("the definition of a pinned tool has changed", metadata: ["route": "\(route)", "tool": "\(tool)"])

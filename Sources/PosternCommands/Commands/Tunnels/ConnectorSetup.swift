@@ -3,6 +3,7 @@ import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternConnector
 import PosternJSON
+import PosternTLS
 import PosternTunnelWire
 
 /// The work of `postern connector setup`, step by step, each of which finds what an earlier run has left.
@@ -59,6 +60,7 @@ struct ConnectorSetup {
         try await registrations.pinLogKey(client)
         let workspace = try await fetchRuntimeAuthority(client)
         try await fetchToken(tunnel, client)
+        try await fetchRouteKey(tunnel, client)
         try writeDocument(tunnel, workspace, registrations)
         let document = path("connector.yaml")
         if case .requested = source {
@@ -212,6 +214,15 @@ struct ConnectorSetup {
         try TextFile.writeSecret(token, to: path("tunnel.token"))
     }
 
+    /// What callers may call routes by where the edge listens.
+    private func fetchRouteKey(_ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
+        let answer = try await client.request(.get, "/postern/v1/tunnels/\(tunnel.id)/route_key").json()
+        guard let key = answer["route_key"]?.string.flatMap({ RouteKey($0) }) else {
+            throw CommandError(.failure, "the control plane's answer holds no route key")
+        }
+        try TextFile.writeSecret(key.text, to: path("route.key"))
+    }
+
     /// A document that is there is the operator's, and stays.
     private func writeDocument(_ tunnel: Tunnel, _ workspace: String, _ registrations: ConnectorRegistrations) throws {
         guard !has("connector.yaml") else { return }
@@ -223,6 +234,7 @@ struct ConnectorSetup {
               id: \(tunnel.id)
               workspace_id: \(workspace)
               domain: \(tunnel.domain)
+              route_key_file: route.key
             edges:
               addresses: [\(edges.map { "\"\($0)\"" }.joined(separator: ", "))]
               name: \(edgeName ?? parent)

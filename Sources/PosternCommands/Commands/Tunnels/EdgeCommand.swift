@@ -3,6 +3,7 @@ import Logging
 import ManagedAgentsClient
 import NIOCore
 import PosternEdge
+import PosternTLS
 import PosternTelemetry
 import PosternTunnelWire
 import ServiceLifecycle
@@ -16,12 +17,12 @@ struct EdgeCommand: AsyncParsableCommand {
             names where the tunnel allows that. It has no store, and no key that opens a call; it asks the control plane with an API key of the role
             "edge". Before it takes a connection it gives up what a relay does not need, by a seccomp filter: it executes, writes and traces nothing.
 
-            Example: postern edge --listen 0.0.0.0:443 --domain tunnel.example.com --tls-cert edge.pem --tls-key edge.key \\
+            Example: postern edge --listen :443 --domain tunnel.example.com --tls-cert edge.pem --tls-key edge.key \\
                        --control-plane https://postern.example.com --edge-key-file edge-api.key
             """)
 
-    @Option(name: .long, help: "Address and port; port 0 takes a free one.")
-    var listen = "0.0.0.0:443"
+    @Option(name: .long, help: "Address and port; without an address every one of the machine's, IPv6 and IPv4. Port 0 takes a free one.")
+    var listen = ":443"
 
     @Option(name: .long, help: "The edge's own name, below which the tunnels' domains are.")
     var domain: String
@@ -47,20 +48,42 @@ struct EdgeCommand: AsyncParsableCommand {
     @Option(name: .long, help: "Where GET /metrics is answered: HOST:PORT of loopback, or a unix socket's absolute path.")
     var metricsListen: String?
 
+    @Option(name: .long, help: "Seconds without a byte after which a call is ended.")
+    var maxIdleSeconds = EdgeBounds().idleSeconds
+
+    @Option(
+        name: .long,
+        help:
+            "How connectors prove their keys: by the client certificate of TLS, \"certificate\", or also by a signed \"challenge\", where something ends TLS in front."
+    )
+    var legProof = "certificate"
+
+    @Option(
+        name: .long,
+        help: "With challenge: PEM file with the certificates that whatever ends TLS shows to connectors. Left out: any that connectors believe.")
+    var legTerminators: String?
+
     @OptionGroup var shares: EdgeShareOptions
     @OptionGroup var logging: TunnelLogOptions
 
     func run() async throws {
         SecretHandover.harden()
         RelayHeap.keepSomeFree()
-        let address = try ListenAddress(listen)
+        let address = try ListenAddress(listen, takesAll: true)
         guard let own = HostName.canonical(domain) else { throw ConfigurationError("--domain \(domain) is no host name") }
         let metricsAddress = try metricsListen.map { text throws(ConfigurationError) in try MetricsAddress(text) }
         let logger = try logging.logger("edge")
         var settings = EdgeSettings(
             host: address.host, port: address.port, domain: own, certificate: Array(try TextFile.read(tlsCert).utf8),
             key: Array(try TextFile.read(tlsKey).utf8))
-        settings.limits.shares = try shares.limits()
+        var bounds = EdgeBounds()
+        bounds.shares = try shares.limits()
+        guard EdgeBounds.idleSeconds.contains(maxIdleSeconds) else {
+            throw ConfigurationError("--max-idle-seconds \(maxIdleSeconds): it must be from 10 to 86400")
+        }
+        bounds.idleSeconds = maxIdleSeconds
+        bounds.legProof = try EdgeBounds.legProof(legProof, terminators: legTerminators, option: "--leg-proof")
+        bounds.apply(to: &settings)
         let key = try TextFile.readSecret(edgeKeyFile)
         let transport: AsyncHTTPTransport
         do {

@@ -26,6 +26,7 @@ struct EdgeProcessCommand: AsyncParsableCommand {
         var settings = EdgeSettings(
             host: "", port: 0, domain: handover.domain, certificate: Array(handover.certificate.utf8), key: Array(handover.key.utf8))
         settings.listener = EdgeHandover.Descriptor.listener
+        handover.bounds.apply(to: &settings)
         let transport: AsyncHTTPTransport
         do {
             transport = try .toControlPlane(try BaseURL(handover.controlPlane), caFile: nil, proxy: nil)
@@ -34,12 +35,21 @@ struct EdgeProcessCommand: AsyncParsableCommand {
         }
         let directory = ControlPlaneDirectory(
             client: ManagedAgentsClient(transport: transport, credential: Secret(handover.apiKey)), edge: handover.domain)
-        let edge = Edge(settings, directory: directory, metrics: EdgeMetrics(MetricsRegistry()), logger: logger)
+        let registry = MetricsRegistry()
+        let edge = Edge(settings, directory: directory, metrics: EdgeMetrics(registry), logger: logger)
         // Its thread has to be there before the filter: it is the one that ends everything.
         Lifeline.watch(EdgeHandover.Descriptor.lifeline) { edge.drain() }
         try EdgeConfinement.apply()
         do {
-            try await edge.run { _ in logger.info("the edge serves", metadata: ["domain": "\(handover.domain)"]) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                if handover.servesMetrics {
+                    let listener = EdgeMetricsListener(listener: EdgeHandover.Descriptor.metrics, registry: registry)
+                    group.addTask { try await listener.run() }
+                }
+                group.addTask { try await edge.run { _ in logger.info("the edge serves", metadata: ["domain": "\(handover.domain)"]) } }
+                try await group.next()
+                group.cancelAll()
+            }
         } catch {
             await transport.shutdown()
             throw error

@@ -30,9 +30,11 @@ enum TunnelTokenCommand {
         static let configuration = CommandConfiguration(
             commandName: "rotate-token", abstract: "Replace the token and show the new one.",
             discussion: """
-                The old token enrols nothing from now on. Connectors whose keys are enrolled stay connected: revoke a key to end its legs.
+                The old token enrols nothing from now on. Connectors whose keys are enrolled stay connected: their keys are what they prove. Where the
+                token was in wrong hands, --revoke-keys ends every key that is enrolled, and with it its legs and calls, within a second; each
+                connector then needs a new key ("postern connector setup" makes one where connector.key was removed) and the new token.
 
-                Example: postern tunnels rotate-token tnl_… --reason 'was in a log' --output tunnel.token
+                Example: postern tunnels rotate-token tnl_… --reason 'was in a log' --revoke-keys --output tunnel.token
                 """)
 
         @OptionGroup var client: ClientOptions
@@ -44,6 +46,9 @@ enum TunnelTokenCommand {
         @Option(name: .long, help: "Why, for whoever reads the record later.")
         var reason: String?
 
+        @Flag(name: .long, help: "Revoke every connector key that is enrolled, which cuts what runs. They never enrol for this tunnel again.")
+        var revokeKeys = false
+
         func run() async throws {
             try destination.check()
             var body: JSONObject = [:]
@@ -52,7 +57,21 @@ enum TunnelTokenCommand {
             let token = try await client.withClient {
                 try await $0.request(.post, Tunnels.path(tunnel, "/rotate_token"), body: .object(sent)).json()
             }
+            // After that: the old token enrols none of them again. A token that is not shown then can be revealed.
+            if revokeKeys { try await revoke() }
             try destination.write(token, client.show)
+        }
+
+        private func revoke() async throws {
+            let tunnel = tunnel
+            let revoked = try await client.withClient { client in
+                let live = try await client.list(Tunnels.ownPath(tunnel, "/connector_keys")).filter { $0["revoked_at"] == .null }
+                for key in live.compactMap({ $0["id"]?.string }) {
+                    _ = try await client.request(.post, Tunnels.ownPath(tunnel, "/connector_keys/\(PercentEncoding.encode(key))/revoke")).json()
+                }
+                return live.count
+            }
+            client.show.terminal.note("Revoked \(revoked) connector keys.")
         }
     }
 

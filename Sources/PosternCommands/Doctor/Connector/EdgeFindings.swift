@@ -122,7 +122,11 @@ struct EdgeFindings {
             "name the tunnel token as identity.enrolment_token_file (`postern connector setup` fetches it); a key that was revoked never comes back: "
                 + "remove connector.key and connector.pem, and run setup again"
         case .noConnectorKey:
-            "something on the way ends TLS, so that the connector's certificate does not reach the edge: have it leave the edge alone"
+            "something on the way ends TLS, so that the connector's certificate does not reach the edge: have it leave the edge alone, or write "
+                + "edges.proof: challenge where the edge takes that (--leg-proof challenge)"
+        case .proofRefused:
+            "something on the way ends TLS that the edge does not know (its --leg-terminators), or edges.name is not the edge's own name: ask who runs it"
+        case .proofNotTaken: "write edges.proof: certificate, or have the edge started with --leg-proof challenge"
         case .tooManyLegs: "the tunnel has as many legs as it may have: end connectors that are not needed, or lower \"legs\""
         case .unavailable: "try again in a minute; the edge's log says why"
         case .malformed: "use an edge and a connector of the same version"

@@ -11,6 +11,7 @@ extension StoreContract {
             session.usage = SessionUsage(
                 tokens: ModelUsage(input: 1, output: 2, cacheRead: 3, cacheCreation5m: 4, cacheCreation1h: 5), activeMicroseconds: 6)
             session.title = nil
+            session.createdBy = "apikey_1"
             session.metadata = ["b": "1", "a": .string("ü\u{0}\"")]
             let rows = [Make.row(1, view: .received), Make.row(2)]
             try await store.create(session, rows: rows, work: Make.work("sesn_1"))

@@ -42,6 +42,8 @@ extension StoreContract {
             try equal(try await store.tunnel("tnl_a"), first)
             try expect(try await store.hasSealed(), "nothing sealed")
             try expect(try await store.tunnel("tnl_b") == nil, "an unknown tunnel")
+            try equal(try await store.tunnel(domain: first.domain), first)
+            try expect(try await store.tunnel(domain: "tunnel.example.com") == nil, "a domain of no tunnel")
             try equal(try await store.tunnelToken("ttok_a"), TunnelTokenRecord(id: "ttok_a", tunnelID: "tnl_a", createdAt: Make.time(0)))
             var twin = tunnel("b", workspace: "wrkspc_2")
             twin.domain = first.domain
@@ -185,9 +187,18 @@ extension StoreContract {
             try equal(
                 try await store.liveTunnels().tunnels,
                 [
-                    .init(id: "tnl_a", domain: "a.tunnel.example.com", workspaceID: "wrkspc_2", splice: true, connectorKeys: ["k1", "k2"]),
-                    .init(id: "tnl_b", domain: "b.tunnel.example.com", workspaceID: "wrkspc_1", splice: false, connectorKeys: []),
+                    .init(
+                        id: "tnl_a", domain: "a.tunnel.example.com", workspaceID: "wrkspc_2", splice: true, connectorKeys: ["k1", "k2"],
+                        registrations: 5),
+                    .init(id: "tnl_b", domain: "b.tunnel.example.com", workspaceID: "wrkspc_1", splice: false, connectorKeys: [], registrations: 1),
                 ])
+            try await change("a certificate", raises: true, store, &last) {
+                try await store.create(certificate("tcrt_1", "f1", of: "tnl_b"), mostLive: 2)
+            }
+            try await change("an archived certificate", raises: true, store, &last) {
+                try await store.archiveTunnelCertificate("tcrt_1", at: Make.time(1))
+            }
+            try equal(try await store.liveTunnels().tunnels.last?.registrations, 3)
             try await change("a runtime authority", raises: true, store, &last) {
                 for workspace in ["wrkspc_2", "wrkspc_3"] {
                     try await store.create(

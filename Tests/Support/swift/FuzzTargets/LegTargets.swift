@@ -1,5 +1,6 @@
 import PosternHTTP
 import PosternJSON
+import PosternTLS
 import PosternTunnelWire
 
 /// What an edge reads before anybody has shown who he is, and what a connector reads of an edge.

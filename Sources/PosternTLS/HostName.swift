@@ -1,4 +1,4 @@
-/// Host names as tunnels use them: DNS names of letters, digits, `-` and `_` (RFC 1035, section 2.3.1; the underscore as service names have it).
+/// Host names as TLS and tunnels use them: DNS names of letters, digits, `-` and `_` (RFC 1035, section 2.3.1; the underscore as service names have it).
 package enum HostName {
     /// The name in lower case; `nil` for what is no such name: empty, longer than 253 bytes, a label of other than 1 to 63 bytes or with a
     /// hyphen at an end, a dot at the end, and addresses.

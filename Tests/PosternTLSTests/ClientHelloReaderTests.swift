@@ -1,4 +1,4 @@
-import PosternTunnelWire
+import PosternTLS
 import SeededRandom
 import Testing
 
@@ -38,6 +38,22 @@ struct ClientHelloReaderTests {
         #expect(Self.read(old.records()) == .hello(nil))
         #expect(Self.read(HelloBuilder(serverName: nil).records()) == .hello(nil))
         #expect(Self.read(HelloBuilder(serverName: "DOCS.Example.COM").records()) == .hello("docs.example.com"))
+    }
+
+    @Test("reads the protocols that are offered, and whether a name is hidden")
+    func protocolsAndHiddenNames() throws {
+        func hello(_ extensions: [(UInt16, [UInt8])]) throws(ClientHelloError) -> ClientHello? {
+            var reader = ClientHelloReader()
+            return try reader.feed(HelloBuilder(after: extensions).records(of: 7))
+        }
+        let name = HelloBuilder.vector
+        let both = name(2, name(1, Array("h2".utf8)) + name(1, Array("http/1.1".utf8)))
+        #expect(try hello([(16, both)]) == ClientHello(serverName: Self.name, protocols: ["h2", "http/1.1"]))
+        #expect(try hello([]) == ClientHello(serverName: Self.name))
+        for hidden: UInt16 in [0xFE0D, 0xFFCE] { #expect(try hello([(hidden, [1])]) == ClientHello(serverName: Self.name, isEncrypted: true)) }
+        for wrong in [[], name(2, []), name(2, [0]), name(2, [3, 1]), name(2, name(1, [104])) + [0], [0]] {
+            #expect(throws: ClientHelloError.malformed("list of protocols")) { try hello([(16, wrong)]) }
+        }
     }
 
     @Test("needs every byte of the message and looks at none behind it")

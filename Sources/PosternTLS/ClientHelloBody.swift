@@ -1,6 +1,8 @@
 /// The body of a ClientHello message (RFC 8446, section 4.1.2; RFC 5246, section 7.4.1.2).
 enum ClientHelloBody {
     private static let serverNameExtension: UInt16 = 0
+    private static let protocolsExtension: UInt16 = 16
+    private static let encryptedExtensions: Set<UInt16> = [0xFE0D, 0xFFCE]
 
     static func read(_ body: ArraySlice<UInt8>) throws(ClientHelloError) -> ClientHello {
         var fields = LengthPrefixed(body)
@@ -10,22 +12,40 @@ enum ClientHelloBody {
         guard let suites = fields.vector(2), suites.count >= 2, suites.count % 2 == 0 else { throw .malformed("list of cipher suites") }
         guard let compressions = fields.vector(1), !compressions.isEmpty else { throw .malformed("list of compression methods") }
         // Before TLS 1.3 the extensions may be missing as a whole.
-        if fields.isAtEnd { return ClientHello(serverName: nil) }
+        if fields.isAtEnd { return ClientHello() }
         guard let all = fields.vector(2), fields.isAtEnd else { throw .malformed("list of extensions") }
-        return ClientHello(serverName: try serverName(inExtensions: all))
+        return try hello(ofExtensions: all)
     }
 
     /// Extensions that nobody here knows, GREASE (RFC 8701) among them, are passed over; each may stand there once.
-    private static func serverName(inExtensions all: ArraySlice<UInt8>) throws(ClientHelloError) -> String? {
+    private static func hello(ofExtensions all: ArraySlice<UInt8>) throws(ClientHelloError) -> ClientHello {
         var extensions = LengthPrefixed(all)
         var seen: Set<UInt16> = []
-        var name: String?
+        var hello = ClientHello()
         while !extensions.isAtEnd {
             guard let type = extensions.number(), let data = extensions.vector(2) else { throw .malformed("list of extensions") }
             guard seen.insert(type).inserted else { throw .repeatedExtension(type) }
-            if type == serverNameExtension { name = try serverName(data) }
+            switch type {
+            case serverNameExtension: hello.serverName = try serverName(data)
+            case protocolsExtension: hello.protocols = try protocols(data)
+            case _ where encryptedExtensions.contains(type): hello.isEncrypted = true
+            default: break
+            }
         }
-        return name
+        return hello
+    }
+
+    /// RFC 7301, section 3.1: names of 1 to 255 bytes, at least one.
+    private static func protocols(_ data: ArraySlice<UInt8>) throws(ClientHelloError) -> [String] {
+        var fields = LengthPrefixed(data)
+        guard let list = fields.vector(2), fields.isAtEnd, !list.isEmpty else { throw .malformed("list of protocols") }
+        var names = LengthPrefixed(list)
+        var protocols: [String] = []
+        while !names.isAtEnd {
+            guard let name = names.vector(1), !name.isEmpty else { throw .malformed("list of protocols") }
+            protocols.append(String(decoding: name, as: UTF8.self))
+        }
+        return protocols
     }
 
     /// RFC 6066, section 3: a list that holds one name of type 0, a host name without a dot at its end.

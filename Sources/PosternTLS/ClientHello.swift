@@ -1,10 +1,18 @@
-/// What a TLS client says before anything is encrypted (RFC 8446, section 4.1.2), as far as a tunnel is chosen by it.
+/// What a TLS client says before anything is encrypted (RFC 8446, section 4.1.2), as far as anybody decides by it.
 package struct ClientHello: Hashable, Sendable {
     /// The server name (RFC 6066, section 3) in lower case; `nil` when the client names none. With Encrypted Client Hello (RFC 9849) it is
     /// the outer name: the only one that anybody on the way can read.
     package var serverName: String?
+    /// The real name may be in an encrypted part (extension 0xfe0d, or the older 0xffce). Clients send one also where they have no key for it.
+    package var isEncrypted: Bool
+    /// Protocols by ALPN (RFC 7301, section 3.1), in the client's order.
+    package var protocols: [String]
 
-    package init(serverName: String?) { self.serverName = serverName }
+    package init(serverName: String? = nil, isEncrypted: Bool = false, protocols: [String] = []) {
+        self.serverName = serverName
+        self.isEncrypted = isEncrypted
+        self.protocols = protocols
+    }
 }
 
 /// Why bytes are no acceptable ClientHello.

@@ -1,0 +1,78 @@
+import FoundationEssentials
+import ManagedAgentsAPI
+import ManagedAgentsClient
+import PosternCore
+import PosternMCP
+import PosternTunnelWire
+
+/// The key and the certificate of one session for one tunnel. Both are in memory only; they are made when they are first needed, again before the
+/// certificate ends and when other authorities count for the tunnel, and go with this value.
+actor SessionCertificate {
+    private struct Held {
+        var credentials: PosternMCP.TunnelCredentials
+        var authorities: [String]
+        var lookedUp: ContinuousClock.Instant
+    }
+
+    private let session: RuntimeSession
+    private let person: String?
+    private let workspaceID: String
+    private let domain: String
+    private let routes: [String]
+    private let tunnels: TunnelService
+    private let settings: RuntimeSettings
+    private var held: Held?
+    private var renewal: Task<Result<PosternMCP.TunnelCredentials, TransportError>, Never>?
+
+    /// - Parameter routes: those of the tunnel that the session's agent names; the certificate opens no others.
+    init(_ caller: MCPCaller, domain: String, routes: [String], tunnels: TunnelService, settings: RuntimeSettings) {
+        session = RuntimeSession(
+            id: caller.sessionID, agentID: caller.agentID, agentVersion: caller.agentVersion,
+            configurationDigest: ConfigurationDigest.text(of: caller.agent))
+        person = caller.person
+        workspaceID = caller.workspaceID
+        self.domain = domain
+        self.routes = routes
+        self.tunnels = tunnels
+        self.settings = settings
+    }
+
+    /// What to call with now. One task renews for all that wait.
+    func current() async throws(TransportError) -> PosternMCP.TunnelCredentials {
+        if let held, !isEnding(held), ContinuousClock.now - held.lookedUp < settings.registrationsAge { return held.credentials }
+        let task = renewal ?? Task { await self.renewed() }
+        renewal = task
+        let result = await task.value
+        if renewal == task { renewal = nil }
+        return try result.get()
+    }
+
+    private func isEnding(_ held: Held) -> Bool { held.credentials.isEnding(within: Double(settings.certificateRest.components.seconds)) }
+
+    private func renewed() async -> Result<PosternMCP.TunnelCredentials, TransportError> {
+        do {
+            guard let tunnel = try await tunnels.liveTunnel(domain: domain, workspaceID: workspaceID) else {
+                return .failure(.refused("the workspace has no tunnel with the domain \(domain) any more"))
+            }
+            let authorities = try await tunnels.authorities(of: tunnel)
+            if var held, held.authorities == authorities, !isEnding(held) {
+                held.lookedUp = .now
+                self.held = held
+                return .success(held.credentials)
+            }
+            let request = try RuntimeRequest()
+            let pem = try await tunnels.issueCertificate(
+                for: session, person: person, routes: routes, tunnel, request: request.pem, life: settings.certificateLife)
+            let credentials = try PosternMCP.TunnelCredentials(
+                certificate: pem, key: request.keyPEM, authorities: authorities.joined(separator: "\n"))
+            held = Held(credentials: credentials, authorities: authorities, lookedUp: .now)
+            return .success(credentials)
+        } catch let error as PosternMCP.TunnelCredentials.Invalid {
+            return .failure(.refused("\(error)"))
+        } catch let error as APIError {
+            return .failure(.refused("no certificate for the session: \(error.message)"))
+        } catch {
+            return .failure(.refused("no certificate for the session could be made"))
+        }
+    }
+}
