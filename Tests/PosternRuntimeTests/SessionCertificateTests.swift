@@ -62,11 +62,6 @@ import X509
         let (first, second) = (try await held.current(), try await held.current())
         #expect(first.fingerprint != second.fingerprint)
         #expect(try leaf(first).publicKey != leaf(second).publicKey)
-        // Whoever waits at the same time gets the same one.
-        async let left = held.current()
-        async let right = held.current()
-        let pair = try await (left, right)
-        #expect(pair.0.fingerprint == pair.1.fingerprint)
     }
 
     @Test func whatIsRegisteredCountsAtTheNextLook() async throws {
