@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills the server and the worker with SIGKILL at random moments while sessions work, cuts the network between them, and counts effects.
 
-    run.py [--kills N] [--sessions M] [--seed S] [--full] [--only TEXT]
+    run.py [--kills N] [--sessions M] [--seed S] [--full] [--only TEXT] [--at-once N]
 
 N kills and M sessions are spread over four scenarios: calls at most once and at least once, a killed worker that returns and one that
 another replaces. Two more, at most once and at least once, kill nobody and cut the network as often as the others kill. Prints the counts, writes out/faults.json, and fails on any violation. A seed repeats the choices, not the timing.
@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,18 +33,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time; it is printed")
     parser.add_argument("--full", action="store_true", help="the counts that the report in docs/ is made with")
     parser.add_argument("--only", default="", help="only scenarios whose name contains this")
+    parser.add_argument("--at-once", type=int, default=2, help="scenarios that run beside each other: they wait for leases more than they work (default 2)")
     options = parser.parse_args()
     kills = options.kills or (120 if options.full else 16)
     sessions = options.sessions or (48 if options.full else 16)
     chosen = [s for s in SCENARIOS if options.only in s.name]
     print(f"seed {options.seed}: {kills} kills over {sessions} sessions", flush=True)
     killing = max(1, sum(s.fault.kills for s in chosen))
-    outcomes = []
-    for number, scenario in enumerate(chosen):
-        print(f"{scenario.name} …", flush=True)
-        outcomes.append(run(
-            scenario, faults=-(-kills // killing), sessions=max(1, sessions // killing), seed=options.seed + number,
-            say=lambda text: print(text, flush=True)))
+
+    def play(number: int, scenario: Scenario) -> Outcome:
+        def say(text: str) -> None:
+            print(f"{scenario.name}: {text.strip()}", flush=True)
+
+        say("begins")
+        return run(scenario, faults=-(-kills // killing), sessions=max(1, sessions // killing), seed=options.seed + number, say=say)
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        outcomes = list(pool.map(play, range(len(chosen)), chosen))
     report(outcomes)
     return 1 if any(o.findings.violations for o in outcomes) else 0
 

@@ -33,8 +33,8 @@ class FaultWorld:
     def __init__(self, network: WalledNetwork | None = None) -> None:
         self._cleanup = contextlib.ExitStack()
         self.network = network
-        #: Variables of edges and connectors that are started from now on.
-        self.environment: dict[str, str] = {}
+        #: Variables of edges and of connectors that are started from now on.
+        self.environments: dict[str, dict[str, str]] = {"edge": {}, "connector": {}}
         try:
             self._start()
         except BaseException:
@@ -88,7 +88,7 @@ class FaultWorld:
         edge = self.tunnel.postern.start("edge", [
             "edge", "--listen", f"{self.address}:{port}", "--domain", DOMAIN, "--tls-cert", str(certificates.leaf), "--tls-key", str(certificates.key),
             "--control-plane", self.tunnel.postern.url, "--edge-key-file", str(self.tunnel.folder / "edge.key"), "--log-level", "debug"],
-            **self.environment)
+            **self.environments["edge"])
         self.port = int(edge.wait_for(r"listening on https://[^ ]*:(\d+)").group(1))
         return edge
 
@@ -98,7 +98,7 @@ class FaultWorld:
             "--log-format", "text"]
         connector = ChildProcess(
             "connector", self.network.inside(*command) if self.network else command, log=self.tunnel.folder / "fault-connector.log",
-            environment=clean_environment(**self.environment), folder=self.tunnel.folder)
+            environment=clean_environment(**self.environments["connector"]), folder=self.tunnel.folder)
         return self.tunnel.postern.own(connector)
 
     @staticmethod

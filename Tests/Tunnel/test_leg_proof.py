@@ -76,6 +76,8 @@ def nginx(folder: Path, edge: int, shown: Certificates, ca: Path) -> tuple[int, 
 def connector(tunnel: Tunnel, folder: Path, port: int, balancer: Certificates, proof: str) -> ChildProcess:
     """One more of the tunnel's connectors, whose legs go to that port."""
     shutil.copytree(tunnel.connector_folder, folder)
+    # What was seen of the log is asked for anew.
+    (folder / "registrations.json").unlink(missing_ok=True)
     (folder / "both.pem").write_text(tunnel.edge_certificates.ca.read_text() + balancer.ca.read_text())
     document = folder / "connector.yaml"
     text = document.read_text().replace(f'"127.0.0.1:{tunnel.port}"', f'"127.0.0.1:{port}"')

@@ -38,26 +38,33 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield added
 
 
+class Edges:
+    """A tunnel through each kind of edge with a route to each server, started when it is first asked for."""
+
+    def __init__(self, alone: Tunnel, routes: str, stack: ExitStack) -> None:
+        self._alone, self._routes, self._stack = alone, routes, stack
+        self._served: dict[str, tuple[Tunnel, Path]] = {}
+
+    def give(self, kind: str) -> tuple[Tunnel, Path]:
+        """The tunnel, and a client's certificate for it."""
+        if kind not in self._served:
+            tunnel, routes = self._alone, self._routes
+            if kind == "beside":
+                tunnel = self._stack.enter_context(Tunnel(with_edge=True))
+                routes += time_route() + git_route("git", repository_in(tunnel.folder))
+            document = tunnel.connector_folder / "connector.yaml"
+            document.write_text(document.read_text().rstrip("\n") + "\n" + routes)
+            tunnel.connector.stop()
+            tunnel.connector = tunnel.start_connector()
+            tunnel.control.call("POST", f"/postern/v1/tunnels/{tunnel.id}/settings", {"splice": True})
+            self._served[kind] = tunnel, tunnel.certificate("mcp-laptop", "laptop")
+        return self._served[kind]
+
+
 @pytest.fixture(scope="module")
-def served(request: pytest.FixtureRequest, servers: str) -> Iterator[Tunnel]:
-    """The tunnel with a route to each of them."""
+def edges(tunnel: Tunnel, servers: str) -> Iterator[Edges]:
     with ExitStack() as stack:
-        if request.param == "alone":
-            tunnel, added = request.getfixturevalue("tunnel"), servers
-        else:
-            tunnel = stack.enter_context(Tunnel(with_edge=True))
-            added = servers + time_route() + git_route("git", repository_in(tunnel.folder))
-        document = tunnel.connector_folder / "connector.yaml"
-        document.write_text(document.read_text().rstrip("\n") + "\n" + added)
-        tunnel.connector.stop()
-        tunnel.connector = tunnel.start_connector()
-        tunnel.control.call("POST", f"/postern/v1/tunnels/{tunnel.id}/settings", {"splice": True})
-        yield tunnel
-
-
-@pytest.fixture(scope="module")
-def certificate(served: Tunnel) -> Path:
-    return served.certificate("mcp-laptop", "laptop")
+        yield Edges(tunnel, servers, stack)
 
 
 def official(served: Tunnel, certificate: Path, client: str, route: str, *arguments: str) -> list[str]:
@@ -70,8 +77,9 @@ def official(served: Tunnel, certificate: Path, client: str, route: str, *argume
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("served", "route"), PROBES, indirect=["served"])
-def test_postern_speaks_mcp_through_the_tunnel(served: Tunnel, certificate: Path, route: str) -> None:
+@pytest.mark.parametrize(("edge", "route"), PROBES)
+def test_postern_speaks_mcp_through_the_tunnel(edges: Edges, edge: str, route: str) -> None:
+    served, certificate = edges.give(edge)
     options = [
         "--connect-to", f"127.0.0.1:{served.port}", "--ca-file", str(certificate / "authorities.pem"), "--client-cert",
         str(certificate / "certificate.pem"), "--client-key", str(certificate / "key.pem")]
@@ -82,24 +90,22 @@ def test_postern_speaks_mcp_through_the_tunnel(served: Tunnel, certificate: Path
     assert served.command("mcp", "call", url, "echo", '{"text": "through"}', *options) == "through\n"
 
 
-@pytest.mark.parametrize(("served", "client", "route"), CALLS, indirect=["served"])
-def test_the_official_clients_go_by_connect(served: Tunnel, certificate: Path, client: str, route: str) -> None:
-    opened, said = official(served, certificate, client, route, "through")
+@pytest.mark.parametrize(("edge", "client", "route"), CALLS)
+def test_the_official_clients_go_by_connect(edges: Edges, edge: str, client: str, route: str) -> None:
+    opened, said = official(*edges.give(edge), client, route, "through")
     assert said == "through" and opened.split()[0] >= "2025-11-25" and int(opened.split()[1]) > 5
 
 
-@pytest.mark.parametrize(("served", "client", "known"), [("beside", "1", TIME), ("beside", "2", GIT)], indirect=["served"])
-def test_stdio_servers_beside_the_control_plane(
-    served: Tunnel, certificate: Path, client: str, known: tuple[str, str, dict[str, str], str],
-) -> None:
+@pytest.mark.parametrize(("client", "known"), [("1", TIME), ("2", GIT)])
+def test_stdio_servers_beside_the_control_plane(edges: Edges, client: str, known: tuple[str, str, dict[str, str], str]) -> None:
     route, tool, arguments, expected = known
-    said = official(served, certificate, client, route, tool, json.dumps(arguments))
+    said = official(*edges.give("beside"), client, route, tool, json.dumps(arguments))
     assert expected in "\n".join(said) and said[0].split()[0] == ("2026-07-28" if client == "2" else "2025-11-25")
 
 
-@pytest.mark.parametrize("served", ["beside"], indirect=True)
-def test_curl_and_openssl_beside_the_control_plane(served: Tunnel, certificate: Path) -> None:
+def test_curl_and_openssl_beside_the_control_plane(edges: Edges) -> None:
     """`curl` by CONNECT with its certificate alone, and spliced; `openssl` spliced, with and without a certificate."""
+    served, certificate = edges.give("beside")
     shown = ("--proxy-cert", str(certificate / "certificate.pem"), "--proxy-key", str(certificate / "key.pem"))
     for done in (served.curl(certificate, *shown, "--data", "hello", connects=True), served.curl(certificate, "--data", "hello")):
         assert done.returncode == 0 and json.loads(done.stdout)["body"] == "hello", done.stderr

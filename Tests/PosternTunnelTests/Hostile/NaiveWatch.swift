@@ -34,9 +34,8 @@ struct NaiveWatch: Sendable {
         if checks(.key), (try? head.verify(tunnelID: head.tunnelID, by: watch.pins.logKey)) == nil { return false }
         let all = answer.since == 0 ? answer.entries : watch.entries + answer.entries
         if checks(.root), all.count != head.size || Self.root(all) != head.root { return false }
-        if checks(.memory), head.size < known.size || head.time < known.time || Self.root(Array(all.prefix(known.size))) != known.root {
-            return false
-        }
+        let goesOn = head.size >= known.size && head.time >= known.time && Self.root(Array(all.prefix(known.size))) == known.root
+        if checks(.memory), !goesOn { return false }
         // Without rules there is nothing that trust could be judged by.
         guard checks(.rules) else { return !checks(.trust) }
         guard let entries = try? all.map({ bytes throws(RegistrationError) in try RegistrationEntry(bytes) }),

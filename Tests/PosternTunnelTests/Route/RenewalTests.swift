@@ -17,6 +17,9 @@ import X509
 struct RenewalTests {
     private static let host = "docs.\(TunnelWorld.domain)"
 
+    /// The machine was too slow for certificates of so few seconds.
+    private struct Late: Error {}
+
     /// A stream of events that has begun.
     private static func stream(_ world: TunnelWorld, _ way: TunnelClient.Way, as caller: TunnelWorld.Caller, call id: String?) async throws
         -> (TunnelClient, BodyReader)
@@ -38,14 +41,17 @@ struct RenewalTests {
     @Test("a newer certificate of the very same caller lets the call go on that it names, and nobody else's does")
     func connector() async throws {
         try await TunnelWorld.run { world in
-            let id = CallRenewal.newID()
-            let (running, other) = try await Lifetime.long(from: 2) { seconds in
-                (
-                    try await Self.stream(world, .splice, as: try world.runtime(until: seconds), call: id),
-                    try await Self.stream(world, .splice, as: try world.runtime(until: seconds + 1), call: CallRenewal.newID())
-                )
+            let (id, running, other) = try await Lifetime.long(from: 2) { seconds in
+                let id = CallRenewal.newID()
+                let running = try await Self.stream(world, .splice, as: try world.runtime(until: seconds), call: id)
+                let other = try await Self.stream(world, .splice, as: try world.runtime(until: seconds + 1), call: CallRenewal.newID())
+                var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                let answer = try await client.call("POST", CallRenewal.path, body: "", fields: "Postern-Call: \(id)\r\n")
+                guard answer.status == 204 else { throw Late() }
+                return (id, running, other)
             }
             let renewal = "Postern-Call: \(id)\r\n"
+            let begun = world.upstream.now.heads.count
             let changes: [(String, String, (inout RuntimeIdentity) -> Void)] = [
                 ("docs", renewal, { $0.client = "eve" }), ("docs", renewal, { $0.person = "eve" }), ("docs", renewal, { $0.routes = ["docs"] }),
                 ("docs", renewal, { $0.sessionID = "sesn_2" }), ("docs", renewal, { $0.agentID = "agent_2" }), ("other", renewal, { _ in }),
@@ -64,17 +70,15 @@ struct RenewalTests {
                 #expect(try await client.call(method, CallRenewal.path, fields: fields).status == status, "\(method) \(fields)")
             }
             // One that ends earlier shortens nothing.
-            for until in [600.0, 1] {
-                var client = try await TunnelClient.open(world, .splice, as: try world.runtime(until: until))
-                #expect(try await client.call("POST", CallRenewal.path, body: "", fields: renewal).status == 204)
-            }
+            var older = try await TunnelClient.open(world, .splice, as: try world.runtime(until: 60))
+            #expect(try await older.call("POST", CallRenewal.path, body: "", fields: renewal).status == 204)
             await Self.isCut(other)
             world.upstream.go.open()
             var (client, body) = running
             #expect(try await client.piece(&body) == "data: 2\n\n")
             #expect(try await client.piece(&body) == nil)
             let heads = world.upstream.now.heads
-            #expect(heads.count == 2 && heads.allSatisfy { !$0.lowercased().contains("postern-call") })
+            #expect(heads.count == begun && heads.allSatisfy { !$0.lowercased().contains("postern-call") })
             client.stream.close()
         }
     }
@@ -98,7 +102,7 @@ struct RenewalTests {
                 authorities: world.edgeAuthority.made.certificatePEM)
             let route = TunnelRoute(host: TunnelHost(route: "docs", domain: TunnelWorld.domain), edge: edge, way: way)
             let connections = TunnelConnections()
-            let (body, other) = try await Lifetime.long(from: 2) { seconds in
+            let body = try await Lifetime.long(from: 2) { seconds in
                 // The newer one is there from the second question on.
                 let asked = Mutex(0)
                 let (short, long) = (try Self.credentials(world, until: seconds), try Self.credentials(world, until: 600))
@@ -112,14 +116,14 @@ struct RenewalTests {
                 let answer = try await transport.send(request)
                 try #require(answer.status == 200)
                 let caller = try world.runtime({ $0.client = "other" }, until: seconds + 1)
-                return (answer.body, try await Self.stream(world, way == .splice ? .splice : .certified(caller), as: caller, call: nil))
+                await Self.isCut(try await Self.stream(world, way == .splice ? .splice : .certified(caller), as: caller, call: nil))
+                guard world.log.events.contains(where: { if case .renewed(route: "docs") = $0 { true } else { false } }) else { throw Late() }
+                return answer.body
             }
-            await Self.isCut(other)
             world.upstream.go.open()
             var text = ""
             for try await piece in body { text += String(decoding: piece, as: UTF8.self) }
             #expect(text == "data: 1\n\ndata: 2\n\n")
-            #expect(world.log.events.contains { if case .renewed(route: "docs") = $0 { true } else { false } })
             await connections.shutdown()
         }
     }
