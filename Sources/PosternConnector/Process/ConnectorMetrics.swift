@@ -121,7 +121,7 @@ package final class ConnectorMetrics: Sendable {
         case .child(let route, _, .ended): servers.decrement(labels: [route])
         case .registration(.refusing): refusesAll.set(1)
         case .registration(.resumed): refusesAll.set(0)
-        case .reloaded, .failed, .outlived, .child, .registration: break
+        case .reloaded, .failed, .outlived, .child, .registration, .news, .cut, .certificateUnused, .renewed, .tokenKeys: break
         }
     }
 
