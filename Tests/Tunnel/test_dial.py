@@ -160,7 +160,8 @@ def test_a_route_has_an_id_where_somebody_listens(dialled: Tunnel, folder: Path)
                 f"127.0.0.1:{listener.port}")
             assert called.stdout == "hidden\n", called.stderr
         assert (b"dial2-json" in listener.heard) == tells
-        assert (b"r--" in listener.heard) == (certificate == hidden and way == "splice")
+        if not tells and way == "splice":
+            assert b"r--" in listener.heard
     # Without its key a folder that hides routes opens nothing.
     (hidden / "route.key").write_text("none\n")
     refused = run(dialled, "tools", url(dialled, "dial2-json"), "--certificate", str(hidden))
