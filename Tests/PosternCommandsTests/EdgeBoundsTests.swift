@@ -18,7 +18,8 @@ import Testing
 
     @Test func settingsReachTheProcess() throws {
         let numbers = [
-            "edge.max_connections": 11, "edge.max_connections_per_address": 12, "edge.max_unproved_per_address": 13, "edge.max_legs_per_workspace": 14,
+            "edge.max_connections": 11, "edge.max_connections_per_address": 12, "edge.max_unproved_per_address": 13,
+            "edge.max_legs_per_workspace": 14,
             "edge.max_calls_per_tunnel": 15, "edge.max_calls_per_caller": 16, "edge.max_calls_per_second": 17, "edge.max_bytes_per_second": 1024,
             "edge.max_idle_seconds": 18,
         ]

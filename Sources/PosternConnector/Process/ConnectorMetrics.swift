@@ -81,7 +81,8 @@ package final class ConnectorMetrics: Sendable {
         renewals = registry.counter(
             "postern_connector_renewals_total", help: "Times that a caller proved itself anew for a call that runs.", labels: ["route"])
         tokenKeyFailures = registry.counter(
-            "postern_connector_token_key_failures_total", help: "Times that the keys of the issuer of a route's tokens did not come.", labels: ["route"])
+            "postern_connector_token_key_failures_total", help: "Times that the keys of the issuer of a route's tokens did not come.",
+            labels: ["route"])
         auditRecords = registry.counter(
             "postern_connector_audit_records_total", help: "Records given to the audit log by kind, folded ones included.", labels: ["kind"])
         auditFailures = registry.counter(
