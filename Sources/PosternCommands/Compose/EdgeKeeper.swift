@@ -71,7 +71,8 @@ final class EdgeKeeper: Service {
         state = Mutex(State(listener: listener))
         address = settings.listen.url(scheme: "https", port: port)
         let host = settings.listen.host
-        own = EdgeAddress(host: host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host, port: port)
+        // Listening at every address is no address to dial; where both families are listened to, IPv4 is one.
+        own = EdgeAddress(host: host.isEmpty || host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host, port: port)
     }
 
     private static func listen(_ address: ListenAddress) throws -> (Int32, Int) {
