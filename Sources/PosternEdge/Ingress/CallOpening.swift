@@ -31,7 +31,8 @@ struct CallOpening: Sendable {
     /// name to count by: who can have one certificate made can have many.
     static func certificate(_ identity: RuntimeIdentity, _ certificate: Certificate) -> CallOpening {
         CallOpening(
-            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: certificate.notValidAfter, identity: identity,
+            isSplice: false, principals: [identity.person, identity.sessionID].compactMap { $0 }, until: certificate.notValidAfter,
+            identity: identity,
             caller: identity.sessionID ?? identity.person ?? identity.client ?? identity.tunnelID, certificate: certificate.serialNumber.description)
     }
 

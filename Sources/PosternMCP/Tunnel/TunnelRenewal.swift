@@ -86,7 +86,8 @@ final class TunnelRenewal: Sendable {
         do throws(InnerRequest.Invalid) {
             request = try InnerRequest(
                 ClientRequest(
-                    method: .post, target: CallRenewal.path, headers: ClientHeaders(), body: [], timeout: .seconds(20)), host: route.host.name, call: id)
+                    method: .post, target: CallRenewal.path, headers: ClientHeaders(), body: [], timeout: .seconds(20)), host: route.host.name,
+                call: id)
         } catch {
             throw .refused("\(error)")
         }

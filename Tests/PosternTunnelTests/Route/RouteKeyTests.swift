@@ -34,7 +34,9 @@ struct RouteKeyTests {
         #expect(id == key.id(of: "docs") && id != key.id(of: "doc") && id != other.id(of: "docs"))
         #expect(RouteKey.isID(id) && HostName.canonical("\(id).x") == "\(id).x" && !id.contains("docs"))
         #expect(!TunnelHost.isRoute(id) && TunnelHost.isRoute("r--docs") && TunnelHost.isRoute("docs"))
-        for text in ["", Self.text.uppercased().replacing("0", with: "A"), String(Self.text.dropLast()), Self.text + "0", "g" + Self.text.dropFirst()] {
+        for text in [
+            "", Self.text.uppercased().replacing("0", with: "A"), String(Self.text.dropLast()), Self.text + "0", "g" + Self.text.dropFirst(),
+        ] {
             #expect(RouteKey(text) == nil, "\(text)")
         }
         #expect(throws: PolicyTextError.self) { try Self.configuration(route: id) }
@@ -99,7 +101,8 @@ struct RouteKeyTests {
             #expect(try await client.call("GET", "/head", host: docs).status == 200)
             // Inside it is the route's own name that counts.
             #expect(try await client.call("GET", "/head", host: "other.\(TunnelWorld.domain)").status == 421)
-            for (asked, named) in [(Self.host(key, "docs"), docs), (docs, Self.host(key, "docs")), (Self.host(key, "docs"), Self.host(key, "other"))] {
+            for (asked, named) in [(Self.host(key, "docs"), docs), (docs, Self.host(key, "docs")), (Self.host(key, "docs"), Self.host(key, "other"))]
+            {
                 await #expect(throws: (any Error).self, "\(asked) \(named)") {
                     _ = try await TunnelClient.open(world, .connect(TunnelWorld.apiKey), as: caller, host: asked, serverName: named)
                 }
