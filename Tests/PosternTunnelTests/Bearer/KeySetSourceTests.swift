@@ -91,11 +91,11 @@ struct KeySetSourceTests {
         let loopback = try #require(IPAddress("127.0.0.1"))
         let dialer = UpstreamDialer(
             route: route, tls: try NIOSSLContext(configuration: client), resolve: { _ in [loopback] }, group: MultiThreadedEventLoopGroup.singleton,
-            time: .seconds(10))
+            time: .seconds(50))
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await server.run() }
             defer { group.cancelAll() }
-            switch await KeySetFetch(url: url, dialer: dialer, time: .seconds(10)).run() {
+            switch await KeySetFetch(url: url, dialer: dialer, time: .seconds(50)).run() {
             case .success(let set):
                 #expect(server.now.heads.last?.hasPrefix("GET /mcp HTTP/1.1\nHost: login.example.com:") == true)
                 return (set, "")
