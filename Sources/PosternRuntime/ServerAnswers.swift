@@ -64,7 +64,16 @@ package enum ServerAnswers {
 
     // MARK: Failures
 
+    /// Characters of a failure's text: what a server says of itself goes into events and to the model.
+    package static let longestFailure = 2000
+
     package static func failure(_ error: MCPError, of server: MCPServer) -> MCPFailure {
+        var failure = told(error, server)
+        failure.message = String(failure.message.unicodeScalars.prefix(longestFailure))
+        return failure
+    }
+
+    private static func told(_ error: MCPError, _ server: MCPServer) -> MCPFailure {
         let name = "The MCP server \"\(server.name)\""
         switch error {
         case .unauthorized, .insufficientScope:

@@ -61,5 +61,7 @@ import Testing
             let failure = ServerAnswers.failure(error, of: server)
             #expect(failure.kind == kind && failure.message.contains(words) && failure.message.contains("docs"), "\(failure)")
         }
+        let long = ServerAnswers.failure(.malformed(String(repeating: "ü", count: 1 << 20)), of: server)
+        #expect(long.message.unicodeScalars.count == ServerAnswers.longestFailure)
     }
 }

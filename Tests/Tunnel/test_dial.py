@@ -116,6 +116,58 @@ def test_servers_behind_a_tunnel_answer(dialled: Tunnel, folder: Path, key_file:
     assert called.stdout == "through\n", called.stderr
 
 
+class Listener:
+    """Passes connections on to a port, and keeps what clients send."""
+
+    def __init__(self, port: int) -> None:
+        self.heard = bytearray()
+        self.target = port
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.socket.getsockname()[1])
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=self.passes, args=(client, upstream, True), daemon=True).start()
+            threading.Thread(target=self.passes, args=(upstream, client, False), daemon=True).start()
+
+    def passes(self, source: socket.socket, sink: socket.socket, heard: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if heard:
+                    self.heard += data
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_route_has_an_id_where_somebody_listens(dialled: Tunnel, folder: Path) -> None:
+    """What setup and issuing fetch makes one name at both ends; the listener sees the name only where nothing hides it."""
+    hidden = issue(dialled, "hidden", "--hide-routes")
+    assert (hidden / "route.key").read_text() == (dialled.connector_folder / "route.key").read_text()
+    assert (hidden / "route.key").stat().st_mode & 0o777 == 0o600
+    for certificate, way, tells in ((folder, "splice", True), (hidden, "splice", False), (hidden, "connect", False)):
+        listener = Listener(dialled.port)
+        with listener.socket:
+            called = run(
+                dialled, "call", url(dialled, "dial2-json"), "echo", '{"text": "hidden"}', "--certificate", str(certificate), "--via", way, "--edge",
+                f"127.0.0.1:{listener.port}")
+            assert called.stdout == "hidden\n", called.stderr
+        assert (b"dial2-json" in listener.heard) == tells
+        if not tells and way == "splice":
+            assert b"r--" in listener.heard
+    # Without its key a folder that hides routes opens nothing.
+    (hidden / "route.key").write_text("none\n")
+    refused = run(dialled, "tools", url(dialled, "dial2-json"), "--certificate", str(hidden))
+    assert refused.returncode == 78 and "route.key holds no route key" in refused.stderr
+
+
 def test_a_plain_url_under_the_domain_goes_no_other_way(dialled: Tunnel, folder: Path) -> None:
     called = run(dialled, "call", url(dialled, "dial2-json").replace("https", "http"), "echo", '{"text": "plain"}', "--certificate", str(folder))
     assert called.stdout == "plain\n", called.stderr

@@ -35,15 +35,9 @@ final class KeySetSource: Sendable {
         wake.continuation.yield()
         var timer: Scheduled<Void>?
         for await _ in wake.stream {
-            guard state.withLock({ $0.cache.begin(now: now()) }) else { continue }
-            let result = await fetch()
-            let (waiting, wait) = state.withLock { state in
-                state.cache.ended(result, now: now())
-                defer { state.waiting = [] }
-                return (state.waiting, state.cache.untilNext(now: now()))
-            }
-            for one in waiting { one.resolve(()) }
-            if case .failure(let problem) = result { observe(problem) } else { observe(nil) }
+            if state.withLock({ $0.cache.begin(now: now()) }) { await ask() }
+            // Also where it was too early for asking: else nobody would wake this again.
+            let wait = state.withLock { $0.cache.untilNext(now: now()) }
             timer?.cancel()
             timer = loop.scheduleTask(in: .nanoseconds(Int64(wait * 1e9))) { [wake] in wake.continuation.yield() }
         }
@@ -54,6 +48,18 @@ final class KeySetSource: Sendable {
             return state.waiting
         }
         for one in waiting { one.resolve(()) }
+    }
+
+    /// Asks once, and tells those that wait.
+    private func ask() async {
+        let result = await fetch()
+        let waiting = state.withLock { state in
+            state.cache.ended(result, now: now())
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for one in waiting { one.resolve(()) }
+        if case .failure(let problem) = result { observe(problem) } else { observe(nil) }
     }
 
     /// Asks no more, and `run` ends.

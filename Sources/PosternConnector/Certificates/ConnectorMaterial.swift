@@ -48,6 +48,11 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         let key: NIOSSLPrivateKey
     }
 
+    /// What a route injects, for whoever asks its server as a call would.
+    package func headerFields(of route: String) -> [(name: String, value: String)] {
+        (headers[route] ?? []).map { ($0.name, String(decoding: $0.value, as: UTF8.self)) }
+    }
+
     /// - Parameters:
     ///   - read: gives a file's text, a secret one's only where nobody but its owner can read it; `nil` where there is no such file.
     ///   - now: certificates have to be valid then.

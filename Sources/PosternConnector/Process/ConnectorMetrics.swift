@@ -34,6 +34,9 @@ package final class ConnectorMetrics: Sendable {
     private let serverStarts: Counter
     private let reloads: Counter
     private let refusesAll: Gauge
+    private let cuts: Counter
+    private let renewals: Counter
+    private let tokenKeyFailures: Counter
     private let auditRecords: Counter
     private let auditFailures: Counter
     private let registry: MetricsRegistry
@@ -73,6 +76,12 @@ package final class ConnectorMetrics: Sendable {
             "postern_connector_reloads_total", help: "Changes of the document or its files, by what became of them.", labels: ["result"])
         refusesAll = registry.gauge(
             "postern_connector_registrations_refuse", help: "1 while calls are refused for what the log of registrations says, else 0.")
+        cuts = registry.counter(
+            "postern_connector_cuts_total", help: "Connections cut because the document, or the log of registrations, does not let them go on.")
+        renewals = registry.counter(
+            "postern_connector_renewals_total", help: "Times that a caller proved itself anew for a call that runs.", labels: ["route"])
+        tokenKeyFailures = registry.counter(
+            "postern_connector_token_key_failures_total", help: "Times that the keys of the issuer of a route's tokens did not come.", labels: ["route"])
         auditRecords = registry.counter(
             "postern_connector_audit_records_total", help: "Records given to the audit log by kind, folded ones included.", labels: ["kind"])
         auditFailures = registry.counter(
@@ -121,7 +130,10 @@ package final class ConnectorMetrics: Sendable {
         case .child(let route, _, .ended): servers.decrement(labels: [route])
         case .registration(.refusing): refusesAll.set(1)
         case .registration(.resumed): refusesAll.set(0)
-        case .reloaded, .failed, .outlived, .child, .registration: break
+        case .reloaded(_, let count, _), .cut(let count): cuts.increment(by: Double(count))
+        case .renewed(let route): renewals.increment(labels: [route])
+        case .tokenKeys(let route, .some): tokenKeyFailures.increment(labels: [route])
+        case .failed, .outlived, .child, .registration, .news, .certificateUnused, .tokenKeys: break
         }
     }
 

@@ -98,9 +98,8 @@ struct ConnectorDoctor: Sendable {
             for finding in findings.findings(outcome) { tell(finding) }
             guard outcome.failure == nil else { return }
             guard let address = outcome.address, let authority = route.upstream.authority else { return tell(findings.unasked()) }
-            let headers = try route.headers.map { header in
-                (name: header.name, value: Secret(try TextFile.readSecret(ConnectorFiles.against(folder, header.file))))
-            }
+            // From files and variables alike.
+            let headers = files.material.headerFields(of: name).map { (name: $0.name, value: Secret($0.value)) }
             tell(
                 await RouteMCPProbe(
                     name: name, route: route, address: address, port: Int(authority.port), path: mcpPath,
