@@ -198,7 +198,7 @@ import Testing
             if request.method == "server/discover" { return Hello.modern }
             let steps = request.params?["arguments"]?["steps"]?.int ?? 0
             for step in 0..<steps {
-                do { try await Task.sleep(for: .milliseconds(60)) } catch { throw MCPError.cancelled }
+                do { try await Task.sleep(for: .milliseconds(200)) } catch { throw MCPError.cancelled }
                 await hear(.notification(method: "notifications/progress", params: ["progressToken": request.id.json, "progress": JSON(step)]))
             }
             // Progress of somebody else's request is none of this one.
@@ -208,12 +208,13 @@ import Testing
             return Self.ok
         }
         var options = MCPClient.Options.test
-        options.silence = .milliseconds(300)
+        // Far longer than a step, also where the machine has other things to do; all steps together take longer.
+        options.silence = .seconds(2)
         let client = MCPClient(link, options: options)
         let count = Mutex(0)
-        _ = try await client.call(tool: "t", arguments: ["steps": 10]) { _ in count.withLock { $0 += 1 } }
-        #expect(count.withLock { $0 } == 10)
-        await #expect(throws: MCPError.timedOut(method: "tools/call", seconds: 0, hasProgress: false)) {
+        _ = try await client.call(tool: "t", arguments: ["steps": 11]) { _ in count.withLock { $0 += 1 } }
+        #expect(count.withLock { $0 } == 11)
+        await #expect(throws: MCPError.timedOut(method: "tools/call", seconds: 2, hasProgress: false)) {
             try await client.call(tool: "t", arguments: [:])
         }
     }
