@@ -221,6 +221,37 @@ def test_pins_are_held_against_the_tools_of_the_server(place: Place, tmp_path: P
     assert told.status == 0 and "not there: was_here" in told.step("MCP")["detail"] and told.step("MCP")["verdict"] == "warn"
 
 
+def test_pins_are_written_after_a_look_at_what_is_different(place: Place) -> None:
+    place.edit("addresses: [127.0.0.0/8]", "addresses: [127.0.0.0/8]\n    policy: {tools: {pins: docs.pins.json}}")
+    pins = place.folder / "docs.pins.json"
+
+    def pin(*arguments: str) -> str:
+        return place.tunnel.command("connector", "pin", "--config", str(place.document), "docs", *arguments, check=False)
+
+    assert "postern connector pin" in place.tunnel.command("connector", "check", "--config", str(place.document), check=False)
+    told = pin("--tool", "echo")
+    assert "echo: new" in told and "nothing is written" in told and not pins.exists(), told
+    assert "1 tools are pinned" in pin("--tool", "echo", "--write")
+    assert set(json.loads(pins.read_text())) == {"echo"} and "all as they were pinned" in pin("--tool", "echo")
+    told = place.doctor()
+    assert told.status == 0 and "lets 1 be called" in told.step("MCP")["detail"], told.text
+    # The server, as it is now, against a definition that somebody had looked at.
+    pinned = json.loads(pins.read_text())
+    pinned["echo"]["description"] = "What it said before."
+    pinned["was_here"] = {"name": "was_here"}
+    pins.write_text(json.dumps(pinned))
+    told = pin()
+    assert "echo: changed" in told and re.search(r"^  - .*What it said before", told, re.MULTILINE) and "was_here: gone" in told, told
+    assert ": new" in told and json.loads(pins.read_text()) == pinned
+    place.doctor().fails("MCP", "defined otherwise than pinned: echo")
+    pin("--write")
+    assert "was_here" not in json.loads(pins.read_text()) and len(json.loads(pins.read_text())) > 1
+    assert "is not asked from here" not in pin() and "has no tool" in pin("--tool", "nowhere")
+    # Nothing is asked where the route's own rules do not let a call go.
+    place.edit("addresses: [127.0.0.0/8]", "addresses: [10.0.0.0/8]")
+    assert "address policy" in pin()
+
+
 def test_the_corporate_proxy_is_a_step(tunnel: Tunnel, place: Place) -> None:
     if program("tinyproxy") is None:
         pytest.skip("tinyproxy is not installed")

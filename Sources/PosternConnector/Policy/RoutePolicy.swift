@@ -16,6 +16,10 @@ package struct RoutePolicy: Hashable, Sendable {
     package var rules: Rules
     /// Digests of tool definitions; `nil` where none are pinned. A tool that is not among them is refused.
     package var pins: [String: ToolDigest]?
+    /// Where they are, if not in the document: `ConnectorConfiguration.readPins` reads them, and until then there are none.
+    package var pinsFile: String?
+    /// What is pinned may be called: the document says nothing of `tools.allow`.
+    var allowsPinned = false
     /// What further narrows some calls.
     package var narrower: [Rule] = []
 

@@ -7,16 +7,15 @@ extension DocumentReader {
     /// The `policy` of a route. Problems are gathered with their places; unknown keys are problems.
     mutating func policy(_ node: PolicyNode, _ path: PolicyPath) -> RoutePolicy {
         let map = map(node, path, known: ["mode", "rules"] + Self.asked)
-        let pins = pins(map)
+        let (pins, file) = pins(map)
         var policy = RoutePolicy(methods: .all, tools: .all)
         policy.rules = asked(map, pins, tools: ["allow", "deny", "pins"])
-        // What is pinned was approved; without either, no tool is.
-        if policy.rules.tools.allow == nil {
-            policy.rules.tools.allow = (pins ?? [:]).keys.sorted().compactMap { try? TextGlob(TextGlob.escaping($0)) }
-        }
+        policy.allowsPinned = policy.rules.tools.allow == nil
+        policy.pins = pins
+        policy.pinsFile = file
+        if policy.allowsPinned { policy.allowPinned() }
         policy.rules.methods.allow = RoutePolicy.everydayMethods + (policy.rules.methods.allow ?? [])
         policy.mode = choice(map, "mode", RoutePolicy.Mode.self) ?? .enforce
-        policy.pins = pins
         policy.narrower = policyRules(map, pins)
         return policy
     }
@@ -48,11 +47,17 @@ extension DocumentReader {
         }
     }
 
-    private mutating func pins(_ map: Mapping) -> [String: ToolDigest]? {
-        guard let node = map["tools"]?["pins"] else { return nil }
+    /// The pins, or the file that has them.
+    private mutating func pins(_ map: Mapping) -> ([String: ToolDigest]?, file: String?) {
+        guard let node = map["tools"]?["pins"], node.value != .null else { return (nil, nil) }
         let path = map.path.key("tools").key("pins")
+        if let file = node.text, !file.isEmpty { return ([:], file) }
+        return (pins(node, path), nil)
+    }
+
+    private mutating func pins(_ node: PolicyNode, _ path: PolicyPath) -> [String: ToolDigest] {
         guard let members = node.members, members.count <= ToolCatalogue.most else {
-            add(node.place, path, "must be a mapping of at most \(ToolCatalogue.most) tools to digests, not \(node.kind)")
+            add(node.place, path, "must be a file, or a mapping of at most \(ToolCatalogue.most) tools to digests, not \(node.kind)")
             return [:]
         }
         var pins: [String: ToolDigest] = [:]
@@ -104,6 +109,9 @@ extension DocumentReader {
 }
 
 extension RoutePolicy {
+    /// What is pinned was approved; without pins, no tool is.
+    mutating func allowPinned() { rules.tools.allow = (pins ?? [:]).keys.sorted().compactMap { try? TextGlob(TextGlob.escaping($0)) } }
+
     static let everydayMethods = everyday.compactMap { try? TextGlob($0) }
 }
 

@@ -6,6 +6,8 @@ package struct ToolPins: Hashable, Sendable {
         package var tool: String
         package var digest: ToolDigest
         package var isReadOnly: Bool
+        /// As the server gave it.
+        package var definition: JSON
     }
 
     /// In the order of the list.
@@ -32,7 +34,7 @@ package struct ToolPins: Hashable, Sendable {
             }
             guard !pins.contains(where: { $0.tool == name }) else { throw ConnectorError("the tool \"\(name)\" is in the list twice") }
             let definition = ToolDefinition(tool)
-            pins.append(Pin(tool: name, digest: definition.digest, isReadOnly: definition.hints[.readOnly]))
+            pins.append(Pin(tool: name, digest: definition.digest, isReadOnly: definition.hints[.readOnly], definition: tool))
         }
     }
 

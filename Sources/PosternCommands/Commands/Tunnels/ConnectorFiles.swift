@@ -9,22 +9,35 @@ struct ConnectorFiles: Sendable {
     let material: ConnectorMaterial
     /// What belongs to the connector alone, absolute: no server that it starts is shown any of it.
     let own: [String]
+    /// Of the document, absolute.
+    let folder: String
 
     /// Paths in the document are against its folder.
-    init(config path: String) throws {
+    init(config path: String, needsPins: Bool = true) throws {
         var seen: [String: FileStamp?] = [:]
-        try self.init(config: path, seen: &seen)
+        try self.init(config: path, seen: &seen, needsPins: needsPins)
     }
 
-    /// - Parameter seen: gets what was there of each file when it was looked at, also where this throws.
-    init(config path: String, seen: inout [String: FileStamp?]) throws {
+    /// - Parameters:
+    ///   - seen: gets what was there of each file when it was looked at, also where this throws.
+    ///   - needsPins: whether files of pins are read too; without it their policies let no tool be called.
+    init(config path: String, seen: inout [String: FileStamp?], needsPins: Bool = true) throws {
         let path = TextFile.absolute(path)
         let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
         // Before the file is read, so that no change between both goes unseen.
         seen[path] = TextFile.stamp(path)
-        configuration = try Self.configuration(at: path)
+        self.folder = folder
+        var configuration = try Self.configuration(at: path)
         own = [path] + Self.named(configuration).map { Self.against(folder, $0) }
         do {
+            if needsPins {
+                try configuration.readPins { name in
+                    let path = Self.against(folder, name)
+                    seen[path] = TextFile.stamp(path)
+                    return TextFile.exists(path) ? try TextFile.read(path) : nil
+                }
+            }
+            self.configuration = configuration
             material = try ConnectorMaterial(configuration, now: Date(), environment: ProcessEnvironment.current) { name, isSecret in
                 let path = Self.against(folder, name)
                 seen[path] = TextFile.stamp(path)
@@ -59,7 +72,7 @@ struct ConnectorFiles: Sendable {
         for route in configuration.routes.values {
             files +=
                 route.headers.compactMap(\.file) + (route.upstream.child?.secrets.map(\.file) ?? [])
-                + [route.clientCertificate?.keyFile].compactMap(\.self)
+                + [route.clientCertificate?.keyFile, route.policy?.pinsFile].compactMap(\.self)
         }
         return files
     }

@@ -98,14 +98,8 @@ struct ConnectorDoctor: Sendable {
             for finding in findings.findings(outcome) { tell(finding) }
             guard outcome.failure == nil else { return }
             guard let address = outcome.address, let authority = route.upstream.authority else { return tell(findings.unasked()) }
-            // From files and variables alike.
-            let headers = files.material.headerFields(of: name).map { (name: $0.name, value: Secret($0.value)) }
-            tell(
-                await RouteMCPProbe(
-                    name: name, route: route, address: address, port: Int(authority.port), path: mcpPath,
-                    caFile: route.caFile.map { ConnectorFiles.against(folder, $0) },
-                    headers: headers, timeout: timeout
-                ).finding())
+            let probe = RouteMCPProbe(name, route, files, at: address, port: authority.port, path: mcpPath, timeout: timeout)
+            tell(await probe.finding())
         } catch {
             tell(StepFinding(verdict: .failed, subject: "route \(name)", step: "files", detail: "\(error)", remedy: "mend the route's files"))
         }

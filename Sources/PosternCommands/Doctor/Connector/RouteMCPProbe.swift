@@ -1,5 +1,6 @@
 import ManagedAgentsClient
 import PosternConnector
+import PosternEgress
 import PosternMCP
 import PosternPolicy
 
@@ -33,7 +34,8 @@ struct RouteMCPProbe {
         return finding
     }
 
-    private func ask() async throws(MCPError) -> (ServerDescription, [Tool]) {
+    /// What the server says of itself, and all its tools.
+    func ask() async throws(MCPError) -> (ServerDescription, [Tool]) {
         let endpoint: MCPEndpoint
         let transport: AsyncHTTPTransport
         do {
@@ -98,5 +100,34 @@ struct RouteMCPProbe {
             finding.verdict = .failed
             finding.remedy = "see the MCP server's log; `postern mcp probe \(route.upstream)\(path)` asks it step by step"
         }
+    }
+}
+
+extension RouteMCPProbe {
+    /// - Parameter address: one that the route's policy allows.
+    init(
+        _ name: String, _ route: ConnectorConfiguration.Route, _ files: ConnectorFiles, at address: IPAddress, port: UInt16, path: String,
+        timeout: Duration
+    ) {
+        self.init(
+            name: name, route: route, address: address, port: Int(port), path: path,
+            caFile: route.caFile.map { ConnectorFiles.against(files.folder, $0) },
+            headers: files.material.headerFields(of: name).map { ($0.name, Secret($0.value)) }, timeout: timeout)
+    }
+
+    /// Walks to the upstream first, by the route's own rules. Throws where it is not reached, or is nothing that is asked from here.
+    init(_ name: String, _ route: ConnectorConfiguration.Route, _ files: ConnectorFiles, path: String, timeout: Duration) async throws {
+        guard let authority = route.upstream.authority else {
+            throw CommandError(
+                .usage,
+                "route \(name): \(route.upstream) is not asked from here: save its answer to tools/list, for instance through the tunnel, and "
+                    + "give it with --from")
+        }
+        let outcome = try await UpstreamProbe(name, route, files.material, resolve: SystemResolver.resolve, timeout: timeout).ask()
+        if let finding = RouteFindings(name: name, route: route).findings(outcome).last, outcome.failure != nil {
+            throw CommandError(.unavailable, "route \(name): \(finding.step): \(finding.detail); \(finding.remedy ?? "")")
+        }
+        guard let address = outcome.address else { throw CommandError(.unavailable, "route \(name): its upstream has no address") }
+        self.init(name, route, files, at: address, port: authority.port, path: path, timeout: timeout)
     }
 }
