@@ -87,15 +87,16 @@ struct LegReportTests {
         var options = TunnelWorld.Options()
         options.legs = 1
         try await TunnelWorld.run(options) { world in
+            // One that runs keeps the good leg behind the thief's, which has none. It is opened before that comes: it might go there else.
+            let caller = try world.runtime()
+            var running = try await TunnelClient.open(world, .certified(caller), as: caller)
+            #expect(try await running.call("POST", "/echo", body: "x").body == "x")
+            let stream = running.stream
             try await Self.withThief(world, legs: 1) {
-                // One that runs keeps the good key behind the thief's, which has none.
-                let caller = try world.runtime()
-                var running = try await TunnelClient.open(world, .certified(caller), as: caller)
-                #expect(try await running.call("POST", "/echo", body: "x").body == "x")
                 let runtime = try Runtime(world, "a")
                 for _ in 0..<4 { #expect(await runtime.call() == nil) }
                 #expect(world.registry.rendered().contains(#"postern_edge_reports_total{reason="certificate"} 1"#))
-                running.stream.close()
+                stream.close()
             }
         }
     }

@@ -94,7 +94,13 @@ struct ConnectorPinCommand: AsyncParsableCommand {
     private func tools(_ files: ConnectorFiles, _ route: ConnectorConfiguration.Route) async throws -> ToolPins {
         if let from {
             let text = try TextFile.read(from)
-            do throws(ConnectorError) { return try ToolPins(Array(text.utf8)) } catch { throw CommandError(.failure, "\(from): \(error)") }
+            let tools: ToolPins
+            do throws(ConnectorError) { tools = try ToolPins(Array(text.utf8)) } catch { throw CommandError(.failure, "\(from): \(error)") }
+            // What is on the pages that are not there would be told as gone.
+            guard !tools.isPartial else {
+                throw CommandError(.failure, "\(from): the list has further pages (nextCursor): put the tools of all pages into one array")
+            }
+            return tools
         }
         guard let milliseconds = Quantity.milliseconds(timeout), (100...600_000).contains(milliseconds) else {
             throw CommandError(.usage, "--timeout \(timeout): write a time from 100ms to 10m, such as 10s")
