@@ -10,15 +10,17 @@ extension JSON {
     private var sorted: JSON {
         switch self {
         case .array(let elements): .array(elements.map(\.sorted))
-        case .object(let object):
-            .object(
-                JSONObject(
-                    object.map { ($0.key, $0.value.sorted) }.sorted { $0.0.utf16.lexicographicallyPrecedes($1.0.utf16) }
-                ))
+        case .object(let object): .object(Self.sorted(object))
         case .double(let value): .bigNumber(Self.ecmaScriptNumber(value))
         case .bigNumber(let text): Double(text).map { $0.isFinite ? .bigNumber(Self.ecmaScriptNumber($0)) : self } ?? self
         default: self
         }
+    }
+
+    /// Its keys are there once already: to look for each of them among the others would take the square of their number.
+    private static func sorted(_ object: JSONObject) -> JSONObject {
+        let members = object.map { ($0.key, $0.value.sorted) }.sorted { $0.0.utf16.lexicographicallyPrecedes($1.0.utf16) }
+        return JSONObject(uniqueKeys: members.map(\.0), values: members.map(\.1))
     }
 
     /// ECMAScript's `Number::toString` (ECMA-262, 6.1.6.1.20), which RFC 8785, section 3.2.2.3 prescribes.

@@ -14,7 +14,7 @@ package struct JSONObject: Sendable {
         for (key, value) in pairs { self[key] = value }
     }
 
-    /// For the parser, which has checked that no key repeats.
+    /// For who knows that no key repeats: the parser, and whoever has another object's keys.
     init(uniqueKeys keys: [String], values: [JSON]) {
         self.keys = keys
         self.values = values

@@ -99,6 +99,20 @@ package enum ServerAnswers {
         }
     }
 
+    /// An error of a call, told for what it is: where the request has gone and the answer does not say what came of it, nobody knows.
+    static func ofCall(_ error: MCPError) -> MCPError {
+        switch error {
+        case .status(500..., _), .malformed, .tooLarge: .outcomeUnknown("\(error)")
+        default: error
+        }
+    }
+
+    /// Whether a connector has refused a call because it has not seen the tool's definition, or another one: it then goes by what a list shows.
+    static func wantsListing(_ error: MCPError) -> Bool {
+        guard case .server(let answer) = error, answer.data?["reason"] == "policy" else { return false }
+        return answer.data?["rule"] == "tools.pins"
+    }
+
     private static func isCall(_ error: MCPError) -> Bool { if case .timedOut("tools/call", _, _) = error { true } else { false } }
 
     /// `refused` is also what is told where no certificate can be had.

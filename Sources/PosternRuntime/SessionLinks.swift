@@ -54,6 +54,8 @@ actor SessionLinks {
         options.silence = settings.silence
         options.maximum = settings.call
         options.eras = eras
+        // A model is told of an eighth of that at most, and many sessions list at a time.
+        options.listBytes = 4 << 20
         let client = MCPClient(HTTPLink(transport, endpoint: place.endpoint, settings: link), options: options)
         clients[server] = client
         return client

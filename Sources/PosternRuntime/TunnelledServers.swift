@@ -28,24 +28,37 @@ package actor TunnelledServers: MCPServers {
         self.logger = logger
     }
 
-    package func tools(of server: MCPServer, for caller: MCPCaller) async throws(MCPFailure) -> [JSON] {
-        try await using(server, caller) { [limit = settings.listing] client async throws(MCPError) in
+    /// Outside of the actor, as the digest of a large configuration takes a while.
+    package nonisolated func tools(of server: MCPServer, for caller: MCPCaller) async throws(MCPFailure) -> [JSON] {
+        try await using(server, caller, ConfigurationDigest.text(of: caller.agent)) { [limit = settings.listing] client async throws(MCPError) in
             try await within(limit) { () async throws(MCPError) in try await client.tools() }.map(ServerAnswers.definition)
         }
     }
 
-    package func call(
+    package nonisolated func call(
         _ tool: String, _ arguments: JSONObject, of server: MCPServer, for caller: MCPCaller
     ) async throws(MCPFailure) -> MCPCallResult {
-        try await using(server, caller) { client async throws(MCPError) in
-            ServerAnswers.result(try await client.call(tool: tool, arguments: arguments))
+        try await using(server, caller, ConfigurationDigest.text(of: caller.agent)) { client async throws(MCPError) in
+            do throws(MCPError) {
+                return ServerAnswers.result(try await client.call(tool: tool, arguments: arguments))
+            } catch {
+                guard ServerAnswers.wantsListing(error) else { throw ServerAnswers.ofCall(error) }
+            }
+            // The connector has refused it unread: it has to see the tool's definition first, and this one may have started since the turn began.
+            _ = try await client.tools()
+            do throws(MCPError) {
+                return ServerAnswers.result(try await client.call(tool: tool, arguments: arguments))
+            } catch {
+                throw ServerAnswers.ofCall(error)
+            }
         }
     }
 
     private func using<Value: Sendable>(
-        _ server: MCPServer, _ caller: MCPCaller, _ work: (MCPClient) async throws(MCPError) -> Value
+        _ server: MCPServer, _ caller: MCPCaller, _ digest: String, _ work: @Sendable (MCPClient) async throws(MCPError) -> Value
     ) async throws(MCPFailure) -> Value {
-        let links = try take(caller, server)
+        guard !Task.isCancelled else { throw ServerPlace.failure(server, "the session has ended") }
+        let links = try take(caller, server, digest)
         defer { giveBack(links, caller.sessionID) }
         let client = try await links.client(of: server)
         do throws(MCPError) {
@@ -76,10 +89,9 @@ package actor TunnelledServers: MCPServers {
 
     // MARK: Links
 
-    private func take(_ caller: MCPCaller, _ server: MCPServer) throws(MCPFailure) -> SessionLinks {
+    private func take(_ caller: MCPCaller, _ server: MCPServer, _ digest: String) throws(MCPFailure) -> SessionLinks {
         clock += 1
         let id = caller.sessionID
-        let digest = ConfigurationDigest.text(of: caller.agent)
         if let entry = entries[id], entry.digest != digest {
             // The session runs with something else now, which its certificates have to say.
             entries[id] = nil

@@ -218,6 +218,12 @@ private typealias H = MachineHarness
         #expect(Self.call(h) == nil && h.last("agent.tool_result")?["is_error"] == true)
         h = try Self.begun(tools: (0...MCPToolset.mostTools).map { Self.tool("t\($0)") })
         #expect(h.request?.tools.isEmpty == true && h.last("session.error")?["error"]?["mcp_server_name"] == "docs")
+        // All servers together as well: who comes first has its own.
+        h = H(agent: Self.agent(Self.toolset("docs"), Self.toolset("mail")))
+        _ = try h.send(H.message("go"))
+        let (many, more) = ((0..<MCPToolset.mostTools - 1).map { Self.tool("t\($0)") }, [Self.tool("send"), Self.tool("read")])
+        _ = try Self.list(&h, ["docs": .success(many), "mail": .success(more)])
+        #expect(h.request?.tools.count == many.count && h.last("session.error")?["error"]?["mcp_server_name"] == "mail")
         h = try Self.begun(tools: [Self.tool("big", ["type": "object", "title": .string(String(repeating: "x", count: MCPToolset.mostBytes))])])
         #expect(h.request?.tools.isEmpty == true)
     }

@@ -72,6 +72,13 @@ import Testing
         #expect(String(decoding: try JSON(parsing: text).canonical, as: UTF8.self) == expected)
     }
 
+    /// With one look through all keys for each key this would not end within the run's patience.
+    @Test("The canonical text of very many members is made in one go") func manyMembers() throws {
+        let text = "{" + (100_000..<200_000).map { "\"k\($0)\":0" }.joined(separator: ",") + "}"
+        let canonical = try JSON(parsing: text).canonical
+        #expect(canonical == Array(text.utf8))
+    }
+
     @Test("Random values survive writing and reading", arguments: 0..<20) func random(seed: UInt64) throws {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<50 {

@@ -35,6 +35,28 @@ import Testing
         #expect(try result([text("{}")], structured: [:], isError: true) == MCPCallResult(content: [text("{}")], isError: true))
     }
 
+    @Test func anAnswerThatDoesNotSayWhatItDidLeavesTheOutcomeUnknown() {
+        for error in [MCPError.status(504, "gateway"), .malformed("no content"), .tooLarge("the answer", limit: 8)] {
+            guard case .outcomeUnknown = ServerAnswers.ofCall(error) else {
+                Issue.record("\(error) is told as \(ServerAnswers.ofCall(error))")
+                continue
+            }
+        }
+        for error in [MCPError.unreachable("x"), .cancelled, .server(RPCError(code: -32602, message: "no"))] {
+            #expect(ServerAnswers.ofCall(error) == error)
+        }
+    }
+
+    @Test func onlyAToolThatAConnectorHasNotSeenIsListedAgain() {
+        func refusal(_ rule: JSON, reason: JSON = "policy") -> MCPError {
+            .server(RPCError(code: 403, message: "refused", data: ["reason": reason, "rule": rule]))
+        }
+        #expect(ServerAnswers.wantsListing(refusal("tools.pins")))
+        for other in [refusal("tools.deny"), refusal("tools.pins", reason: "x"), .server(RPCError(code: 403, message: "tools.pins")), .cancelled] {
+            #expect(!ServerAnswers.wantsListing(other))
+        }
+    }
+
     @Test func whatIsTooMuchIsCutAndSaysSo() throws {
         let half = String(repeating: "ü", count: ServerAnswers.mostText / 2 + 1)
         let made = try result([text(half), text(half), text("behind")])

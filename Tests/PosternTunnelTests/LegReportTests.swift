@@ -175,6 +175,37 @@ struct LegReportTests {
         }
     }
 
+    /// Whoever waited for such a leg would look at it again and again, without a pause.
+    @Test("a leg that is shut to a caller is none to wait for, and reports by a key that many may share shut none")
+    func nothingToWaitFor() async throws {
+        try await LegPair.run { pair in
+            let table = LegTable()
+            table.replace(
+                EdgeTunnels(
+                    revision: 1,
+                    tunnels: [EdgeTunnel(id: "t", domain: "t.example.com", workspaceID: "w", splices: false, connectorKeys: ["k"])]))
+            let leg = EdgeLeg(id: table.nextID(), tunnelID: "t", connectorKey: "k", name: "a", version: "1", since: 0, leg: pair.edge)
+            try table.add(leg)
+            let (certified, keyed) = (CallOpening(isSplice: false, caller: "p", certificate: "1"), CallOpening(isSplice: false, caller: "key"))
+            func isThere(_ opening: CallOpening) -> Bool {
+                let isPicked =
+                    table.pick(tunnelID: "t", tried: [], isSplice: false, near: pair.edge.channel.eventLoop, for: opening.reporter) != nil
+                let hasLegs = table.hasLegs(tunnelID: "t", besides: [], isSplice: false, notShutTo: opening.reporter)
+                #expect(isPicked == hasLegs && hasLegs != table.isShut(tunnelID: "t", to: opening.reporter))
+                return hasLegs
+            }
+            for opening in [certified, keyed] {
+                #expect(isThere(opening))
+                for index in 0..<LegReports.patience {
+                    let call = "\(opening.reporter) \(index)"
+                    table.began(call, on: leg, TunnelHost(route: "docs", domain: "t.example.com"), opening.reporter)
+                    #expect(table.reported(call, by: opening))
+                }
+            }
+            #expect(!isThere(certified) && isThere(keyed))
+        }
+    }
+
     @Test("of a caller's calls the newest can be reported, for a minute, and doubts end")
     func bounds() throws {
         var reports = LegReports()
@@ -200,7 +231,10 @@ struct LegReportTests {
         for index in 0..<LegReports.most { reports.began("x\(index)", call(1, "r\(index)", at: 200)) }
         reports.began("late", call(1, "z", at: 201))
         #expect(reports.call("late", now: 201) == nil)
-        reports.began("later", call(1, "z", at: 300))
-        #expect(reports.call("later", now: 300) != nil)
+        // They are looked for once a second at most: to look at all of them for each call would cost more than the calls.
+        for (id, time, isTaken) in [("early", 259.9, false), ("soon", 260.5, false), ("later", 261, true)] {
+            reports.began(id, call(1, "z", at: time))
+            #expect((reports.call(id, now: time) != nil) == isTaken, "\(id)")
+        }
     }
 }

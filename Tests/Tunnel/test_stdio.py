@@ -471,7 +471,7 @@ def test_sessions_are_bounded_and_end_when_nobody_uses_them(served: Tunnel, cert
     def ended() -> bool:
         """A look at a session would keep it alive, so the log is asked."""
         lines = [line for line in served.connector.tail(1000).splitlines() if "route=narrow" in line]
-        return sum("was started" in line for line in lines) == sum("has ended" in line for line in lines)
+        return sum("a server was started" in line for line in lines) == sum("a server has ended" in line for line in lines)
 
     until(ended)
     assert third.ask(third.message("pid", {})).status == 404

@@ -77,6 +77,7 @@ struct ControlPlane {
             running.append(try buildEdgeDoor(services: services, logger: logs.logger("server")) { port in keeper.setControlPlane(port: port) })
             running.append(keeper)
         }
+        try await engine.resume()
         try await Services.run(running, listen: settings.listen, logger: logs.logger("lifecycle"), maximumShutdown: .seconds(28))
     }
 

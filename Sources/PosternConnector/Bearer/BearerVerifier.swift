@@ -26,6 +26,14 @@ struct BearerVerifier: Sendable {
         return try token.check(key, settings, now: now())
     }
 
+    /// Whether the key of a token that was checked before is still one of the issuer's, without asking anybody. Keys from a file change with the document.
+    func holds(_ token: BearerToken) -> Bool {
+        switch keys {
+        case .fixed: true
+        case .source(let source): source.held(token.keyID, token.algorithm) != nil
+        }
+    }
+
     /// Whose token it is by what is known now; `nil` where it does not count.
     func recheck(_ token: BearerToken, now: Date) -> BearerToken.Caller? {
         let key: TokenKey? =

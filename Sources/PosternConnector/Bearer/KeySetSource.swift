@@ -6,6 +6,8 @@ import Synchronization
 
 /// The keys of an issuer behind a URL: asked for by one task, again and again, and at once, within bounds, where a token names one that is not known.
 final class KeySetSource: Sendable {
+    /// For so long a token waits for its key.
+    private static let patience = TimeAmount.seconds(10)
     let url: KeySetURL
     let authorities: [NIOSSLCertificate]?
     private let fetch: @Sendable () async -> Result<KeySet, KeySetProblem>
@@ -85,7 +87,10 @@ final class KeySetSource: Sendable {
                 guard !hasWaited, !state.withLock({ $0.isOver }) else { throw .noKeys("they did not come in time") }
                 hasWaited = true
                 wake.continuation.yield()
+                // An issuer that is slow holds nobody's place for as long as it likes.
+                let late = loop.scheduleTask(in: Self.patience) { pending.resolve(()) }
                 await pending.value(onCancel: ())
+                late.cancel()
             }
         }
     }

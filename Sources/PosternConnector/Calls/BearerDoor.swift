@@ -20,8 +20,13 @@ extension CallServer {
     ) async throws(CallError) -> Opened? {
         let most = snapshot.routes[host.route]?.route.limits.concurrency ?? 0
         // Nobody has said yet who they are: all of them share one bound.
-        guard live.enterUnproved(host.route, most: most) else { throw .routeBusy(most) }
-        defer { live.leaveUnproved(host.route) }
+        let place = live.enterUnproved(host.route, stream, most: most)
+        // One time for all of it: TLS, the head of a request, and what its token waits for.
+        let end = stream.channel.eventLoop.scheduleTask(in: times.handshake) { stream.abort() }
+        defer {
+            end.cancel()
+            live.leaveUnproved(host.route, place)
+        }
         do {
             let inner = snapshot.open
             _ = try await stream.startTLS(replay: hello, within: times.handshake) { NIOSSLServerHandler(context: inner) }

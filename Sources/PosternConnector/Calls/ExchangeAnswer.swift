@@ -15,7 +15,7 @@ extension Exchange {
         var flow = try delivery.open(first, framing: framing)
         defer { delivery.note(flow) }
         if let screening {
-            switch try plan(flow.head, hasBody: !framing.isEmpty) {
+            switch try plan(flow.head, framing, screening.screen.policy.mode) {
             case .pass: break
             case .whole: return try await whole(&flow, framing, &reader, screening)
             case .events: return try await events(&flow, framing, &reader, screening)
@@ -51,10 +51,14 @@ extension Exchange {
 
     // MARK: Under a policy
 
-    private func plan(_ head: ResponseHead, hasBody: Bool) throws(CallError) -> AnswerScreen.Plan {
+    /// A policy that only records lets through what it cannot read. What comes in pieces and turns out to be too much for memory is refused all the same.
+    private func plan(_ head: ResponseHead, _ framing: BodyFraming, _ mode: RoutePolicy.Mode) throws(CallError) -> AnswerScreen.Plan {
         do throws(AnswerScreen.Problem) {
-            return try AnswerScreen.plan(head, to: request.method, hasBody: hasBody)
+            let plan = try AnswerScreen.plan(head, to: request.method, hasBody: !framing.isEmpty)
+            if mode == .dryRun, plan == .whole, case .length(let length) = framing, length > AnswerScreen.mostBytes { return .pass }
+            return plan
         } catch {
+            guard mode != .dryRun else { return .pass }
             throw .upstreamAnswer(error.reason)
         }
     }
@@ -128,6 +132,7 @@ extension Exchange {
             screening.saw(screened)
             return screened.bytes
         } catch {
+            guard screening.screen.policy.mode != .dryRun else { return nil }
             throw .upstreamAnswer(error.reason)
         }
     }

@@ -112,7 +112,7 @@ struct InnerConnection: Sendable {
     private func prove(_ head: RequestHead, _ last: BearerToken, _ bearer: BearerVerifier, _ snapshot: ConnectorSnapshot) async throws(CallError) {
         let text: String
         do throws(BearerRefusal) { text = try BearerVerifier.token(in: head) } catch { throw .bearer(error) }
-        if text == last.text, live.wasHeld(against: snapshot) { return }
+        if text == last.text, live.wasHeld(against: snapshot), bearer.holds(last) { return }
         let (token, caller) = try await server.token(of: head, bearer)
         guard caller.identity(snapshot.configuration.tunnel) == identity else {
             throw .request(HTTPRefusal(421, "this connection is another caller's: open one for each"))

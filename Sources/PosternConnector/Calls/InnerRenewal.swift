@@ -22,6 +22,9 @@ extension InnerConnection {
         // Who may begin no call prolongs none.
         try admits(snapshot, runtime)
         let isFound = server.live.renew(id, by: live, now: server.now())
+        // What was put in force meanwhile has looked at that call's former proof.
+        let after = server.current()
+        if isFound, after.number != snapshot.number { _ = server.live.cut(under: after, now: server.now()) }
         if isFound { server.observe(.renewed(route: host.route)) }
         let status = isFound ? "204 No Content\r\n" : "404 Not Found\r\nContent-Length: 0\r\n"
         let answer = "HTTP/1.1 \(status)Postern-Answer-By: connector\r\n\(head.wantsKeepAlive ? "" : "Connection: close\r\n")\r\n"

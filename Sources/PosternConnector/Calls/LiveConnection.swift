@@ -19,6 +19,8 @@ final class LiveConnection: Sendable {
         var call: RunningCall?
         var cause: CallError.Cut?
         var proof: CallerProof
+        /// How often the proof was replaced.
+        var turn = 0
         /// The number of the snapshot that the proof was held against last.
         var number: Int
         /// Cuts the connection when its proof ends.
@@ -52,7 +54,8 @@ final class LiveConnection: Sendable {
     func rest(on proof: CallerProof, number: Int, now: Date) {
         state.withLock { state in
             state.proof = proof
-            state.number = max(state.number, number)
+            state.number = number
+            state.turn += 1
         }
         watchEnd(now: now)
     }
@@ -66,6 +69,7 @@ final class LiveConnection: Sendable {
             guard state.proof.ends < proof.ends else { return true }
             state.proof = proof
             state.number = number
+            state.turn += 1
             return true
         }
         if isRunning { watchEnd(now: now) }
@@ -81,7 +85,9 @@ final class LiveConnection: Sendable {
             guard let self, proof.ends == ends else { return }
             cut(proof.cut)
         }
-        state.withLock { state in
+        state.withLock { state -> Scheduled<Void>? in
+            // Another proof took its place meanwhile: who set that one watches it.
+            guard state.proof.ends == ends else { return end }
             defer { state.end = end }
             return state.end
         }?.cancel()
@@ -119,8 +125,10 @@ final class LiveConnection: Sendable {
     /// Why `snapshot` does not let go on what runs here; `nil` where it does.
     func refusal(under snapshot: ConnectorSnapshot, now: Date) -> CallError.Cut? {
         guard let new = snapshot.routes[route] else { return .noLongerAllowed("the route was taken out") }
+        let (proof, turn) = state.withLock { ($0.proof, $0.turn) }
         if let cause = refusal(of: proof, under: snapshot, new.bearer, now: now) { return cause }
-        state.withLock { $0.number = max($0.number, snapshot.number) }
+        // A proof that took its place meanwhile was not looked at.
+        state.withLock { if $0.turn == turn { $0.number = max($0.number, snapshot.number) } }
         guard new.route.callers.allow(identity) else { return .noLongerAllowed("the route does not name the caller any more") }
         guard let call = state.withLock({ $0.call }) else { return nil }
         let old = call.runtime
@@ -163,7 +171,11 @@ final class LiveConnections: Sendable {
         /// How many there are of one caller on one route.
         var counts: [Owner: Int] = [:]
         /// Connections to a route whose callers have not said who they are.
-        var unproved: [String: Int] = [:]
+        var unproved: [String: [Unproved]] = [:]
+    }
+    private struct Unproved {
+        var id: Int
+        var stream: ByteStream
     }
     private struct Owner: Hashable {
         var route: String
@@ -193,18 +205,25 @@ final class LiveConnections: Sendable {
         }
     }
 
-    /// A connection whose caller is not known yet. Whether there is room; what is taken is to be given back.
-    func enterUnproved(_ route: String, most: Int) -> Bool {
-        state.withLock { state in
-            guard state.unproved[route, default: 0] < most else { return false }
-            state.unproved[route, default: 0] += 1
-            return true
+    /// A connection whose caller is not known yet; its place is to be given back. Where there are `most` of them the one that has waited longest is ended, so
+    /// that who waits for nothing keeps nobody out who is quick.
+    func enterUnproved(_ route: String, _ stream: ByteStream, most: Int) -> Int {
+        let (id, oldest) = state.withLock { state -> (Int, ByteStream?) in
+            state.next += 1
+            var waiting = state.unproved[route] ?? []
+            let oldest = waiting.count >= max(1, most) ? waiting.removeFirst().stream : nil
+            waiting.append(Unproved(id: state.next, stream: stream))
+            state.unproved[route] = waiting
+            return (state.next, oldest)
         }
+        oldest?.abort()
+        return id
     }
 
-    func leaveUnproved(_ route: String) {
+    func leaveUnproved(_ route: String, _ id: Int) {
         state.withLock { state in
-            if let count = state.unproved[route] { state.unproved[route] = count > 1 ? count - 1 : nil }
+            state.unproved[route]?.removeAll { $0.id == id }
+            if state.unproved[route]?.isEmpty == true { state.unproved[route] = nil }
         }
     }
 

@@ -108,7 +108,7 @@ extension RoutePolicy {
 
             private static func narrowest(_ identity: RuntimeIdentity) -> String {
                 if let session = identity.sessionID { return "session \(session)" }
-                if let client = identity.client { return "client \(identity.person ?? "") \(client)" }
+                if let client = identity.client { return "client \(identity.person?.utf8.count ?? 0) \(identity.person ?? "") \(client)" }
                 if let agent = identity.agentID { return "agent \(agent)" }
                 return "person \(identity.person ?? "")"
             }

@@ -15,9 +15,11 @@ package struct PolicySubjects: Hashable, Sendable {
     /// Whether the caller is one of them for sure: its certificate says all that is asked for.
     func include(_ identity: RuntimeIdentity) -> Bool { includes(identity) { $0.isMet(by: identity) } }
 
-    /// Whether the caller may be one of them. A rule that takes something away from one version of an agent is for those too that do not say which
-    /// one they are.
-    func mayInclude(_ identity: RuntimeIdentity) -> Bool { includes(identity) { $0.mayBeMet(by: identity) } }
+    /// Whether the caller may be one of them. A rule that takes something away from one version of an agent, or from a person, is for those too that do not
+    /// say which one they are.
+    func mayInclude(_ identity: RuntimeIdentity) -> Bool {
+        includes(identity) { $0.mayBeMet(by: identity) } || identity.person == nil && !persons.isEmpty
+    }
 
     private func includes(_ identity: RuntimeIdentity, _ isAgent: (Callers.Agent) -> Bool) -> Bool {
         func has(_ value: String?, _ list: Set<String>) -> Bool { value.map(list.contains) ?? false }

@@ -26,9 +26,11 @@ final class RouteGuard: Sendable {
         static func refused(_ refusal: PolicyRefusal) -> Judgement { Judgement(refusal: refusal) }
     }
 
-    init(_ policy: RoutePolicy) {
+    /// - Parameter previous: the same upstream's under another policy. What it has seen of tools is held against this one's pins.
+    init(_ policy: RoutePolicy, after previous: RouteGuard? = nil) {
         self.policy = policy
-        state = Mutex(State(rates: PolicyRates(policy)))
+        let seen = previous?.state.withLock { $0.catalogue } ?? ToolCatalogue()
+        state = Mutex(State(catalogue: seen, rates: PolicyRates(policy)))
     }
 
     /// Judges a body and the header fields that go upstream with it.

@@ -118,8 +118,8 @@ struct RouteRuntime: Sendable {
         self.dialer = dialer
         self.bearer = bearer
         // What was seen of tools belongs to one upstream, what was counted to one policy.
-        let isSame = previous.map { $0.route.policy == route.policy && $0.route.upstream == route.upstream } ?? false
-        routeGuard = isSame ? previous?.routeGuard : route.policy.map(RouteGuard.init)
+        let former = previous.flatMap { $0.route.upstream == route.upstream ? $0 : nil }
+        routeGuard = former?.route.policy == route.policy ? former?.routeGuard : route.policy.map { RouteGuard($0, after: former?.routeGuard) }
         sessions = SessionTags(key: sessionKey, route: name, events: previous?.sessions.events ?? EventMemory())
         slots = previous?.slots ?? RouteSlots()
         let secrets = headers.flatMap(\.secrets)

@@ -113,7 +113,10 @@ package final class SessionService: Sendable {
             throw error.apiError
         }
         guard wasThere else { throw .notFound("Session \(id) not found.") }
+        let runner = engine.loadedRunner(id)
         engine.forget(id)
+        // Something may have come between the look at the status and here.
+        await runner?.shutDown()
         await context.servers.end(session: id)
         context.leases.forget(id)
         let event: JSON = [

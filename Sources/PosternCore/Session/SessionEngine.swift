@@ -16,6 +16,7 @@ package final class SessionEngine: Sendable {
         var uses = 0
     }
     private let runners = Mutex(Runners())
+    private let hasResumed = Atomic(false)
 
     package init(
         store: any Store, provider: any ModelProvider, servers: any MCPServers = NoMCPServers(), limits: SessionLimits = .init(),
@@ -25,9 +26,16 @@ package final class SessionEngine: Sendable {
         self.capacity = capacity
     }
 
-    /// Goes on with unfinished sessions, then watches leases until the task is cancelled; stops every runner before it returns.
-    package func run() async throws {
+    /// Goes on with unfinished sessions. To be called before requests are taken, since what is unfinished then was begun by an earlier process; else `run`
+    /// does it.
+    package func resume() async throws {
+        guard !hasResumed.exchange(true, ordering: .relaxed) else { return }
         for id in try await context.store.unfinishedSessions() { await runner(id).post(.input(.resumed)) }
+    }
+
+    /// Resumes, then watches leases until the task is cancelled; stops every runner before it returns.
+    package func run() async throws {
+        try await resume()
         // A lease that ran out while the server was down gets a moment more: its holder could not reach anybody.
         let grace = context.source.now().advanced(by: .seconds(15))
         for work in try await context.store.leasedWork() {
@@ -35,7 +43,8 @@ package final class SessionEngine: Sendable {
         }
         await context.leases.run(now: context.source.now) { id in await self.runner(id).post(.leaseExpired) }
         let all = runners.withLock { $0.entries.values.map(\.runner) }
-        for runner in all { await runner.shutDown() }
+        // At the same time: each may have servers to tell of it.
+        await withDiscardingTaskGroup { group in for runner in all { group.addTask { await runner.shutDown() } } }
     }
 
     func runner(_ id: String) -> SessionRunner {

@@ -26,11 +26,22 @@ extension SessionMachine {
         guard state.openListing == listing else { return }  // interrupted meanwhile, or decided by another process
         var changed: JSONObject = [:]
         var failures: [(server: String, failure: MCPFailure)] = []
-        for toolset in (state.agent["tools"]?.array ?? []).filter({ $0["type"] == "mcp_toolset" }).map(MCPToolset.init) {
+        let sets = state.agent["tools"]?.array ?? []
+        var room = MCPToolset.mostTools - Toolset(sets).definitions.count
+        for toolset in sets.filter({ $0["type"] == "mcp_toolset" }).map(MCPToolset.init) {
             let server = toolset.server
             var tools: [JSON] = []
             do throws(MCPFailure) {
-                tools = try toolset.selected(of: try (results[server] ?? .failure(MCPFailure(.connection, "The server was not asked."))).get())
+                let found = try toolset.selected(of: try (results[server] ?? .failure(MCPFailure(.connection, "The server was not asked."))).get())
+                // Of all sets together (contract section 3.2): the servers that come first have theirs.
+                guard found.count <= room else {
+                    throw MCPFailure(
+                        .connection,
+                        "The MCP server \"\(server)\" offers \(found.count) tools, and an agent has \(MCPToolset.mostTools) in all, of which \(max(0, room)) are "
+                            + "left. Switch tools off in the toolset's default_config and configs.")
+                }
+                tools = found
+                room -= found.count
             } catch {
                 failures.append((server, error))
             }

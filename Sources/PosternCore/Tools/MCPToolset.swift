@@ -8,21 +8,20 @@ struct MCPToolset: Sendable, Equatable {
     static let mostBytes = 512 << 10
 
     let server: String
-    private let config: JSON
+    private let defaults: JSON?
+    private let configs: [String: JSON]
 
     init(_ config: JSON) {
         server = config["mcp_server_name"]?.string ?? ""
-        self.config = config
+        defaults = config["default_config"]
+        let named = (config["configs"]?.array ?? []).compactMap { config in config["name"]?.string.map { ($0, config) } }
+        configs = Dictionary(named) { first, _ in first }
     }
 
-    private func config(of tool: String) -> JSON? { config["configs"]?.array?.first { $0["name"]?.string == tool } }
-
-    func isEnabled(_ tool: String) -> Bool {
-        config(of: tool)?["enabled"]?.bool ?? config["default_config"]?["enabled"]?.bool ?? true
-    }
+    func isEnabled(_ tool: String) -> Bool { configs[tool]?["enabled"]?.bool ?? defaults?["enabled"]?.bool ?? true }
 
     func policy(of tool: String) -> PermissionPolicy {
-        PermissionPolicy(config(of: tool)?["permission_policy"]) ?? PermissionPolicy(config["default_config"]?["permission_policy"]) ?? .alwaysAsk
+        PermissionPolicy(configs[tool]?["permission_policy"]) ?? PermissionPolicy(defaults?["permission_policy"]) ?? .alwaysAsk
     }
 
     /// What of a server's list counts: the tools that are switched on, each name once.

@@ -91,16 +91,18 @@ struct CallPath: Sendable {
             }
             let rest = deadline - .now()
             guard rest > .zero else { throw CallRefusal.noConnector(seconds: Int(limits.reconnect.nanoseconds / 1_000_000_000)) }
-            await wait(tunnel.id, tried, isSplice: opening.isSplice, rest)
+            await wait(tunnel.id, tried, opening, rest)
         }
     }
 
     /// Returns when there may be a leg that was not tried, or the time is over.
-    private func wait(_ tunnelID: String, _ tried: Set<Int>, isSplice: Bool, _ time: TimeAmount) async {
+    private func wait(_ tunnelID: String, _ tried: Set<Int>, _ opening: CallOpening, _ time: TimeAmount) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await table.change(tunnelID: tunnelID) {
-                    table.tunnel(id: tunnelID) == nil || table.hasLegs(tunnelID: tunnelID, besides: tried, isSplice: isSplice)
+                    table.tunnel(id: tunnelID) == nil
+                        || table.hasLegs(
+                            tunnelID: tunnelID, besides: tried, isSplice: opening.isSplice, notShutTo: opening.isSplice ? nil : opening.reporter)
                 }
             }
             group.addTask { try? await Task.sleep(for: .nanoseconds(time.nanoseconds)) }

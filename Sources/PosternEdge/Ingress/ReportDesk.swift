@@ -25,7 +25,7 @@ struct ReportDesk: Sendable {
             return await stream.answer(error.status, error.type, error.message, error.fields)
         }
         admission.name()
-        guard table.reported(report.call, by: opening.reporter) else { return await refuse(stream) }
+        guard table.reported(report.call, by: opening) else { return await refuse(stream) }
         metrics.reports.increment(labels: [report.reason.rawValue])
         logger.warning(
             "a caller reports that an inner handshake failed: its calls pass that leg over. Is the connector's key yours?",

@@ -1,14 +1,14 @@
 import PosternTunnelWire
 
 /// What callers have said of legs: that an inner handshake failed. It counts for the caller's own calls: the leg gets none of them where others stand,
-/// and after two failures in a row none at all for a time. So who lies takes legs from nobody but itself. A value; times are seconds on one clock.
+/// and after two failures none at all for a time. So who lies takes legs from nobody but itself. A value; times are seconds on one clock.
 struct LegReports: Sendable {
     /// Calls that can be reported, of all callers and of one. Beyond the first no further ones can be; of one caller the newest stay.
     static let most = 16_384
     static let mostOfCaller = 64
     /// For so long after it began a call can be reported, and after it came a report is remembered, seconds.
     static let memory = 60.0
-    /// Failures in a row after which a leg gets no call of the caller's.
+    /// Failures after which a leg gets no call of the caller's.
     static let patience = 2
     /// Seconds for the first time, and at most; each failure after that doubles it.
     static let first = 30.0
@@ -42,10 +42,16 @@ struct LegReports: Sendable {
     private var calls: [String: Call] = [:]
     private var ofCaller: [String: [String]] = [:]
     private var doubts: [Place: Doubt] = [:]
+    /// When each was swept last: once in a while only, however full it is, since that costs as much as it holds.
+    private var swept = (calls: -Double.infinity, doubts: -Double.infinity)
+    private static let pause = 1.0
 
     /// A call has reached a leg.
     mutating func began(_ id: String, _ call: Call) {
-        if calls.count >= Self.most { forget(before: call.began - Self.memory) }
+        if calls.count >= Self.most, call.began - swept.calls >= Self.pause {
+            swept.calls = call.began
+            forget(before: call.began - Self.memory)
+        }
         guard calls.count < Self.most else { return }
         calls[id] = call
         var ids = ofCaller[call.reporter] ?? []
@@ -60,17 +66,22 @@ struct LegReports: Sendable {
     func call(_ id: String, now: Double) -> Call? { calls[id].flatMap { now - $0.began <= Self.memory ? $0 : nil } }
 
     /// Its caller says that the inner handshake failed. Once for each call; `nil` where there is no such call of this caller's.
-    mutating func failed(_ id: String, by reporter: String, now: Double) -> Call? {
+    /// - Parameter shuts: whether all who are this reporter know the same authorities. Else its reports shut no leg, they only put it last.
+    mutating func failed(_ id: String, by reporter: String, shuts: Bool = true, now: Double) -> Call? {
         guard let call = call(id, now: now), call.reporter == reporter else { return nil }
         calls[id] = nil
         ofCaller[reporter]?.removeAll { $0 == id }
+        if ofCaller[reporter]?.isEmpty == true { ofCaller[reporter] = nil }
         let place = Place(leg: call.leg, reporter: reporter)
-        if doubts.count >= Self.most { doubts = doubts.filter { Self.lasts($0.value, now) } }
+        if doubts.count >= Self.most, now - swept.doubts >= Self.pause {
+            swept.doubts = now
+            doubts = doubts.filter { Self.lasts($0.value, now) }
+        }
         var doubt = doubts[place].flatMap { Self.lasts($0, now) ? $0 : nil } ?? Doubt()
         guard doubt.failures > 0 || doubts.count < Self.most else { return call }
         doubt.failures += 1
         doubt.last = now
-        if doubt.failures >= Self.patience, doubt.until <= now {
+        if shuts, doubt.failures >= Self.patience, doubt.until <= now {
             doubt.until = now + doubt.length
             doubt.length = min(doubt.length * 2, Self.longest)
         }

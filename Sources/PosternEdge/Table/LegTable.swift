@@ -20,6 +20,8 @@ final class LegTable: Sendable {
         var domains: [String: String] = [:]
         var legs: [String: [EdgeLeg]] = [:]
         var calls: [String: [Int: LiveCall]] = [:]
+        /// The ends of calls by certificates, by whose they are.
+        var ends: [RuntimeIdentity: [Int: CallEnd]] = [:]
         var waiters: [Int: (tunnelID: String, continuation: CheckedContinuation<Void, Never>)] = [:]
         var nextID = 1
         var news = PrincipalNews()
@@ -28,7 +30,6 @@ final class LegTable: Sendable {
     /// A call through the edge, and how it is cut.
     private struct LiveCall {
         var opening: CallOpening
-        var end: CallEnd?
         var cut: @Sendable () -> Void
     }
 
@@ -193,9 +194,15 @@ final class LegTable: Sendable {
         reports.withLock { $0.proved(call) }
     }
 
-    /// Whether a leg stands that would take a call, besides those that have refused, and those that a caller has reported.
-    func hasLegs(tunnelID: String, besides tried: Set<Int>, isSplice: Bool, notDoubtedBy reporter: String? = nil) -> Bool {
+    /// Whether a leg stands that would take a call, besides those that have refused.
+    /// - Parameters:
+    ///   - reporter: leaves out legs that this caller has reported.
+    ///   - caller: leaves out legs that are shut to this caller, which `pick` gives it no more.
+    func hasLegs(
+        tunnelID: String, besides tried: Set<Int>, isSplice: Bool, notDoubtedBy reporter: String? = nil, notShutTo caller: String? = nil
+    ) -> Bool {
         var legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        if let caller { reports.withLock { reports in legs.removeAll { reports.isShut($0.id, to: caller, now: EdgeShares.now) } } }
         if let reporter { reports.withLock { reports in legs.removeAll { reports.isDoubted($0.id, by: reporter, now: EdgeShares.now) } } }
         return legs.contains { !tried.contains($0.id) && $0.now.hasRoom(isSplice: isSplice) }
     }
@@ -212,8 +219,9 @@ final class LegTable: Sendable {
     func reportable(_ call: String) -> LegReports.Call? { reports.withLock { $0.call(call, now: EdgeShares.now) } }
 
     /// Its caller says that the inner handshake failed; `false` where it has no such call. Where an edge could not see it, it counts for the key as well.
-    func reported(_ call: String, by reporter: String) -> Bool {
-        guard let call = reports.withLock({ $0.failed(call, by: reporter, now: EdgeShares.now) }) else { return false }
+    func reported(_ call: String, by opening: CallOpening) -> Bool {
+        let shuts = opening.certificate != nil
+        guard let call = reports.withLock({ $0.failed(call, by: opening.reporter, shuts: shuts, now: EdgeShares.now) }) else { return false }
         if call.isProved { doubts.withLock { _ = $0.failed(call.key, now: EdgeShares.now) } }
         return true
     }
@@ -294,16 +302,21 @@ final class LegTable: Sendable {
             guard !opening.principals.contains(where: { state.news.hasEnded($0, now: clock()) }) else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
             state.nextID += 1
-            if let identity = opening.identity, let until = opening.until, let calls = state.calls[tunnel.id] {
-                for call in calls.values where call.opening.identity == identity { call.end?.prolong(until: until) }
+            if let identity = opening.identity, let until = opening.until {
+                for older in (state.ends[identity] ?? [:]).values { older.prolong(until: until) }
+                if let end { state.ends[identity, default: [:]][state.nextID] = end }
             }
-            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, end: end, cut: cut)
+            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
             return state.nextID
         }
         defer {
             state.withLock { state in
                 state.calls[tunnel.id]?[id] = nil
                 if state.calls[tunnel.id]?.isEmpty == true { state.calls[tunnel.id] = nil }
+                if let identity = opening.identity {
+                    state.ends[identity]?[id] = nil
+                    if state.ends[identity]?.isEmpty == true { state.ends[identity] = nil }
+                }
             }
             runningCalls.leave()
         }

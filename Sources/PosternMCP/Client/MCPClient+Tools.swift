@@ -2,8 +2,8 @@ import PosternJSON
 import Synchronization
 
 extension MCPClient {
-    /// Most pages of a list, most tools of all of them, and most bytes: a server that goes on for ever is stopped.
-    private static let maximumPages = 1000, maximumTools = 10_000, maximumListBytes = 64 << 20
+    /// Most pages of a list, and most tools of all of them: a server that goes on for ever is stopped.
+    private static let maximumPages = 1000, maximumTools = 10_000
 
     /// Every tool of the server, page by page. None where it has no tools.
     package func tools() async throws(MCPError) -> [Tool] {
@@ -25,7 +25,7 @@ extension MCPClient {
                 tools.append(tool)
                 size += element.encoded.count
             }
-            guard size <= Self.maximumListBytes else { throw .tooLarge("the list of tools", limit: Self.maximumListBytes) }
+            guard size <= options.listBytes else { throw .tooLarge("the list of tools", limit: options.listBytes) }
             guard tools.count <= Self.maximumTools else { throw .malformed("tools/list names more than \(Self.maximumTools) tools") }
             guard let next = result["nextCursor"]?.string else {
                 learn(tools)

@@ -14,6 +14,8 @@ package actor MCPClient {
         package var maximum: Duration = .seconds(3600)
         /// The longest for each step of opening the connection.
         package var opening: Duration = .seconds(10)
+        /// Most bytes of a list of tools, over all its pages.
+        package var listBytes = 64 << 20
         /// Which era servers were of.
         package var eras = EraMemory()
         /// Hears of each step, for whoever measures.

@@ -72,6 +72,26 @@ struct BearerTunnelTests {
         }
     }
 
+    @Test("who opens connections and says nothing keeps nobody out")
+    func silence() async throws {
+        var options = try Self.options()
+        let change = options.change
+        options.change = { configuration in
+            change(&configuration)
+            configuration.routes["docs"]?.limits.concurrency = 2
+        }
+        try await TunnelWorld.run(options) { world in
+            var silent: [TunnelClient] = []
+            for _ in 0..<3 { silent.append(try await Self.open(world)) }
+            // The one that has waited longest gives way.
+            var first = silent[0].reader
+            await #expect(throws: (any Error).self) { _ = try await first.head(idle: .seconds(50), whole: .seconds(50)) }
+            var client = try await Self.open(world)
+            #expect(try await client.call("GET", "/head", fields: Self.field(try Self.forge.token())).status == 200)
+            for client in silent { client.stream.close() }
+        }
+    }
+
     @Test("the token goes on where the route says so")
     func forwards() async throws {
         try await TunnelWorld.run(try Self.options { $0.forwards = true }) { world in

@@ -73,6 +73,32 @@ struct KeySetSourceTests {
         await #expect(throws: BearerRefusal.self) { _ = try await source.key("made up", .es384) }
     }
 
+    @Test("a token whose key the issuer has taken back counts no more, also where it counted before")
+    func withdrawnKey() async throws {
+        let (count, forge, clock) = (EventCounter(), Self.forge, HandClock())
+        let source = KeySetSource(
+            try KeySetURL("https://login.example.com/keys"), authorities: nil, loop: MultiThreadedEventLoopGroup.singleton.any(), now: { clock.now },
+            observe: { _ in }
+        ) {
+            count.add()
+            let text = try? forge.keySet(count.count == 1 ? ["ES256"] : ["ES384"])
+            return (try? KeySet(Array((text ?? "").utf8))).map { .success($0) } ?? .failure(.init(description: "none"))
+        }
+        let settings = BearerSettings(issuer: TokenForge.issuer, audiences: [TokenForge.audience], keys: .file("keys"))
+        let verifier = BearerVerifier(settings: settings, keys: .source(source))
+        let token = try BearerToken(try forge.token())
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await source.run() }
+            _ = try await verifier.check(token, now: { .now })
+            #expect(verifier.holds(token))
+            clock.pass(30)
+            _ = try await source.key("ES384", .es384)
+            #expect(!verifier.holds(token))
+            source.retire()
+            try await group.waitForAll()
+        }
+    }
+
     /// What comes of asking a server that answers `answer`.
     private static func fetch(_ answer: String, addresses: UpstreamAddresses, trusts: Bool = true) async throws -> (KeySet?, String) {
         let authority = try ConnectorCertificates.authority(domain: "example.com", now: .now)

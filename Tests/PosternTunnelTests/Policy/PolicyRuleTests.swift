@@ -87,6 +87,16 @@ struct PolicyRuleTests {
         #expect(routeGuard.rule(tool: "drop", from: PolicyDocument.identity(client: "user_2")) == "rules.trusted.tools.deny")
     }
 
+    @Test("what a person may not do, nobody may whose certificate names no person")
+    func persons() throws {
+        let routeGuard = try Self.made("tools: {allow: [drop]}\nrules: [{name: theirs, callers: {persons: [user_1]}, tools: {deny: [drop]}}]")
+        var identity = PolicyDocument.identity()
+        for (person, rule) in [("user_1", "rules.theirs.tools.deny"), (nil, "rules.theirs.tools.deny"), ("user_2", nil)] as [(String?, String?)] {
+            identity.person = person
+            #expect(routeGuard.rule(tool: "drop", from: identity) == rule, "\(person ?? "-")")
+        }
+    }
+
     @Test("a rule may list further methods; the everyday ones pass unless it denies them")
     func methods() throws {
         let routeGuard = try Self.made(

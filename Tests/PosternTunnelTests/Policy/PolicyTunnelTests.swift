@@ -164,6 +164,11 @@ struct PolicyTunnelTests {
             #expect(world.upstream.now.messages == [Self.ask] + bodies)
             let rules = world.log.events.compactMap { if case .wouldRefuse("docs", let refusal) = $0 { refusal.rule } else { nil } }
             #expect(rules == ["tools.allow", "body.json", "max_body_bytes"])
+            // What comes back as well, though it cannot be read.
+            for (text, type) in [("no JSON", "application/json"), ("a page", "text/html")] {
+                world.upstream.mcp.withLock { $0 = "HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)" }
+                #expect(try await client.call("POST", "/mcp", body: Self.ask, fields: Self.type).body == text)
+            }
         }
     }
 

@@ -38,6 +38,19 @@ struct RoutePolicyTests {
         for tool in ["read_secret", "read_SECRET", "drop_secret"] { #expect(some.rule(tool: tool) == "tools.deny", "\(tool)") }
     }
 
+    @Test("what was seen of tools is held against the pins of a policy that takes another's place")
+    func pinsOfAnotherPolicy() throws {
+        let definition: JSON = ["name": "read", "inputSchema": ["type": "object"]]
+        let pinned = "tools: {allow: [read], pins: {read: \"\(ToolDigest(of: definition))\"}}"
+        let first = try Self.made(pinned)
+        _ = first.saw([("read", ToolDefinition(definition))])
+        #expect(first.rule(tool: "read") == nil)
+        func after(_ policy: String) throws -> String? { RouteGuard(try PolicyDocument.policy(policy), after: first).rule(tool: "read") }
+        #expect(try after(pinned + "\nmax_body_bytes: 4096") == nil)
+        #expect(try after("tools: {allow: [read], pins: {read: \"sha256:\(String(repeating: "0", count: 64))\"}}") == "tools.pins")
+        #expect(try Self.made(pinned).rule(tool: "read") == "tools.pins")
+    }
+
     @Test("one refused message refuses its batch")
     func batches() throws {
         let routeGuard = try Self.made("tools: {allow: [read]}")
