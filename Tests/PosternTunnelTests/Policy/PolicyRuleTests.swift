@@ -153,7 +153,8 @@ struct PolicyRuleTests {
               - {name: writes, for: {tools: ["write*"]}, rate: {calls_per_minute: 60, burst: 2, per: route}}
               - {name: person, callers: {persons: [user_1]}, rate: {calls_per_minute: 60, burst: 3, per: person}}
             """)
-        let (one, other) = (PolicyDocument.identity(client: "one"), PolicyDocument.identity(client: "other"))
+        var (one, other) = (PolicyDocument.identity(client: "one"), PolicyDocument.identity(client: "other"))
+        (one.person, other.person) = ("user_3", "user_4")
         func rule(_ tool: String, _ identity: RuntimeIdentity, _ now: Double = 0) -> String? {
             routeGuard.rule(Self.call(tool), from: identity, now: now)
         }
