@@ -83,7 +83,7 @@ private final class ToldServers: MCPServers {
         beginning.yield()
         if holds {
             // For ever, until it is cancelled.
-            for await _ in AsyncStream<Void>(unfolding: { try? await Task.sleep(for: .seconds(3600)) }) where Task.isCancelled { break }
+            try? await Task.sleep(for: .seconds(3600))
             cancellation.yield()
             throw MCPFailure(.call, "cancelled")
         }

@@ -15,7 +15,6 @@ import X509
 /// edges have told them.
 @Suite("Cuts", .timeLimit(.minutes(2)))
 struct CutTests {
-    private static let host = "docs.\(TunnelWorld.domain)"
 
     private final class Heard: Sendable {
         private let all = Mutex<[String]>([])
@@ -90,36 +89,17 @@ struct CutTests {
         }
     }
 
-    private static func stream(_ world: TunnelWorld) async throws -> (TunnelClient, BodyReader) {
-        var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
-        try await client.send("GET /events HTTP/1.1\r\nHost: \(host)\r\n\r\n")
-        _ = try #require(try await client.head())
-        var body = BodyReader(.chunked)
-        #expect(try await client.piece(&body) == "data: 1\n\n")
-        return (client, body)
-    }
-
-    private static func isCut(_ client: TunnelClient) async {
-        do {
-            while try await client.stream.read(within: .seconds(30)) != nil {}
-            Issue.record("the connection was ended as if all had come")
-        } catch {
-            #expect(!(error is TimedOut))
-        }
-        client.stream.close()
-    }
-
     @Test("archiving the authority cuts what stands on its certificates, and no call begins on them")
     func archived() async throws {
         try await run { scene in
             let (world, authority) = (scene.world, try RegistrationLog.authority(scene.world.tunnelAuthority.certificatePEM))
-            let (running, _) = try await Self.stream(world)
+            let (running, _) = try await TunnelClient.events(world, as: try world.runtime())
             var idle = try await TunnelClient.open(world, .splice, as: try world.runtime())
             #expect(try await idle.call("GET", "/head").status == 200)
             let start = ContinuousClock.now
             scene.register(.certificateArchived(fingerprint: authority.fingerprint))
-            await Self.isCut(running)
-            await Self.isCut(idle)
+            await running.isCut(within: .seconds(30))
+            await idle.isCut(within: .seconds(30))
             print("archiving an authority has cut its calls after \(ContinuousClock.now - start)")
             await world.log.wait { $0.refusals.contains("authority_archived") }
             var again = try await TunnelClient.open(world, .splice, as: try world.runtime())
@@ -135,7 +115,7 @@ struct CutTests {
         try await run { scene in
             let world = scene.world
             let authority = try RegistrationLog.authority(world.tunnelAuthority.certificatePEM)
-            var (running, body) = try await Self.stream(world)
+            var (running, body) = try await TunnelClient.events(world, as: try world.runtime())
             // Its own head over a log in which the authority is archived.
             let forger = P256.Signing.PrivateKey()
             scene.log.twist { answer in
@@ -161,7 +141,7 @@ struct CutTests {
     func rotation() async throws {
         try await run { scene in
             let world = scene.world
-            var (running, body) = try await Self.stream(world)
+            var (running, body) = try await TunnelClient.events(world, as: try world.runtime())
             var idle = try await TunnelClient.open(world, .splice, as: try world.runtime())
             #expect(try await idle.call("GET", "/head").status == 200)
             // The second authority counts, since the first has signed for it.

@@ -51,14 +51,8 @@ extension CallServer {
                 throw CallError.callerGone("before its first request")
             }
             head = try RequestHead(lines: lines)
-        } catch let error as CallError {
-            throw error
-        } catch let refusal as HTTPRefusal {
-            throw .request(refusal)
-        } catch is TimedOut {
-            throw .tooSlow
         } catch {
-            throw .callerGone("\(error)")
+            throw CallError(reading: error)
         }
         if try await tells(head, host, verifier, to: stream) { return nil }
         let (token, caller) = try await token(of: head, verifier)

@@ -171,6 +171,18 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
 }
 
 extension CallError {
+    /// What reading from the caller has failed with. That its end came without `close_notify` is among these.
+    init(reading error: any Error) {
+        self =
+            switch error {
+            case let error as CallError: error
+            case let error as ClientHelloError: .malformedHello(error)
+            case let refusal as HTTPRefusal: .request(refusal)
+            case is TimedOut: .tooSlow
+            default: .callerGone("\(error)")
+            }
+    }
+
     /// What a caller is told. Names, addresses and ranges behind the connector are for its log and its audit.
     var told: String {
         switch self {

@@ -69,14 +69,8 @@ struct CallServer: Sendable {
         do {
             guard let read = try await stream.clientHello(within: times.handshake) else { throw CallError.callerGone("before its ClientHello") }
             hello = read
-        } catch let error as CallError {
-            throw error
-        } catch let error as ClientHelloError {
-            throw .malformedHello(error)
-        } catch is TimedOut {
-            throw .tooSlow
         } catch {
-            throw .callerGone("\(error)")
+            throw CallError(reading: error)
         }
         guard hello.hello.serverName == asked.name else { throw .serverName }
         if let bearer = snapshot.routes[host.route]?.bearer { return try await admit(stream, hello.bytes, host, bearer, snapshot) }

@@ -232,10 +232,8 @@ struct InnerConnection: Sendable {
             let record = CallRecord(id: server.newID(), identity: identity, route: host.route, upstream: upstream, method: "-")
             try await server.audit?.refused(record, id: record.id, route: host.route, .request(refusal))
             throw .request(refusal)
-        } catch is TimedOut {
-            throw .tooSlow
         } catch {
-            throw .callerGone("\(error)")
+            throw CallError(reading: error)
         }
     }
 

@@ -59,14 +59,8 @@ extension InnerConnection {
                 try await WriteWatch.write(bytes, to: stream, within: accepted.runtime.route.limits.take)
             }
             return try await HeldBody.read(&reader, request.framing, for: routeGuard, bound: bound, within: accepted.runtime.route.limits.head)
-        } catch let error as CallError {
-            throw error
-        } catch let refusal as HTTPRefusal {
-            throw .request(refusal)
-        } catch is TimedOut {
-            throw .tooSlow
         } catch {
-            throw .callerGone("\(error)")
+            throw CallError(reading: error)
         }
     }
 

@@ -90,7 +90,8 @@ package final class RegistrationWatcher: Sendable {
 
     /// Runs until it is cancelled.
     package func run() async {
-        await withTaskGroup(of: Void.self) { group in
+        // What has ended is forgotten: a connector may be in doubt for days.
+        await withDiscardingTaskGroup { group in
             group.addTask { [self] in
                 while !Task.isCancelled {
                     try? await Task.sleep(for: interval)

@@ -32,7 +32,7 @@ struct CallPath: Sendable {
                 client.close()
             }
             // A call ends with the certificate that opened it.
-            let end = opening.until.map { CallEnd(until: $0, loop: stream.channel.eventLoop, cut: cut) }
+            let end = opening.until.map { CallDeadline(until: $0, loop: stream.channel.eventLoop, cut: cut) }
             defer { end?.stop() }
             // Of legs only callers who have shown who they are say something: others could make an edge pass over good ones.
             let onProof = opening.isSplice ? { @Sendable in slot.prove() } : { @Sendable [table] in table.proved(leg, slot.id) }

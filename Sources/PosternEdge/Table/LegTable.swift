@@ -21,7 +21,7 @@ final class LegTable: Sendable {
         var legs: [String: [EdgeLeg]] = [:]
         var calls: [String: [Int: LiveCall]] = [:]
         /// The ends of calls by certificates, by whose they are.
-        var ends: [RuntimeIdentity: [Int: CallEnd]] = [:]
+        var ends: [RuntimeIdentity: [Int: CallDeadline]] = [:]
         var waiters: [Int: (tunnelID: String, continuation: CheckedContinuation<Void, Never>)] = [:]
         var nextID = 1
         var news = PrincipalNews()
@@ -295,7 +295,7 @@ final class LegTable: Sendable {
 
     /// Runs a call so that it can be cut. Calls of the very same identity that began with an older certificate go on until this one's ends. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
     func running<Result: Sendable>(
-        _ tunnel: EdgeTunnel, _ opening: CallOpening, end: CallEnd? = nil, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+        _ tunnel: EdgeTunnel, _ opening: CallOpening, end: CallDeadline? = nil, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
         let id: Int = try state.withLock { state in
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }

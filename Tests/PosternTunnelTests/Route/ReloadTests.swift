@@ -12,31 +12,10 @@ import Testing
 struct ReloadTests {
     private static let host = "docs.\(TunnelWorld.domain)"
 
-    /// A stream of events that has begun, and a body that is read from it.
-    private static func stream(_ world: TunnelWorld, as caller: TunnelWorld.Caller) async throws -> (TunnelClient, BodyReader) {
-        var client = try await TunnelClient.open(world, .splice, as: caller)
-        try await client.send("GET /events HTTP/1.1\r\nHost: \(host)\r\n\r\n")
-        _ = try #require(try await client.head())
-        var body = BodyReader(.chunked)
-        #expect(try await client.piece(&body) == "data: 1\n\n")
-        return (client, body)
-    }
-
-    /// Waits for the end of a connection, which has to be one that says that not all has come.
-    private static func isCut(_ client: TunnelClient) async {
-        do {
-            while try await client.stream.read(within: .seconds(10)) != nil {}
-            Issue.record("the connection was ended as if all had come")
-        } catch {
-            #expect(!(error is TimedOut))
-        }
-        client.stream.close()
-    }
-
     @Test("new calls go by it, also on connections that stand, and a stream that runs goes on")
     func newCalls() async throws {
         try await TunnelWorld.run { world in
-            var (running, body) = try await Self.stream(world, as: try world.runtime())
+            var (running, body) = try await TunnelClient.events(world, as: try world.runtime())
             var idle = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = "other" })
             #expect(try await idle.call("GET", "/head").status == 200)
             var options = world.options
@@ -57,17 +36,17 @@ struct ReloadTests {
     @Test("who may call no more is cut within a second, in the middle of a call and between two, and others are not")
     func callerRemoved() async throws {
         try await TunnelWorld.run { world in
-            let (running, _) = try await Self.stream(world, as: try world.runtime { $0.client = "bad" })
+            let (running, _) = try await TunnelClient.events(world, as: try world.runtime { $0.client = "bad" })
             var idle = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = "bad" })
             #expect(try await idle.call("GET", "/head").status == 200)
-            var (good, body) = try await Self.stream(world, as: try world.runtime { $0.client = "good" })
+            var (good, body) = try await TunnelClient.events(world, as: try world.runtime { $0.client = "good" })
             var options = world.options
             options.callers = Callers()
             options.callers.clients = ["good"]
             let start = ContinuousClock.now
             try await world.reload(options)
-            await Self.isCut(running)
-            await Self.isCut(idle)
+            await running.isCut(within: .seconds(10))
+            await idle.isCut(within: .seconds(10))
             #expect(ContinuousClock.now - start < .seconds(1))
             await world.log.wait { $0.refusals.contains("no_longer_allowed") }
             var again = try await TunnelClient.open(world, .splice, as: try world.runtime { $0.client = "bad" })
@@ -82,7 +61,7 @@ struct ReloadTests {
     func routeAndAuthority() async throws {
         for change in ["route", "authority"] {
             try await TunnelWorld.run { world in
-                let (running, _) = try await Self.stream(world, as: try world.runtime())
+                let (running, _) = try await TunnelClient.events(world, as: try world.runtime())
                 var options = world.options
                 if change == "route" {
                     options.change = { $0.routes["docs"] = nil }
@@ -93,7 +72,7 @@ struct ReloadTests {
                 }
                 let start = ContinuousClock.now
                 try await world.reload(options)
-                await Self.isCut(running)
+                await running.isCut(within: .seconds(10))
                 #expect(ContinuousClock.now - start < .seconds(1), "\(change)")
                 await #expect(throws: (any Error).self) {
                     var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
@@ -125,7 +104,7 @@ struct ReloadTests {
             var narrowed = world.options
             narrowed.policy = try PolicyDocument.policy("tools: {allow: [read]}")
             try await world.reload(narrowed)
-            await Self.isCut(write)
+            await write.isCut(within: .seconds(10))
             await world.log.wait { $0.refusals == ["no_longer_allowed"] }
             try await eventually { world.upstream.now.gone == 1 }
             // Wider again, and then none at all: nothing is cut.
@@ -139,7 +118,7 @@ struct ReloadTests {
             try await call("read", &unread)
             try await eventually { world.upstream.now.heads.count == 3 }
             try await world.reload(narrowed)
-            await Self.isCut(unread)
+            await unread.isCut(within: .seconds(10))
             read.stream.close()
         }
     }
@@ -164,7 +143,7 @@ struct ReloadTests {
     @Test("other legs stand before the old ones are given up, and a stream that runs goes on")
     func legs() async throws {
         try await TunnelWorld.run { world in
-            var (running, body) = try await Self.stream(world, as: try world.runtime())
+            var (running, body) = try await TunnelClient.events(world, as: try world.runtime())
             var options = world.options
             options.legs = 3
             try await world.reload(options)

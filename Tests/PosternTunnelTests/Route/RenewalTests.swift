@@ -24,12 +24,7 @@ struct RenewalTests {
     private static func stream(_ world: TunnelWorld, _ way: TunnelClient.Way, as caller: TunnelWorld.Caller, call id: String?) async throws
         -> (TunnelClient, BodyReader)
     {
-        var client = try await TunnelClient.open(world, way, as: caller)
-        try await client.send("GET /events HTTP/1.1\r\nHost: \(host)\r\n" + (id.map { "Postern-Call: \($0)\r\n" } ?? "") + "\r\n")
-        _ = try #require(try await client.head())
-        var body = BodyReader(.chunked)
-        #expect(try await client.piece(&body) == "data: 1\n\n")
-        return (client, body)
+        try await TunnelClient.events(world, way, as: caller, fields: id.map { "Postern-Call: \($0)\r\n" } ?? "")
     }
 
     /// Returns when the stream was cut, and with it every other one whose certificate has ended a second before.

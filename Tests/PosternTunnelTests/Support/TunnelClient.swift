@@ -5,6 +5,7 @@ import PosternConnector
 import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
+import Testing
 
 /// A client of a tunnel: dials the edge, splices or connects, and speaks HTTP through inner TLS.
 struct TunnelClient: Sendable {
@@ -134,5 +135,30 @@ struct TunnelClient: Sendable {
 
     mutating func head() async throws -> ResponseHead? {
         try await reader.head(idle: .seconds(30), whole: .seconds(30)).map { try ResponseHead(lines: $0) }
+    }
+}
+
+extension TunnelClient {
+    /// A stream of events that has begun, and the body that it is read from.
+    static func events(
+        _ world: TunnelWorld, _ way: Way = .splice, as caller: TunnelWorld.Caller, fields: String = ""
+    ) async throws -> (TunnelClient, BodyReader) {
+        var client = try await open(world, way, as: caller)
+        try await client.send("GET /events HTTP/1.1\r\nHost: docs.\(TunnelWorld.domain)\r\n\(fields)\r\n")
+        _ = try #require(try await client.head())
+        var body = BodyReader(.chunked)
+        #expect(try await client.piece(&body) == "data: 1\n\n")
+        return (client, body)
+    }
+
+    /// Waits for the end of the connection, which has to be one that says that not all has come. `time` is for each piece before it.
+    func isCut(within time: TimeAmount) async {
+        do {
+            while try await stream.read(within: time) != nil {}
+            Issue.record("the connection was ended as if all had come")
+        } catch {
+            #expect(!(error is TimedOut))
+        }
+        stream.close()
     }
 }

@@ -3,7 +3,7 @@ import NIOCore
 import Synchronization
 
 /// When a call ends by itself: with the certificate that opened it, or with a newer one of the very same identity that opened another call since.
-final class CallEnd: Sendable {
+final class CallDeadline: Sendable {
     private struct State {
         var until: Date
         var isOver = false
