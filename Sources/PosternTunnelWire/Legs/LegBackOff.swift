@@ -7,7 +7,7 @@ package struct LegBackOff: Sendable, Hashable {
     /// Where nothing answers: nobody is asked to work for such a try, and a network that comes back should be noticed at once.
     package static let longestUnanswered = 2.0
     /// After a leg that stood and was cut soon: the edge takes legs, and calls wait at it for the next one.
-    package static let longestCut = 2.0
+    package static let longestCut = 1.0
     /// After a refusal that only somebody's doing can change.
     package static let refused = 60.0
     private var failures = 0
@@ -19,7 +19,7 @@ package struct LegBackOff: Sendable, Hashable {
 
     /// Seconds before the next try after a leg that stood, but not for long. What failed before it stood counts little from now on.
     package mutating func cut(chance: Double) -> Double {
-        failures = min(failures, 3)
+        failures = min(failures, 2)
         defer { failures += 1 }
         return min(Self.first * Double(1 << failures), Self.longestCut) * Self.share(chance)
     }
