@@ -59,7 +59,7 @@ class TunnelScene:
             "edge", "--listen", "127.0.0.1:0", "--domain", DOMAIN, "--tls-cert", str(self.edge_certificate), "--tls-key", str(self.edge_key),
             "--control-plane", self.postern.url, "--edge-key-file", str(self.folder / "edge.key"),
             # All callers come from one address, for which an edge has less than a measure takes.
-            "--max-unproved-per-address", "1000", "--max-calls-per-caller", "2000", "--max-connections-per-address", "4000"])
+            "--max-unproved-per-address", "1000", "--max-calls-per-caller", "2000", "--max-calls-per-second", "100000", "--max-connections-per-address", "4000"])
         self.edge_port = int(self.edge.wait_for(r"listening on https://127\.0\.0\.1:(\d+)").group(1))
         self.plain_port, self.tls_port = free_port(), free_port()
 

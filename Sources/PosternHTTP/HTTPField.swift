@@ -1,7 +1,7 @@
 /// One header field as it came.
 package struct HTTPField: Hashable, Sendable {
     /// A token (RFC 9110, section 5.6.2), in the case in which it came.
-    package var name: String
+    package let name: String
     /// `name` in lower case.
     package let key: String
     /// Without white space around it. Bytes from 0x80 on are kept as they are.
@@ -17,8 +17,20 @@ package struct HTTPField: Hashable, Sendable {
         self.init(name, Array(value.utf8))
     }
 
+    /// `key` with a hyphen for each character that some server takes for one: one for all names that somebody may read as the same.
+    package var spelling: String { HTTPText.spelling(ofKey: key) }
+
     /// The value for comparisons and messages; bytes that are no UTF-8 are replaced.
     package var text: String { String(decoding: value, as: UTF8.self) }
+
+    /// Whether the value holds `text`, which is ASCII in lower case, somewhere and in any case.
+    package func holds(_ text: String) -> Bool {
+        let wanted = Array(text.utf8)
+        guard value.count >= wanted.count else { return false }
+        return (0...value.count - wanted.count).contains { start in
+            wanted.indices.allSatisfy { HTTPText.lowercased(value[start + $0]) == wanted[$0] }
+        }
+    }
 
     /// The elements of a comma-separated list, lower case, without white space and without empty ones.
     package var tokens: [String] {
@@ -61,10 +73,23 @@ package enum HTTPText {
     /// `tchar` of RFC 9110, section 5.6.2.
     package static func isToken(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+            true
+        default: "!#$%&'*+.^_`|~".utf8.contains(byte)
         }
     }
+
+    /// One for all spellings that some server takes for the same name of a field.
+    package static func spelling(_ name: String) -> String { spelling(ofKey: name.lowercased()) }
+
+    fileprivate static func spelling(ofKey key: String) -> String {
+        func isHyphen(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") }
+        // Nearly every name is spelled so already.
+        guard key.utf8.contains(where: isHyphen) else { return key }
+        return String(decoding: key.utf8.map { isHyphen($0) ? UInt8(ascii: "-") : $0 }, as: UTF8.self)
+    }
+
+    static func lowercased(_ byte: UInt8) -> UInt8 { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte }
 
     package static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var bytes = bytes

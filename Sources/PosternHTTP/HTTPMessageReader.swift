@@ -30,11 +30,11 @@ package struct HTTPMessageReader<Source: ByteSource>: Sendable {
         var deadline: NIODeadline?
         while true {
             if buffer.readableBytes > 0 {
-                let piece = buffer.readBytes(length: buffer.readableBytes) ?? []
-                if let (lines, rest) = try reader.feed(piece) {
-                    buffer = ByteBuffer(bytes: rest)
+                if let (lines, rest) = try reader.feed(buffer.readableBytesView) {
+                    buffer.moveReaderIndex(forwardBy: buffer.readableBytes - rest.count)
                     return lines
                 }
+                buffer.clear()
             }
             var time = idle
             if !reader.isEmpty {

@@ -28,21 +28,20 @@ package struct RequestHead: Hashable, Sendable {
         body = try BodyFraming(request: fields, minorVersion: minorVersion)
     }
 
+    private static let steering: Set<String> = ["content-length", "transfer-encoding", "host", "connection"]
+    private static let overrides: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
+
     /// Names that some servers read as a header that steers the message or its way.
     private static func refuseLookAlikes(_ fields: HTTPFields) throws(HTTPRefusal) {
-        let steering: Set<String> = ["content-length", "transfer-encoding", "host", "connection"]
         for field in fields.all {
-            let folded = String(field.key.map { $0 == "_" || $0 == "." ? "-" : $0 })
-            if folded != field.key, steering.contains(folded) { throw HTTPRefusal("header \(field.name) looks like \(folded)") }
-            if folded == "x-unix-socket" { throw HTTPRefusal("header \(field.name) would choose another way for the request") }
+            let spelling = field.spelling
+            if spelling != field.key, steering.contains(spelling) { throw HTTPRefusal("header \(field.name) looks like \(spelling)") }
+            if spelling == "x-unix-socket" { throw HTTPRefusal("header \(field.name) would choose another way for the request") }
         }
     }
 
     /// The first field by which some servers take another method than the one of the request line; `nil` without one.
-    package var methodOverride: HTTPField? {
-        let names: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
-        return fields.all.first { names.contains(String($0.key.map { $0 == "_" || $0 == "." ? "-" : $0 })) }
-    }
+    package var methodOverride: HTTPField? { fields.all.first { Self.overrides.contains($0.spelling) } }
 
     /// Whether the connection is to be kept open after the answer (RFC 9112, section 9.3).
     package var wantsKeepAlive: Bool {

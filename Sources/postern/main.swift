@@ -9,4 +9,4 @@ PosternMain.begin(Array(CommandLine.arguments.dropFirst()))
 // costs more than the work (docs/decisions/0005). Must come before the first task.
 NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
 
-await PosternMain.run(Array(CommandLine.arguments.dropFirst()))
+await withTaskExecutorPreference(EventLoopExecutor()) { () async -> Void in await PosternMain.run(Array(CommandLine.arguments.dropFirst())) }

@@ -47,7 +47,7 @@ struct BearerVerifier: Sendable {
 
     /// The token of a request (RFC 6750, section 2.1: in the header alone, and once). Throws where there is none or more than one.
     static func token(in head: RequestHead) throws(BearerRefusal) -> String {
-        let fields = head.fields.all.filter { HeaderInjection.spelling($0.name) == "authorization" }
+        let fields = head.fields.all.filter { $0.spelling == "authorization" }
         guard let field = fields.first else { throw .missing }
         guard fields.count == 1 else { throw .request("the header Authorization stands twice") }
         let parts = field.text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)

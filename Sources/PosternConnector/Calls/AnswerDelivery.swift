@@ -51,7 +51,7 @@ struct AnswerDelivery: Sendable {
             if !framing.isEmpty { flow.redactor = Redactor(redaction) }
         }
         flow.session = try sessions.close(&flow.head, for: subject) ?? session
-        let isStream = answer.fields.named("content-type").contains { $0.text.lowercased().contains("event-stream") }
+        let isStream = answer.fields.named("content-type").contains { $0.holds("event-stream") }
         if isStream, !framing.isEmpty { flow.scanner = EventIDScanner() }
         return flow
     }

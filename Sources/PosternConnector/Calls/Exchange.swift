@@ -46,10 +46,6 @@ struct Exchange: Sendable {
         /// The upstream takes no more of the request. It may have answered before that.
         case uploadEnded
         case answered(Answered)
-        /// Nobody waits for the answer any more.
-        case callerGone
-        /// Nobody has for as long as the route lets that be.
-        case lingerOver
         /// The upstream has answered and had its time to take the rest of the request.
         case tooLate
     }
@@ -57,18 +53,20 @@ struct Exchange: Sendable {
     /// `reader` stands at the beginning of the request's body.
     func run(_ reader: MessageReader, _ link: UpstreamLink) async throws(CallError) -> Ended {
         do {
-            return try await halves(reader, link)
+            return try await call(reader, link)
         } catch {
             link.stream.close()
             throw error as? CallError ?? .callerGone("\(error)")
         }
     }
 
-    private func halves(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
+    private func call(_ reader: MessageReader, _ link: UpstreamLink) async throws -> Ended {
         var (reader, body) = (reader, held?.rest ?? BodyReader(request.framing))
         let ready = try ready(&reader, &body)
         var wire = ByteBuffer(bytes: request.wire)
         if let ready { wire.writeImmutableBuffer(framed(ready)) }
+        let isWhole = body.isDone && (held == nil || ready != nil)
+        if isWhole, request.framing == .chunked { wire.writeImmutableBuffer(Chunk.last) }
         // Of a write that fails, nobody knows how much had gone.
         progress.leaves()
         do { try await watch.write(wire, to: link.stream, .upstream, within: limits.idle) } catch {
@@ -77,8 +75,26 @@ struct Exchange: Sendable {
         let begun = ready?.readableBytes ?? 0
         if let ready { progress.sent(ready) }
         if request.expectsContinue, held == nil { try await tell(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
-        return try await withThrowingTaskGroup(of: Half.self) { group in
-            group.addTask { [reader, body] in try await upload(reader, body, begun: begun, to: link.stream) }
+        let callerWatch = CallerWatch(
+            caller, of: link.stream, linger: request.outlivesCaller && limits.linger > .zero ? limits.linger : nil, progress: progress,
+            outlived: outlived)
+        defer { callerWatch.stop() }
+        do {
+            guard isWhole else { return try await halves(reader, body, begun: begun, link, callerWatch) }
+            // The whole request went with its head, as nearly all do.
+            progress.uploaded()
+            callerWatch.begin()
+            return ended(reader, try heard(try await answer(from: link.reader)), link)
+        } catch {
+            throw callerWatch.cause ?? error
+        }
+    }
+
+    private func halves(_ reader: MessageReader, _ body: BodyReader, begun: Int, _ link: UpstreamLink, _ callerWatch: CallerWatch) async throws
+        -> Ended
+    {
+        try await withThrowingTaskGroup(of: Half.self) { group in
+            group.addTask { try await upload(reader, body, begun: begun, to: link.stream) }
             group.addTask { .answered(try await answer(from: link.reader)) }
             defer { group.cancelAll() }
             var after: MessageReader?
@@ -89,25 +105,10 @@ struct Exchange: Sendable {
                     after = reader
                     progress.uploaded()
                     if let early { return ended(reader, early, link) }
-                    group.addTask {
-                        try await caller.ended()
-                        return .callerGone
-                    }
+                    callerWatch.begin()
                 case .uploadEnded where early == nil: break
-                case .callerGone:
-                    // Revisions of MCP up to 2025-11-25: a disconnect is no cancelling, and the answer may be asked for again.
-                    guard request.outlivesCaller, limits.linger > .zero else { throw CallError.callerGone("it closed its side while the call ran") }
-                    progress.leaveAlone()
-                    outlived()
-                    group.addTask { [limits] in
-                        try await Task.sleep(for: .nanoseconds(limits.linger.nanoseconds))
-                        return .lingerOver
-                    }
-                case .lingerOver:
-                    throw CallError.callerGone("it closed its side, and the call had not ended after the time that is left to it (limits.linger)")
                 case .answered(let answered):
-                    guard !progress.now.isAlone else { throw CallError.callerGone("it closed its side; the call was let end") }
-                    if let after { return ended(after, answered, link) }
+                    if let after { return ended(after, try heard(answered), link) }
                     // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3). Another
                     // may have been quick: that the last of the request has gone may be told next.
                     early = answered
@@ -120,6 +121,12 @@ struct Exchange: Sendable {
             }
             throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
         }
+    }
+
+    /// An answer that its caller was there for.
+    private func heard(_ answered: Answered) throws(CallError) -> Answered {
+        guard !progress.now.isAlone else { throw .callerGone("it closed its side; the call was let end") }
+        return answered
     }
 
     /// Where the caller has its answer already, what is wrong with the rest of the request takes nothing from it.
@@ -148,9 +155,13 @@ struct Exchange: Sendable {
     /// A little of the body that is here already, which goes with the head in one segment. The rest waits, because the upstream may answer before it
     /// takes it all.
     private func ready(_ reader: inout MessageReader, _ body: inout BodyReader) throws(CallError) -> ByteBuffer? {
-        guard held == nil, !request.expectsContinue else { return nil }
+        guard held != nil || !request.expectsContinue else { return nil }
         let ready: ByteBuffer?
-        do { ready = try reader.ready(of: &body, most: 65_536) } catch { throw .request(error) }
+        if let held {
+            ready = held.bytes.readableBytes <= 65_536 ? held.bytes : nil
+        } else {
+            do { ready = try reader.ready(of: &body, most: 65_536) } catch { throw .request(error) }
+        }
         guard (ready?.readableBytes ?? 0) <= limits.requestBytes else { throw .requestTooLarge(limits.requestBytes) }
         return ready
     }
@@ -166,7 +177,7 @@ struct Exchange: Sendable {
             progress.sent(part)
             return true
         }
-        if let bytes = held?.bytes, bytes.readableBytes > 0 {
+        if begun == 0, let bytes = held?.bytes, bytes.readableBytes > 0 {
             guard await send(bytes) else { return .uploadEnded }
             sent = bytes.readableBytes
         }

@@ -1,10 +1,13 @@
 import FoundationEssentials
 import PosternGate
 import PosternHTTP
+import PosternTunnelWire
 
 /// A header field that the connector sets on requests to an upstream. Prints no value.
 package struct HeaderInjection: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     let name: String
+    /// Of its name, see `HTTPField.spelling`.
+    let spelling: String
     let value: [UInt8]
     /// Whether its value is kept out of answers.
     let isMasked: Bool
@@ -13,6 +16,7 @@ package struct HeaderInjection: Hashable, Sendable, CustomStringConvertible, Cus
     package init(name: String, value: String, isMasked: Bool = true) throws(ConnectorError) {
         if let problem = Self.problem(withName: name) { throw ConnectorError("the injected header \"\(name)\" \(problem)") }
         self.name = name
+        spelling = HTTPText.spelling(name)
         self.value = Array(value.utf8)
         guard (1...KnownSecret.mostBytes).contains(self.value.count), self.value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             throw ConnectorError("the value for the injected header \"\(name)\" is empty, too long, or holds a control byte")
@@ -39,7 +43,7 @@ package struct HeaderInjection: Hashable, Sendable, CustomStringConvertible, Cus
                 if let colon = decoded.firstIndex(of: ":") { parts.append(String(decoded[decoded.index(after: colon)...])) }
             }
         }
-        if Self.spelling(name) == "cookie" {
+        if spelling == "cookie" {
             for pair in text.split(separator: ";") { parts.append(pair.split(separator: "=", maxSplits: 1).last.map(String.init) ?? "") }
         }
         var seen = Set<[UInt8]>()
@@ -56,11 +60,8 @@ package struct HeaderInjection: Hashable, Sendable, CustomStringConvertible, Cus
     /// What speaks against setting a field of that name: those that steer the message are the connector's own.
     static func problem(withName name: String) -> String? {
         guard !name.isEmpty, name.utf8.allSatisfy(HTTPText.isToken) else { return "is no name of a header" }
-        return ForwardedHeaders.reserved.contains(spelling(name)) ? "is the connector's to set" : nil
+        return ForwardedHeaders.reserved.contains(HTTPText.spelling(name)) ? "is the connector's to set" : nil
     }
-
-    /// One for all spellings that some server takes for the same name.
-    static func spelling(_ name: String) -> String { String(name.lowercased().map { $0 == "_" || $0 == "." ? "-" : $0 }) }
 
     package var description: String { "HeaderInjection(\(name))" }
     package var customMirror: Mirror { Mirror(self, children: ["name": name]) }
@@ -80,6 +81,8 @@ enum ForwardedHeaders {
         "x-forwarded-ssl", "x-forwarded-by", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
         "x-original-host", "true-client-ip", "cf-connecting-ip", "client-ip",
     ]
+    /// What the connector sets itself, or keeps to itself, in any spelling.
+    static let replaced = ofCaller.union(["host", "expect", CallRenewal.header])
     /// Never injected.
     static let reserved = hopByHop.union(["host", "expect", "x-forwarded-host"])
 
@@ -87,7 +90,7 @@ enum ForwardedHeaders {
     static func endToEnd(_ fields: HTTPFields) -> HTTPFields {
         let named = fields.named("connection").flatMap(\.tokens)
         var fields = fields
-        fields.remove(hopByHop.union(named))
+        fields.all.removeAll { hopByHop.contains($0.key) || named.contains($0.key) }
         return fields
     }
 }

@@ -78,7 +78,7 @@ struct InnerConnection: Sendable {
         let snapshot = server.current()
         guard let runtime = snapshot.routes[host.route] else { throw .cut(.noLongerAllowed("the route was taken out")) }
         var record = CallRecord(
-            id: server.newID(), identity: identity, route: host.route, upstream: runtime.route.upstream.description, method: "-")
+            id: server.newID(), identity: identity, route: host.route, upstream: runtime.upstream, method: "-")
         let request: RouteRequest
         do throws(CallError) {
             if let bearer = runtime.bearer, case .token(let token, _) = live.proof {
@@ -165,12 +165,8 @@ struct InnerConnection: Sendable {
         progress.begins()
         server.observe(.called(route: host.route, identity))
         let (watch, limits) = (WriteWatch(), accepted.runtime.route.limits)
-        let over = NIODeadline.now() + limits.call
-        let step = min(limits.take, limits.idle, limits.call)
-        let looks = stream.channel.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { [live] _ in
-            if over <= .now() { live.cut(.tooLong) } else { watch.look() }
-        }
-        defer { looks.cancel() }
+        live.looks.begin(watch, limits) { [live] in live.cut(.tooLong) }
+        defer { live.looks.end() }
         let start = NIODeadline.now()
         var failure: CallError?
         var ended = Exchange.Ended()
@@ -223,13 +219,13 @@ struct InnerConnection: Sendable {
 
     /// The next request's head; `nil` when the caller has ended its side, or sent nothing for long.
     private func nextHead(_ reader: inout MessageReader) async throws(CallError) -> RequestHead? {
-        let route = server.current().routes[host.route]?.route
-        let (whole, upstream) = (route?.limits.head ?? server.times.head, route?.upstream.description ?? "")
+        let runtime = server.current().routes[host.route]
+        let whole = runtime?.route.limits.head ?? server.times.head
         do {
             guard let lines = try await reader.head(idle: server.times.keepAlive, whole: whole) else { return nil }
             return try RequestHead(lines: lines)
         } catch let refusal as HTTPRefusal {
-            let record = CallRecord(id: server.newID(), identity: identity, route: host.route, upstream: upstream, method: "-")
+            let record = CallRecord(id: server.newID(), identity: identity, route: host.route, upstream: runtime?.upstream ?? "", method: "-")
             try await server.audit?.refused(record, id: record.id, route: host.route, .request(refusal))
             throw .request(refusal)
         } catch {

@@ -11,6 +11,8 @@ final class LiveConnection: Sendable {
     let identity: RuntimeIdentity
     /// The server certificate that the caller was shown, by its fingerprint.
     let server: String
+    /// At the call that runs.
+    let looks: CallLooks
     private let stream: ByteStream
     private let state: Mutex<State>
     private let cuts = AsyncStream<Void>.makeStream()
@@ -42,6 +44,7 @@ final class LiveConnection: Sendable {
         self.identity = identity
         self.server = server
         self.stream = stream
+        looks = CallLooks(stream.channel.eventLoop)
     }
 
     /// Why it was cut; `nil` where it was not.
@@ -93,7 +96,10 @@ final class LiveConnection: Sendable {
         }?.cancel()
     }
 
-    func stopWatching() { state.withLock { $0.end }?.cancel() }
+    func stopWatching() {
+        state.withLock { $0.end }?.cancel()
+        looks.stop()
+    }
 
     /// What runs on it now; `nil` between two calls.
     func runs(_ call: RunningCall?) { state.withLock { $0.call = call } }

@@ -26,7 +26,7 @@ struct RouteAnswer: Sendable {
         framing = try BodyFraming(response: head, to: request.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
         // Whose answer it is says the connector alone: callers go by it.
-        fields.remove(["postern-answer-by"])
+        fields.all.removeAll { $0.key == "postern-answer-by" }
         var (chunked, isBounded) = (false, true)
         // Of bytes that may not be the same any more.
         if screened != nil { fields.remove(["content-md5", "digest", "content-digest", "repr-digest", "etag", "accept-ranges"]) }

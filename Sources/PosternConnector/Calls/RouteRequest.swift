@@ -48,11 +48,13 @@ struct RouteRequest: Sendable {
         }
         isRepeatable = head.body.isEmpty && override == nil && ["GET", "HEAD", "OPTIONS"].contains(head.method)
         var fields = ForwardedHeaders.endToEnd(head.fields)
-        let injected = Set(headers.map { HeaderInjection.spelling($0.name) })
-        var taken = injected.union(["host", "expect", CallRenewal.header]).union(ForwardedHeaders.ofCaller)
         // The token is for the connector: an upstream that has it may use it elsewhere.
-        if let bearer = route.bearer, !bearer.forwards { taken.insert("authorization") }
-        fields.all.removeAll { taken.contains(HeaderInjection.spelling($0.name)) }
+        let keepsToken = route.bearer.map { !$0.forwards } ?? false
+        fields.all.removeAll { field in
+            let spelling = field.spelling
+            return ForwardedHeaders.replaced.contains(spelling) || keepsToken && spelling == "authorization"
+                || headers.contains { $0.spelling == spelling }
+        }
         if let sessions { session = try sessions.tags.open(&fields, from: sessions.caller) } else { session = nil }
         renewalID = CallRenewal.id(in: head.fields)
         outlivesCaller = head.method == "POST" && Self.outlivesCaller(fields, isMCP: route.policy != nil)
@@ -66,7 +68,7 @@ struct RouteRequest: Sendable {
         all.all += fields.all
         if route.readsAnswers {
             // The answer is read here too, and whole: in two halves a value would not be found.
-            all.all.removeAll { ["accept-encoding", "range", "if-range"].contains(HeaderInjection.spelling($0.name)) }
+            all.all.removeAll { ["accept-encoding", "range", "if-range"].contains($0.spelling) }
             all.append("Accept-Encoding", "identity")
         }
         for header in headers { all.all.append(HTTPField(header.name, header.value)) }
@@ -87,14 +89,14 @@ struct RouteRequest: Sendable {
         let versions = fields.named("mcp-protocol-version").map(\.text)
         if fields.contains("mcp-method") || versions.contains(where: { $0 >= "2026-07-28" }) { return false }
         return isMCP || !versions.isEmpty || fields.contains(SessionTags.header)
-            || fields.named("accept").contains { $0.text.lowercased().contains("text/event-stream") }
+            || fields.named("accept").contains { $0.holds("text/event-stream") }
     }
 
     /// One Host field, equal to the inner server name (RFC 9110, section 7.2); a port is 443's or none.
     static func checkHost(_ head: RequestHead, _ host: TunnelHost) throws(HTTPRefusal) {
         let hosts = head.fields.named("host")
         guard hosts.count == 1 else { throw HTTPRefusal("a request has exactly one Host header") }
-        guard canonical(hosts[0].value) == host.name else {
+        guard hosts[0].value.elementsEqual(host.name.utf8) || canonical(hosts[0].value) == host.name else {
             throw HTTPRefusal(421, "the Host header names \(printable(hosts[0].text)); the tunnel's TLS is for \(host.name)")
         }
     }
@@ -114,6 +116,7 @@ struct RouteRequest: Sendable {
         return path.first == UInt8(ascii: "/") ? path : [UInt8(ascii: "/")] + path
     }
 
+    /// The name of a host in its one form, without the port; `nil` for what is none.
     private static func canonical(_ bytes: some Collection<UInt8>) -> String? {
         let port = Array(":443".utf8)
         return HostName.canonical(bytes.suffix(port.count).elementsEqual(port) ? Array(bytes.dropLast(port.count)) : Array(bytes))

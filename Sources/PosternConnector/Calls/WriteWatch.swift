@@ -6,19 +6,30 @@ import Synchronization
 /// Breaks off what a connection does not take in time. The writes of a call are noted, and looked at now and then: a timer for each would cost
 /// more than most writes do.
 final class WriteWatch: Sendable {
-    enum Side: Hashable, Sendable { case caller, upstream }
+    enum Side: Sendable { case caller, upstream }
 
     private struct Pending: Sendable {
         var end: NIODeadline
         var stream: ByteStream
     }
-    private let pending = Mutex<[Side: Pending]>([:])
+    private struct State {
+        var caller: Pending?
+        var upstream: Pending?
+
+        mutating func set(_ side: Side, _ pending: Pending?) {
+            switch side {
+            case .caller: caller = pending
+            case .upstream: upstream = pending
+            }
+        }
+    }
+    private let state = Mutex(State())
 
     /// Returns once the connection has taken the bytes. Where it does not within `time`, it is broken off at the next look, and `TimedOut` is thrown.
     func write(_ bytes: ByteBuffer, to stream: ByteStream, _ side: Side, within time: TimeAmount) async throws {
         let end = NIODeadline.now() + time
-        pending.withLock { $0[side] = Pending(end: end, stream: stream) }
-        defer { pending.withLock { $0[side] = nil } }
+        state.withLock { $0.set(side, Pending(end: end, stream: stream)) }
+        defer { state.withLock { $0.set(side, nil) } }
         do {
             try await stream.write(bytes)
         } catch {
@@ -37,7 +48,7 @@ final class WriteWatch: Sendable {
 
     /// A look: breaks off what is overdue.
     func look() {
-        let overdue = pending.withLock { pending in pending.values.filter { $0.end <= .now() } }
+        let overdue = state.withLock { state in [state.caller, state.upstream].compactMap { $0 }.filter { $0.end <= .now() } }
         for write in overdue { write.stream.abort() }
     }
 }

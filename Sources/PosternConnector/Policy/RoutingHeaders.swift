@@ -17,7 +17,7 @@ enum RoutingHeaders {
     /// What can be said without the body: before it is read.
     static func checkForm(_ fields: HTTPFields) throws(PolicyRefusal) {
         for field in fields.all {
-            let spelling = HeaderInjection.spelling(field.name)
+            let spelling = field.spelling
             guard spelling != field.key, spelling.hasPrefix("mcp-") || spelling.hasPrefix("content-") || spelling.hasPrefix("x-http-method") else {
                 continue
             }

@@ -4,8 +4,9 @@ import NIOSSL
 import PosternGate
 import PosternTunnelWire
 
-/// What one reading of the document and its files says, ready for calls. It does not change: a call keeps the one that it began with.
-struct ConnectorSnapshot: Sendable {
+/// What one reading of the document and its files says, ready for calls. It does not change: a call keeps the one that it began with. A class, because
+/// every call takes it several times, and a value would count each of its many parts anew.
+final class ConnectorSnapshot: Sendable {
     /// From 1, one more with each reading that was taken.
     let number: Int
     let configuration: ConnectorConfiguration
@@ -93,9 +94,11 @@ struct ConnectorSnapshot: Sendable {
     var children: [ChildRoute] { routes.values.compactMap(\.dialer.children) }
 }
 
-/// One route, ready for calls.
-struct RouteRuntime: Sendable {
+/// One route, ready for calls. A class for the same reason as the snapshot.
+final class RouteRuntime: Sendable {
     let route: ConnectorConfiguration.Route
+    /// What stands behind it, for people.
+    let upstream: String
     let headers: [HeaderInjection]
     let dialer: UpstreamDialer
     /// `nil` where the route has no policy.
@@ -114,6 +117,7 @@ struct RouteRuntime: Sendable {
         sessionKey: SymmetricKey, bearer: BearerVerifier?, after previous: RouteRuntime?
     ) throws {
         self.route = route
+        upstream = route.upstream.description
         self.headers = headers
         self.dialer = dialer
         self.bearer = bearer

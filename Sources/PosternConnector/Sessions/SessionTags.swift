@@ -55,7 +55,7 @@ struct SessionTags: Sendable {
 
     /// The place of the one field of that name, which some server may take another spelling for.
     private static func only(_ name: String, _ fields: HTTPFields) throws(HTTPRefusal) -> Int? {
-        let places = fields.all.indices.filter { HeaderInjection.spelling(fields.all[$0].name) == name }
+        let places = fields.all.indices.filter { fields.all[$0].spelling == name }
         guard let first = places.first else { return nil }
         guard places.count == 1, fields.all[first].key == name else { throw HTTPRefusal("the header \(name) stands twice, or has a look-alike") }
         return first
@@ -63,7 +63,7 @@ struct SessionTags: Sendable {
 
     /// The head of an answer with the tagged id in place of the upstream's. Gives the upstream's.
     func close(_ head: inout ResponseHead, for caller: CallerSubject) throws(CallError) -> [UInt8]? {
-        let places = head.fields.all.indices.filter { HeaderInjection.spelling(head.fields.all[$0].name) == Self.header }
+        let places = head.fields.all.indices.filter { head.fields.all[$0].spelling == Self.header }
         guard let first = places.first else { return nil }
         let id = head.fields.all[first].value
         guard places.count == 1, head.fields.all[first].key == Self.header, !id.isEmpty, id.allSatisfy({ (0x21...0x7E).contains($0) }) else {

@@ -22,6 +22,8 @@ package struct ByteStream: Sendable {
     /// The next bytes; `nil` when the peer has sent all. Throws what broke the connection, or `TimedOut`, after which it may be asked again.
     /// Cancelling closes the connection.
     package func read(within time: TimeAmount? = nil) async throws -> ByteBuffer? {
+        // What is here already is not waited for.
+        if channel.eventLoop.inEventLoop, !Task.isCancelled, let ready = handler.value.takeBuffer() { return ready }
         let promise = channel.eventLoop.makePromise(of: ByteBuffer?.self)
         return try await withTaskCancellationHandler {
             onLoop { handler in handler.read(promise, within: time) }
@@ -50,6 +52,22 @@ package struct ByteStream: Sendable {
             isCancelled.store(true, ordering: .releasing)
             onLoop { handler in handler.stopWatchingEnd(promise) }
         }
+    }
+
+    /// Calls `told` in the event loop when the peer has ended or the connection is broken, unless the watch is stopped before. Nobody may read meanwhile.
+    package func watchEnd(_ told: @escaping @Sendable () -> Void) -> EndWatch {
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.whenSuccess(told)
+        onLoop { handler in handler.watchEnd(promise) }
+        return EndWatch(stream: self, promise: promise)
+    }
+
+    /// A watch for the end of a stream.
+    package struct EndWatch: Sendable {
+        fileprivate let stream: ByteStream
+        fileprivate let promise: EventLoopPromise<Void>
+
+        package func stop() { stream.onLoop { handler in handler.stopWatchingEnd(promise) } }
     }
 
     /// Lays a connection aside on which nothing should happen: `disturbed` is called once, in the event loop, as soon as bytes come, the peer

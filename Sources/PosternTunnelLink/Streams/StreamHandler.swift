@@ -13,7 +13,11 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var handshake: EventLoopPromise<String?>?
     private var ending: EventLoopPromise<Void>?
     private var disturbed: (() -> Void)?
-    private var deadline: Scheduled<Void>?
+    /// When who waits gives up; `nil` for never.
+    private var due: NIODeadline?
+    /// Looks whether that time has come. A read that ends in time leaves it, as nearly all do: taking a timer out of the loop's queue takes the longer, the
+    /// more there are. The next read goes on with it.
+    private var alarm: (at: NIODeadline, timer: Scheduled<Void>)?
     private var hasEnded = false
     private var failure: (any Error)?
 
@@ -22,6 +26,7 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         finish(ChannelError.ioOnClosedChannel)
+        clearAlarm()
     }
 
     /// Gives the next bytes to `promise`, `nil` at the end. One at a time. After `TimedOut` it may be asked again.
@@ -34,10 +39,29 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let failure { return promise.fail(failure) }
         guard !hasEnded, let context else { return promise.succeed(nil) }
         waiting = promise
-        if let time {
-            deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.takeWaiting()?.fail(TimedOut()) }
-        }
+        due = time.map { .now() + $0 }
+        setAlarm()
         context.read()
+    }
+
+    private func setAlarm() {
+        guard let due, let context else { return }
+        if let alarm {
+            guard due < alarm.at else { return }
+            alarm.timer.cancel()
+        }
+        alarm = (due, context.eventLoop.assumeIsolated().scheduleTask(deadline: due) { [weak self] in self?.look() })
+    }
+
+    private func look() {
+        alarm = nil
+        guard waiting != nil, let due else { return }
+        if due <= .now() { takeWaiting()?.fail(TimedOut()) } else { setAlarm() }
+    }
+
+    private func clearAlarm() {
+        alarm?.timer.cancel()
+        alarm = nil
     }
 
     /// Tells `promise` of the end of a TLS handshake: the protocol that ALPN chose, or why it failed.
@@ -98,7 +122,7 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func takeUnread() -> Unread { Unread(bytes: takeBuffer(), hasEnded: hasEnded, failure: failure) }
 
-    /// Bytes that were read and that nobody has taken.
+    /// Bytes that were read and that nobody has taken, or asked for.
     func takeBuffer() -> ByteBuffer? {
         defer { buffer = nil }
         return buffer
@@ -138,7 +162,10 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    func channelInactive(context: ChannelHandlerContext) { finish(nil) }
+    func channelInactive(context: ChannelHandlerContext) {
+        finish(nil)
+        clearAlarm()
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // What breaks after the peer has ended concerns what is sent to it only.
@@ -172,8 +199,7 @@ final class StreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func takeWaiting() -> EventLoopPromise<ByteBuffer?>? {
-        deadline?.cancel()
-        deadline = nil
+        due = nil
         defer { waiting = nil }
         return waiting
     }

@@ -6,10 +6,13 @@ package struct TunnelHost: Hashable, Sendable {
     package let route: String
     /// The tunnel's domain.
     package let domain: String
+    /// Both: the server name of the inner TLS.
+    package let name: String
 
     package init(route: String, domain: String) {
         self.route = route
         self.domain = domain
+        name = "\(route).\(domain)"
     }
 
     /// Splits a canonical name at its first dot; `nil` for a name of one label.
@@ -17,9 +20,8 @@ package struct TunnelHost: Hashable, Sendable {
         guard let dot = name.firstIndex(of: ".") else { return nil }
         route = String(name[..<dot])
         domain = String(name[name.index(after: dot)...])
+        self.name = name
     }
-
-    package var name: String { "\(route).\(domain)" }
 
     /// Whether `route` can be a route's name: one label of a host name, which is not taken for the id of one.
     package static func isRoute(_ route: String) -> Bool {
