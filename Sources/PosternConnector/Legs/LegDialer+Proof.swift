@@ -16,7 +16,7 @@ extension LegDialer {
             throw ConnectorError("the edge closed the connection without an answer")
         }
         let head = try ResponseHead(lines: lines)
-        guard head.status == 101 else { throw LegAnswer.refusal(head, body: try await body(of: head, &reader)) }
+        guard head.status == 101 else { throw try await refusal(head, &reader) }
         guard head.fields.named("upgrade").map({ $0.text.lowercased() }) == [LegProof.upgrade] else {
             throw LegRefusal(.malformed, "the edge switches to another protocol than \(LegProof.upgrade)")
         }

@@ -34,12 +34,14 @@ extension LegDialer {
             throw ConnectorError("the edge closed the connection without an answer")
         }
         let head = try ResponseHead(lines: lines)
-        var body = BodyReader(try BodyFraming(response: head, to: "GET"))
-        var bytes: [UInt8] = []
+        let framing = try BodyFraming(response: head, to: "GET")
         let most = head.status == 200 ? RegistrationAnswer.maximumSize : LegAnswer.maximumBody
-        while let part = try await reader.part(of: &body, within: times.dial) {
-            bytes += part.readableBytesView
-            guard bytes.count <= most else { throw ConnectorError("the edge's answer about the registrations has more than \(most) bytes") }
+        let bytes: [UInt8]
+        do {
+            // The deadline of the whole is the caller's.
+            bytes = try await reader.body(framing, most: most, idle: times.dial, until: .distantFuture)
+        } catch let error as BodyTooLarge {
+            throw ConnectorError("the edge's answer about the registrations has more than \(error.most) bytes")
         }
         guard head.status == 200 else { throw LegAnswer.refusal(head, body: bytes) }
         return try RegistrationAnswer(json: try JSON(parsing: bytes))
