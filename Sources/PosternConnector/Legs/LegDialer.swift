@@ -39,7 +39,7 @@ struct LegDialer: Sendable {
             var reader = MessageReader(stream)
             try await prove(&reader, .init(request), certificate: certificate)
             guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
-                throw ConnectorError("the edge closed the connection without an answer")
+                throw DialError("the edge closed the connection without an answer")
             }
             let head = try ResponseHead(lines: lines)
             done(.answered(date: head.fields.named("date").first?.text))
@@ -69,7 +69,7 @@ struct LegDialer: Sendable {
     func refusal(_ head: ResponseHead, _ reader: inout MessageReader) async throws -> LegRefusal {
         let framing = try BodyFraming(response: head, to: "POST")
         do {
-            return LegAnswer.refusal(head, body: try await reader.body(framing, most: LegAnswer.maximumBody, until: .now() + times.dial))
+            return LegAnswer.refusal(head, body: try await reader.body(framing, most: JSONAnswer.longestRefusal, until: .now() + times.dial))
         } catch is BodyTooLarge {
             return LegAnswer.refusal(head, body: [])
         }

@@ -149,7 +149,7 @@ struct EdgeDialer: Sendable {
     /// The edge's JSON; nothing where it does not come as a whole: the status says enough.
     private func body(of head: ResponseHead, _ reader: inout MessageReader) async -> [UInt8] {
         guard let framing = try? BodyFraming(response: head, to: "POST") else { return [] }
-        return (try? await reader.body(framing, most: LegAnswer.maximumBody, until: .now() + times.edge)) ?? []
+        return (try? await reader.body(framing, most: JSONAnswer.longestRefusal, until: .now() + times.edge)) ?? []
     }
 
     private func startInner(_ stream: ByteStream) async throws(TunnelDialError) {
