@@ -50,7 +50,7 @@ struct CorporateProxyTests {
             let path = EdgePath(
                 proxy: CorporateProxy(address: try Authority("127.0.0.1:\(proxy.port)"), tls: nil, secret: secret),
                 // The edge's name is the proxy's to resolve.
-                resolve: { name in throw ConnectorError("\(name) was resolved here") }, group: MultiThreadedEventLoopGroup.singleton,
+                resolve: { name in throw DialError("\(name) was resolved here") }, group: MultiThreadedEventLoopGroup.singleton,
                 connectTime: .seconds(10), time: .seconds(10))
             let steps = Mutex<[DialStep]>([])
             do {

@@ -260,7 +260,7 @@ struct RegistrationTests {
                     log.append(.connectorKeyEnrolled(fingerprint: UUID().uuidString))
                     var answer = try RegistrationAnswer(json: try log.answer(request.since))
                     answer.entries.removeLast()
-                    try await stream.write(LegAnswer.encoded(status: 200, json: answer.json))
+                    try await stream.write(JSONAnswer.encoded(status: 200, json: answer.json))
                     return await stream.closeGently()
                 }
                 if let watcher = watching.withLock({ $0 }) { refusals.withLock { $0.append(watcher.refusal()) } }

@@ -87,7 +87,7 @@ struct LegMessageTests {
     @Test("a refusal is read as it was written", arguments: LegRefusal.Reason.allCases)
     func refusal(reason: LegRefusal.Reason) throws {
         let refusal = LegRefusal(reason, "because")
-        let bytes = LegAnswer.encoded(status: refusal.status, json: refusal.json)
+        let bytes = JSONAnswer.encoded(status: refusal.status, json: refusal.json)
         var reader = HeadReader()
         let (lines, body) = try #require(try reader.feed(bytes))
         let head = try ResponseHead(lines: lines)

@@ -70,29 +70,6 @@ struct MerkleTreeTests {
         #expect(!MerkleTree.extends(first: -1, firstRoot: Self.roots[0], second: 2, secondRoot: Self.roots[2], proof: []))
     }
 
-    @Test("every entry of lists up to 200 proves its place, and no other")
-    func inclusion() throws {
-        for size in [1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 64, 65, 129, 200] {
-            let leaves = Array(Self.leaves.prefix(size))
-            for index in 0..<size {
-                let proof = try #require(MerkleTree.inclusion(of: index, in: leaves))
-                func holds(_ leaf: [UInt8]? = nil, at place: Int? = nil, path: [[UInt8]]? = nil) -> Bool {
-                    MerkleTree.holds(leaf ?? leaves[index], at: place ?? index, size: size, root: Self.roots[size], proof: path ?? proof)
-                }
-                if !holds() { Issue.record("\(index) of \(size) is not proved") }
-                var wrong = holds(Self.flipped(leaves[index], at: index)) || holds(path: proof + [leaves[0]]) || holds(at: size) || holds(at: -1)
-                if size > 1 { wrong = wrong || holds(at: (index + 1) % size) || holds(path: Array(proof.dropLast())) }
-                for place in proof.indices {
-                    var path = proof
-                    path[place] = Self.flipped(path[place], at: place)
-                    wrong = wrong || holds(path: path)
-                }
-                if wrong { Issue.record("\(index) of \(size) is proved by something that is no proof") }
-            }
-        }
-        #expect(MerkleTree.inclusion(of: 5, in: Array(Self.leaves.prefix(5))) == nil)
-    }
-
     /// One bit turned over.
     private static func flipped(_ hash: [UInt8], at place: Int) -> [UInt8] {
         var hash = hash

@@ -20,10 +20,11 @@ def watched() -> Iterator[Tunnel]:
     """A tunnel of its own: its control plane is stopped and set back."""
     with Tunnel() as tunnel:
         document = tunnel.connector_folder / "connector.yaml"
+        # Said once: the next process begins with what this one has kept.
+        tunnel.connector.wait_for("watches the tunnel's registrations")
         tunnel.connector.stop()
         document.write_text(document.read_text().replace("registrations:\n", "registrations:\n  interval_seconds: 1\n"))
         tunnel.connector = tunnel.start_connector()
-        tunnel.connector.wait_for("watches the tunnel's registrations")
         splice(tunnel, True)
         tunnel.certificate("laptop", "laptop", "docs")
         until(lambda: tunnel.curl(tunnel.folder / "laptop").returncode == 0)

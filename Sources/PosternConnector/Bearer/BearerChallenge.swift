@@ -36,6 +36,6 @@ enum BearerChallenge {
             object["scopes_supported"] = .array(settings.scopes.sorted().map(JSON.string))
             json = .object(object)
         }
-        return LegAnswer.encoded(status: 200, json: json, fields: [("Postern-Answer-By", "connector"), ("Cache-Control", "no-store")])
+        return JSONAnswer.encoded(status: 200, json: json, fields: [("Postern-Answer-By", "connector"), ("Cache-Control", "no-store")])
     }
 }

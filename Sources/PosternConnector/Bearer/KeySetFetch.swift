@@ -47,13 +47,11 @@ struct KeySetFetch: Sendable {
         guard head.fields.named("content-encoding").flatMap(\.tokens).allSatisfy({ $0 == "identity" }) else {
             throw HTTPRefusal("its answer has a content coding that was not asked for")
         }
-        var body = BodyReader(try BodyFraming(response: head, to: "GET"))
-        var bytes: [UInt8] = []
-        while let part = try await reader.part(of: &body, within: left(deadline)) {
-            bytes += part.readableBytesView
-            guard bytes.count <= KeySet.longest else { throw KeySet.Invalid(description: "the key set has more than \(KeySet.longest) bytes") }
+        do {
+            return try KeySet(try await reader.body(try BodyFraming(response: head, to: "GET"), most: KeySet.longest, until: deadline))
+        } catch let error as BodyTooLarge {
+            throw KeySet.Invalid(description: "the key set has more than \(error.most) bytes")
         }
-        return try KeySet(bytes)
     }
 
     private func left(_ deadline: NIODeadline) throws -> TimeAmount {

@@ -203,10 +203,3 @@ extension CallError {
         }
     }
 }
-
-/// Why a connector does not start.
-package struct ConnectorError: Error, Hashable, Sendable, CustomStringConvertible {
-    package var description: String
-
-    package init(_ description: String) { self.description = description }
-}

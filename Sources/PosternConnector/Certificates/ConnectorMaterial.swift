@@ -82,7 +82,7 @@ package struct ConnectorMaterial: Sendable, CustomStringConvertible, CustomRefle
         key = ConnectorKey(signer.publicKey)
         (serverKey, serverChain, server) = try Self.server(configuration, now: now, pem: pem, certificates: certificates)
         serverExpires = server.notValidAfter
-        serverFingerprint = RegistrationWatch.fingerprint(of: server)
+        serverFingerprint = ShownServers.fingerprint(of: server)
         let authorities = try certificates(configuration.runtimeAuthorityFile)
         guard authorities.count == 1 else { throw ConnectorError("\(configuration.runtimeAuthorityFile) must hold one certificate") }
         runtimeAuthority = try Certificate(derEncoded: authorities[0].toDERBytes())

@@ -81,7 +81,7 @@ struct ChildAnswer: Sendable {
     static func head(_ status: Int, _ fields: [(String, String)]) -> [UInt8] {
         var all = HTTPFields()
         for (name, value) in fields { all.append(name, value) }
-        var output = Array("HTTP/1.1 \(status) \(LegAnswer.reason(status))\r\n".utf8)
+        var output = Array("HTTP/1.1 \(status) \(HTTPStatus.phrase(status))\r\n".utf8)
         all.write(to: &output)
         return output
     }

@@ -30,14 +30,12 @@ struct ChildConnection: Sendable {
         var reader = reader
         guard let lines = try await reader.head(idle: Self.silence, whole: route.times.head) else { return nil }
         let head = try RequestHead(lines: lines)
-        var framing = BodyReader(head.body)
-        var body: [UInt8] = []
-        while let part = try await reader.part(of: &framing, within: Self.silence) {
-            body += part.readableBytesView
-            guard body.count <= Self.longestBody else {
-                try await refuse(ServerRefusal(413, "a message has at most \(Self.longestBody) bytes"))
-                return nil
-            }
+        let body: [UInt8]
+        do {
+            body = try await reader.body(head.body, most: Self.longestBody, idle: Self.silence, until: .distantFuture)
+        } catch let error as BodyTooLarge {
+            try await refuse(ServerRefusal(413, "a message has at most \(error.most) bytes"))
+            return nil
         }
         do {
             guard head.target.prefix(while: { $0 != UInt8(ascii: "?") }).elementsEqual(Self.path) else {

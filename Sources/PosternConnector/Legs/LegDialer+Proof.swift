@@ -13,15 +13,15 @@ extension LegDialer {
     func prove(_ reader: inout MessageReader, _ subject: LegProof.Subject, certificate: [UInt8]) async throws {
         guard edges.proof == .challenge else { return }
         guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
-            throw ConnectorError("the edge closed the connection without an answer")
+            throw DialError("the edge closed the connection without an answer")
         }
         let head = try ResponseHead(lines: lines)
-        guard head.status == 101 else { throw LegAnswer.refusal(head, body: try await body(of: head, &reader)) }
+        guard head.status == 101 else { throw try await refusal(head, &reader) }
         guard head.fields.named("upgrade").map({ $0.text.lowercased() }) == [LegProof.upgrade] else {
             throw LegRefusal(.malformed, "the edge switches to another protocol than \(LegProof.upgrade)")
         }
         guard let line = try await reader.line(most: LegProof.longestLine, until: .now() + times.dial) else {
-            throw ConnectorError("the edge closed the connection without a challenge")
+            throw DialError("the edge closed the connection without a challenge")
         }
         let challenge = try LegProof.Challenge(line: line)
         // Nothing is signed for an edge of another name, which could show it to that one.

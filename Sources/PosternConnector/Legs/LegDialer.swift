@@ -39,11 +39,11 @@ struct LegDialer: Sendable {
             var reader = MessageReader(stream)
             try await prove(&reader, .init(request), certificate: certificate)
             guard let lines = try await reader.head(idle: times.dial, whole: times.dial) else {
-                throw ConnectorError("the edge closed the connection without an answer")
+                throw DialError("the edge closed the connection without an answer")
             }
             let head = try ResponseHead(lines: lines)
             done(.answered(date: head.fields.named("date").first?.text))
-            guard try LegAnswer.isAccepted(head) else { throw LegAnswer.refusal(head, body: try await body(of: head, &reader)) }
+            guard try LegAnswer.isAccepted(head) else { throw try await refusal(head, &reader) }
             let leg = try await Leg.begin(.connector, on: stream, rest: reader.takeBuffer(), times: times.leg, events)
             done(.accepted)
             return leg
@@ -65,10 +65,13 @@ struct LegDialer: Sendable {
         return try await stream.channel.eventLoop.submit { try handler.value?.peerCertificate?.toDERBytes() ?? [] }.get()
     }
 
-    func body(of head: ResponseHead, _ reader: inout MessageReader) async throws -> [UInt8] {
-        var body = BodyReader(try BodyFraming(response: head, to: "POST"))
-        var bytes: [UInt8] = []
-        while bytes.count < LegAnswer.maximumBody, let part = try await reader.part(of: &body, within: times.dial) { bytes += part.readableBytesView }
-        return bytes
+    /// What the edge says instead of yes. A body that is longer than any of an edge's says nothing.
+    func refusal(_ head: ResponseHead, _ reader: inout MessageReader) async throws -> LegRefusal {
+        let framing = try BodyFraming(response: head, to: "POST")
+        do {
+            return LegAnswer.refusal(head, body: try await reader.body(framing, most: JSONAnswer.longestRefusal, until: .now() + times.dial))
+        } catch is BodyTooLarge {
+            return LegAnswer.refusal(head, body: [])
+        }
     }
 }

@@ -48,7 +48,7 @@ struct PolicyAnswer: Sendable {
         if refusal.kind == .method { fields.append("Allow", "POST, GET, HEAD, OPTIONS, DELETE") }
         if status == 429, case .rate(let seconds) = refusal.kind { fields.append("Retry-After", String(seconds)) }
         if !keepsAlive { fields.append("Connection", "close") }
-        var output = Array("HTTP/1.1 \(status) \(LegAnswer.reason(status))\r\n".utf8)
+        var output = Array("HTTP/1.1 \(status) \(HTTPStatus.phrase(status))\r\n".utf8)
         fields.write(to: &output)
         return output + json
     }

@@ -38,7 +38,7 @@ struct PolicyRates: Sendable {
             }
             spent.append((index, count, key))
         }
-        for one in spent { all[one.index].buckets.spend(one.count, of: one.key) }
+        for one in spent { all[one.index].buckets.spend(one.count, of: one.key, at: now) }
         return nil
     }
 }

@@ -120,7 +120,7 @@ package struct EdgeProbe: Sendable {
             }
             let clock = Task {
                 try await Task.sleep(for: timeout)
-                answer.finish(throwing: ConnectorError("\(name) cannot be resolved: the resolver did not answer in time"))
+                answer.finish(throwing: DialError("\(name) cannot be resolved: the resolver did not answer in time"))
             }
             defer {
                 work.cancel()

@@ -1,6 +1,5 @@
 import Logging
 import ManagedAgentsAPI
-import PosternJSON
 import Synchronization
 
 /// The shell around one session's machine. Inputs wait in an inbox; whoever finds it untended drains it: fold, store in one transaction, then
@@ -12,15 +11,16 @@ actor SessionRunner {
     /// Nothing in flight: may be dropped from memory.
     nonisolated let isQuiet = Atomic<Bool>(true)
 
-    private let engine: EngineContext
+    let engine: EngineContext
     private var machine: SessionMachine?
-    private var record: SessionRecord?
+    private(set) var record: SessionRecord?
     private var inbox: [SessionTask] = []
     private var drain: Task<Void, Never>?
-    private var request: (span: String, task: Task<Void, Never>)?
-    private var retry: Task<Void, Never>?
+    // What `perform` has under way.
+    var request: (span: String, task: Task<Void, Never>)?
+    var retry: Task<Void, Never>?
     /// What MCP servers are asked: the listing under its id, calls under theirs.
-    private var asking: [String: Task<Void, Never>] = [:]
+    var asking: [String: Task<Void, Never>] = [:]
     /// The wait for a store that cannot be written.
     private var pause: Task<Void, Never>?
     /// Waits, each for the next try of a step that the store refused.
@@ -207,180 +207,5 @@ actor SessionRunner {
         let machine = SessionMachine(state: state, limits: engine.limits, source: engine.source)
         self.machine = machine
         return machine
-    }
-
-    private func apply(
-        _ kind: SessionTask.Kind, to machine: inout SessionMachine, _ pending: inout PendingSettlement
-    ) async throws(StoreError) -> Result<[[UInt8]], APIError> {
-        do throws(APIError) {
-            switch kind {
-            case .input(let input): try machine.handle(input)
-            case .update(let patch): try machine.handle(try pending.update(patch))
-            case .archive:
-                guard machine.state.status != .running, machine.state.status != .rescheduling else {
-                    throw .invalid(
-                        "Session \(id) cannot be archived while its status is \"\(machine.state.status.rawValue)\". Only pending or idle sessions may be archived."
-                    )
-                }
-                if pending.record.archivedAt == nil {
-                    machine.markArchived()
-                    pending.archivedAt = engine.source.now()
-                    if let stored = try await engine.work(id) {
-                        let work = pending.work ?? stored
-                        pending.work = WorkMachine.stop(work, force: true, now: engine.source.now())?.following(stored) ?? pending.work
-                    }
-                }
-            case .leaseExpired: try await endLease(isRevoked: false, &machine, &pending)
-            case .leaseRevoked: try await endLease(isRevoked: true, &machine, &pending)
-            case .stopWork(let force, let keyID, let time): try await stopWork(force, by: keyID, time, &machine, &pending)
-            }
-            let step = machine.takeStep()
-            pending.step.add(step)
-            return .success(step.echoes)
-        } catch {
-            // Nobody waits for the end of a lease, so it is tried again until the store answers.
-            switch kind {
-            case .leaseExpired, .leaseRevoked: throw error.shouldRetry == false ? .invalid("\(error)") : .unavailable("\(error)")
-            case .input, .update, .archive, .stopWork: return .failure(error)
-            }
-        }
-    }
-
-    private func endLease(isRevoked: Bool, _ machine: inout SessionMachine, _ pending: inout PendingSettlement) async throws(APIError) {
-        guard let stored = try await engine.work(id) else { return }
-        let work = pending.work ?? stored
-        let now = engine.source.now()
-        if !isRevoked, let end = work.leaseExpiresAt, end > now { return engine.leases.watch(id, until: end) }
-        guard let expired = WorkMachine.expire(work, now: now) else { return }
-        try await settleCalls(of: work, &machine)
-        pending.work = wanted(after: expired, machine, now).following(stored)
-    }
-
-    private func stopWork(
-        _ force: Bool, by keyID: String?, _ now: Timestamp, _ machine: inout SessionMachine, _ pending: inout PendingSettlement
-    ) async throws(APIError) {
-        guard let stored = try await engine.work(id) else { return }
-        let work = pending.work ?? stored
-        // Again, because somebody may have acknowledged it since the caller looked.
-        try work.checkHolder(keyID)
-        guard let stopped = WorkMachine.stop(work, force: force, now: now) else { return }
-        if stopped.state == .stopped, work.isLeased { try await settleCalls(of: work, &machine) }
-        pending.work = wanted(after: stopped, machine, now).following(stored)
-    }
-
-    /// A stopped item goes back into the queue while calls want a worker: those that nobody was handed, or that may be offered again.
-    private func wanted(after work: WorkRecord, _ machine: SessionMachine, _ now: Timestamp) -> WorkRecord {
-        guard work.state == .stopped, machine.state.calls.contains(where: { $0.isOutstanding && $0.owner == .worker }) else { return work }
-        return WorkMachine.requeue(work, now: now) ?? work
-    }
-
-    /// In the transaction that ends the lease, so that the next worker finds nothing to run twice. The holder's streams are closed first: what it has
-    /// been handed by then is what it has been handed.
-    private func settleCalls(of work: WorkRecord, _ machine: inout SessionMachine) async throws(APIError) {
-        engine.hub.closeWorkers(session: id)
-        let redelivery = try await engine.redelivery(environmentID: work.environmentID)
-        try machine.handle(.leaseLost(deliveredSequence: deliveredSequence.load(ordering: .relaxed), redelivery: redelivery))
-    }
-
-    // MARK: Effects
-
-    private func perform(_ step: SessionStep) {
-        for effect in step.effects {
-            switch effect {
-            case .requestModel(let model, let span): startRequest(model, span)
-            case .cancelRequest(let span):
-                guard request?.span == span else { continue }
-                request?.task.cancel()
-                request = nil
-            case .scheduleRetry(let delay):
-                retry = Task {
-                    guard (try? await Task.sleep(for: delay)) != nil else { return }
-                    self.retryIsDue()
-                }
-            case .cancelRetry:
-                retry?.cancel()
-                retry = nil
-            case .listTools(let servers, let listing): list(servers, listing)
-            case .callTool(let eventID, let server, let tool, let arguments): call(eventID, server, tool, arguments)
-            case .cancelListing(let id), .cancelCall(let id): asking.removeValue(forKey: id)?.cancel()
-            }
-        }
-        if request != nil || retry != nil || !asking.isEmpty { isQuiet.store(false, ordering: .relaxed) }
-    }
-
-    private func retryIsDue() {
-        retry = nil
-        post(.input(.retryDue))
-    }
-
-    // MARK: MCP servers
-
-    private func list(_ servers: [MCPServer], _ listing: String) {
-        guard let record else { return }
-        let (engine, caller) = (engine, MCPCaller(record))
-        asking[listing] = Task {
-            let results = await withTaskGroup(of: (String, Result<[JSON], MCPFailure>).self) { group in
-                for server in servers {
-                    group.addTask {
-                        do throws(MCPFailure) {
-                            return (server.name, .success(try await engine.servers.tools(of: server, for: caller)))
-                        } catch {
-                            return (server.name, .failure(error))
-                        }
-                    }
-                }
-                return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
-            }
-            self.hasEnded(listing, .toolsListed(listing: listing, results))
-        }
-    }
-
-    private func call(_ eventID: String, _ server: MCPServer, _ tool: String, _ arguments: JSONObject) {
-        guard let record else { return }
-        let (engine, caller) = (engine, MCPCaller(record))
-        asking[eventID] = Task {
-            let result: Result<MCPCallResult, MCPFailure>
-            do throws(MCPFailure) {
-                result = .success(try await engine.servers.call(tool, arguments, of: server, for: caller))
-            } catch {
-                result = .failure(error)
-            }
-            self.hasEnded(eventID, .mcpCallFinished(eventID: eventID, result))
-        }
-    }
-
-    /// What was cancelled is not told: an interrupt has settled it, or the next process will.
-    private func hasEnded(_ id: String, _ input: SessionInput) {
-        guard !Task.isCancelled, asking.removeValue(forKey: id) != nil else { return }
-        post(.input(input))
-    }
-
-    // MARK: Model requests
-
-    private func startRequest(_ model: ModelRequest, _ span: String) {
-        let engine = engine
-        let id = id
-        let task = Task {
-            let previews = Mutex(PreviewMapper(makeID: engine.source.makeID))
-            let result: Result<ModelResponse, ModelError>
-            do throws(ModelError) {
-                result = .success(
-                    try await engine.provider.respond(to: model) { preview in
-                        guard let frame = previews.withLock({ $0.handle(preview) }) else { return }
-                        engine.hub.publishPreview(frame.kind, type: frame.type, bytes: frame.bytes, session: id)
-                    })
-            } catch {
-                result = .failure(error)
-            }
-            if Task.isCancelled { return }
-            self.requestHasEnded(span, result, previews.withLock { $0.ids })
-        }
-        request = (span, task)
-    }
-
-    private func requestHasEnded(_ span: String, _ result: Result<ModelResponse, ModelError>, _ previewIDs: [Int: String]) {
-        guard request?.span == span else { return }
-        request = nil
-        post(.input(.modelFinished(span: span, result, previewIDs: previewIDs)))
     }
 }

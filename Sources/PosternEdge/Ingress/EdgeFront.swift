@@ -57,7 +57,7 @@ extension ByteStream {
     /// A refusal in the form of the API's errors, after which the connection ends.
     func answer(_ status: Int, _ type: String, _ message: String, _ fields: [(name: String, value: String)] = []) async {
         let json: JSON = ["type": "error", "error": ["type": .string(type), "message": .string(message)]]
-        try? await write(LegAnswer.encoded(status: status, json: json, fields: fields))
+        try? await write(JSONAnswer.encoded(status: status, json: json, fields: fields))
         await closeGently()
     }
 }

@@ -34,7 +34,7 @@ struct LegDesk: Sendable {
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
             logger.info("a leg was refused", metadata: ["reason": "\(refusal)"])
-            try? await stream.write(LegAnswer.encoded(status: refusal.status, json: refusal.json, fields: [("Date", Self.date)]))
+            try? await stream.write(JSONAnswer.encoded(status: refusal.status, json: refusal.json, fields: [("Date", Self.date)]))
             await stream.closeGently()
         }
     }

@@ -43,10 +43,10 @@ struct RegistrationDesk: Sendable {
                 logger.warning("the registrations of a tunnel could not be asked for", metadata: ["tunnel": "\(tunnel.id)", "reason": "\(error)"])
                 throw LegRefusal(.unavailable, "the control plane does not answer; try again")
             }
-            try await write(LegAnswer.encoded(status: 200, json: answer), to: stream)
+            try await write(JSONAnswer.encoded(status: 200, json: answer), to: stream)
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
-            try? await write(LegAnswer.encoded(status: refusal.status, json: refusal.json), to: stream)
+            try? await write(JSONAnswer.encoded(status: refusal.status, json: refusal.json), to: stream)
         }
         await stream.closeGently()
     }

@@ -33,7 +33,7 @@ struct ReportDesk: Sendable {
                 "tunnel": "\(call.tunnelID)", "leg": "\(call.leg)", "key": "\(call.key)", "reason": "\(report.reason.rawValue)",
             ])
         let others = table.hasLegs(tunnelID: call.tunnelID, besides: [], isSplice: false, notDoubtedBy: opening.reporter)
-        try await stream.write(LegAnswer.encoded(status: 200, json: ["type": "tunnel_report", "others": .bool(others)]))
+        try await stream.write(JSONAnswer.encoded(status: 200, json: ["type": "tunnel_report", "others": .bool(others)]))
         await stream.closeGently()
     }
 

@@ -1,3 +1,5 @@
+import PosternTunnelWire
+
 /// Who holds how much of an edge, and who may have more: nobody can use it up alone. Who has shown nothing counts by address; who has, by what it has
 /// shown, by tunnel and by workspace. A value; times are seconds on one clock.
 struct FairShares: Sendable {

@@ -1,7 +1,6 @@
 import NIOCore
 import PosternTunnelLink
 import PosternTunnelWire
-import SwiftASN1
 import Synchronization
 import X509
 
@@ -13,24 +12,17 @@ final class LegTable: Sendable {
 
     private struct State {
         /// `nil` until the control plane has told.
-        var tunnels: [String: EdgeTunnel]?
-        /// Of runtimes, by workspace.
-        var authorities: [String: Certificate] = [:]
-        /// Ids by domain.
-        var domains: [String: String] = [:]
+        var tunnels: KnownTunnels?
         var legs: [String: [EdgeLeg]] = [:]
-        var calls: [String: [Int: LiveCall]] = [:]
-        /// The ends of calls by certificates, by whose they are.
-        var ends: [RuntimeIdentity: [Int: CallDeadline]] = [:]
+        var calls = EdgeCalls()
         var waiters: [Int: (tunnelID: String, continuation: CheckedContinuation<Void, Never>)] = [:]
         var nextID = 1
         var news = PrincipalNews()
-    }
 
-    /// A call through the edge, and how it is cut.
-    private struct LiveCall {
-        var opening: CallOpening
-        var cut: @Sendable () -> Void
+        mutating func takeID() -> Int {
+            defer { nextID += 1 }
+            return nextID
+        }
     }
 
     private let state = Mutex(State())
@@ -38,8 +30,8 @@ final class LegTable: Sendable {
     private let legsPerWorkspace: Int
     /// Seconds on a clock that never goes back.
     private let clock: @Sendable () -> Double
-    private let doubts = Mutex(DoubtedKeys())
-    private let reports = Mutex(LegReports())
+    let doubts = Mutex(DoubtedKeys())
+    let reports = Mutex(LegReports())
     let runningCalls = RunningCalls()
 
     init(legsPerWorkspace: Int = EdgeShareLimits().legsPerWorkspace, clock: @escaping @Sendable () -> Double = { EdgeShares.now }) {
@@ -52,25 +44,20 @@ final class LegTable: Sendable {
     /// Whether the control plane has told of its tunnels since the start.
     var isReady: Bool { state.withLock { $0.tunnels != nil } }
 
-    func tunnel(domain: String) -> EdgeTunnel? { state.withLock { state in state.domains[domain].flatMap { state.tunnels?[$0] } } }
+    func tunnel(domain: String) -> EdgeTunnel? { state.withLock { $0.tunnels?.tunnel(domain: domain) } }
 
     func tunnel(id: String) -> EdgeTunnel? { state.withLock { $0.tunnels?[id] } }
 
     /// Who signs the runtime certificates of a workspace.
-    func authority(workspaceID: String) -> Certificate? { state.withLock { $0.authorities[workspaceID] } }
+    func authority(workspaceID: String) -> Certificate? { state.withLock { $0.tunnels?.authority(workspaceID: workspaceID) } }
 
-    /// Takes the tunnels as they are now. Connectors of a tunnel whose log has changed are told. Legs of a tunnel that is gone or of a key that counts no more are cut, and so are the calls of a
-    /// tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
+    /// Takes the tunnels as they are now. Connectors of a tunnel whose log has changed are told. Legs of a tunnel that is gone or of a key that counts no
+    /// more are cut, and so are the calls of a tunnel that is gone, and the spliced ones of a tunnel that is spliced no more.
     func replace(_ live: EdgeTunnels) {
-        let tunnels = live.tunnels
-        // One that cannot be read opens nothing.
-        let authorities = live.authorities.compactMapValues { try? Certificate(pemEncoded: $0) }
+        let now = KnownTunnels(live)
         let cuts = state.withLock { state -> [@Sendable () -> Void] in
-            state.authorities = authorities
-            let before = state.tunnels ?? [:]
-            let now = Dictionary(tunnels.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            let before = state.tunnels
             state.tunnels = now
-            state.domains = Dictionary(tunnels.map { ($0.domain, $0.id) }, uniquingKeysWith: { first, _ in first })
             var cuts: [@Sendable () -> Void] = []
             for (id, legs) in state.legs {
                 for leg in legs where now[id]?.connectorKeys.contains(leg.connectorKey) != true {
@@ -78,31 +65,23 @@ final class LegTable: Sendable {
                     cuts.append { leg.leg.close() }
                 }
             }
-            for (id, legs) in state.legs where before[id] != nil && before[id]?.registrations != now[id]?.registrations {
+            for (id, legs) in state.legs {
+                guard let old = before?[id], old.registrations != now[id]?.registrations else { continue }
                 for leg in legs { cuts.append { leg.leg.tellNews() } }
             }
-            for (id, calls) in state.calls {
-                let isGone = now[id] == nil
-                let isSpliced = now[id]?.splices == true
-                for call in calls.values where isGone || call.opening.isSplice && !isSpliced { cuts.append(call.cut) }
-            }
+            cuts += state.calls.cuts(by: now)
             // Who waits for a tunnel that is gone need not wait, and who waits for a key has it.
-            for id in Set(before.keys).union(now.keys) where before[id] != now[id] { cuts += Self.wake(id, &state) }
+            for id in now.changes(since: before) { cuts += Self.wake(id, &state) }
             return cuts
         }
         for cut in cuts { cut() }
-        let keys = Set(tunnels.flatMap(\.connectorKeys))
+        let keys = now.connectorKeys
         doubts.withLock { $0.keep(keys) }
     }
 
     // MARK: Legs
 
-    func nextID() -> Int {
-        state.withLock { state in
-            defer { state.nextID += 1 }
-            return state.nextID
-        }
-    }
+    func nextID() -> Int { state.withLock { $0.takeID() } }
 
     /// Throws where a leg of that key and name would be one too many, of its tunnel or its workspace. Its ghost, whose place it takes, does not count.
     func checkRoom(tunnelID: String, connectorKey: String, name: String) throws(LegRefusal) {
@@ -154,12 +133,10 @@ final class LegTable: Sendable {
         reports.withLock { $0.ended(leg.id) }
     }
 
-    /// A leg with a place taken on it; `nil` where there is none. Those in `tried` have refused. Keys that are not doubted come first, then the key with
-    /// the fewest calls, so that many legs of one key take no more than its share, then the leg with the fewest, and of equal ones one
-    /// on `loop`, the caller's: its bytes then change threads nowhere.
+    /// The first leg by `LegOrder` that takes the call, with a place taken on it; `nil` where there is none. Those in `tried` have refused.
     /// - Parameter reporter: whose call it is, where that is known: legs that it has reported come last, or not at all.
     func pick(tunnelID: String, tried: Set<Int>, isSplice: Bool, near loop: any EventLoop, for reporter: String? = nil) -> EdgeLeg? {
-        var legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        var legs = legs(of: tunnelID)
         let time = EdgeShares.now
         var reported: Set<Int> = []
         if let reporter {
@@ -169,29 +146,7 @@ final class LegTable: Sendable {
             }
         }
         let doubted = doubts.withLock { doubts in Set(legs.map(\.connectorKey).filter { doubts.isDoubted($0, now: time) }) }
-        let open = legs.map { (leg: $0, streams: $0.now.streams) }
-        var ofKey: [String: Int] = [:]
-        for (leg, streams) in open { ofKey[leg.connectorKey, default: 0] += streams }
-        func rank(_ entry: (leg: EdgeLeg, streams: Int)) -> (Int, Int, Int, Int, Int) {
-            (
-                reported.contains(entry.leg.id) ? 1 : 0, doubted.contains(entry.leg.connectorKey) ? 1 : 0, ofKey[entry.leg.connectorKey] ?? 0,
-                entry.streams,
-                entry.leg.leg.channel.eventLoop === loop ? 0 : 1
-            )
-        }
-        for (leg, _) in open.filter({ !tried.contains($0.leg.id) }).sorted(by: { rank($0) < rank($1) }) where leg.enter(isSplice: isSplice) {
-            return leg
-        }
-        return nil
-    }
-
-    /// An inner handshake through the leg has failed, as far as an edge can see. Says whether its key is doubted from now on.
-    func failed(_ leg: EdgeLeg) -> Bool { doubts.withLock { $0.failed(leg.connectorKey, now: EdgeShares.now) } }
-
-    /// The caller of a call has believed who answers on the leg.
-    func proved(_ leg: EdgeLeg, _ call: String) {
-        doubts.withLock { $0.proved(leg.connectorKey) }
-        reports.withLock { $0.proved(call) }
+        return LegOrder(reported: reported, doubted: doubted, loop: loop).sorted(legs, besides: tried).first { $0.enter(isSplice: isSplice) }
     }
 
     /// Whether a leg stands that would take a call, besides those that have refused.
@@ -201,38 +156,16 @@ final class LegTable: Sendable {
     func hasLegs(
         tunnelID: String, besides tried: Set<Int>, isSplice: Bool, notDoubtedBy reporter: String? = nil, notShutTo caller: String? = nil
     ) -> Bool {
-        var legs = state.withLock { $0.legs[tunnelID] ?? [] }
+        var legs = legs(of: tunnelID)
         if let caller { reports.withLock { reports in legs.removeAll { reports.isShut($0.id, to: caller, now: EdgeShares.now) } } }
         if let reporter { reports.withLock { reports in legs.removeAll { reports.isDoubted($0.id, by: reporter, now: EdgeShares.now) } } }
         return legs.contains { !tried.contains($0.id) && $0.now.hasRoom(isSplice: isSplice) }
     }
 
-    // MARK: Reports
-
-    /// A call that its caller may report has reached a leg.
-    func began(_ call: String, on leg: EdgeLeg, _ host: TunnelHost, _ reporter: String) {
-        let entry = LegReports.Call(
-            tunnelID: leg.tunnelID, host: host, leg: leg.id, key: leg.connectorKey, reporter: reporter, began: EdgeShares.now)
-        reports.withLock { $0.began(call, entry) }
-    }
-
-    func reportable(_ call: String) -> LegReports.Call? { reports.withLock { $0.call(call, now: EdgeShares.now) } }
-
-    /// Its caller says that the inner handshake failed; `false` where it has no such call. Where an edge could not see it, it counts for the key as well.
-    func reported(_ call: String, by opening: CallOpening) -> Bool {
-        let shuts = opening.certificate != nil
-        guard let call = reports.withLock({ $0.failed(call, by: opening.reporter, shuts: shuts, now: EdgeShares.now) }) else { return false }
-        if call.isProved { doubts.withLock { _ = $0.failed(call.key, now: EdgeShares.now) } }
-        return true
-    }
-
-    /// Whether legs stand, and each of them gets no call of this caller's.
-    func isShut(tunnelID: String, to reporter: String) -> Bool {
-        let legs = state.withLock { $0.legs[tunnelID] ?? [] }
-        return !legs.isEmpty && reports.withLock { reports in legs.allSatisfy { reports.isShut($0.id, to: reporter, now: EdgeShares.now) } }
-    }
-
+    /// By tunnel.
     var legs: [String: [EdgeLeg]] { state.withLock { $0.legs } }
+
+    func legs(of tunnelID: String) -> [EdgeLeg] { state.withLock { $0.legs[tunnelID] ?? [] } }
 
     // MARK: Waiting
 
@@ -269,7 +202,7 @@ final class LegTable: Sendable {
     // MARK: Calls
 
     /// On whose credentials calls rest that run.
-    var principals: Set<String> { state.withLock { Set($0.calls.values.flatMap(\.values).flatMap(\.opening.principals)) } }
+    var principals: Set<String> { state.withLock { $0.calls.principals } }
 
     /// Whether a call must not begin before the control plane was asked about the principal.
     func isStale(_ principal: String) -> Bool { state.withLock { $0.news.isStale(principal, now: clock()) } }
@@ -284,16 +217,15 @@ final class LegTable: Sendable {
     func heard(of principals: [String], ended: Set<String>, asked: Double) {
         let cuts = state.withLock { state in
             state.news.heard(of: principals, ended: ended, asked: asked, now: clock())
-            return ended.isEmpty
-                ? []
-                : state.calls.values.flatMap(\.values).filter { !ended.isDisjoint(with: $0.opening.principals) }.map(\.cut)
+            return state.calls.cuts(of: ended)
         }
         for cut in cuts { cut() }
     }
 
     var now: Double { clock() }
 
-    /// Runs a call so that it can be cut. Calls of the very same identity that began with an older certificate go on until this one's ends. Throws `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
+    /// Runs a call so that it can be cut. Calls of the very same identity that began with an older certificate go on until this one's ends. Throws
+    /// `CallCut` where the tunnel is gone, or spliced no more, or the caller's credential has ended, already.
     func running<Result: Sendable>(
         _ tunnel: EdgeTunnel, _ opening: CallOpening, end: CallDeadline? = nil, cut: @escaping @Sendable () -> Void, _ body: () async throws -> Result
     ) async throws -> Result {
@@ -301,30 +233,14 @@ final class LegTable: Sendable {
             guard let now = state.tunnels?[tunnel.id], !opening.isSplice || now.splices else { throw CallCut() }
             guard !opening.principals.contains(where: { state.news.hasEnded($0, now: clock()) }) else { throw CallCut() }
             guard runningCalls.enter() else { throw CallCut() }
-            state.nextID += 1
-            if let identity = opening.identity, let until = opening.until {
-                for older in (state.ends[identity] ?? [:]).values { older.prolong(until: until) }
-                if let end { state.ends[identity, default: [:]][state.nextID] = end }
-            }
-            state.calls[tunnel.id, default: [:]][state.nextID] = LiveCall(opening: opening, cut: cut)
-            return state.nextID
+            let id = state.takeID()
+            state.calls.began(id, tunnelID: tunnel.id, opening, end: end, cut: cut)
+            return id
         }
         defer {
-            state.withLock { state in
-                state.calls[tunnel.id]?[id] = nil
-                if state.calls[tunnel.id]?.isEmpty == true { state.calls[tunnel.id] = nil }
-                if let identity = opening.identity {
-                    state.ends[identity]?[id] = nil
-                    if state.ends[identity]?.isEmpty == true { state.ends[identity] = nil }
-                }
-            }
+            state.withLock { $0.calls.ended(id, tunnelID: tunnel.id, opening) }
             runningCalls.leave()
         }
         return try await body()
     }
-}
-
-/// The tunnel was archived, or its splicing turned off, or the caller's credential has ended.
-struct CallCut: Error, CustomStringConvertible {
-    var description: String { "the tunnel is archived, or is not spliced any more, or the caller's credential has ended" }
 }

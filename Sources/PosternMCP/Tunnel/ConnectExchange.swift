@@ -32,6 +32,6 @@ enum ConnectExchange {
         if let message = (try? JSON(parsing: body))?["error"]?["message"]?.string, !message.isEmpty {
             return .connectRefused(status: head.status, message: String(message.prefix(300)))
         }
-        return .connectRefused(status: head.status, message: LegAnswer.reason(head.status))
+        return .connectRefused(status: head.status, message: HTTPStatus.phrase(head.status))
     }
 }

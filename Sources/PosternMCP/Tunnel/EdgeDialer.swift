@@ -146,15 +146,10 @@ struct EdgeDialer: Sendable {
         }
     }
 
-    /// As much of a refusal's text as comes.
+    /// The edge's JSON; nothing where it does not come as a whole: the status says enough.
     private func body(of head: ResponseHead, _ reader: inout MessageReader) async -> [UInt8] {
         guard let framing = try? BodyFraming(response: head, to: "POST") else { return [] }
-        var body = BodyReader(framing)
-        var bytes: [UInt8] = []
-        while bytes.count < LegAnswer.maximumBody, let part = try? await reader.part(of: &body, within: times.edge) {
-            bytes += part.readableBytesView
-        }
-        return bytes
+        return (try? await reader.body(framing, most: JSONAnswer.longestRefusal, until: .now() + times.edge)) ?? []
     }
 
     private func startInner(_ stream: ByteStream) async throws(TunnelDialError) {

@@ -36,8 +36,6 @@ package final class RunningCalls: Sendable {
     /// Takes no further calls.
     package func close() { state.withLock { $0.isClosed = true } }
 
-    package var isClosed: Bool { state.withLock { $0.isClosed } }
-
     /// Returns when no call runs, after `time`, or when the task is cancelled.
     package func ended(within time: TimeAmount) async {
         let (ends, end) = AsyncStream<Void>.makeStream()

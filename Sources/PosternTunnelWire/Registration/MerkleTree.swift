@@ -1,7 +1,7 @@
 import Crypto
 
-/// The hash tree of RFC 9162, section 2.1, over SHA-256: a root stands for a list, and short proofs show that an element is in it, or that one list
-/// begins with another.
+/// The hash tree of RFC 9162, section 2.1, over SHA-256: a root stands for a list, and short proofs show that one list begins with another. Who asks for
+/// entries gets all of them, so nobody needs a proof of one.
 package enum MerkleTree {
     package typealias Hash = [UInt8]
 
@@ -22,38 +22,6 @@ package enum MerkleTree {
 
     /// The largest power of two below `count`, which is 2 or more.
     private static func split(_ count: Int) -> Int { 1 << (Int.bitWidth - 1 - (count - 1).leadingZeroBitCount) }
-
-    // MARK: Inclusion
-
-    /// Shows that the element at `index` is in the list (section 2.1.3.1); `nil` for an index outside of it.
-    package static func inclusion(of index: Int, in leaves: [Hash]) -> [Hash]? {
-        leaves.indices.contains(index) ? path(index, leaves[...]) : nil
-    }
-
-    private static func path(_ index: Int, _ leaves: ArraySlice<Hash>) -> [Hash] {
-        guard leaves.count > 1 else { return [] }
-        let k = split(leaves.count)
-        let middle = leaves.startIndex + k
-        return index < k
-            ? path(index, leaves[..<middle]) + [root(leaves[middle...])] : path(index - k, leaves[middle...]) + [root(leaves[..<middle])]
-    }
-
-    /// Whether `proof` shows that the list of `size` elements with the root `root` holds `leaf` at `index` (section 2.1.3.2).
-    package static func holds(_ leaf: Hash, at index: Int, size: Int, root: Hash, proof: [Hash]) -> Bool {
-        guard index >= 0, index < size else { return false }
-        var (place, last, hash) = (index, size - 1, leaf)
-        for next in proof {
-            guard last != 0 else { return false }
-            if place & 1 == 1 || place == last {
-                hash = node(next, hash)
-                while place & 1 == 0, place != 0 { (place, last) = (place >> 1, last >> 1) }
-            } else {
-                hash = node(hash, next)
-            }
-            (place, last) = (place >> 1, last >> 1)
-        }
-        return last == 0 && hash == root
-    }
 
     // MARK: Consistency
 

@@ -1,6 +1,5 @@
 import Crypto
 import PosternJSON
-import SwiftASN1
 import X509
 
 /// What a connector makes of a tunnel's log, head by head: it keeps what it has seen and refuses calls once the control plane says something else, or
@@ -59,10 +58,7 @@ package struct RegistrationWatch: Sendable {
     /// Of the head; fewer where the head was accepted by the operator and the entries are still to come.
     package private(set) var entries: [[UInt8]] = []
     package private(set) var ledger: RegistrationLedger
-    /// Server certificates that the connector shows, or has shown since it started, and by their fingerprints the authorities that have signed them:
-    /// found when the log grows, since calls ask often.
-    private var servers: [(fingerprint: String, certificate: Certificate)] = []
-    private var signers: [String: Set<String>] = [:]
+    private var servers = ShownServers()
     package private(set) var alarm: Alarm?
     /// What the operator has accepted: fingerprints, roots, `api`.
     package private(set) var accepted: Set<String> = []
@@ -160,41 +156,17 @@ package struct RegistrationWatch: Sendable {
             return raise(.rules, "the log breaks its rules: \(error)", new)
         }
         (head, entries, self.ledger) = (new, all, ledger)
-        findOwn()
+        servers.find(in: ledger)
         return .accepted(news: news)
     }
 
-    private mutating func findOwn() {
-        signers = [:]
-        for (fingerprint, server) in servers {
-            signers[fingerprint] = Set(ledger.authorities.filter { $0.key.isValidSignature(server.signature, for: server) }.map(\.fingerprint))
-        }
-    }
-
-    /// By which server certificates are told apart here: hex of a SHA-256 of what they are in DER.
-    package static func fingerprint(of server: Certificate) -> String {
-        let der = (try? server.serializeAsPEM().derBytes) ?? Array(server.tbsCertificateBytes)
-        return Hexadecimal.text(SHA256.hash(data: der))
-    }
-
-    /// Server certificates that are remembered: those that were shown last.
-    private static let mostServers = 8
-
     /// The connector shows this certificate from now on: whose authority is known, as that of the one before stays. Calls may still run on that.
-    package mutating func know(_ server: Certificate) {
-        let fingerprint = Self.fingerprint(of: server)
-        servers.removeAll { $0.fingerprint == fingerprint }
-        servers = servers.suffix(Self.mostServers - 1) + [(fingerprint, server)]
-        findOwn()
-    }
+    package mutating func know(_ server: Certificate) { servers.add(server, ledger) }
 
-    /// Why no call is let through that stands on this server certificate; `nil` where calls are. Where nobody has registered its authority, callers
-    /// refuse it by themselves.
-    /// - Parameter fingerprint: as `fingerprint(of:)` gives it.
+    /// Why no call is let through that stands on this server certificate; `nil` where calls are.
+    /// - Parameter fingerprint: as `ShownServers.fingerprint(of:)` gives it.
     package func refusal(ofServer fingerprint: String) -> RegistrationRefusal? {
-        guard let signers = signers[fingerprint], !signers.isEmpty,
-            !ledger.authorities.contains(where: { $0.archivedAt == nil && signers.contains($0.fingerprint) })
-        else { return nil }
+        guard servers.isArchived(fingerprint, ledger) else { return nil }
         return RegistrationRefusal(
             .authorityArchived,
             "the authority that has signed the connector's certificate was archived, so callers believe it no more: give the connector a certificate "
@@ -245,7 +217,7 @@ package struct RegistrationWatch: Sendable {
     }
 
     package func unknownAuthorities(at now: Int) -> [RegistrationLedger.Authority] {
-        var roots = accepted.union(signers.values.joined())
+        var roots = accepted.union(servers.authorities)
         if let owner = pins.ownerKey { roots.insert(owner) }
         return RegistrationTrust(roots: roots).unknown(in: ledger, at: now)
     }
@@ -278,60 +250,10 @@ package struct RegistrationWatch: Sendable {
             entries = texts.compactMap(\.string).map { Array($0.utf8) }
             guard entries.isEmpty || entries.count == head.size && Self.root(entries[...]) == head.root else { throw .entriesAreNotTheHeads }
             ledger = try RegistrationLedger(tunnelID: pins.tunnelID, entries)
-            findOwn()
+            servers.find(in: ledger)
         }
         if let json = object["alarm"], let name = json["kind"]?.string, let kind = Alarm.Kind(rawValue: name), let head = json["head"] {
             alarm = Alarm(kind: kind, message: json["message"]?.string ?? "", head: try RegistrationHead(json: head))
-        }
-    }
-}
-
-/// Why calls are refused, for answers, logs and records.
-package struct RegistrationRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-    package enum Reason: String, Hashable, Sendable, CaseIterable {
-        case fork = "registration_fork"
-        case rules = "registration_rules"
-        case unproven = "registration_unproven"
-        case stale = "registration_stale"
-        case unknownAuthority = "unknown_authority"
-        case unknownConnectorKey = "unknown_connector_key"
-        case authorityArchived = "authority_archived"
-    }
-
-    package var reason: Reason
-    package var description: String
-
-    package init(_ reason: Reason, _ description: String) {
-        self.reason = reason
-        self.description = description
-    }
-}
-
-/// A registration that came, for whoever reads the connector's log.
-package struct RegistrationNews: Hashable, Sendable {
-    /// The entry's type.
-    package var type: String
-    /// Fingerprint or mode; empty where there is none.
-    package var subject: String
-    package var at: Int
-    /// Seconds since 1970; `nil` for what counts by itself.
-    package var countsAt: Int?
-    /// Whether somebody has signed for it.
-    package var isSigned: Bool
-
-    init(_ entry: RegistrationEntry, _ ledger: RegistrationLedger) {
-        (type, at, subject, isSigned) = (entry.kind.name, entry.at, "", false)
-        switch entry.kind {
-        case .tunnel(let mode, _, _): subject = mode.rawValue
-        case .certificateAdded(let authority, let time, let statement):
-            (subject, countsAt, isSigned) = (authority.fingerprint, time, statement != nil)
-        case .certificateEndorsed(let fingerprint, _): (subject, isSigned) = (fingerprint, true)
-        case .certificateArchived(let fingerprint), .connectorKeyEnrolled(let fingerprint), .connectorKeyRevoked(let fingerprint):
-            subject = fingerprint
-        case .ownerKeySet(_, let time, let statement):
-            (subject, countsAt, isSigned) = (ledger.ownerKeys.last?.fingerprint ?? "", time, statement != nil)
-        case .modeChanged(let mode, let time, let statement): (subject, countsAt, isSigned) = (mode.rawValue, time, statement != nil)
-        case .tunnelArchived: break
         }
     }
 }

@@ -56,7 +56,7 @@ struct NaiveClient: Sendable {
             case .roots: try NIOSSLClientHandler(context: context, serverHostname: Call.host)
             }
         }
-        if checksProtocol, chosen != "http/1.1" { throw ConnectorError("another protocol: \(chosen ?? "none")") }
+        if checksProtocol, chosen != "http/1.1" { throw DialError("another protocol: \(chosen ?? "none")") }
     }
 
     private func answer(_ stream: ByteStream) async throws -> String {

@@ -157,9 +157,12 @@ struct RoutePolicyTests {
     @Test("more callers than are counted are not let through")
     func manyCallers() {
         var buckets = RateBuckets(.init(perMinute: 1, burst: 1))
-        for index in 0..<RateBuckets.mostCallers { #expect(buckets.take(1, of: "\(index)", at: 0) == nil) }
-        #expect(buckets.take(1, of: "one more", at: 1) != nil)
-        #expect(buckets.take(1, of: "one more", at: 61) == nil)
+        for index in 0..<RateBuckets.mostCallers {
+            #expect(buckets.wait(for: 1, of: "\(index)", at: 0) == nil)
+            buckets.spend(1, of: "\(index)", at: 0)
+        }
+        #expect(buckets.wait(for: 1, of: "one more", at: 1) != nil)
+        #expect(buckets.wait(for: 1, of: "one more", at: 61) == nil)
     }
 
     @Test("refusals name the rule and the remedy, with the request's id")

@@ -43,15 +43,15 @@ extension FuzzTarget {
         "leg-answer",
         seeds: [
             LegAnswer.accepted(date: "Sun, 06 Nov 1994 08:49:37 GMT"),
-            LegAnswer.encoded(status: 403, json: ["reason": "not_enrolled", "message": "x"]),
-            LegAnswer.encoded(status: 503, json: [:], fields: [("Retry-After", "3")]),
+            JSONAnswer.encoded(status: 403, json: ["reason": "not_enrolled", "message": "x"]),
+            JSONAnswer.encoded(status: 503, json: [:], fields: [("Retry-After", "3")]),
         ]
     ) { bytes in
         var reader = HeadReader()
         guard let (lines, rest) = try? reader.feed(bytes), let head = try? ResponseHead(lines: lines) else { return }
         guard let accepted = try? LegAnswer.isAccepted(head) else { return }
         try hold(!accepted || head.status == 101, "a leg is open by status \(head.status)")
-        let refusal = LegAnswer.refusal(head, body: Array(rest.prefix(LegAnswer.maximumBody)))
+        let refusal = LegAnswer.refusal(head, body: Array(rest.prefix(JSONAnswer.longestRefusal)))
         // It goes to a log.
         try hold(!refusal.description.isEmpty, "a refusal says nothing")
     }
