@@ -86,7 +86,9 @@ struct Exchange: Sendable {
             callerWatch.begin()
             return ended(reader, try heard(try await answer(from: link.reader)), link)
         } catch {
-            throw callerWatch.cause ?? error
+            // What the watch does to the upstream shows as a fault of that; other faults are what they say.
+            guard let cause = callerWatch.cause, (error as? CallError)?.isOfUpstream != false else { throw error }
+            throw cause
         }
     }
 
