@@ -169,7 +169,7 @@ struct EdgeDialer: Sendable {
             switch TLSFailure(error) {
             case .timedOut: throw .tooSlow(.innerTLS)
             case .unrecognizedName: throw .notOpen
-            case .internalError: throw .noConnector
+            case .internalError: throw route.routeKey == nil ? .noConnector : .noConnectorByID
             case .oldProtocol: throw .oldProtocol
             case .noApplicationProtocol: throw .noApplicationProtocol
             case .certificateRefused(let alert): throw .connectorRefusedCertificate(alert)
