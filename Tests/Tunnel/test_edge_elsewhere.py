@@ -11,11 +11,11 @@ from certificates import Certificates
 from haystack import Search
 from peers import command, serving
 from test_agents import House, failures, of
+from test_reload import Document
 from tunnel import DOMAIN, Tunnel
 
 #: A route whose name is nowhere else.
 ROUTE = f"canary-{os.urandom(6).hex()}"
-CALL = f'@mcp__{ROUTE}__echo {{"text": "{{}}"}}'
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,14 @@ def believe(tunnel: Tunnel, authority: Path) -> None:
     tunnel.server = tunnel.postern.restart_server("--tunnel-edge", f"127.0.0.1:{tunnel.port}", "--tunnel-edge-ca", str(authority))
 
 
+def call(text: str) -> str:
+    """What has the scripted model call the route's server."""
+    return f'@mcp__{ROUTE}__echo {{"text": "{text}"}}'
+
+
 def echoes(house: House, text: str) -> bool:
     """Whether an agent's call reaches the server, in a session of its own."""
-    events = house.turn(house.session(house.agent(ROUTE)), CALL.format(text))
+    events = house.turn(house.session(house.agent(ROUTE)), call(text))
     results = of(events, "agent.mcp_tool_result")
     assert all(not result["is_error"] and result["content"][0]["text"] == text for result in results), results
     return len(results) == 1
@@ -51,14 +56,6 @@ def hides_routes(tunnel: Tunnel) -> bool:
     return bool(tunnel.control.call("GET", f"/postern/v1/tunnels/{tunnel.id}/settings")["hide_routes"])
 
 
-def reload_connector(house: House, old: str, new: str) -> None:
-    document = house.tunnel.connector_folder / "connector.yaml"
-    assert old in document.read_text()
-    document.write_text(document.read_text().replace(old, new))
-    house.tunnel.connector.stop()
-    house.tunnel.connector = house.tunnel.start_connector()
-
-
 def test_an_edge_that_runs_by_itself_serves_agents_and_learns_no_route(house: House) -> None:
     tunnel = house.tunnel
     # What `connector setup` creates hides its routes, and the connector has the key.
@@ -66,7 +63,10 @@ def test_an_edge_that_runs_by_itself_serves_agents_and_learns_no_route(house: Ho
     assert echoes(house, "past an edge elsewhere")
     house.server.process.wait_for("ECHO past an edge elsewhere")
     # A connector without the key is called by no name either.
-    reload_connector(house, "  route_key_file: route.key\n", "")
+    document = Document(tunnel)
+    assert "  route_key_file: route.key\n" in document.first
+    document.put(document.first.replace("  route_key_file: route.key\n", ""))
+    document.is_taken()
     assert f"{tunnel.connector_folder}/connector.yaml names no route key" in tunnel.setup()
     told = failures(house.turn(house.session(house.agent(ROUTE)), "hello"))
     assert "the connector also needs the tunnel's route key: `postern connector setup` fetches it" in told[ROUTE], told
@@ -86,9 +86,10 @@ def test_an_edge_of_another_authority_is_not_spoken_to(house: House) -> None:
     tunnel = house.tunnel
     other = Certificates.make(tunnel.folder / "other-edge", f"DNS:{DOMAIN}")
     believe(tunnel, other.ca)
-    told = failures(house.turn(house.session(house.agent(ROUTE)), CALL.format("to a stranger")))
+    told = failures(house.turn(house.session(house.agent(ROUTE)), call("to a stranger")))
     assert told == {ROUTE: (
-        f'The MCP server "{ROUTE}" cannot be used: ')}, told
+        f'The MCP server "{ROUTE}" cannot be used: no connection: edge TLS: the handshake with 127.0.0.1:{tunnel.port} failed: CERTIFICATE_VERIFY_FAILED '
+        f"(the certificate has to name {DOMAIN}, and be of an authority that is given for the edge)")}
     assert "ECHO to a stranger" not in house.server.process.log.read_text()
     # It was the authority alone.
     believe(tunnel, tunnel.edge_certificates.ca)

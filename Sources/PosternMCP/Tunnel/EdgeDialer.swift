@@ -114,7 +114,10 @@ struct EdgeDialer: Sendable {
             switch TLSFailure(error) {
             case .timedOut: throw .tooSlow(.edgeTLS)
             case .certificateRefused(let alert): throw .edgeRefusedCertificate(alert)
-            case let failure: throw .edgeTLS(address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name))")
+            case let failure:
+                let authority = route.edge.authorities == nil ? "that this machine trusts" : "that is given for the edge"
+                throw .edgeTLS(
+                    address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name), and be of an authority \(authority))")
             }
         }
     }
