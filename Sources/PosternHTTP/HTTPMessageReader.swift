@@ -77,12 +77,16 @@ package struct HTTPMessageReader<Source: ByteSource>: Sendable {
                 continue
             }
             if body.isDone { return nil }
-            guard let more = try await stream.read(within: time) else {
-                try body.end()
-                return nil
-            }
+            guard let more = try await stream.read(within: time) else { return try Self.end(&body) }
             buffer = more
         }
+    }
+
+    // By itself, and not to be inlined: over an optimised `part` with this error in it the compiler of Swift 6.3 ends itself.
+    @inline(never)
+    private static func end(_ body: inout BodyReader) throws -> ByteBuffer? {
+        try body.end()
+        return nil
     }
 
     /// Bytes of a body that were read already, at most `most`; `nil` where there are none, or more.
