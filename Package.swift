@@ -209,7 +209,9 @@ let testTargets: [Target] = [
         "PosternRuntimeTests",
         [
             "PosternRuntime", "PosternServer", "PosternCore", "PosternTestKit", "PosternMCP", "ManagedAgentsClient", "ManagedAgentsAPI",
-            "PosternTunnelWire", "PosternJSON", .tls, .x509, .asn1, .crypto, .logging,
+            "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"), .nio("NIOPosix"), .tls, .x509,
+            .asn1,
+            .crypto, .logging,
         ]),
     tests("ManagedAgentsClientTests", ["ManagedAgentsClient", "ManagedAgentsAPI", "PosternJSON", .http]),
     tests(

@@ -6,10 +6,17 @@ import PosternMCP
 import PosternTunnelWire
 
 /// The key and the certificate of one session for one tunnel. Both are in memory only; they are made when they are first needed, again before the
-/// certificate ends and when other authorities count for the tunnel, and go with this value.
+/// certificate ends and when other authorities count for the tunnel or its routes are to be called otherwise, and go with this value.
 actor SessionCertificate {
-    private struct Held {
+    /// What a session calls with, and what by. Where there is a route key the certificate, which the edge is shown, names routes by their ids too.
+    struct Pass: Sendable {
         var credentials: PosternMCP.TunnelCredentials
+        /// `nil` where routes are called by their names.
+        var routeKey: RouteKey?
+    }
+
+    private struct Held {
+        var pass: Pass
         var authorities: [String]
         var lookedUp: ContinuousClock.Instant
     }
@@ -22,7 +29,7 @@ actor SessionCertificate {
     private let tunnels: TunnelService
     private let settings: RuntimeSettings
     private var held: Held?
-    private var renewal: Task<Result<PosternMCP.TunnelCredentials, TransportError>, Never>?
+    private var renewal: Task<Result<Pass, TransportError>, Never>?
 
     /// - Parameter routes: those of the tunnel that the session's agent names; the certificate opens no others.
     init(_ caller: MCPCaller, domain: String, routes: [String], tunnels: TunnelService, settings: RuntimeSettings) {
@@ -38,8 +45,8 @@ actor SessionCertificate {
     }
 
     /// What to call with now. One task renews for all that wait.
-    func current() async throws(TransportError) -> PosternMCP.TunnelCredentials {
-        if let held, !isEnding(held), ContinuousClock.now - held.lookedUp < settings.registrationsAge { return held.credentials }
+    func current() async throws(TransportError) -> Pass {
+        if let held, !isEnding(held), ContinuousClock.now - held.lookedUp < settings.registrationsAge { return held.pass }
         let task = renewal ?? Task { await self.renewed() }
         renewal = task
         let result = await task.value
@@ -47,26 +54,36 @@ actor SessionCertificate {
         return try result.get()
     }
 
-    private func isEnding(_ held: Held) -> Bool { held.credentials.isEnding(within: Double(settings.certificateRest.components.seconds)) }
+    private func isEnding(_ held: Held) -> Bool { held.pass.credentials.isEnding(within: Double(settings.certificateRest.components.seconds)) }
 
-    private func renewed() async -> Result<PosternMCP.TunnelCredentials, TransportError> {
+    /// Nothing else than the setting decides: where it says so, there is no going on by names.
+    private func routeKey(of tunnel: TunnelRecord) throws(APIError) -> RouteKey? {
+        guard let text = tunnels.routeKey(of: tunnel) else { return nil }
+        guard let key = RouteKey(text) else { throw .internalError }
+        return key
+    }
+
+    private func renewed() async -> Result<Pass, TransportError> {
         do {
             guard let tunnel = try await tunnels.liveTunnel(domain: domain, workspaceID: workspaceID) else {
                 return .failure(.refused("the workspace has no tunnel with the domain \(domain) any more"))
             }
             let authorities = try await tunnels.authorities(of: tunnel)
-            if var held, held.authorities == authorities, !isEnding(held) {
+            let routeKey = try routeKey(of: tunnel)
+            if var held, held.authorities == authorities, held.pass.routeKey == routeKey, !isEnding(held) {
                 held.lookedUp = .now
                 self.held = held
-                return .success(held.credentials)
+                return .success(held.pass)
             }
+            let shown = routeKey.map { key in routes.map { key.id(of: $0) } } ?? routes
             let request = try RuntimeRequest()
             let pem = try await tunnels.issueCertificate(
-                for: session, person: person, routes: routes, tunnel, request: request.pem, life: settings.certificateLife)
+                for: session, person: person, routes: shown, tunnel, request: request.pem, life: settings.certificateLife)
             let credentials = try PosternMCP.TunnelCredentials(
                 certificate: pem, key: request.keyPEM, authorities: authorities.joined(separator: "\n"))
-            held = Held(credentials: credentials, authorities: authorities, lookedUp: .now)
-            return .success(credentials)
+            let pass = Pass(credentials: credentials, routeKey: routeKey)
+            held = Held(pass: pass, authorities: authorities, lookedUp: .now)
+            return .success(pass)
         } catch let error as PosternMCP.TunnelCredentials.Invalid {
             return .failure(.refused("\(error)"))
         } catch let error as APIError {

@@ -45,8 +45,9 @@ actor SessionLinks {
         guard !isOver else { throw ServerPlace.failure(server, "the session has ended") }
         if let client = clients[server] { return client }
         let tunnel = tunnel(place.host.domain)
-        let transport = TunnelTransport(TunnelRoute(host: place.host, edge: edge), connections: tunnel.connections) {
-            () async throws(TransportError) in try await tunnel.certificate.current()
+        let transport = TunnelTransport(place.host, connections: tunnel.connections) { () async throws(TransportError) in
+            let pass = try await tunnel.certificate.current()
+            return TunnelPassage(TunnelRoute(host: place.host, edge: edge, routeKey: pass.routeKey), pass.credentials)
         }
         var link = HTTPLink.Settings()
         link.messageLimit = settings.messageBytes

@@ -131,6 +131,9 @@ def test_tunnels_their_tokens_and_certificates(command: Command, postern: Poster
     command("tunnels", "reveal-token", tunnel["id"], "--output", str(tmp_path / "none" / "token"), status=FAILURE)
     assert command.json("tunnels", "settings", tunnel["id"])["splice"] is False
     assert command.json("tunnels", "settings", tunnel["id"], "--splice")["splice"] is True
+    hidden = command.json("tunnels", "settings", tunnel["id"], "--hide-routes")
+    assert hidden["hide_routes"] is True and hidden["splice"] is True
+    assert command.json("tunnels", "settings", tunnel["id"], "--no-hide-routes")["hide_routes"] is False
 
     pem = tmp_path / "ca.pem"
     pem.write_text(AUTHORITIES[0])

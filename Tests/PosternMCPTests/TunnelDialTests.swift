@@ -117,6 +117,23 @@ import X509
         }
     }
 
+    @Test func aCallByIDSaysThatTheConnectorNeedsTheKeyAndTriesNoName() async throws {
+        let credentials = try forge.credentials([try forge.authority()])
+        let names = Box<[String?]>([])
+        try await ScriptedEnd.run { _, stream in
+            let name = try await stream.clientHello(within: .seconds(10))?.hello.serverName
+            names.change { $0.append(name) }
+            try await stream.write(TLSAlert.internalError.record)
+        } _: { end in
+            let key = try #require(RouteKey([UInt8](repeating: 1, count: RouteKey.size)))
+            var route = Self.route([end.port, end.port], .splice)
+            route.routeKey = key
+            let told = try await Self.dial(route, credentials)
+            #expect(told == .noConnectorByID && "\(told.map { "\($0)" } ?? "")".contains("tunnel.route_key_file"))
+            #expect(names.value == Array(repeating: "\(key.id(of: "docs")).\(TunnelForge.domain)", count: 2))
+        }
+    }
+
     @Test func anEndOrNonsenseInPlaceOfAHandshakeIsRefused() async throws {
         let credentials = try forge.credentials([try forge.authority()])
         try await ScriptedEnd.run { number, stream in

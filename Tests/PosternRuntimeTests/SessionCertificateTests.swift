@@ -23,7 +23,8 @@ import X509
     @Test func itNamesEverythingThatAConnectorPins() async throws {
         let workspace = try await Workspace()
         let caller = workspace.caller()
-        let credentials = try await workspace.held(caller).current()
+        let pass = try await workspace.held(caller).current()
+        let credentials = pass.credentials
         let leaf = try leaf(credentials)
         let authority = try await authority(workspace)
         let identity = try RuntimeCertificate.verify(
@@ -34,7 +35,7 @@ import X509
                     tunnelID: workspace.tunnel.id, workspaceID: Workspace.id, agentID: "agent_1", agentVersion: 3,
                     configurationDigest: ConfigurationDigest.text(of: caller.agent), sessionID: "sesn_a", person: "apikey_1", routes: ["docs"]))
         #expect(abs(leaf.notValidAfter.timeIntervalSinceNow - 900) < 30)
-        #expect(credentials.authorities.count == 1 && credentials.apiKey == nil)
+        #expect(credentials.authorities.count == 1 && credentials.apiKey == nil && pass.routeKey == nil)
         // For no other tunnel and no other workspace.
         #expect(throws: RuntimeCertificateError.otherTunnel(workspace.tunnel.id)) {
             try RuntimeCertificate.verify(leaf, authority: authority, now: Date(), tunnelID: "tnl_other", workspaceID: Workspace.id)
@@ -47,10 +48,12 @@ import X509
     @Test func eachSessionHasAKeyOfItsOwnAndKeepsIt() async throws {
         let workspace = try await Workspace()
         let first = workspace.held(workspace.caller("sesn_a"))
-        let (one, other) = (try await first.current(), try await workspace.held(workspace.caller("sesn_b")).current())
+        let (one, other) = (
+            try await first.current().credentials, try await workspace.held(workspace.caller("sesn_b")).current().credentials
+        )
         #expect(one.fingerprint != other.fingerprint)
         #expect(try leaf(one).publicKey != leaf(other).publicKey)
-        #expect(try await first.current().fingerprint == one.fingerprint)
+        #expect(try await first.current().credentials.fingerprint == one.fingerprint)
     }
 
     @Test func itIsRenewedBeforeItsEndWithAnotherKey() async throws {
@@ -59,7 +62,7 @@ import X509
         // Longer than its life: each is one that ends.
         settings.certificateRest = settings.certificateLife + .seconds(60)
         let held = workspace.held(workspace.caller(), settings)
-        let (first, second) = (try await held.current(), try await held.current())
+        let (first, second) = (try await held.current().credentials, try await held.current().credentials)
         #expect(first.fingerprint != second.fingerprint)
         #expect(try leaf(first).publicKey != leaf(second).publicKey)
     }
@@ -69,8 +72,8 @@ import X509
         var settings = Workspace.settings
         settings.registrationsAge = .zero
         let held = workspace.held(workspace.caller(), settings)
-        let first = try await held.current()
-        #expect(try await held.current().fingerprint == first.fingerprint)
+        let first = try await held.current().credentials
+        #expect(try await held.current().credentials.fingerprint == first.fingerprint)
         _ = try await workspace.tunnels.archiveCertificate(workspace.certificate.id, workspace.tunnel.id, workspaceID: Workspace.id)
         await #expect(throws: TransportError.self) { try await held.current() }
     }

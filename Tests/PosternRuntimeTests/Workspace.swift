@@ -32,13 +32,13 @@ struct Workspace {
 
     func server(_ route: String = "docs") -> MCPServer { MCPServer(name: route, url: "https://\(route).\(tunnel.domain)/mcp") }
 
-    func caller(_ session: String = "sesn_a", workspace: String = Workspace.id, system: JSON = "Be brief.") -> MCPCaller {
+    func caller(_ session: String = "sesn_a", workspace: String = Workspace.id, system: JSON = "Be brief.", route: String = "docs") -> MCPCaller {
         MCPCaller(
             SessionRecord(
                 id: session, workspaceID: workspace, environmentID: "env_1", agentID: "agent_1", agentVersion: 3, threadID: "sthr_1",
                 agent: [
                     "id": "agent_1", "system": system,
-                    "mcp_servers": [["type": "url", "name": "docs", "url": .string(server().url)]],
+                    "mcp_servers": [["type": "url", "name": .string(route), "url": .string(server(route).url)]],
                 ], createdBy: "apikey_1", createdAt: .now(), updatedAt: .now()))
     }
 

@@ -43,6 +43,7 @@ import X509
         for (path, body) in [
             ("/v1/tunnels/\(made.id)/reveal_token", nil), ("/v1/tunnels/\(made.id)/rotate_token", [:]),
             ("/postern/v1/tunnels/\(made.id)/settings", ["splice": true]),
+            ("/postern/v1/tunnels/\(made.id)/settings", ["hide_routes": true]),
             ("/v1/tunnels/\(made.id)/certificates", ["ca_certificate_pem": .string(try Self.authority())]),
         ] as [(String, JSON?)] {
             let refused = try await server.call(.post, path, body: body)
@@ -88,13 +89,18 @@ import X509
         let tunnel = try await server.tunnel()
         let path = "/postern/v1/tunnels/\(tunnel)/settings"
         let expected: JSON = [
-            "type": "tunnel_settings", "tunnel_id": .string(tunnel), "splice": false, "registration": "signed", "registration_pending": .null,
-            "owner_key": .null, "owner_key_pending": .null,
+            "type": "tunnel_settings", "tunnel_id": .string(tunnel), "splice": false, "hide_routes": false, "registration": "signed",
+            "registration_pending": .null, "owner_key": .null, "owner_key_pending": .null,
         ]
         #expect(try await server.call(.get, path).json == expected)
         #expect(try await server.call(.post, path, body: ["splice": true]).json["splice"] == true)
         #expect(try await server.call(.get, path).json["splice"] == true)
-        for body: JSON in [[:], ["splice": 1], ["splice": .null], ["splice": true, "more": 1]] {
+        #expect(try await server.call(.post, path, body: ["hide_routes": true]).json["hide_routes"] == true)
+        let both = try await server.call(.post, path, body: ["splice": false]).json
+        #expect(both["hide_routes"] == true && both["splice"] == false)
+        let hidden = try await server.call(.post, "/v1/tunnels", body: ["hide_routes": true]).id
+        #expect(try await server.call(.get, "/postern/v1/tunnels/\(hidden)/settings").json["hide_routes"] == true)
+        for body: JSON in [[:], ["splice": 1], ["splice": .null], ["splice": true, "more": 1], ["hide_routes": "yes"], ["hide_routes": .null]] {
             #expect(try await server.call(.post, path, body: body).status == 400, "\(body.text)")
         }
     }

@@ -72,6 +72,27 @@ import Testing
         }
     }
 
+    /// Their connectors may lack the key.
+    @Test func routesOfTunnelsThatAreOlderThanTheSettingKeepTheirNames() async throws {
+        try await withFolder { folder in
+            let path = folder + "/postern.db"
+            let old = try await PosternStore.open(path: path, for: .serve, migrations: Array(Schema.migrations.prefix(4)))
+            var transaction = SQLTransaction()
+            transaction.run(
+                SQLStatement(
+                    """
+                    INSERT INTO tunnels (id, workspace_id, domain, token_id, splice, created_at)
+                    VALUES ('tnl_1', 'wrkspc_1', 'a.example.com', 'ttok_1', 1, 1)
+                    """))
+            try await old.database.commit(transaction)
+            try old.close()
+            let store = try await PosternStore.open(path: path)
+            let tunnel = try await store.tunnel("tnl_1")
+            #expect(tunnel?.splice == true && tunnel?.hidesRoutes == false)
+            try store.close()
+        }
+    }
+
     /// The text of a released migration is in every database that ran it.
     @Test func releasedMigrationsAreNumberedFromOne() {
         #expect(Schema.migrations.map(\.version) == Array(1...Schema.migrations.count))

@@ -19,7 +19,8 @@ ALLOW = {"type": "always_allow"}
 class House:
     """A tunnel with routes to one MCP server, each for other callers, and agents that name them."""
 
-    def __init__(self, tunnel: Tunnel, server: Server) -> None:
+    def __init__(self, tunnel: Tunnel, server: Server, **more: str) -> None:
+        """`more` are routes, with the callers that they name."""
         self.tunnel = tunnel
         self.server = server
         self.client = anthropic.Anthropic(api_key=tunnel.postern.admin_key, base_url=tunnel.postern.url, max_retries=0)
@@ -32,7 +33,7 @@ class House:
         assert digest["version"] == 1
         callers = {
             "byagent": f"{{agents: [{self.ours}]}}", "bysession": f"{{sessions: [{self.first}]}}", "nobody": "{agents: [agent_x], clients: [laptop]}",
-            "bydigest": f"{{agents: [{{id: {self.ours}, version: 1, configuration: \"{digest['configuration_digest']}\"}}]}}"}
+            "bydigest": f"{{agents: [{{id: {self.ours}, version: 1, configuration: \"{digest['configuration_digest']}\"}}]}}", **more}
         document = tunnel.connector_folder / "connector.yaml"
         document.write_text(document.read_text().rstrip("\n") + "\n" + "".join(
             f"  {route}:\n    upstream: http://127.0.0.1:{server.port}\n    callers: {who}\n    addresses: [127.0.0.0/8]\n"

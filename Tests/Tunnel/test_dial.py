@@ -149,7 +149,10 @@ class Listener:
 
 def test_a_route_has_an_id_where_somebody_listens(dialled: Tunnel, folder: Path) -> None:
     """What setup and issuing fetch makes one name at both ends; the listener sees the name only where nothing hides it."""
-    hidden = issue(dialled, "hidden", "--hide-routes")
+    hidden = issue(dialled, "hidden", "--hide-routes", "--route", "dial2-json")
+    # The edge is shown the certificate too.
+    shown = ssl.PEM_cert_to_DER_cert((hidden / "certificate.pem").read_text())
+    assert b"postern:route:r--" in shown and b"dial2-json" not in shown
     assert (hidden / "route.key").read_text() == (dialled.connector_folder / "route.key").read_text()
     assert (hidden / "route.key").stat().st_mode & 0o777 == 0o600
     for certificate, way, tells in ((folder, "splice", True), (hidden, "splice", False), (hidden, "connect", False)):

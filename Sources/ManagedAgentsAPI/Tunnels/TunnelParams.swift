@@ -6,11 +6,11 @@ package enum TunnelParams {
     private static let longestName = 255
     private static let longestReason = 1024
 
-    /// `POST /v1/tunnels`: the display name, if there is one, and Postern's own `registration`.
-    package static func creation(_ body: JSON?) throws(APIError) -> (displayName: String?, registration: String?) {
-        guard let body else { return (nil, nil) }
-        let object = try PlainObject(body, allowing: ["display_name", "registration"])
-        return (try text("display_name", in: object, atMost: longestName), try registration(object))
+    /// `POST /v1/tunnels`: the display name, if there is one, and Postern's own `registration` and `hide_routes`.
+    package static func creation(_ body: JSON?) throws(APIError) -> (displayName: String?, registration: String?, hidesRoutes: Bool?) {
+        guard let body else { return (nil, nil, nil) }
+        let object = try PlainObject(body, allowing: ["display_name", "registration", "hide_routes"])
+        return (try text("display_name", in: object, atMost: longestName), try registration(object), try object.bool("hide_routes"))
     }
 
     /// `POST …/rotate_token`: why, for whoever reads the record later.
@@ -30,14 +30,18 @@ package enum TunnelParams {
     /// `POST …/settings`: Postern's own.
     package struct Settings: Sendable {
         package var splice: Bool?
+        package var hidesRoutes: Bool?
         /// `signed` or `api`.
         package var registration: String?
         package var statement: JSON?
 
         package init(_ body: JSON) throws(APIError) {
-            let object = try PlainObject(body, allowing: ["splice", "registration", "statement"])
-            (splice, registration, statement) = (try object.bool("splice"), try TunnelParams.registration(object), TunnelParams.statement(object))
-            guard splice != nil || registration != nil else { throw .invalid("splice: Field required, or registration") }
+            let object = try PlainObject(body, allowing: ["splice", "hide_routes", "registration", "statement"])
+            (splice, hidesRoutes) = (try object.bool("splice"), try object.bool("hide_routes"))
+            (registration, statement) = (try TunnelParams.registration(object), TunnelParams.statement(object))
+            guard splice != nil || hidesRoutes != nil || registration != nil else {
+                throw .invalid("splice: Field required, or hide_routes, or registration")
+            }
         }
     }
 

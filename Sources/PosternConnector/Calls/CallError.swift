@@ -134,6 +134,8 @@ package enum CallError: Error, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
+        case .noRoute(let name) where TunnelHost(name).map({ RouteKey.isID($0.route) }) ?? false:
+            "no route has the id \"\(name)\" here: is the caller's route missing in the document, or tunnel.route_key_file, or is that another tunnel's?"
         case .noRoute(let name): "no route is called \"\(name)\""
         case .serverName: "the inner TLS is for another server name than the stream was opened for"
         case .malformedHello(let error): "\(error)"

@@ -140,7 +140,7 @@ struct InnerConnection: Sendable {
         if let refusal = server.registrations() ?? server.ofServer(live.server) { throw .registration(refusal) }
         let proof = live.proof
         guard server.now() < proof.ends else { throw proof.expired }
-        guard identity.opens(route: host.route) else { throw .routeNotOpened(host.route) }
+        guard snapshot.opens(identity, host.route) else { throw .routeNotOpened(host.route) }
         guard runtime.route.callers.allow(identity) else { throw .callerNotAllowed(host.route) }
         // The handshake may have been under another authority.
         if !live.wasHeld(against: snapshot), let cause = live.refusal(under: snapshot, now: server.now()) { throw .cut(cause) }

@@ -56,6 +56,11 @@ final class ConnectorSnapshot: Sendable {
     /// The route that a label of a host stands for: by its name, or by its id where the tunnel has a route key; `nil` for none of these.
     func route(of label: String) -> String? { routes[label] != nil ? label : names[label] }
 
+    /// Whether a certificate opens that route, which it may name by its id as well.
+    func opens(_ identity: RuntimeIdentity, _ route: String) -> Bool {
+        identity.opens(route: route) || identity.routes.contains { names[$0] == route }
+    }
+
     private static func bearer(
         _ name: String, _ route: ConnectorConfiguration.Route, _ material: ConnectorMaterial, after previous: RouteRuntime?,
         resolve: @escaping ConnectorResolver, group: any EventLoopGroup, observe: @escaping @Sendable (ConnectorEvent) -> Void

@@ -11,12 +11,14 @@ package struct TunnelRecord: Sendable, Equatable {
     package var tokenID: String
     /// Whether edges splice TLS connections for the domain.
     package var splice: Bool
+    /// Whether the control plane calls routes by ids, so that no edge learns their names. Edges are not told.
+    package var hidesRoutes: Bool
     package var createdAt: Timestamp
     package var archivedAt: Timestamp?
 
     package init(
-        id: String, workspaceID: String, displayName: String? = nil, domain: String, tokenID: String, splice: Bool = false, createdAt: Timestamp,
-        archivedAt: Timestamp? = nil
+        id: String, workspaceID: String, displayName: String? = nil, domain: String, tokenID: String, splice: Bool = false,
+        hidesRoutes: Bool = false, createdAt: Timestamp, archivedAt: Timestamp? = nil
     ) {
         self.id = id
         self.workspaceID = workspaceID
@@ -24,6 +26,7 @@ package struct TunnelRecord: Sendable, Equatable {
         self.domain = domain
         self.tokenID = tokenID
         self.splice = splice
+        self.hidesRoutes = hidesRoutes
         self.createdAt = createdAt
         self.archivedAt = archivedAt
     }
@@ -128,7 +131,7 @@ package struct LiveTunnels: Sendable, Equatable {
         }
     }
 
-    /// Grows with each change of tunnels, tokens, keys, settings, registrations and runtime authorities.
+    /// Grows with each change of tunnels, tokens, keys, edges' settings, registrations and runtime authorities.
     package var revision: Int
     /// By id.
     package var tunnels: [Tunnel]
@@ -158,6 +161,8 @@ package protocol TunnelStore: Sendable {
     func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError)
     /// `.conflict` when the tunnel is archived or there is none.
     func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError)
+    /// `.conflict` when the tunnel is archived or there is none. No edge has to learn of it.
+    func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError)
 
     /// Replaces the token `old` by `new.id`. `.conflict` when the tunnel's token is another one or the tunnel is archived.
     func rotateToken(_ old: String, to new: TunnelTokenRecord, reason: String?) async throws(StoreError)

@@ -15,6 +15,9 @@ extension TunnelService {
         return try await registeredCertificates(tunnel).filter { $0.countsAt <= time }.map(\.certificate.pem)
     }
 
+    /// What the tunnel's routes are called by on the way; `nil` where its setting says: by their names.
+    package func routeKey(of tunnel: TunnelRecord) -> String? { tunnel.hidesRoutes ? credentials.routeKey(tunnelID: tunnel.id) : nil }
+
     /// A certificate that names a session and what runs in it.
     /// - Parameters:
     ///   - request: A certificate signing request (PEM), of which the key counts.

@@ -32,8 +32,12 @@ package final class TunnelService: Sendable {
 
     // MARK: Tunnels
 
-    /// - Parameter registration: `signed`, or `api` where authorities count at once for as long as nobody changes it.
-    package func create(displayName: String?, registration: String = "signed", workspaceID: String) async throws(APIError) -> TunnelRecord {
+    /// - Parameters:
+    ///   - registration: `signed`, or `api` where authorities count at once for as long as nobody changes it.
+    ///   - hidesRoutes: whether the control plane calls its routes by ids from the first call on.
+    package func create(
+        displayName: String?, registration: String = "signed", hidesRoutes: Bool = false, workspaceID: String
+    ) async throws(APIError) -> TunnelRecord {
         guard let domain else {
             throw .invalid(
                 "This server has no tunnel domain, so tunnels cannot be created. Its operator sets one with --tunnel-domain, POSTERN_TUNNEL_DOMAIN or "
@@ -43,7 +47,7 @@ package final class TunnelService: Sendable {
         for _ in 0..<8 {
             let tunnel = TunnelRecord(
                 id: ResourceID.make(.tunnel), workspaceID: workspaceID, displayName: displayName, domain: "\(Self.label()).\(domain)",
-                tokenID: ResourceID.make(.tunnelToken), createdAt: now())
+                tokenID: ResourceID.make(.tunnelToken), hidesRoutes: hidesRoutes, createdAt: now())
             do {
                 let entry = credentials.begin(tunnel, mode: registration, certificates: [], connectorKeys: [], at: tunnel.createdAt)
                 try await store.create(tunnel, mostLive: Self.mostTunnels, first: entry)
@@ -104,6 +108,13 @@ package final class TunnelService: Sendable {
         guard tunnel.splice != splice else { return tunnel }
         do { try await store.setSplice(splice, tunnelID: id) } catch .conflict { throw Self.archived(id) } catch { throw error.apiError }
         changes.notify()
+        return try await self.tunnel(id, workspaceID: workspaceID)
+    }
+
+    package func setHidesRoutes(_ hidesRoutes: Bool, _ id: String, workspaceID: String) async throws(APIError) -> TunnelRecord {
+        let tunnel = try await liveTunnel(id, workspaceID: workspaceID)
+        guard tunnel.hidesRoutes != hidesRoutes else { return tunnel }
+        do { try await store.setHidesRoutes(hidesRoutes, tunnelID: id) } catch .conflict { throw Self.archived(id) } catch { throw error.apiError }
         return try await self.tunnel(id, workspaceID: workspaceID)
     }
 

@@ -114,7 +114,10 @@ struct EdgeDialer: Sendable {
             switch TLSFailure(error) {
             case .timedOut: throw .tooSlow(.edgeTLS)
             case .certificateRefused(let alert): throw .edgeRefusedCertificate(alert)
-            case let failure: throw .edgeTLS(address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name))")
+            case let failure:
+                let authority = route.edge.authorities == nil ? "that this machine trusts" : "that is given for the edge"
+                throw .edgeTLS(
+                    address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name), and be of an authority \(authority))")
             }
         }
     }
@@ -164,7 +167,7 @@ struct EdgeDialer: Sendable {
             switch TLSFailure(error) {
             case .timedOut: throw .tooSlow(.innerTLS)
             case .unrecognizedName: throw .notOpen
-            case .internalError: throw .noConnector
+            case .internalError: throw route.routeKey == nil ? .noConnector : .noConnectorByID
             case .oldProtocol: throw .oldProtocol
             case .noApplicationProtocol: throw .noApplicationProtocol
             case .certificateRefused(let alert): throw .connectorRefusedCertificate(alert)

@@ -62,7 +62,8 @@ package final class TunnelConnections: Sendable {
     package var idleCount: Int { state.withLock { $0.pool.idleCount } }
 
     /// A connection for one request; a new one only where none of the same key is idle.
-    func take(_ route: TunnelRoute, _ credentials: TunnelCredentials) async throws(TransportError) -> Connection {
+    func take(_ passage: TunnelPassage) async throws(TransportError) -> Connection {
+        let (route, credentials) = (passage.route, passage.credentials)
         let key = TunnelKey(route, credentials)
         while true {
             if Task.isCancelled { throw .cancelled }

@@ -22,6 +22,8 @@ package enum TunnelDialError: Error, Sendable, Hashable {
     case notOpen
     /// `internal_error` in the clear: the edge has no connector for the call.
     case noConnector
+    /// The same of a call by a route's id. It is not tried by the route's name: an edge could bring that about.
+    case noConnectorByID
 
     // MARK: The connector
 
@@ -51,7 +53,7 @@ package enum TunnelDialError: Error, Sendable, Hashable {
         case .edgeConnection: .edgeConnection
         case .edgeTLS, .edgeRefusedCertificate: .edgeTLS
         case .connectRefused, .connectAnswer: .connect
-        case .notOpen, .noConnector, .rule, .oldProtocol, .noApplicationProtocol, .innerTLS, .connectorRefusedCertificate: .innerTLS
+        case .notOpen, .noConnector, .noConnectorByID, .rule, .oldProtocol, .noApplicationProtocol, .innerTLS, .connectorRefusedCertificate: .innerTLS
         case .tooSlow(let step): step
         }
     }
@@ -59,7 +61,7 @@ package enum TunnelDialError: Error, Sendable, Hashable {
     /// Whether another address of the edge may do better: the call was not opened, and nobody said no to the caller or is not whom it should be.
     package var isWorthAnotherAddress: Bool {
         switch self {
-        case .edgeConnection, .noConnector, .tooSlow: true
+        case .edgeConnection, .noConnector, .noConnectorByID, .tooSlow: true
         case .connectRefused(let status, _): status >= 500
         default: false
         }
@@ -104,6 +106,10 @@ extension TunnelDialError: CustomStringConvertible {
         case .connectAnswer(let reason): "the edge's answer is none: \(reason)"
         case .notOpen: "the edge says that there is no such tunnel, or that it is not open to splicing"
         case .noConnector: "the edge says that no connector takes the call; is it running, and does it have the route?"
+        case .noConnectorByID:
+            "the edge says that no connector takes the call; is it running, and does it have the route? The route was called by its id and is called by "
+                + "no name, so the connector also needs the tunnel's route key: `postern connector setup` fetches it, tunnel.route_key_file in the "
+                + "connector's document names it"
         case .rule(let rule): "the connector's certificate is refused: \(rule)"
         case .oldProtocol: "the other side speaks no TLS 1.3, which is the least that is spoken here"
         case .noApplicationProtocol: "the other side did not agree on HTTP/1.1 (ALPN); is it a connector?"

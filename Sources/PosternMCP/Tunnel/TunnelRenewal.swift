@@ -11,10 +11,10 @@ import Synchronization
 final class TunnelRenewal: Sendable {
     /// What the call is called.
     private let id: String
-    private let route: TunnelRoute
+    private let host: TunnelHost
     private let connections: TunnelConnections
     private let connection: TunnelConnections.Connection
-    private let credentials: @Sendable () async throws(TransportError) -> TunnelCredentials
+    private let passage: @Sendable () async throws(TransportError) -> TunnelPassage
     private let state = Mutex(State())
 
     private struct State {
@@ -24,10 +24,10 @@ final class TunnelRenewal: Sendable {
     }
 
     init(
-        _ id: String, _ route: TunnelRoute, _ connections: TunnelConnections, _ connection: TunnelConnections.Connection,
-        credentials: @escaping @Sendable () async throws(TransportError) -> TunnelCredentials
+        _ id: String, _ host: TunnelHost, _ connections: TunnelConnections, _ connection: TunnelConnections.Connection,
+        passage: @escaping @Sendable () async throws(TransportError) -> TunnelPassage
     ) {
-        (self.id, self.route, self.connections, self.connection, self.credentials) = (id, route, connections, connection, credentials)
+        (self.id, self.host, self.connections, self.connection, self.passage) = (id, host, connections, connection, passage)
     }
 
     /// Begins to watch the certificate's end. Until `stop`.
@@ -68,11 +68,12 @@ final class TunnelRenewal: Sendable {
     private func renew(_ ends: Date) async {
         guard connections.settings.now() < ends else { return }
         do throws(TransportError) {
-            let newer = try await credentials()
-            guard newer.notAfter > ends else { return wait(until: ends) }
+            let newer = try await passage()
+            let notAfter = newer.credentials.notAfter
+            guard notAfter > ends else { return wait(until: ends) }
             guard try await ask(newer) else { return }
-            connections.prolong(connection.id, until: newer.notAfter)
-            wait(until: newer.notAfter)
+            connections.prolong(connection.id, until: notAfter)
+            wait(until: notAfter)
         } catch {
             guard !Task.isCancelled else { return }
             // A certificate or a connector that is not there now may be a moment later.
@@ -81,17 +82,17 @@ final class TunnelRenewal: Sendable {
     }
 
     /// Whether the connector lets the call go on.
-    private func ask(_ newer: TunnelCredentials) async throws(TransportError) -> Bool {
+    private func ask(_ newer: TunnelPassage) async throws(TransportError) -> Bool {
         let request: InnerRequest
         do throws(InnerRequest.Invalid) {
             request = try InnerRequest(
                 ClientRequest(
-                    method: .post, target: CallRenewal.path, headers: ClientHeaders(), body: [], timeout: .seconds(20)), host: route.host.name,
+                    method: .post, target: CallRenewal.path, headers: ClientHeaders(), body: [], timeout: .seconds(20)), host: host.name,
                 call: id)
         } catch {
             throw .refused("\(error)")
         }
-        let call = TunnelCall(connections, try await connections.take(route, newer))
+        let call = TunnelCall(connections, try await connections.take(newer))
         let head = try await call.send(request, within: connections.settings.times.inner)
         try call.finishIfEmpty()
         return head.status == 204

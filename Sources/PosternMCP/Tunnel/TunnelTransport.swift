@@ -8,18 +8,27 @@ import PosternTunnelWire
 /// Only dialling is tried again, past another address of the edge. A request is sent once: as soon as a byte of it may have reached the connector,
 /// whatever breaks is reported as `TransportError.broken`.
 package struct TunnelTransport: ClientTransport {
-    private let route: TunnelRoute
+    private let host: TunnelHost
     private let connections: TunnelConnections
-    private let credentials: @Sendable () async throws(TransportError) -> TunnelCredentials
+    private let passage: @Sendable () async throws(TransportError) -> TunnelPassage
 
-    /// - Parameter credentials: asked for each request, so that a new certificate gets new connections; the old ones carry no further request of
-    ///   this transport and end in their time.
+    /// - Parameters:
+    ///   - host: of the server. Every passage has to lead there.
+    ///   - passage: asked for each request, so that a new certificate or another way gets new connections; the old ones carry no further request of
+    ///     this transport and end in their time.
+    package init(
+        _ host: TunnelHost, connections: TunnelConnections, passage: @escaping @Sendable () async throws(TransportError) -> TunnelPassage
+    ) {
+        self.host = host
+        self.connections = connections
+        self.passage = passage
+    }
+
+    /// One way for all requests.
     package init(
         _ route: TunnelRoute, connections: TunnelConnections, credentials: @escaping @Sendable () async throws(TransportError) -> TunnelCredentials
     ) {
-        self.route = route
-        self.connections = connections
-        self.credentials = credentials
+        self.init(route.host, connections: connections) { () async throws(TransportError) in TunnelPassage(route, try await credentials()) }
     }
 
     package func send(_ request: ClientRequest) async throws(TransportError) -> ClientResponse {
@@ -27,9 +36,9 @@ package struct TunnelTransport: ClientTransport {
         let deadline = NIODeadline.now() + .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         let id = CallRenewal.newID()
         let wire: InnerRequest
-        do throws(InnerRequest.Invalid) { wire = try InnerRequest(request, host: route.host.name, call: id) } catch { throw .refused("\(error)") }
-        let connection = try await connections.take(route, try await credentials())
-        let renewal = TunnelRenewal(id, route, connections, connection, credentials: credentials)
+        do throws(InnerRequest.Invalid) { wire = try InnerRequest(request, host: host.name, call: id) } catch { throw .refused("\(error)") }
+        let connection = try await connections.take(try await passage())
+        let renewal = TunnelRenewal(id, host, connections, connection, passage: passage)
         let call = TunnelCall(connections, connection, renewal: renewal)
         let head = try await call.send(wire, within: max(.nanoseconds(1), deadline - .now()))
         try call.finishIfEmpty()

@@ -14,7 +14,8 @@ extension TunnelRecord {
 
     func settingsJSON(_ standing: RegistrationStanding) -> JSON {
         [
-            "type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice), "registration": .string(standing.mode),
+            "type": "tunnel_settings", "tunnel_id": .string(id), "splice": .bool(splice), "hide_routes": .bool(hidesRoutes),
+            "registration": .string(standing.mode),
             "registration_pending": standing.pendingMode.map {
                 ["registration": .string($0.mode), "counts_at": .string($0.countsAt.description)]
             } ?? .null,

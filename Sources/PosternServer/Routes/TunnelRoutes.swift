@@ -20,7 +20,8 @@ struct TunnelRoutes {
                 let asked = try TunnelParams.creation(try await call.optionalBody())
                 return .json(
                     try await tunnels.create(
-                        displayName: asked.displayName, registration: asked.registration ?? "signed", workspaceID: try call.workspaceID()
+                        displayName: asked.displayName, registration: asked.registration ?? "signed", hidesRoutes: asked.hidesRoutes ?? false,
+                        workspaceID: try call.workspaceID()
                     ).json)
             },
             Route(.get, "/v1/tunnels", .client(.viewer), "List tunnels", query: ["include_archived", "limit", "page"]) {
@@ -112,6 +113,7 @@ struct TunnelRoutes {
                     _ = try await tunnels.setRegistration(mode, statement: settings.statement, id, workspaceID: workspace)
                 }
                 if let splice = settings.splice { _ = try await tunnels.setSplice(splice, id, workspaceID: workspace) }
+                if let hides = settings.hidesRoutes { _ = try await tunnels.setHidesRoutes(hides, id, workspaceID: workspace) }
                 let tunnel = try await tunnels.tunnel(id, workspaceID: workspace)
                 return .json(tunnel.settingsJSON(try await tunnels.registrationStanding(id, workspaceID: workspace)))
             },

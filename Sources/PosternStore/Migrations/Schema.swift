@@ -141,5 +141,8 @@ enum Schema {
             ]),
         // In whose name a session calls MCP servers.
         Migration(version: 4, name: "who made a session", statements: ["ALTER TABLE sessions ADD COLUMN created_by TEXT"]),
+        // Off for tunnels that are older than this: their connectors may lack the key.
+        Migration(
+            version: 5, name: "tunnels hide routes", statements: ["ALTER TABLE tunnels ADD COLUMN hide_routes BIGINT NOT NULL DEFAULT 0"]),
     ]
 }

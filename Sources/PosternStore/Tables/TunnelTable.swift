@@ -3,12 +3,13 @@ import PosternCore
 
 /// SQL of `tunnels`, `tunnel_tokens` and `tunnel_revision`.
 enum TunnelTable {
-    static let select = "SELECT id, workspace_id, display_name, domain, token_id, splice, created_at, archived_at FROM tunnels"
+    static let select =
+        "SELECT id, workspace_id, display_name, domain, token_id, splice, hide_routes, created_at, archived_at FROM tunnels"
 
     static func decode(_ row: inout SQLRowReader) throws(SQLFailure) -> TunnelRecord {
         TunnelRecord(
             id: try row.text(), workspaceID: try row.text(), displayName: try row.optionalText(), domain: try row.text(), tokenID: try row.text(),
-            splice: try row.integer() != 0, createdAt: try row.time(), archivedAt: try row.optionalTime())
+            splice: try row.integer() != 0, hidesRoutes: try row.integer() != 0, createdAt: try row.time(), archivedAt: try row.optionalTime())
     }
 
     static func list(_ workspaceID: String, includeArchived: Bool, _ keyset: Keyset) -> SQLStatement {
@@ -84,13 +85,14 @@ extension PosternStore: TunnelStore {
         transaction.require(
             SQLStatement(
                 """
-                INSERT INTO tunnels (id, workspace_id, display_name, domain, token_id, splice, created_at, archived_at)
-                SELECT ?, ?, ?, ?, ?, ?, ?, ?
+                INSERT INTO tunnels (id, workspace_id, display_name, domain, token_id, splice, hide_routes, created_at, archived_at)
+                SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
                 WHERE (SELECT COUNT(*) FROM tunnels WHERE workspace_id = ? AND archived_at IS NULL) < ?
                 """,
                 [
                     .text(tunnel.id), .text(tunnel.workspaceID), SQLValue(tunnel.displayName), .text(tunnel.domain), .text(tunnel.tokenID),
-                    SQLValue(tunnel.splice ? 1 : 0), SQLValue(tunnel.createdAt), SQLValue(tunnel.archivedAt), .text(tunnel.workspaceID),
+                    SQLValue(tunnel.splice ? 1 : 0), SQLValue(tunnel.hidesRoutes ? 1 : 0), SQLValue(tunnel.createdAt), SQLValue(tunnel.archivedAt),
+                    .text(tunnel.workspaceID),
                     SQLValue(mostLive),
                 ]))
         transaction.run(TunnelTable.insert(TunnelTokenRecord(id: tunnel.tokenID, tunnelID: tunnel.id, createdAt: tunnel.createdAt)))
@@ -140,6 +142,14 @@ extension PosternStore: TunnelStore {
             SQLStatement(
                 "UPDATE tunnels SET splice = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(splice ? 1 : 0), .text(tunnelID)]))
         transaction.run(TunnelTable.raiseRevision)
+        try await commit(transaction)
+    }
+
+    package func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError) {
+        var transaction = SQLTransaction()
+        transaction.require(
+            SQLStatement(
+                "UPDATE tunnels SET hide_routes = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(hidesRoutes ? 1 : 0), .text(tunnelID)]))
         try await commit(transaction)
     }
 

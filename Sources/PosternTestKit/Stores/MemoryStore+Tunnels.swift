@@ -54,6 +54,13 @@ extension MemoryStore: TunnelStore {
         }
     }
 
+    package func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError) {
+        try with { state throws(StoreError) in
+            guard let tunnel = state.tunnels[tunnelID], tunnel.archivedAt == nil else { throw .conflict }
+            state.tunnels[tunnelID]?.hidesRoutes = hidesRoutes
+        }
+    }
+
     package func rotateToken(_ old: String, to new: TunnelTokenRecord, reason: String?) async throws(StoreError) {
         try with { state throws(StoreError) in
             guard let tunnel = state.tunnels[new.tunnelID], tunnel.tokenID == old, tunnel.archivedAt == nil, state.tunnelTokens[new.id] == nil

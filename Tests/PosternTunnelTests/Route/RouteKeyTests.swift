@@ -51,13 +51,16 @@ struct RouteKeyTests {
 
     @Test("a runtime that holds the key shows nobody on the way the name, and its certificate's rules count all the same")
     func runtime() async throws {
-        let key = try #require(RouteKey(Self.text))
+        let (key, other) = (try #require(RouteKey(Self.text)), try #require(RouteKey([UInt8](repeating: 1, count: 32))))
         try await TunnelWorld.run(Self.options(key)) { world in
             let relay = try await TestRelay(to: world.port)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await relay.run() }
                 for way in [TunnelRoute.Way.connect, .splice] {
-                    for (routes, status) in [([], 200), (["docs"], 200), (["other"], 403)] {
+                    for (routes, status) in [
+                        ([], 200), (["docs"], 200), ([key.id(of: "docs")], 200), (["other"], 403), ([key.id(of: "other")], 403),
+                        ([other.id(of: "docs")], 403),
+                    ] {
                         let edge = TunnelRoute.Edge(
                             addresses: [EdgeAddress(host: "127.0.0.1", port: relay.port)], name: TunnelWorld.edgeName,
                             authorities: world.edgeAuthority.made.certificatePEM)

@@ -100,9 +100,9 @@ class Postern:
         ]
         return self.restart_server()
 
-    def restart_server(self) -> ChildProcess:
-        """Starts the control plane again, on the same data and port; the one before must have ended."""
-        self.server = self.start("serve", self._serve_arguments, POSTERN_ADMIN_KEY=self.admin_key)
+    def restart_server(self, *more: str) -> ChildProcess:
+        """Starts the control plane again, on the same data and port, with `more` arguments this time; the one before must have ended."""
+        self.server = self.start("serve", [*self._serve_arguments, *more], POSTERN_ADMIN_KEY=self.admin_key)
         self.server.wait_for(URL)
         self._wait_until_ready()
         return self.server

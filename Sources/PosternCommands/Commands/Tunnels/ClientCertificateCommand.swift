@@ -52,7 +52,9 @@ struct ClientCertificateCommand: AsyncParsableCommand {
 
         @Flag(
             name: .long,
-            help: "Fetch the tunnel's route key too, so that callers show the edge an id in place of the route's name; connectors need it as well.")
+            help:
+                "Fetch the tunnel's route key too, so that callers show the edge ids in place of routes' names, in the certificate too; connectors need it as well."
+        )
         var hideRoutes = false
 
         @Option(name: .shortAndLong, help: "Folder for the files, made with mode 0700 if it is missing.")
@@ -71,12 +73,14 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             try TextFile.makeFolder(output)
             try TextFile.checkWritable(output + "/key.pem", option: "--output")
             let request = try RuntimeRequest()
-            let body: JSONObject = [
-                "csr_pem": .string(request.pem), "client": .string(name), "routes": .array(route.map(JSON.string)), "ttl_seconds": JSON(seconds),
-            ]
             let (answer, routeKey) = try await client.withClient { client in
-                let answer = try await client.request(.post, Tunnels.ownPath(tunnel, "/client_certificates"), body: .object(body)).json()
-                return (answer, hideRoutes ? try await client.request(.get, Tunnels.ownPath(tunnel, "/route_key")).json() : nil)
+                let routeKey = hideRoutes ? try await self.routeKey(client) : nil
+                // The edge is shown the certificate as well.
+                let shown = routeKey.map { key in route.map { key.id(of: $0) } } ?? route
+                let body: JSONObject = [
+                    "csr_pem": .string(request.pem), "client": .string(name), "routes": .array(shown.map(JSON.string)), "ttl_seconds": JSON(seconds),
+                ]
+                return (try await client.request(.post, Tunnels.ownPath(tunnel, "/client_certificates"), body: .object(body)).json(), routeKey)
             }
             guard let certificate = answer["certificate_pem"]?.string, let expiry = answer["expires_at"]?.string else {
                 throw CommandError(.failure, "the answer holds no certificate")
@@ -89,11 +93,8 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 let folder = TunnelFolder.Description(id: tunnel, domain: domain, edge: edge.flatMap { EdgeAddress($0) }, edgeName: edgeName)
                 try TextFile.writeSecret(JSON.object(folder.json).text, to: output + "/" + TunnelFolder.descriptionFile)
             }
-            if hideRoutes {
-                guard let key = routeKey?["route_key"]?.string.flatMap({ RouteKey($0) }) else {
-                    throw CommandError(.failure, "the control plane's answer holds no route key")
-                }
-                try TextFile.writeSecret(key.text, to: output + "/" + TunnelFolder.routeKeyFile)
+            if let routeKey {
+                try TextFile.writeSecret(routeKey.text, to: output + "/" + TunnelFolder.routeKeyFile)
             } else {
                 TextFile.remove(output + "/" + TunnelFolder.routeKeyFile)
             }
@@ -102,6 +103,14 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 client.show.terminal.note("No certificate authority is registered for the tunnel, so it takes no calls yet.")
             }
             client.show.done("Wrote key.pem, certificate.pem, authorities.pem and tunnel.json to \(output); valid until \(expiry).", answer)
+        }
+
+        private func routeKey(_ client: ManagedAgentsClient) async throws -> RouteKey {
+            let answer = try await client.request(.get, Tunnels.ownPath(tunnel, "/route_key")).json()
+            guard let key = answer["route_key"]?.string.flatMap({ RouteKey($0) }) else {
+                throw CommandError(.failure, "the control plane's answer holds no route key")
+            }
+            return key
         }
     }
 }

@@ -60,7 +60,8 @@ struct ConnectorSetup {
         try await registrations.pinLogKey(client)
         let workspace = try await fetchRuntimeAuthority(client)
         try await fetchToken(tunnel, client)
-        try await fetchRouteKey(tunnel, client)
+        let names = ConnectorRouteNames(folder: folder, terminal: terminal, tunnelID: tunnel.id)
+        try await names.fetchKey(client)
         try writeDocument(tunnel, workspace, registrations)
         let document = path("connector.yaml")
         if case .requested = source {
@@ -71,6 +72,7 @@ struct ConnectorSetup {
             return
         }
         terminal.print("The connector of tunnel \(tunnel.id) (\(tunnel.domain)) is set up in \(folder).")
+        try await names.tell(client)
         terminal.print("Next: name callers of each route in \(document), then run `postern connector run --config \(document)`.")
     }
 
@@ -85,7 +87,10 @@ struct ConnectorSetup {
         if let id = named ?? known {
             object = try await client.request(.get, "/v1/tunnels/\(id)").json()
         } else {
-            object = try await client.request(.post, "/v1/tunnels", body: .object(displayName.map { ["display_name": .string($0)] } ?? [:])).json()
+            // Its only connectors get the route key from here on.
+            var body: JSONObject = ["hide_routes": true]
+            if let displayName { body["display_name"] = .string(displayName) }
+            object = try await client.request(.post, "/v1/tunnels", body: .object(body)).json()
         }
         guard let id = object["id"]?.string, ResourceID.isWellFormed(id, .tunnel), let domain = object["domain"]?.string.flatMap(HostName.canonical)
         else {
@@ -212,15 +217,6 @@ struct ConnectorSetup {
         let answer = try await client.request(.post, "/v1/tunnels/\(tunnel.id)/reveal_token").json()
         guard let token = answer["tunnel_token"]?.string else { throw CommandError(.failure, "the control plane's answer holds no tunnel token") }
         try TextFile.writeSecret(token, to: path("tunnel.token"))
-    }
-
-    /// What callers may call routes by where the edge listens.
-    private func fetchRouteKey(_ tunnel: Tunnel, _ client: ManagedAgentsClient) async throws {
-        let answer = try await client.request(.get, "/postern/v1/tunnels/\(tunnel.id)/route_key").json()
-        guard let key = answer["route_key"]?.string.flatMap({ RouteKey($0) }) else {
-            throw CommandError(.failure, "the control plane's answer holds no route key")
-        }
-        try TextFile.writeSecret(key.text, to: path("route.key"))
     }
 
     /// A document that is there is the operator's, and stays.

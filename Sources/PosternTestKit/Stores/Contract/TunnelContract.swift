@@ -173,6 +173,9 @@ extension StoreContract {
             try await change("a tunnel", raises: true, store, &last) { try await store.create(tunnel("b"), mostLive: 9) }
             try await change("a tunnel", raises: true, store, &last) { try await store.create(tunnel("a", workspace: "wrkspc_2"), mostLive: 9) }
             try await change("splicing", raises: true, store, &last) { try await store.setSplice(true, tunnelID: "tnl_a") }
+            try await change("ids of routes", raises: false, store, &last) { try await store.setHidesRoutes(true, tunnelID: "tnl_a") }
+            try equal(try await store.tunnel("tnl_a")?.hidesRoutes, true)
+            try equal(try await store.tunnel("tnl_b")?.hidesRoutes, false)
             for name in ["k2", "k1", "k3"] { try await change("a key", raises: true, store, &last) { try await store.enrol(key(name), mostLive: 9) } }
             try await change("a revoked key", raises: true, store, &last) {
                 _ = try await store.revokeConnectorKey("k3", tunnelID: "tnl_a", at: Make.time(1))
