@@ -28,6 +28,6 @@ extension CallServer {
             fields.append(("WWW-Authenticate", value))
         }
         let time = route?.limits.take ?? RouteLimits().take
-        try? await WriteWatch.write(ByteBuffer(bytes: LegAnswer.encoded(status: status, json: json, fields: fields)), to: stream, within: time)
+        try? await WriteWatch.write(ByteBuffer(bytes: JSONAnswer.encoded(status: status, json: json, fields: fields)), to: stream, within: time)
     }
 }

@@ -8,7 +8,22 @@ import Synchronization
 
 /// Asks for the tunnel's log again and again, keeps what it has seen, and says whether calls may go on. The decisions are `RegistrationWatch`'s.
 package final class RegistrationWatcher: Sendable {
-    private let watch: Mutex<RegistrationWatch>
+    private let watched: Mutex<Watched>
+
+    /// The watch with its last word: each call asks whether it may be let through, and within one second and one state that stays the same.
+    private struct Watched {
+        var watch: RegistrationWatch { didSet { said = nil } }
+        private var said: (second: Int, refusal: RegistrationRefusal?)?
+
+        init(_ watch: RegistrationWatch) { self.watch = watch }
+
+        mutating func refusal(_ second: Int) -> RegistrationRefusal? {
+            if let said, said.second == second { return said.refusal }
+            let refusal = watch.refusal(now: second)
+            said = (second, refusal)
+            return refusal
+        }
+    }
     private let dialer: Mutex<LegDialer>
     private let dial: @Sendable (ConnectorConfiguration, ConnectorMaterial) throws -> LegDialer
     private let file: RegistrationFile
@@ -35,7 +50,7 @@ package final class RegistrationWatcher: Sendable {
         file = RegistrationFile(state: stateFile, accepted: stateFile + ".accepted")
         if let kept = try file.load() {
             do {
-                watch = Mutex(try RegistrationWatch(pins, json: kept))
+                watched = Mutex(Watched(try RegistrationWatch(pins, json: kept)))
             } catch {
                 throw ConnectorError(
                     "\(stateFile): \(error). Find out why; where the tunnel or the key of its log was changed on purpose, remove the file, and what is "
@@ -45,7 +60,7 @@ package final class RegistrationWatcher: Sendable {
             let fresh = RegistrationWatch(pins, began: Self.seconds(now()))
             // Who keeps every head back from the first start on gains no time by a restart.
             try file.store(fresh.json)
-            watch = Mutex(fresh)
+            watched = Mutex(Watched(fresh))
         }
         dial = { configuration, material in
             LegDialer(
@@ -62,13 +77,13 @@ package final class RegistrationWatcher: Sendable {
 
     /// Why no call is let through now; `nil` where calls are.
     package func refusal() -> RegistrationRefusal? {
-        let refusal = watch.withLock { $0.refusal(now: Self.seconds(now())) }
+        let refusal = watched.withLock { $0.refusal(Self.seconds(now())) }
         tell(refusal)
         return refusal
     }
 
     /// Why no call is let through that stands on this server certificate; `nil` where calls are.
-    package func refusal(ofServer fingerprint: String) -> RegistrationRefusal? { watch.withLock { $0.refusal(ofServer: fingerprint) } }
+    package func refusal(ofServer fingerprint: String) -> RegistrationRefusal? { watched.withLock { $0.watch.refusal(ofServer: fingerprint) } }
 
     /// Calls `body` whenever the log has changed, and with it perhaps what may run.
     package func onChange(_ body: @escaping @Sendable () -> Void) { changed.withLock { $0 = body } }
@@ -77,7 +92,7 @@ package final class RegistrationWatcher: Sendable {
     /// themselves counts from the next start.
     package func reload(_ configuration: ConnectorConfiguration, _ material: ConnectorMaterial) throws {
         let new = try dial(configuration, material)
-        watch.withLock { $0.know(material.server) }
+        watched.withLock { $0.watch.know(material.server) }
         dialer.withLock { $0 = new }
         nudge()
     }
@@ -101,7 +116,7 @@ package final class RegistrationWatcher: Sendable {
             nudge()
             for await _ in nudges.stream {
                 await round()
-                if watch.withLock({ $0.unproven != nil }) {
+                if watched.withLock({ $0.watch.unproven != nil }) {
                     // Calls are refused until an answer fits, which may be soon: a clock that was off is set, an edge that was bad is gone.
                     group.addTask { [self] in
                         try? await Task.sleep(for: min(interval, Self.doubtful))
@@ -121,10 +136,10 @@ package final class RegistrationWatcher: Sendable {
     private func round() async {
         do {
             let words = try await file.words()
-            let isOver = watch.withLock { watch in
-                let wasAlarmed = watch.alarm != nil
-                watch.accept(words)
-                return wasAlarmed && watch.alarm == nil
+            let isOver = watched.withLock { watched in
+                let wasAlarmed = watched.watch.alarm != nil
+                watched.watch.accept(words)
+                return wasAlarmed && watched.watch.alarm == nil
             }
             if isOver { await keep() }
         } catch {
@@ -145,9 +160,9 @@ package final class RegistrationWatcher: Sendable {
             }
         }
         if Task.isCancelled { return }
-        let refusal = watch.withLock { watch in
-            if let doubt { watch.doubt(doubt) }
-            return watch.refusal(now: Self.seconds(now()))
+        let refusal = watched.withLock { watched in
+            if let doubt { watched.watch.doubt(doubt) }
+            return watched.refusal(Self.seconds(now()))
         }
         tell(refusal)
     }
@@ -156,13 +171,13 @@ package final class RegistrationWatcher: Sendable {
     /// - Parameter doubt: why an answer did not fit, where one did not.
     private func ask(_ address: Authority, _ dialer: LegDialer, _ doubt: inout RegistrationError?) async throws -> Bool {
         let deadline = NIODeadline.now() + dialer.times.registrations
-        var since = watch.withLock { $0.since }
+        var since = watched.withLock { $0.watch.since }
         while true {
-            let request = watch.withLock { RegistrationRequest(tunnelID: $0.pins.tunnelID, since: since) }
+            let request = watched.withLock { RegistrationRequest(tunnelID: $0.watch.pins.tunnelID, since: since) }
             let answer = try await dialer.registrations(address, request, until: deadline)
-            let (result, isFirst) = watch.withLock { watch in
-                let isFirst = watch.head == nil
-                let result = Result { () throws(RegistrationError) in try watch.take(answer, now: Self.seconds(now())) }
+            let (result, isFirst) = watched.withLock { watched in
+                let isFirst = watched.watch.head == nil
+                let result = Result { () throws(RegistrationError) in try watched.watch.take(answer, now: Self.seconds(now())) }
                 return (result, isFirst)
             }
             if case .failure(let error) = result { doubt = error }
@@ -187,15 +202,15 @@ package final class RegistrationWatcher: Sendable {
     }
 
     private func keep() async {
-        let json = watch.withLock { $0.json }
+        let json = watched.withLock { $0.watch.json }
         do { try await file.save(json) } catch { observe(.notKept(reason: "\(error)")) }
     }
 
     // MARK: Telling
 
     private func tell(_ news: [RegistrationNews], isFirst: Bool) {
-        let (size, counting, foreign) = watch.withLock { watch in
-            let time = Self.seconds(now())
+        let (size, counting, foreign) = watched.withLock { watched in
+            let (watch, time) = (watched.watch, Self.seconds(now()))
             return (watch.entries.count, watch.ledger.authorities.filter { $0.counts(at: time) }.map(\.fingerprint), Set(watch.foreignKeys))
         }
         guard !isFirst else { return observe(.began(size: size, authorities: counting)) }

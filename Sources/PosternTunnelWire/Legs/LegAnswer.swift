@@ -23,9 +23,4 @@ package enum LegAnswer {
         if let json = try? JSON(parsing: body), let refusal = LegRefusal(json: json) { return refusal }
         return LegRefusal(head.status >= 500 || head.status == 429 ? .unavailable : .malformed, "the edge answers with status \(head.status)")
     }
-
-    /// `JSONAnswer.encoded`, by the name that `ErrorAnswer` still has for it.
-    package static func encoded(status: Int, json: JSON, fields: [(name: String, value: String)] = []) -> [UInt8] {
-        JSONAnswer.encoded(status: status, json: json, fields: fields)
-    }
 }
