@@ -282,11 +282,12 @@ struct RegistrationTests {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     defer { group.cancelAll() }
                     group.addTask { await watcher.run() }
-                    try await eventually { events.all.contains("connector_key_enrolled foreign") }
+                    // On a busy machine a round may end before the whole log was asked for.
+                    try await eventually { events.all.contains("connector_key_enrolled foreign") && refusals.withLock { !$0.isEmpty } }
                 }
             }
             #expect(events.all.contains("unanswered"))
-            #expect(refusals.withLock { !$0.isEmpty && $0.allSatisfy { $0 == nil } })
+            #expect(refusals.withLock { $0.allSatisfy { $0 == nil } })
         }
     }
 
