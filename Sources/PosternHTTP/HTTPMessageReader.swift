@@ -31,10 +31,11 @@ package struct HTTPMessageReader<Source: ByteSource>: Sendable {
         while true {
             if buffer.readableBytes > 0 {
                 if let (lines, rest) = try reader.feed(buffer.readableBytesView) {
-                    buffer.moveReaderIndex(forwardBy: buffer.readableBytes - rest.count)
+                    // In memory of its own: TLS reads into the buffer that it gave out again, and copies all of it where somebody still holds it.
+                    buffer = rest.isEmpty ? ByteBuffer() : ByteBuffer(bytes: rest)
                     return lines
                 }
-                buffer.clear()
+                buffer = ByteBuffer()
             }
             var time = idle
             if !reader.isEmpty {

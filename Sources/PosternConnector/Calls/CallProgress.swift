@@ -24,6 +24,8 @@ final class CallProgress: Sendable {
         var uploaded: NIODeadline?
         /// The caller went away, and the call goes on without it.
         var isAlone = false
+        /// Why the connector has closed the upstream's connection itself: its end says nothing of the answer then.
+        var cut: CallError?
         /// `nil` where there is no log.
         var content: CallContent?
     }
@@ -49,5 +51,6 @@ final class CallProgress: Sendable {
     func received(_ bytes: Int) { state.withLock { $0.received += bytes } }
     func redacted(_ found: [(action: RedactionAction, counts: [String: Int])]) { state.withLock { $0.redacted = found } }
     func uploaded() { state.withLock { $0.uploaded = .now() } }
+    func cuts(_ cause: CallError) { state.withLock { $0.cut = cause } }
     func leaveAlone() { state.withLock { $0.isAlone = true } }
 }

@@ -76,6 +76,8 @@ final class CallerWatch: Sendable {
             return state.isOver
         }
         guard !isOver else { return }
+        // Before the close: whoever sees that sees why.
+        progress.cuts(cause)
         upstream.close()
         // Who has ended its side and does not take its answer either is not waited for.
         if progress.now.status != nil { caller.abort() }

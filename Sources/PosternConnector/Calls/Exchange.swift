@@ -110,7 +110,8 @@ struct Exchange: Sendable {
                     callerWatch.begin()
                 case .uploadEnded where early == nil: break
                 case .answered(let answered):
-                    if let after { return ended(after, try heard(answered), link) }
+                    let answered = try heard(answered)
+                    if let after { return ended(after, answered, link) }
                     // An upstream that goes on with its connection takes the rest of the request, though it has answered (RFC 9112, section 9.3). Another
                     // may have been quick: that the last of the request has gone may be told next.
                     early = answered
@@ -164,7 +165,7 @@ struct Exchange: Sendable {
         } else {
             do { ready = try reader.ready(of: &body, most: 65_536) } catch { throw .request(error) }
         }
-        guard (ready?.readableBytes ?? 0) <= limits.requestBytes else { throw .requestTooLarge(limits.requestBytes) }
+        guard (held?.bytes ?? ready ?? ByteBuffer()).readableBytes <= limits.requestBytes else { throw .requestTooLarge(limits.requestBytes) }
         return ready
     }
 

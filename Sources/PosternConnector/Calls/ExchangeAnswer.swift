@@ -145,9 +145,12 @@ extension Exchange {
 
     private func finalHead(_ reader: inout MessageReader) async throws(CallError) -> ResponseHead {
         while true {
+            var hasBegun = false
             let head: ResponseHead
             do {
-                guard let lines = try await reader.head(idle: patience, whole: limits.head) else {
+                // Only the wait for its first byte can begin anew: what was read of a head is gone with its reader.
+                hasBegun = try await reader.fill(within: patience)
+                guard hasBegun, let lines = try await reader.head(idle: limits.head, whole: limits.head) else {
                     throw CallError.upstreamAnswer("the upstream closed the connection without an answer")
                 }
                 head = try ResponseHead(lines: lines)
@@ -157,8 +160,11 @@ extension Exchange {
                 throw error
             } catch is TimedOut {
                 // The time for an answer begins when the request is whole.
-                if patience > .zero { continue }
-                throw .upstreamTimeout("the upstream did not begin its answer in time (limits.answer)")
+                if !hasBegun, patience > .zero { continue }
+                throw .upstreamTimeout(
+                    hasBegun
+                        ? "the head of the upstream's answer was not whole in time (limits.head)"
+                        : "the upstream did not begin its answer in time (limits.answer)")
             } catch {
                 throw .upstreamAnswer("no answer of the upstream: \(error)")
             }
@@ -181,6 +187,8 @@ extension Exchange {
         } catch {
             throw .upstreamAnswer("the upstream's answer broke off: \((error as? HTTPRefusal)?.reason ?? "\(error)")")
         }
+        // An end that the connector has made is not the answer's: one without a length and without chunks would look whole.
+        if part == nil, let cause = progress.now.cut { throw cause }
         if let part { try await delivery.count(part, &flow) }
         return part
     }

@@ -57,11 +57,15 @@ struct CallPath: Sendable {
             ])
     }
 
-    private func doubt(_ leg: EdgeLeg) {
+    private func doubt(_ leg: EdgeLeg, _ error: LegStreamError? = nil) {
         guard table.failed(leg) else { return }
         metrics.doubts.increment()
+        let reason =
+            error == .answered(404)
+            ? "a connector says again that it has no such route (does its document have it, and tunnel.route_key_file where routes are called by ids?)"
+            : "callers do not believe who answers on the legs of a connector's key (is the key yours?)"
         logger.warning(
-            "callers do not believe who answers on the legs of a connector's key: they are passed over while there are others. Is the key yours?",
+            "\(reason): its legs are passed over while there are others",
             metadata: ["tunnel": "\(leg.tunnelID)", "key": "\(leg.connectorKey)"])
     }
 
@@ -82,7 +86,7 @@ struct CallPath: Sendable {
                 } catch {
                     leg.leave(isSplice: opening.isSplice, bytesIn: 0, bytesOut: 0)
                     guard error == .refused else {
-                        if !opening.isSplice { doubt(leg) }
+                        if !opening.isSplice { doubt(leg, error) }
                         throw CallRefusal.connector(error)
                     }
                     tried.insert(leg.id)

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOPosix
 import PosternConnector
 import PosternHTTP
 import PosternTunnelLink
@@ -61,5 +62,36 @@ struct DisconnectTests {
             await world.log.wait { $0.refusals == ["caller_gone"] }
             #expect(!world.log.events.contains { if case .outlived = $0 { true } else { false } })
         }
+    }
+
+    /// Who ends only its own side still reads: what the connector has cut off must not look whole to it, nor to whoever is told by an edge that has ended
+    /// that side in its name.
+    @Test("an answer without a length that is cut because its caller has ended its side does not end as a whole one")
+    func truncation() async throws {
+        // As the connector's process has it: what goes on after a wait goes on before what was queued meanwhile.
+        try await withTaskExecutorPreference(LoopExecutor()) {
+            try await TunnelWorld.run { world in
+                for count in 1...20 {
+                    var client = try await TunnelClient.open(world, .splice, as: try world.runtime())
+                    try await client.send("GET /events HTTP/1.1\r\nHost: \(Self.host)\r\n\r\n")
+                    var body = BodyReader(.chunked)
+                    _ = try await client.head()
+                    #expect(try await client.piece(&body) == "data: 1\n\n")
+                    await client.stream.closeOutput()
+                    await #expect(throws: (any Error).self) { try await client.piece(&body) }
+                    client.stream.close()
+                    await world.log.wait { $0.refusals == Array(repeating: "caller_gone", count: count) }
+                }
+                world.upstream.go.open()
+            }
+        }
+    }
+}
+
+/// Runs tasks on the event loops, as `postern` does.
+private final class LoopExecutor: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        MultiThreadedEventLoopGroup.singleton.any().execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }

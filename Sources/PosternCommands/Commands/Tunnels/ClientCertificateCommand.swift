@@ -69,6 +69,9 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 throw ValidationError("--edge must be written HOST or HOST:PORT, an IPv6 address in brackets, not \"\(edge)\"")
             }
             if let edgeName, HostName.canonical(edgeName) == nil { throw ValidationError("--edge-name is no host name") }
+            if hideRoutes, let wrong = route.first(where: { !TunnelHost.isRoute($0) }) {
+                throw ValidationError("--route \"\(wrong)\" can be no route's name: give it as the connector's document has it")
+            }
             let edgeAuthority = try edgeCAFile.map { try TextFile.read($0) }
             try TextFile.makeFolder(output)
             try TextFile.checkWritable(output + "/key.pem", option: "--output")

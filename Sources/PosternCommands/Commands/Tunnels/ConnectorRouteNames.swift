@@ -21,7 +21,9 @@ struct ConnectorRouteNames {
     /// Changes no setting: other connectors of the tunnel may lack the key.
     func tell(_ client: ManagedAgentsClient) async throws {
         let settings = try await client.request(.get, Tunnels.ownPath(tunnelID, "/settings")).json()
-        let isOn = settings["hide_routes"]?.bool ?? false
+        guard let isOn = settings["hide_routes"]?.bool else {
+            return terminal.print("Edges learn the names of its routes that agents call: this control plane is older than the setting hide_routes.")
+        }
         if isOn {
             terminal.print("Agents call its routes by ids, which tell edges no names (hide_routes is on).")
         } else {

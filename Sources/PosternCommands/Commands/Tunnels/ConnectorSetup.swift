@@ -90,7 +90,16 @@ struct ConnectorSetup {
             // Its only connectors get the route key from here on.
             var body: JSONObject = ["hide_routes": true]
             if let displayName { body["display_name"] = .string(displayName) }
-            object = try await client.request(.post, "/v1/tunnels", body: .object(body)).json()
+            do throws(ClientError) {
+                object = try await client.request(.post, "/v1/tunnels", body: .object(body)).json()
+            } catch {
+                // A control plane that is older than the setting refuses the field, and has made nothing.
+                guard case .api(let failure) = error, failure.error.status == 400, failure.error.message.hasPrefix("hide_routes:") else {
+                    throw error
+                }
+                body["hide_routes"] = nil
+                object = try await client.request(.post, "/v1/tunnels", body: .object(body)).json()
+            }
         }
         guard let id = object["id"]?.string, ResourceID.isWellFormed(id, .tunnel), let domain = object["domain"]?.string.flatMap(HostName.canonical)
         else {
