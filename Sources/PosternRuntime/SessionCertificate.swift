@@ -64,6 +64,8 @@ actor SessionCertificate {
     }
 
     private func renewed() async -> Result<Pass, TransportError> {
+        // What is read counts from before it is read.
+        let looked = ContinuousClock.now
         do {
             guard let tunnel = try await tunnels.liveTunnel(domain: domain, workspaceID: workspaceID) else {
                 return .failure(.refused("the workspace has no tunnel with the domain \(domain) any more"))
@@ -71,7 +73,7 @@ actor SessionCertificate {
             let authorities = try await tunnels.authorities(of: tunnel)
             let routeKey = try routeKey(of: tunnel)
             if var held, held.authorities == authorities, held.pass.routeKey == routeKey, !isEnding(held) {
-                held.lookedUp = .now
+                held.lookedUp = looked
                 self.held = held
                 return .success(held.pass)
             }
@@ -82,7 +84,7 @@ actor SessionCertificate {
             let credentials = try PosternMCP.TunnelCredentials(
                 certificate: pem, key: request.keyPEM, authorities: authorities.joined(separator: "\n"))
             let pass = Pass(credentials: credentials, routeKey: routeKey)
-            held = Held(pass: pass, authorities: authorities, lookedUp: .now)
+            held = Held(pass: pass, authorities: authorities, lookedUp: looked)
             return .success(pass)
         } catch let error as PosternMCP.TunnelCredentials.Invalid {
             return .failure(.refused("\(error)"))

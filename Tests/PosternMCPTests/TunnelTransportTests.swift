@@ -81,6 +81,47 @@ import Testing
         }
     }
 
+    @Test func whoHasWaitedGoesByTheWayThatCountsThen() async throws {
+        var settings = TunnelConnections.Settings()
+        settings.limits.perKey = 1
+        let (asked, go) = (Box(0), Gate())
+        try await run(
+            { _, stream in
+                var reader = MessageReader(stream)
+                _ = try await reader.request()
+                asked.change { $0 += 1 }
+                await go.wait()
+                try await stream.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
+            }, settings: settings
+        ) { [forge, authority] end, connections, _ in
+            let own = try forge.credentials([try #require(authority.value)])
+            let host = TunnelHost(route: "docs", domain: TunnelForge.domain)
+            let way = Box(
+                TunnelRoute(
+                    host: host, edge: .init(addresses: [EdgeAddress(host: "127.0.0.1", port: end.port)], name: TunnelForge.edgeName), way: .splice))
+            let times = Box(0)
+            let transport = TunnelTransport(host, connections: connections) { () async throws(TransportError) in
+                times.change { $0 += 1 }
+                return TunnelPassage(way.value, own)
+            }
+            async let first = Self.post(transport)
+            while asked.value == 0 { try await Task.sleep(for: .milliseconds(2)) }
+            let before = times.value
+            async let second = Self.post(transport)
+            while times.value == before { try await Task.sleep(for: .milliseconds(2)) }
+            // Where nobody listens: a connection by the way of before would be answered.
+            let closed = try await ScriptedEnd.closedPort()
+            way.change { $0.edge.addresses = [EdgeAddress(host: "127.0.0.1", port: closed)] }
+            go.open()
+            #expect(await first == .success("200 hello"))
+            guard case .failure = await second else {
+                Issue.record("it went by the way of before")
+                return
+            }
+            #expect(end.connections == 1)
+        }
+    }
+
     @Test func keysTellEverythingApart() throws {
         let (one, two) = (try forge.authority("one"), try forge.authority("two"))
         let credentials = try forge.credentials([one])
@@ -128,7 +169,7 @@ import Testing
             let short = try forge.credentials([try #require(authority.value)], until: 600)
             #expect(await Self.post(transport(short)) == .success("200 hello"))
             // One that ends in a moment: the answer that is read then is cut off, and is told so.
-            clock.set(short.notAfter.addingTimeInterval(-0.3))
+            clock.set(short.notAfter.addingTimeInterval(-3))
             let outcome = Box<Result<String, TransportError>?>(nil)
             async let call: Void = outcome.set(await Self.post(transport(short)))
             await begun.wait()

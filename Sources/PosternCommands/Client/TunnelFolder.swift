@@ -83,27 +83,39 @@ enum TunnelFolder {
     }
 }
 
-/// The credentials of a folder, read again when their certificate is about to end: a command that runs for long goes on with a renewed one.
+/// The credentials of a folder with its route key, read again when their certificate is about to end: a command that runs for long goes on with a renewed
+/// one, which may name routes otherwise.
 final class FolderCredentials: Sendable {
+    struct Held: Sendable {
+        let credentials: TunnelCredentials
+        /// `nil` where the edge is shown names.
+        let routeKey: RouteKey?
+    }
     /// In seconds before a certificate's end.
     private static let readAgain = 60.0
 
     private let folder: String
     private let apiKey: Secret?
-    private let held: Mutex<TunnelCredentials>
+    private let held: Mutex<Held>
 
     init(_ folder: String, apiKey: Secret?) throws(CommandError) {
         self.folder = folder
         self.apiKey = apiKey
-        held = Mutex(try TunnelFolder.credentials(folder, apiKey: apiKey))
+        held = Mutex(try Self.read(folder, apiKey))
     }
 
-    func current() async -> TunnelCredentials {
+    private static func read(_ folder: String, _ apiKey: Secret?) throws(CommandError) -> Held {
+        // The key first: it is written first, and a certificate of ids without it opens nothing.
+        let routeKey = try TunnelFolder.routeKey(folder)
+        return Held(credentials: try TunnelFolder.credentials(folder, apiKey: apiKey), routeKey: routeKey)
+    }
+
+    func current() async -> Held {
         let known = held.withLock { $0 }
-        guard known.isEnding(within: Self.readAgain) else { return known }
+        guard known.credentials.isEnding(within: Self.readAgain) else { return known }
         // What cannot be read now may be half-written: the known one says by itself when it has ended.
-        let found = try? await NIOThreadPool.singleton.runIfActive { [folder, apiKey] in try TunnelFolder.credentials(folder, apiKey: apiKey) }
-        guard let found, found.fingerprint != known.fingerprint else { return known }
+        let found = try? await NIOThreadPool.singleton.runIfActive { [folder, apiKey] in try Self.read(folder, apiKey) }
+        guard let found, found.credentials.fingerprint != known.credentials.fingerprint else { return known }
         held.withLock { $0 = found }
         return found
     }

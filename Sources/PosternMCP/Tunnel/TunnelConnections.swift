@@ -62,11 +62,13 @@ package final class TunnelConnections: Sendable {
     package var idleCount: Int { state.withLock { $0.pool.idleCount } }
 
     /// A connection for one request; a new one only where none of the same key is idle.
-    func take(_ passage: TunnelPassage) async throws(TransportError) -> Connection {
-        let (route, credentials) = (passage.route, passage.credentials)
-        let key = TunnelKey(route, credentials)
+    /// - Parameter ask: how the request goes. Asked again once its turn has come: what waits for one of few connections may do so for minutes.
+    func take(_ ask: @Sendable () async throws(TransportError) -> TunnelPassage) async throws(TransportError) -> Connection {
         while true {
             if Task.isCancelled { throw .cancelled }
+            let passage = try await ask()
+            let (route, credentials) = (passage.route, passage.credentials)
+            let key = TunnelKey(route, credentials)
             let now = settings.now()
             guard now < credentials.notAfter else { throw TunnelDialError.certificateEnded.transportError }
             guard now >= credentials.notBefore else { throw TunnelDialError.certificateNotBegun.transportError }
@@ -84,6 +86,16 @@ package final class TunnelConnections: Sendable {
                 return connection
             case .dial(let id, let evicted):
                 if let evicted { close(evicted) }
+                let counting: TunnelRoute
+                do throws(TransportError) { counting = try await ask().route } catch {
+                    drop(id)
+                    throw error
+                }
+                // Nobody is shown a way that does not count any more. A newer certificate is no other way.
+                guard counting == route else {
+                    drop(id)
+                    continue
+                }
                 return try await dial(id, key, route, credentials)
             case .wait: continue
             }

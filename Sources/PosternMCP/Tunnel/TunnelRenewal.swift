@@ -92,7 +92,7 @@ final class TunnelRenewal: Sendable {
         } catch {
             throw .refused("\(error)")
         }
-        let call = TunnelCall(connections, try await connections.take(newer))
+        let call = TunnelCall(connections, try await connections.take { () async throws(TransportError) in newer })
         let head = try await call.send(request, within: connections.settings.times.inner)
         try call.finishIfEmpty()
         return head.status == 204

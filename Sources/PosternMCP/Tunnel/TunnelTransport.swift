@@ -37,7 +37,7 @@ package struct TunnelTransport: ClientTransport {
         let id = CallRenewal.newID()
         let wire: InnerRequest
         do throws(InnerRequest.Invalid) { wire = try InnerRequest(request, host: host.name, call: id) } catch { throw .refused("\(error)") }
-        let connection = try await connections.take(try await passage())
+        let connection = try await connections.take(passage)
         let renewal = TunnelRenewal(id, host, connections, connection, passage: passage)
         let call = TunnelCall(connections, connection, renewal: renewal)
         let head = try await call.send(wire, within: max(.nanoseconds(1), deadline - .now()))

@@ -166,7 +166,10 @@ struct MCPConnection: Sendable {
             dialling.checkConnection = { peer.check($0) }
             dialling.connected = { trace.connected() }
             let connections = TunnelConnections(dialling)
-            let transport = TunnelTransport(route, connections: connections) { () async throws(TransportError) in await credentials.current() }
+            let transport = TunnelTransport(route.host, connections: connections) { () async throws(TransportError) in
+                let held = await credentials.current()
+                return TunnelPassage(TunnelRoute(host: route.host, edge: route.edge, way: route.way, routeKey: held.routeKey), held.credentials)
+            }
             do throws(MCPError) {
                 let value = try await use(HTTPLink(transport, endpoint: endpoint, settings: settings))
                 await connections.shutdown()

@@ -6,6 +6,7 @@ import PosternTunnelWire
 /// The server behind a tunnel that a URL and a certificate's folder name, and the way to it.
 struct MCPTunnelTarget {
     let endpoint: MCPEndpoint
+    /// Without the route key, which comes with the credentials.
     let route: TunnelRoute
     let credentials: FolderCredentials
 
@@ -29,7 +30,7 @@ struct MCPTunnelTarget {
             edge: TunnelRoute.Edge(
                 addresses: [options.edge.flatMap { EdgeAddress($0) } ?? tunnel.edge], name: tunnel.edgeName,
                 authorities: try file.map { file throws(CommandError) in try TextFile.read(file) }),
-            way: options.via, routeKey: try TunnelFolder.routeKey(folder))
+            way: options.via)
         let apiKey = try options.apiKeyFile.map { file throws(CommandError) in Secret(try TextFile.readSecret(file)) }
         credentials = try FolderCredentials(folder, apiKey: apiKey)
     }

@@ -88,6 +88,8 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             guard let certificate = answer["certificate_pem"]?.string, let expiry = answer["expires_at"]?.string else {
                 throw CommandError(.failure, "the answer holds no certificate")
             }
+            // Before the certificate, and taken away after it: the key with a certificate of names opens what they name, the other way round nothing.
+            if let routeKey { try TextFile.writeSecret(routeKey.text, to: output + "/" + TunnelFolder.routeKeyFile) }
             try TextFile.writeSecret(request.keyPEM, to: output + "/key.pem")
             try TextFile.writeSecret(certificate, to: output + "/certificate.pem")
             let authorities = answer["ca_certificates_pem"]?.array?.compactMap(\.string) ?? []
@@ -96,11 +98,7 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 let folder = TunnelFolder.Description(id: tunnel, domain: domain, edge: edge.flatMap { EdgeAddress($0) }, edgeName: edgeName)
                 try TextFile.writeSecret(JSON.object(folder.json).text, to: output + "/" + TunnelFolder.descriptionFile)
             }
-            if let routeKey {
-                try TextFile.writeSecret(routeKey.text, to: output + "/" + TunnelFolder.routeKeyFile)
-            } else {
-                TextFile.remove(output + "/" + TunnelFolder.routeKeyFile)
-            }
+            if routeKey == nil { TextFile.remove(output + "/" + TunnelFolder.routeKeyFile) }
             if let edgeAuthority { try TextFile.writeSecret(edgeAuthority.trimmingSpaces, to: output + "/" + TunnelFolder.edgeAuthorityFile) }
             if authorities.isEmpty {
                 client.show.terminal.note("No certificate authority is registered for the tunnel, so it takes no calls yet.")
