@@ -23,7 +23,9 @@ def measure_streams(scene: Scene) -> list[Row]:
         one = resident_kilobytes(tunnel.connector.pid)
         tunnel.connector.stop()
         document = tunnel.folder / "connector.yaml"
-        document.write_text(document.read_text().replace("legs: 1", f"legs: {MOST_LEGS}"))
+        # All connections are one caller's, which may have twice as many of them as calls.
+        document.write_text(document.read_text().replace("legs: 1", f"legs: {MOST_LEGS}").replace(
+            "    callers: {clients: [bench]}", "    callers: {clients: [bench]}\n    limits: {concurrency: 1000, concurrency_per_caller: 1000}"))
         edge = resident_kilobytes(stage.edge.pid)
         tunnel.connector = stage.connector(tunnel, MOST_LEGS)
         full = resident_kilobytes(tunnel.connector.pid)

@@ -1,5 +1,7 @@
 import NIOCore
+import NIOPosix
 import PosternTunnelLink
+import PosternTunnelWire
 import Testing
 
 @testable import PosternConnector
@@ -37,5 +39,47 @@ struct LegRecoveryTests {
                 }
             }
         }
+    }
+
+    @Test("what takes connections for an edge that is away, and closes them, is no answer; what speaks is one", arguments: [false, true])
+    func standIn(speaks: Bool) async throws {
+        let standIn = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(StandIn(speaks: speaks)) }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        defer { standIn.close(promise: nil) }
+        let port = try #require(standIn.localAddress?.port)
+        let world = try await TunnelWorld(TunnelWorld.Options())
+        try await world.runParts(connects: false) { world in
+            let (configuration, material) = try world.parts(edge: port, world.options)
+            let dialer = LegDialer(
+                edges: configuration.edges, tls: try material.outerTLS(), signer: material.signer, proxy: nil, resolve: { _ in [] },
+                group: MultiThreadedEventLoopGroup.singleton, times: ConnectorTimes())
+            let request = LegRequest(tunnelID: TunnelWorld.tunnelID, leg: "a/0", version: "1", token: nil, certificateExpires: nil)
+            do {
+                _ = try await dialer.dial(configuration.edges.addresses[0], request, Leg.Events(goAway: { _ in }))
+                Issue.record("a leg stands on nothing")
+            } catch {
+                #expect(LegUnanswered.isSaid(by: error) == !speaks, "\(type(of: error)): \(error)")
+            }
+        }
+    }
+}
+
+/// Takes a connection and closes it, without a word or, once it was spoken to, with one that is no TLS.
+private final class StandIn: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let speaks: Bool
+
+    init(speaks: Bool) { self.speaks = speaks }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if !speaks { context.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.channel.writeAndFlush(ByteBuffer(string: "HTTP/1.1 503 Service Unavailable\r\n\r\n"), promise: nil)
+        context.close(promise: nil)
     }
 }

@@ -8,6 +8,16 @@ import PosternTunnelLink
 struct LegUnanswered: Error, CustomStringConvertible {
     let reason: String
     var description: String { reason }
+
+    /// Whether nobody was asked to work for a try that ended so: there was no TCP, or it ended before a word of TLS had come, as where something takes
+    /// connections for an edge that is away.
+    static func isSaid(by error: any Error) -> Bool {
+        switch error {
+        case is LegUnanswered, is IOError, ChannelError.eof, NIOSSLError.uncleanShutdown: true
+        case NIOSSLError.handshakeFailed(.sslError(let errors)): errors == [.eofDuringHandshake]
+        default: false
+        }
+    }
 }
 
 /// The way to an edge, up to where its TLS begins: TCP, by itself or through the corporate proxy.

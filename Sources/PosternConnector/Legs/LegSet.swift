@@ -159,7 +159,7 @@ final class LegSet: Sendable {
             } catch {
                 if Task.isCancelled { return }
                 turn += 1
-                let seconds = backOff.next(isUnanswered: error is LegUnanswered, chance: .random(in: 0...1))
+                let seconds = backOff.next(isUnanswered: LegUnanswered.isSaid(by: error), chance: .random(in: 0...1))
                 observe(.legFailed(index: index, edge: address.description, reason: "\(error)", seconds: seconds))
                 try? await Task.sleep(for: .seconds(seconds))
             }
