@@ -49,6 +49,11 @@ package struct HTTPFields: Hashable, Sendable {
 
     package func contains(_ key: String) -> Bool { all.contains { $0.key == key } }
 
+    private static let overrides: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
+
+    /// The first field by which some servers take another method than the one of the request line; `nil` without one.
+    package var methodOverride: HTTPField? { all.first { Self.overrides.contains($0.spelling) } }
+
     package mutating func remove(_ keys: Set<String>) { all.removeAll { keys.contains($0.key) } }
 
     package mutating func append(_ name: String, _ value: String) { all.append(HTTPField(name, value)) }

@@ -29,7 +29,6 @@ package struct RequestHead: Hashable, Sendable {
     }
 
     private static let steering: Set<String> = ["content-length", "transfer-encoding", "host", "connection"]
-    private static let overrides: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
 
     /// Names that some servers read as a header that steers the message or its way.
     private static func refuseLookAlikes(_ fields: HTTPFields) throws(HTTPRefusal) {
@@ -39,9 +38,6 @@ package struct RequestHead: Hashable, Sendable {
             if spelling == "x-unix-socket" { throw HTTPRefusal("header \(field.name) would choose another way for the request") }
         }
     }
-
-    /// The first field by which some servers take another method than the one of the request line; `nil` without one.
-    package var methodOverride: HTTPField? { fields.all.first { Self.overrides.contains($0.spelling) } }
 
     /// Whether the connection is to be kept open after the answer (RFC 9112, section 9.3).
     package var wantsKeepAlive: Bool {

@@ -15,7 +15,6 @@ final class CallerWatch: Sendable {
 
     private struct State {
         var isOver = false
-        var cause: CallError?
         var watch: ByteStream.EndWatch?
         var end: Scheduled<Void>?
     }
@@ -30,9 +29,6 @@ final class CallerWatch: Sendable {
         self.progress = progress
         self.outlived = outlived
     }
-
-    /// Why it ended the call; `nil` where it did not.
-    var cause: CallError? { state.withLock { $0.cause } }
 
     /// To be called once; nothing may read from the caller until `stop`.
     func begin() {
@@ -71,11 +67,7 @@ final class CallerWatch: Sendable {
     }
 
     private func end(_ cause: CallError) {
-        let isOver = state.withLock { state in
-            if !state.isOver { state.cause = cause }
-            return state.isOver
-        }
-        guard !isOver else { return }
+        guard state.withLock({ !$0.isOver }) else { return }
         // Before the close: whoever sees that sees why.
         progress.cuts(cause)
         upstream.close()

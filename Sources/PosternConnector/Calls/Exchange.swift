@@ -87,7 +87,7 @@ struct Exchange: Sendable {
             return ended(reader, try heard(try await answer(from: link.reader)), link)
         } catch {
             // What the watch does to the upstream shows as a fault of that; other faults are what they say.
-            guard let cause = callerWatch.cause, (error as? CallError)?.isOfUpstream != false else { throw error }
+            guard let cause = progress.now.cut, (error as? CallError)?.isOfUpstream != false else { throw error }
             throw cause
         }
     }

@@ -42,7 +42,7 @@ struct RouteRequest: Sendable {
         framing = head.body
         keepsAlive = head.wantsKeepAlive
         minorVersion = head.minorVersion
-        let override = head.methodOverride
+        let override = head.fields.methodOverride
         if let override, route.policy != nil {
             throw HTTPRefusal(400, "header \(override.name) would make another method of it, which the route's policy has not judged")
         }

@@ -9,8 +9,8 @@ struct LegUnanswered: Error, CustomStringConvertible {
     let reason: String
     var description: String { reason }
 
-    /// Whether nobody was asked to work for a try that ended so: there was no TCP, or it ended before a word of TLS had come, as where something takes
-    /// connections for an edge that is away.
+    /// Whether hardly anybody was asked to work for a try that ended so: there was no TCP, or it ended without a word, as where something takes connections
+    /// for an edge that is away. One that is reset after its TLS is taken for the same.
     static func isSaid(by error: any Error) -> Bool {
         switch error {
         case is LegUnanswered, is IOError, ChannelError.eof, NIOSSLError.uncleanShutdown: true

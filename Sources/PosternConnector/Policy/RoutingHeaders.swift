@@ -23,8 +23,7 @@ enum RoutingHeaders {
             }
             throw .malformed("headers.names", "the header \(field.name) looks like \(spelling)", "leave it out")
         }
-        let overrides: Set<String> = ["x-http-method-override", "x-http-method", "x-method-override", "x-method"]
-        if let field = fields.all.first(where: { overrides.contains($0.key) }) {
+        if let field = fields.methodOverride {
             throw .malformed("headers.names", "the header \(field.name) would make it another HTTP method", "leave it out")
         }
         guard fields.named("content-encoding").allSatisfy({ $0.tokens == ["identity"] }) else {

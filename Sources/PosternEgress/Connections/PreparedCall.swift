@@ -49,7 +49,7 @@ struct PreparedCall: Sendable {
             refusal.report.credentials = secrets.used
             throw refusal
         }
-        if let field = request.head.methodOverride, context.policy.looksAtMethods(destination.host, port: destination.port) {
+        if let field = request.head.fields.methodOverride, context.policy.looksAtMethods(destination.host, port: destination.port) {
             throw CallRefusal(
                 403,
                 EgressRefusal(

@@ -77,7 +77,7 @@ struct ClientCertificateCommand: AsyncParsableCommand {
             try TextFile.checkWritable(output + "/key.pem", option: "--output")
             let request = try RuntimeRequest()
             let (answer, routeKey) = try await client.withClient { client in
-                let routeKey = hideRoutes ? try await self.routeKey(client) : nil
+                let routeKey = hideRoutes ? try await Tunnels.routeKey(of: tunnel, client) : nil
                 // The edge is shown the certificate as well.
                 let shown = routeKey.map { key in route.map { key.id(of: $0) } } ?? route
                 let body: JSONObject = [
@@ -104,14 +104,6 @@ struct ClientCertificateCommand: AsyncParsableCommand {
                 client.show.terminal.note("No certificate authority is registered for the tunnel, so it takes no calls yet.")
             }
             client.show.done("Wrote key.pem, certificate.pem, authorities.pem and tunnel.json to \(output); valid until \(expiry).", answer)
-        }
-
-        private func routeKey(_ client: ManagedAgentsClient) async throws -> RouteKey {
-            let answer = try await client.request(.get, Tunnels.ownPath(tunnel, "/route_key")).json()
-            guard let key = answer["route_key"]?.string.flatMap({ RouteKey($0) }) else {
-                throw CommandError(.failure, "the control plane's answer holds no route key")
-            }
-            return key
         }
     }
 }

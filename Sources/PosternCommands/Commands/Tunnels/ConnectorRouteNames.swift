@@ -11,11 +11,7 @@ struct ConnectorRouteNames {
 
     /// The key is written whether or not routes are called by ids already, so that the setting can be turned on at any time.
     func fetchKey(_ client: ManagedAgentsClient) async throws {
-        let answer = try await client.request(.get, Tunnels.ownPath(tunnelID, "/route_key")).json()
-        guard let key = answer["route_key"]?.string.flatMap({ RouteKey($0) }) else {
-            throw CommandError(.failure, "the control plane's answer holds no route key")
-        }
-        try TextFile.writeSecret(key.text, to: "\(folder)/\(TunnelFolder.routeKeyFile)")
+        try TextFile.writeSecret(try await Tunnels.routeKey(of: tunnelID, client).text, to: "\(folder)/\(TunnelFolder.routeKeyFile)")
     }
 
     /// Changes no setting: other connectors of the tunnel may lack the key.
