@@ -115,14 +115,14 @@ let sources: [Target] = [
         ]),
     library(
         "ManagedAgentsClient",
-        ["ManagedAgentsAPI", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
+        ["ManagedAgentsAPI", "PosternTLS", "PosternJSON", .httpClient, .nio("NIOCore"), .nio("NIOHTTP1"), .nio("NIOFoundationCompat"), .logging]),
     // Both sides: what each reads from strangers.
     library("PosternHTTP", [.nio("NIOCore")]),
     library("PosternTLS"),
     library(
         "PosternMCP",
         [
-            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternJSON", .nio("NIOCore"),
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
             .nio("NIOPosix"), .tls, .x509, .asn1, .crypto,
         ]),
     library("PosternAudit", ["PosternJSON", .crypto]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ def test_what_the_kernel_holds_it_to(perimeter: Perimeter, web: Web) -> None:
     # Room for 256 connections at their worst, and for the stacks of threads; nothing that would hurt the machine.
     assert memory[0] == memory[1] and 1 << 30 <= int(memory[0]) <= (1 << 30) + (os.cpu_count() or 1) * (16 << 20)
     assert perimeter.worker is not None and "no Landlock" not in perimeter.worker.log.read_text()
+
+
+def test_it_outlives_a_pause(perimeter: Perimeter, web: Web) -> None:
+    """A machine that was suspended, or has no time for it: all that was due meanwhile is due at once."""
+    perimeter.policy(network=network(web))
+    perimeter.start()
+    session = perimeter.session()
+    assert perimeter.shell(session, get(web)).text == "200"
+    [process] = perimeter.proxies()
+    for _ in range(2):
+        os.kill(process, signal.SIGSTOP)
+        time.sleep(1.1)
+        os.kill(process, signal.SIGCONT)
+        assert perimeter.shell(session, get(web)).text == "200"
+    assert perimeter.proxies() == [process]
 
 
 def test_many_connections_at_once_fit_into_its_memory(perimeter: Perimeter, web: Web) -> None:

@@ -143,7 +143,7 @@ import X509
         } _: { end in
             let route = Self.route([end.port], .splice)
             let ended = try await Self.dial(route, credentials)
-            #expect(ended == .innerTLS("the connection ended"))
+            #expect(ended == .innerTLS("the connection ended in the TLS handshake"))
             let nonsense = try await Self.dial(route, credentials)
             #expect(nonsense?.step == .innerTLS)
             var times = TunnelTimes()

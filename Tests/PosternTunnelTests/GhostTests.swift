@@ -1,5 +1,7 @@
+import Crypto
 import NIOCore
 import NIOSSL
+import PosternHTTP
 import PosternTunnelLink
 import PosternTunnelWire
 import Testing
@@ -40,7 +42,8 @@ struct GhostTests {
             try await eventually { world.directory.hasAnswered }
             let first = try await Self.ask(world, token: TunnelWorld.token)
             try await eventually { asked.count == 1 }
-            world.directory.change(TunnelWorld.tunnelID) { $0.connectorKeys.insert(world.connectorKey.fingerprint) }
+            let key = try ConnectorKey(P256.Signing.PrivateKey(pemRepresentation: world.connectorKey.keyPEM).publicKey)
+            world.directory.change(TunnelWorld.tunnelID) { $0.connectorKeys.insert(key.fingerprint) }
             let second = try await Self.ask(world, token: nil)
             var reader = MessageReader(second)
             let lines = try #require(try await reader.head(idle: .seconds(30), whole: .seconds(30)))

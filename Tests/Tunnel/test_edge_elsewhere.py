@@ -88,7 +88,8 @@ def test_an_edge_of_another_authority_is_not_spoken_to(house: House) -> None:
     believe(tunnel, other.ca)
     told = failures(house.turn(house.session(house.agent(ROUTE)), call("to a stranger")))
     assert told == {ROUTE: (
-        f'The MCP server "{ROUTE}" cannot be used: no connection: edge TLS: the handshake with 127.0.0.1:{tunnel.port} failed: CERTIFICATE_VERIFY_FAILED '
+        f'The MCP server "{ROUTE}" cannot be used: no connection: edge TLS: the handshake with 127.0.0.1:{tunnel.port} failed: the '
+        "certificate is of no authority that is trusted, or has expired (CERTIFICATE_VERIFY_FAILED) "
         f"(the certificate has to name {DOMAIN}, and be of an authority that is given for the edge)")}
     assert "ECHO to a stranger" not in house.server.process.log.read_text()
     # It was the authority alone.

@@ -85,6 +85,19 @@ def test_it_is_confined_works_and_comes_back(beside: Tunnel) -> None:
     assert works(beside, laptop) and is_alive(pid)
 
 
+def test_it_outlives_a_pause(beside: Tunnel) -> None:
+    """A machine that was suspended, or has no time for it: all that was due meanwhile is due at once."""
+    laptop = beside.certificate("laptop", "laptop", "docs")
+    until(lambda: works(beside, laptop))
+    [pid] = children(beside)
+    for _ in range(2):
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.1)
+        os.kill(pid, signal.SIGCONT)
+        assert works(beside, laptop)
+    assert children(beside) == [pid] and is_alive(pid)
+
+
 def test_a_killed_server_leaves_no_edge(beside: Tunnel) -> None:
     [pid] = children(beside)
     beside.server.kill_alone()

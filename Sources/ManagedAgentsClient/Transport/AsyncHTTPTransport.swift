@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import PosternTLS
 
 #if canImport(Glibc)
 import Glibc
@@ -155,10 +156,8 @@ package struct AsyncHTTPTransport: ClientTransport {
     private static func translate(_ error: any Error) -> TransportError {
         if error is CancellationError || Task.isCancelled { return .cancelled }
         guard let error = error as? HTTPClientError else {
-            if let alert = refusedCertificate(error) {
-                return .connection("the other side wants another client certificate than it was given, if any (TLS alert \(alert))")
-            }
-            return isBreak(error) ? .broken("\(error)") : .connection("\(error)")
+            return isOfTLS(error)
+                ? translate(TLSFailure(text: "\(error)"), isBreak: isBreak(error)) : isBreak(error) ? .broken("\(error)") : .connection("\(error)")
         }
         switch error {
         case .cancelled: return .cancelled
@@ -193,15 +192,15 @@ extension AsyncHTTPTransport {
         }
     }
 
-    /// In TLS 1.3 a client's certificate is judged after the client has finished its handshake, and may have sent its request: the alert says that
-    /// nobody has read that.
-    private static func refusedCertificate(_ error: any Error) -> String? {
-        guard error is BoringSSLError || error is NIOSSLError else { return nil }
-        let text = "\(error)"
-        return [
-            "CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED", "CERTIFICATE_UNKNOWN",
-            "UNSUPPORTED_CERTIFICATE",
-        ].first { text.contains("ALERT_\($0)") }
+    private static func isOfTLS(_ error: any Error) -> Bool { error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError }
+
+    private static func translate(_ failure: TLSFailure, isBreak: Bool) -> TransportError {
+        // In TLS 1.3 a client's certificate is judged after the client has finished its handshake, and may have sent its request: the alert says that
+        // nobody has read that.
+        if case .certificateRefused = failure {
+            return .connection("the other side wants another client certificate than it was given, if any (\(failure))")
+        }
+        return isBreak ? .broken("TLS: \(failure)") : .connection("TLS: \(failure)")
     }
 }
 

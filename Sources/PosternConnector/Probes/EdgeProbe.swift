@@ -4,6 +4,7 @@ import NIOPosix
 import NIOSSL
 import PosternHTTP
 import PosternPolicy
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 import SwiftASN1
@@ -149,28 +150,6 @@ package struct EdgeProbe: Sendable {
             }
             outcome.failedAfter = .now - last
             return outcome
-        }
-    }
-}
-
-/// Why TLS did not come about, as far as the error says it.
-package struct TLSFailure: Sendable, Hashable, CustomStringConvertible {
-    package enum Kind: Sendable { case untrusted, otherName, timedOut, other }
-    package let kind: Kind
-    package let description: String
-
-    init(_ error: any Error) {
-        let text = "\(error)"
-        if error is TimedOut {
-            (kind, description) = (.timedOut, "the handshake was not done in time")
-        } else if (error as? NIOSSLExtraError) == .failedToValidateHostname || text.contains("HOSTNAME_MISMATCH") {
-            (kind, description) = (.otherName, "the certificate is for another name")
-        } else if text.contains("UNRECOGNIZED_NAME") {
-            (kind, description) = (.otherName, "nobody there goes by that name (unrecognized_name)")
-        } else if text.contains("CERTIFICATE_VERIFY_FAILED") {
-            (kind, description) = (.untrusted, "the certificate is of no authority that is trusted, or has expired")
-        } else {
-            (kind, description) = (.other, text)
         }
     }
 }

@@ -2,6 +2,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import PosternPolicy
+import PosternTLS
 import PosternTunnelLink
 
 /// Walks the way of a call to a route's upstream, up to where HTTP would begin, and says how far it came.

@@ -33,8 +33,13 @@ package enum ReadableFiles {
             "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
             "/etc/localtime", "/usr/share/zoneinfo", "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem",
             "/etc/pki/ca-trust/extracted", "/etc/ca-certificates/extracted", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
-            "/dev/null", "/dev/urandom",
+            "/dev/null", "/dev/urandom", threads,
         ] + resolverFolders
+
+    /// Where Dispatch, which is behind `Task.sleep`, looks how busy its threads are: `/proc/<thread>/stat`, of threads that are yet to begin, so that no rule
+    /// can name them. It ends the process where it cannot (docs/decisions/0018). Nothing can be listed there; what is another process's own, as its
+    /// environment and memory, Landlock keeps from whoever it holds, even of the same user.
+    private static let threads = "/proc"
 
     /// Where the host's own resolver writes the `resolv.conf` that the one in `/etc` leads to. It puts new files in the place of old ones,
     /// which a rule on an old one would miss.
@@ -42,7 +47,7 @@ package enum ReadableFiles {
 
     private static func apply() -> Outcome {
         #if os(Linux)
-        guard threads() == 1 else { return .failed("the process has more than one thread already") }
+        guard threadCount() == 1 else { return .failed("the process has more than one thread already") }
         guard psb_set_no_new_privs() == 0 else { return .failed("no new privileges: error \(errno)") }
         let copies = paths.map { strdup($0) }
         defer { copies.forEach { free($0) } }
@@ -55,7 +60,7 @@ package enum ReadableFiles {
     }
 
     /// How many threads the process has; 0 where that cannot be told.
-    private static func threads() -> Int {
+    private static func threadCount() -> Int {
         guard let folder = opendir("/proc/self/task") else { return 0 }
         defer { closedir(folder) }
         var count = 0

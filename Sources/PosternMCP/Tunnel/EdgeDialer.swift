@@ -5,6 +5,7 @@ import NIOPosix
 import NIOSSL
 import PosternHTTP
 import PosternJSON
+import PosternTLS
 import PosternTunnelLink
 import PosternTunnelWire
 
@@ -117,7 +118,7 @@ struct EdgeDialer: Sendable {
             case let failure:
                 let authority = route.edge.authorities == nil ? "that this machine trusts" : "that is given for the edge"
                 throw .edgeTLS(
-                    address: "\(address)", reason: "\(failure.text) (the certificate has to name \(name), and be of an authority \(authority))")
+                    address: "\(address)", reason: "\(failure) (the certificate has to name \(name), and be of an authority \(authority))")
             }
         }
     }
@@ -144,7 +145,7 @@ struct EdgeDialer: Sendable {
             case .timedOut: throw .tooSlow(.connect)
             // TLS 1.3 tells a client that its certificate is refused after the client's handshake is over.
             case .certificateRefused(let alert): throw .edgeRefusedCertificate(alert)
-            case let failure: throw .connectAnswer(failure.text)
+            case let failure: throw .connectAnswer("\(failure)")
             }
         }
     }
@@ -171,7 +172,7 @@ struct EdgeDialer: Sendable {
             case .oldProtocol: throw .oldProtocol
             case .noApplicationProtocol: throw .noApplicationProtocol
             case .certificateRefused(let alert): throw .connectorRefusedCertificate(alert)
-            case let failure: throw .innerTLS(failure.text)
+            case let failure: throw .innerTLS("\(failure)")
             }
         }
         guard verifier.hasAccepted else { throw .innerTLS("the other side showed no certificate") }

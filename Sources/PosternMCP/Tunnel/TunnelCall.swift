@@ -3,6 +3,7 @@ import ManagedAgentsClient
 import NIOCore
 import NIOSSL
 import PosternHTTP
+import PosternTLS
 import PosternTunnelLink
 import Synchronization
 
@@ -115,7 +116,7 @@ final class TunnelCall: Sendable {
         if case NIOSSLError.uncleanShutdown = error {
             return .broken(hasBegun ? "the answer was cut off (TLS ended without close_notify)" : "TLS ended without close_notify before an answer")
         }
-        return .broken(TLSFailure(error).text)
+        return .broken("\(TLSFailure(error))")
     }
 
     private func end(isReusable: Bool) {

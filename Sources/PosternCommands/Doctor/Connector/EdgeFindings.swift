@@ -2,6 +2,7 @@ import FoundationEssentials
 import ManagedAgentsAPI
 import PosternConnector
 import PosternPolicy
+import PosternTLS
 import PosternTunnelWire
 
 /// What the way to one edge looks like: DNS, proxy, TCP, outer TLS, registration, clock.
@@ -84,10 +85,10 @@ struct EdgeFindings {
                     : "let this host connect to the proxy at \(peer) (TCP)")
         case .proxyTLS(let reason):
             let remedy =
-                switch reason.kind {
+                switch reason {
                 case .untrusted: "name the authority of the proxy's certificate as edges.proxy.ca_file"
-                case .otherName: "write the name in the proxy's certificate into edges.proxy.url"
-                case .timedOut, .other: "see whether the proxy speaks TLS at \(peer): else write http:// in edges.proxy.url"
+                case .otherName, .unrecognizedName: "write the name in the proxy's certificate into edges.proxy.url"
+                default: "see whether the proxy speaks TLS at \(peer): else write http:// in edges.proxy.url"
                 }
             return failed("proxy TLS", "\(reason)", remedy)
         case .proxy(let reason, let remedy): return failed("proxy", reason, remedy)
@@ -103,13 +104,13 @@ struct EdgeFindings {
     }
 
     private func outerRemedy(_ reason: TLSFailure) -> String {
-        switch reason.kind {
+        switch reason {
         case .untrusted where edges.caFile != nil:
             "edges.ca_file has to hold the authority of the edge's certificate; where a proxy on the way inspects TLS, have it leave \(edges.name) alone"
         case .untrusted:
             "name the edge's authority as edges.ca_file where it is a private one; where a proxy on the way inspects TLS, have it leave \(edges.name) alone"
-        case .otherName: "write the name in the edge's certificate as edges.name, which is \(edges.name) now"
-        case .timedOut, .other: "see whether an edge listens at \(address), and whether something on the way cuts TLS"
+        case .otherName, .unrecognizedName: "write the name in the edge's certificate as edges.name, which is \(edges.name) now"
+        default: "see whether an edge listens at \(address), and whether something on the way cuts TLS"
         }
     }
 

@@ -1,5 +1,6 @@
 import PosternConnector
 import PosternPolicy
+import PosternTLS
 
 /// What the way of a call to one route's upstream looks like: route, address policy, TCP, TLS.
 struct RouteFindings {
@@ -64,10 +65,10 @@ struct RouteFindings {
             return ("upstream TCP", reason, "start the MCP server, see its port, and let this host connect to \(authority)")
         case .tls(let reason):
             let remedy =
-                switch reason.kind {
+                switch reason {
                 case .untrusted: "name the authority of its certificate as routes.\(name).ca_file"
-                case .otherName: "write the name in its certificate into routes.\(name).upstream"
-                case .timedOut, .other: "see whether the server speaks TLS there: else write http:// in routes.\(name).upstream"
+                case .otherName, .unrecognizedName: "write the name in its certificate into routes.\(name).upstream"
+                default: "see whether the server speaks TLS there: else write http:// in routes.\(name).upstream"
                 }
             return ("upstream TLS", "\(reason)", remedy)
         }
