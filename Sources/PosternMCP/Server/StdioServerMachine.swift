@@ -24,7 +24,7 @@ package struct StdioServerMachine: Sendable {
     static let identityKeys = ["protocolVersion", "clientInfo", "clientCapabilities"].map { "io.modelcontextprotocol/\($0)" }
     static let logLevelKey = "io.modelcontextprotocol/logLevel"
 
-    private enum Phase: Sendable, Equatable {
+    enum Phase: Sendable, Equatable {
         case new
         /// `initialize` is being carried out.
         case opening
@@ -32,7 +32,7 @@ package struct StdioServerMachine: Sendable {
         case modern
     }
 
-    private struct Call: Sendable {
+    struct Call: Sendable {
         var id: RequestID
         var method: String
         var kind: ServerCall.Kind
@@ -46,16 +46,16 @@ package struct StdioServerMachine: Sendable {
     }
 
     /// The answers to a batch are one message.
-    private struct Batch: Sendable {
+    struct Batch: Sendable {
         var waiting = 0
         var answers: [JSON] = []
     }
 
-    private var phase = Phase.new
-    private var isListening = false
-    private var isDraining = false
-    private var calls: [Int: Call] = [:]
-    private var numbers: [RequestID: Int] = [:]
+    var phase = Phase.new
+    private(set) var isListening = false
+    var isDraining = false
+    var calls: [Int: Call] = [:]
+    var numbers: [RequestID: Int] = [:]
     private var batches: [Int: Batch] = [:]
     private var lastNumber = 0
 
@@ -99,7 +99,8 @@ package struct StdioServerMachine: Sendable {
         } catch {
             // A request that can be named is told so by its name, unless a running one has the same.
             let id = json["method"] == nil ? nil : json["id"].flatMap(RequestID.init)
-            return reply(.failure(id: id.flatMap { isFree($0) ? $0 : nil }, error: RPCError(code: RPCError.invalidRequest, message: error.reason)), batch)
+            return reply(
+                .failure(id: id.flatMap { isFree($0) ? $0 : nil }, error: RPCError(code: RPCError.invalidRequest, message: error.reason)), batch)
         }
     }
 
@@ -129,7 +130,8 @@ package struct StdioServerMachine: Sendable {
         guard isFree(id) else {
             // An answer under that id would pass for the answer of the request that has it.
             return reply(
-                .failure(id: nil, error: RPCError(code: RPCError.invalidRequest, message: "the id of a request is that of one that runs, or too long")),
+                .failure(
+                    id: nil, error: RPCError(code: RPCError.invalidRequest, message: "the id of a request is that of one that runs, or too long")),
                 batch)
         }
         let meta = params["_meta"]?.object ?? [:]
@@ -224,117 +226,22 @@ package struct StdioServerMachine: Sendable {
             data: ["supported": .array(Revision.allCases.map { .string($0.rawValue) }), "requested": .string(String(requested.prefix(64)))])
     }
 
-    // MARK: - What came of it
-
-    /// The outcome of a call of the kind `describe`.
-    package mutating func described(_ number: Int, _ outcome: Result<ServerProfile, RPCError>) -> [Action] {
-        guard let call = calls[number] else { return [] }
-        if call.method == "initialize" {
-            // After a failure the caller may try again.
-            phase = if case .success = outcome { .handshake(call.revision) } else { .new }
-        }
-        return answered(number, outcome.map { Self.hello($0, call) })
-    }
-
-    private static func hello(_ profile: ServerProfile, _ call: Call) -> JSONObject {
-        var result: JSONObject = ["capabilities": .object(profile.capabilities)]
-        result["instructions"] = profile.instructions.map { .string($0) }
-        if call.revision.era == .handshake {
-            result["protocolVersion"] = .string(call.revision.rawValue)
-            result["serverInfo"] = profile.server
-        } else {
-            result["supportedVersions"] = .array(Revision.allCases.map { .string($0.rawValue) })
-            result["_meta"] = ["io.modelcontextprotocol/serverInfo": profile.server]
-            result["resultType"] = "complete"
-            // It may be another one tomorrow.
-            result["ttlMs"] = 0
-            result["cacheScope"] = "private"
-        }
-        return result
-    }
-
-    /// The outcome of any other call.
-    package mutating func answered(_ number: Int, _ outcome: Result<JSONObject, RPCError>) -> [Action] {
-        guard let call = calls.removeValue(forKey: number) else { return [] }
-        numbers[call.id] = nil
-        var actions: [Action] = []
-        // Nobody waits for the answer to what was cancelled (utilities, "Cancellation").
-        if !call.isCancelled {
-            let message: JSONRPCMessage =
-                switch outcome {
-                case .success(let result): .response(id: call.id, result: result)
-                case .failure(let error): .failure(id: call.id, error: error)
-                }
-            actions = reply(message, call.batch)
-        }
-        return call.batch.map { actions + settle($0) } ?? actions
-    }
-
-    /// Something that is told while a call runs: progress, under the caller's own token, and lines of a log where the caller wants them.
-    package mutating func noticed(_ number: Int, _ method: String, _ params: JSONObject) -> [Action] {
-        guard let call = calls[number], !call.isCancelled else { return [] }
-        switch method {
-        case "notifications/progress":
-            guard let token = call.token else { return [] }
-            var params = params
-            params["progressToken"] = token
-            return [write(.notification(method: method, params: params))]
-        case "notifications/message": return call.wantsLog ? [write(.notification(method: method, params: params))] : []
-        default: return ListKind(notification: method).map { changed($0) } ?? []
-        }
-    }
-
-    /// A list has changed (handshake era).
-    package func changed(_ kind: ListKind) -> [Action] { isListening ? [write(.notification(method: kind.notification, params: nil))] : [] }
-
-    /// A line of the log that belongs to no call (handshake era).
-    package func logged(_ params: JSONObject) -> [Action] {
-        isListening ? [write(.notification(method: "notifications/message", params: params))] : []
-    }
-
-    /// The subscription stands, for these lists.
-    package func acknowledged(_ number: Int, _ kinds: [ListKind]) -> [Action] {
-        subscribed(number, "notifications/subscriptions/acknowledged", ["notifications": .object(JSONObject(kinds.map { ($0.filter, true) }))])
-    }
-
-    /// A list has changed, for a subscription.
-    package func changed(_ number: Int, _ kind: ListKind) -> [Action] { subscribed(number, kind.notification, [:]) }
-
-    private func subscribed(_ number: Int, _ method: String, _ params: JSONObject) -> [Action] {
-        guard let call = calls[number], !call.isCancelled, case .subscribe = call.kind else { return [] }
-        var params = params
-        params["_meta"] = [RawMessage.subscriptionKey: call.id.json]
-        return [write(.notification(method: method, params: params))]
-    }
-
-    /// Nothing comes from the caller any more: subscriptions, which have no end of their own, end; everything else may.
-    package mutating func drain() -> [Action] {
-        isDraining = true
-        var actions: [Action] = []
-        for (number, call) in calls.sorted(by: { $0.key < $1.key }) {
-            guard case .subscribe = call.kind, !call.isCancelled else { continue }
-            calls[number]?.isCancelled = true
-            actions.append(.cancel(number))
-        }
-        return actions
-    }
-
     // MARK: - Writing
 
-    private func write(_ message: JSONRPCMessage) -> Action { .write(message.encoded) }
+    func write(_ message: JSONRPCMessage) -> Action { .write(message.encoded) }
 
     private func refuse(_ id: RequestID?, _ code: Int, _ reason: String) -> Action {
         write(.failure(id: id, error: RPCError(code: code, message: reason)))
     }
 
-    private mutating func reply(_ message: JSONRPCMessage, _ batch: Int?) -> [Action] {
+    mutating func reply(_ message: JSONRPCMessage, _ batch: Int?) -> [Action] {
         guard let batch else { return [write(message)] }
         batches[batch]?.answers.append(message.json)
         return []
     }
 
     /// One message of the batch is done with.
-    private mutating func settle(_ batch: Int) -> [Action] {
+    mutating func settle(_ batch: Int) -> [Action] {
         batches[batch]?.waiting -= 1
         guard let state = batches[batch], state.waiting == 0 else { return [] }
         batches[batch] = nil
