@@ -120,4 +120,4 @@ async def main() -> None:
     print(json.dumps(seen))
 
 
-asyncio.run(main())
+asyncio.run(asyncio.wait_for(main(), 40))

@@ -185,7 +185,7 @@ def test_progress_comes_while_the_tool_runs(dialled: Tunnel, servers: dict[str, 
     assert called.stdout == "done\n", called.stderr
 
 
-@pytest.mark.parametrize(("sdk", "route"), [("1", "dial2-json"), ("2", "dial1-stream")])
+@pytest.mark.parametrize(("sdk", "route"), [("1", "dial2-stream"), ("2", "dial1-stream")])
 def test_clients_that_start_a_command_go_by_the_bridge(dialled: Tunnel, folder: Path, sdk: str, route: str) -> None:
     """An official client of the one era starts `mcp bridge`, and a server of the other is behind the tunnel."""
     done = subprocess.run(
