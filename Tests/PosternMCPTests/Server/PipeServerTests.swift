@@ -43,6 +43,7 @@ struct PipeServerTests {
         let cancelled = Pending<Bool>()
         let held = Pending<Void>()
         let heard = Pending<MCPClient.Notice>()
+        let told = Mutex(0)
 
         func describe(for revision: Revision) async throws(RPCError) -> ServerProfile { StdioServerMachineTests.profile }
 
@@ -56,6 +57,7 @@ struct PipeServerTests {
             case "chatter":
                 for step in 1...2000 {
                     await tell("notifications/progress", ["progress": JSON(step), "message": .string(String(repeating: "x", count: 1000))])
+                    told.withLock { $0 = step }
                 }
                 return [:]
             default: throw RPCError(code: 7, message: "no such tool")
@@ -158,10 +160,15 @@ struct PipeServerTests {
 
     @Test("notices wait for a caller that reads slowly, and come in order")
     func backPressure() async throws {
-        try await serving(Handler()) { caller, _ in
+        let handler = Handler()
+        try await serving(handler) { caller, _ in
             try await caller.begin()
             try await caller.send(Self.call(1, "chatter"))
-            for step in 1...2000 { #expect(try await caller.hear()?["params"]?["progress"]?.int == step) }
+            // The pipe and the caller's buffer hold 64 KiB each, the queue and what is being written 8 KiB each: 150 notices.
+            for step in 1...2000 {
+                #expect(try await caller.hear()?["params"]?["progress"]?.int == step)
+                #expect(handler.told.withLock { $0 } < step + 200)
+            }
             #expect(try await caller.hear()?["result"] == [:])
         }
     }

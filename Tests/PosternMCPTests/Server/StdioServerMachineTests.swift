@@ -262,24 +262,27 @@ struct StdioServerMachineTests {
         let seeds = Self.seeds
         for _ in 0..<60 {
             var machine = StdioServerMachine()
-            // Answers that may still come under an id.
+            // Answers that may still come under an id; the ids of calls that run, where it is certain which they are; calls that were cancelled.
             var owed: [JSON: Int] = [:]
+            var names: [Int: JSON] = [:]
+            var cancelled: Set<Int> = []
             var running: [ServerCall] = []
             for _ in 0..<60 {
-                var line = seeds.randomElement(using: &random) ?? []
-                if Int.random(in: 0..<4, using: &random) == 0 {
-                    for _ in 0..<Int.random(in: 1...6, using: &random) where !line.isEmpty {
-                        line[Int.random(in: line.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
-                    }
-                }
-                for id in Self.ids(askedIn: line) { owed[id, default: 0] += 1 }
+                let line = Self.changed(seeds.randomElement(using: &random) ?? [], &random)
+                let asked = Self.ids(askedIn: line)
+                for id in asked { owed[id, default: 0] += 1 }
                 var actions = machine.receive(line)
+                for action in actions { if case .cancel(let number) = action { cancelled.insert(number) } }
+                if let call = Self.calls(actions).first, asked.count == 1 {
+                    #expect(!running.contains { names[$0.number] == asked[0] }, "\(asked[0]) runs twice")
+                    names[call.number] = asked[0]
+                }
                 running += Self.calls(actions)
                 while let call = running.randomElement(using: &random), Bool.random(using: &random) {
                     running.removeAll { $0.number == call.number }
-                    actions += machine.noticed(call.number, "notifications/progress", ["progress": 1])
-                    actions +=
-                        call.kind == .describe ? machine.described(call.number, .success(Self.profile)) : machine.answered(call.number, .success([:]))
+                    let told = machine.noticed(call.number, "notifications/progress", ["progress": 1]) + Self.end(call, &machine)
+                    #expect(told.isEmpty || names[call.number] == nil || !cancelled.contains(call.number), "a cancelled request is answered")
+                    actions += told
                 }
                 for message in Self.messages(actions).flatMap(Self.parts) {
                     guard let id = message["id"], !id.isNull else { continue }
@@ -287,12 +290,22 @@ struct StdioServerMachineTests {
                     #expect(owed[id, default: 0] >= 0, "\(id) was answered more often than it was asked")
                 }
             }
-            for call in running {
-                _ =
-                    call.kind == .describe
-                    ? machine.described(call.number, .failure(RPCError(code: -1, message: ""))) : machine.answered(call.number, .success([:]))
-            }
+            for call in running { _ = Self.end(call, &machine) }
             #expect(machine.isIdle)
         }
+    }
+
+    private static func end(_ call: ServerCall, _ machine: inout StdioServerMachine) -> [Action] {
+        call.kind == .describe ? machine.described(call.number, .success(profile)) : machine.answered(call.number, .success([:]))
+    }
+
+    /// The line as it is, or with some bytes of it changed.
+    private static func changed(_ line: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
+        guard !line.isEmpty, Int.random(in: 0..<4, using: &random) == 0 else { return line }
+        var line = line
+        for _ in 0..<Int.random(in: 1...6, using: &random) {
+            line[Int.random(in: line.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
+        }
+        return line
     }
 }
