@@ -170,6 +170,15 @@ def test_an_unknown_outcome_is_told_and_the_call_not_made_again() -> None:
         assert server.count("tools/call") == 1
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_descriptors_are_no_others(closed: str) -> None:
+    """What the process opens would get their number, and be read or written in their place: a closed input is one that has ended."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" mcp bridge http://127.0.0.1:9/mcp {closed}', str(binary())], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=20, env=clean_environment())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_client_that_reads_no_more_ends_it(server: Callable[..., Server]) -> None:
     with bridge(server("2", "--stateless", "--json").url) as caller:
         caller.begin()

@@ -31,6 +31,12 @@ struct BridgeMCPCommand: AsyncParsableCommand {
 
     @OptionGroup var server: MCPServerOptions
 
+    /// Descriptors of the client's that are closed lead to nowhere: else what the process opens next would get their number, and be read or written in
+    /// their place. To be called first.
+    static func begin() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+    }
+
     func validate() throws {
         guard !server.stdio, !server.json else {
             throw ValidationError("--stdio and --json are not for mcp bridge: it is the server on standard input and output, for the one at the URL")
