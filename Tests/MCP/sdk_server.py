@@ -154,6 +154,14 @@ def make(arguments: argparse.Namespace) -> Any:
         await ctx.session.send_tool_list_changed()
         return "grown"
 
+    @server.prompt()
+    def greeting(name: str) -> str:
+        return f"Greet {name}."
+
+    @server.resource("memo://first")
+    def memo() -> str:
+        return "the first memo"
+
     low = server._lowlevel_server if IS_V2 else server._mcp_server
     low.create_initialization_options = functools.partial(low.create_initialization_options, NotificationOptions(tools_changed=True))
     return server

@@ -48,7 +48,7 @@ def test_the_page(tmp_path: Path) -> None:
 
 def test_every_option_and_status_that_the_page_names_is_there() -> None:
     helps = "".join(
-        subprocess.run([str(binary()), "mcp", name, "--help"], capture_output=True, text=True, check=True).stdout for name in ("probe", "tools", "call"))
+        subprocess.run([str(binary()), "mcp", name, "--help"], capture_output=True, text=True, check=True).stdout for name in ("probe", "tools", "call", "bridge"))
     for option in set(re.findall(r"`(--[a-z-]+)", PAGE)):
         assert option in helps, option
     for option in set(re.findall(r"(--[a-z-]+)", helps)) - {"--help", "--version"}:

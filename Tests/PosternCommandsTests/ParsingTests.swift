@@ -27,6 +27,7 @@ import Testing
         ["mcp", "call", "https://x/mcp", "tool", "{}", "--revision", "2025-06-18"], ["mcp", "call", "--stdio", "tool", "{}", "--", "server"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "splice"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--edge", "[::1]:8443"],
+        ["mcp", "bridge", "https://x/mcp", "--certificate", "c"],
     ])
     func commandsParse(arguments: [String]) throws { _ = try PosternCommand.parseAsRoot(arguments) }
 
@@ -40,6 +41,7 @@ import Testing
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--ca-file", "a"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--edge", "a/b"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "splice", "--api-key-file", "k"],
+        ["mcp", "bridge"], ["mcp", "bridge", "https://x/mcp", "--json"], ["mcp", "bridge", "https://x/mcp", "--stdio", "--", "server"],
     ])
     func wrongCommandsDoNot(arguments: [String]) {
         #expect(throws: (any Error).self) { try PosternCommand.parseAsRoot(arguments) }

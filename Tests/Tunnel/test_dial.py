@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from certificates import Certificates
-from peers import HostileServer, Server, command, serving
+from peers import HERE as MCP_SUITE
+from peers import HostileServer, Server, command, python_of, serving
 from tunnel import DOMAIN, Tunnel
 
 SDKS = ("1", "2")
@@ -182,6 +183,25 @@ def test_progress_comes_while_the_tool_runs(dialled: Tunnel, servers: dict[str, 
     called = run(
         dialled, "call", url(dialled, f"dial{sdk}-stream"), "slow", '{"steps": 6, "seconds": 0.4}', "--timeout", "1s", "--certificate", str(folder))
     assert called.stdout == "done\n", called.stderr
+
+
+@pytest.mark.parametrize(("sdk", "route"), [("1", "dial2-stream"), ("2", "dial1-stream")])
+def test_clients_that_start_a_command_go_by_the_bridge(dialled: Tunnel, folder: Path, sdk: str, route: str) -> None:
+    """An official client of the one era starts `mcp bridge`, and a server of the other is behind the tunnel."""
+    done = subprocess.run(
+        [python_of(sdk), str(MCP_SUITE / "bridge_client.py"), "auto", str(dialled.postern.binary), "mcp", "bridge", url(dialled, route),
+         "--certificate", str(folder)], capture_output=True, text=True, timeout=60, cwd=dialled.folder, env=dialled.environment())
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["revision"] == {"1": "2025-11-25", "2": "2026-07-28"}[sdk] and seen["server"] == "suite"
+    assert seen["echo"] == "ü \u2028 through" and len(seen["progress"]) == 3 and seen["after"] == "after" and seen["grown"] is True
+    stranger = issue(dialled, f"stranger-{sdk}", client="stranger")
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}) + "\n"
+    refused = subprocess.run(
+        [str(dialled.postern.binary), "mcp", "bridge", url(dialled, route), "--certificate", str(stranger)], input=asked, capture_output=True,
+        text=True, timeout=60, env=dialled.environment())
+    error = json.loads(refused.stdout)["error"]
+    assert refused.returncode == 77 and error["data"] == {"kind": "connector"} and "caller_not_allowed" in error["message"]
 
 
 def test_a_long_answer_passes_whole(dialled: Tunnel, folder: Path) -> None:

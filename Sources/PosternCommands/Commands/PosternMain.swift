@@ -14,6 +14,7 @@ package enum PosternMain {
         switch arguments.first {
         case EgressProcessCommand.configuration.commandName: EgressProcess.begin()
         case EdgeProcessCommand.name: EdgeConfinement.begin()
+        case MCPCommand.configuration.commandName: BridgeMCPCommand.begin()
         default: break
         }
     }

@@ -1,5 +1,4 @@
 import PosternJSON
-import Synchronization
 
 extension MCPClient {
     /// Most pages of a list, and most tools of all of them: a server that goes on for ever is stopped.
@@ -42,18 +41,26 @@ extension MCPClient {
     package func call(
         tool: String, arguments: JSONObject, onProgress: (@Sendable (Progress) -> Void)? = nil
     ) async throws(MCPError) -> ToolResult {
-        let params: JSONObject = ["name": .string(tool), "arguments": .object(arguments)]
-        let result: JSONObject
+        let result = try await call(["name": .string(tool), "arguments": .object(arguments)], onProgress: onProgress)
+        do { return try ToolResult(result) } catch { throw .malformed("\(error)") }
+    }
+
+    /// The same by the parameters of `tools/call` as they are: the result as it came.
+    package func call(
+        _ params: JSONObject, onProgress: (@Sendable (Progress) -> Void)? = nil, onNotice: Notice? = nil
+    ) async throws(MCPError) -> JSONObject {
+        let (tool, arguments) = (params["name"]?.string ?? "", params["arguments"]?.object ?? [:])
         do throws(MCPError) {
-            result = try await request("tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress)
+            return try await request(
+                "tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress, onNotice: onNotice)
         } catch {
             // Which arguments stand in the head as well, only the tool's schema says.
             guard case .server(let answer) = error, answer.code == RPCError.headerMismatch, header(of: tool) == nil else { throw error }
             _ = try await tools()
             guard header(of: tool) != nil else { throw error }
-            result = try await request("tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress)
+            return try await request(
+                "tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress, onNotice: onNotice)
         }
-        do { return try ToolResult(result) } catch { throw .malformed("\(error)") }
     }
 
     /// Over stdio there is no head, and in the older era no such field.
@@ -64,68 +71,5 @@ extension MCPClient {
         case .success(let headers)?: return headers.fields(arguments: arguments)
         case .failure(let error)?: throw .refused("the tool \(tool) is not called: \(error)")
         }
-    }
-
-    /// How often in a row a lost stream of notices is asked for, and how long it is waited before.
-    private static let maximumListens = 5, listenDelay = Duration.seconds(1)
-
-    /// Tells whenever the list of tools may have changed, until the task is cancelled or the server stops to tell: after each, `tools()` gives the
-    /// new list.
-    /// - Parameter begun: called when the server listens, and again after its stream was lost: what has changed in between is not told.
-    package func toolChanges(begun: @escaping @Sendable () -> Void = {}, _ changed: @escaping @Sendable () async -> Void) async throws(MCPError) {
-        // Nil before the server has listened once: what has never worked is not tried again.
-        let failures = Mutex<Int?>(nil)
-        while true {
-            do throws(MCPError) {
-                try await listenForToolChanges(
-                    begun: {
-                        failures.withLock { $0 = 0 }
-                        begun()
-                    }, changed)
-                throw .ended("it has ended the notices of changes")
-            } catch {
-                let count = failures.withLock { count in
-                    count = count.map { $0 + 1 }
-                    return count
-                }
-                guard let count, count <= Self.maximumListens, Self.isLost(error) else { throw error }
-            }
-            do { try await Task.sleep(for: Self.listenDelay) } catch { throw .cancelled }
-        }
-    }
-
-    /// Whether asking again may help.
-    private static func isLost(_ error: MCPError) -> Bool {
-        switch error {
-        case .sessionLost, .outcomeUnknown, .unreachable, .status(500..., _), .connector("upstream_connection", _): true
-        default: false
-        }
-    }
-
-    private func listenForToolChanges(
-        begun: @escaping @Sendable () -> Void, _ changed: @escaping @Sendable () async -> Void
-    ) async throws(MCPError) {
-        let server = try await open()
-        guard server.announcesToolChanges else { throw .notOffered("notices of changes of its tools") }
-        guard server.era == .modern else {
-            begun()
-            return try await listen { message in if Self.isToolChange(message) { await changed() } }
-        }
-        try await subscribe("subscriptions/listen", ["notifications": ["toolsListChanged": true]]) { message in
-            if case .notification("notifications/subscriptions/acknowledged", let params) = message {
-                guard params?["notifications"]?["toolsListChanged"]?.bool == true else {
-                    return .refused(.notOffered("notices of changes of its tools"))
-                }
-                begun()
-                return .agreed
-            }
-            if Self.isToolChange(message) { await changed() }
-            return .nothing
-        }
-    }
-
-    private static func isToolChange(_ message: JSONRPCMessage) -> Bool {
-        if case .notification("notifications/tools/list_changed", _) = message { return true }
-        return false
     }
 }

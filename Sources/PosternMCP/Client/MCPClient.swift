@@ -44,6 +44,9 @@ package actor MCPClient {
         package var message: String?
     }
 
+    /// Hears of a notification: its method and parameters.
+    package typealias Notice = @Sendable (String, JSONObject) async -> Void
+
     private let link: any MCPLink
     package nonisolated let options: Options
     private var state = SessionState()
@@ -176,15 +179,16 @@ package actor MCPClient {
     /// - Parameters:
     ///   - fields: of the request's head, where the revision has any; made when the connection stands.
     ///   - onProgress: hears of progress where the server tells of any.
+    ///   - onNotice: gets what the server says while the request runs, this request's progress among it; what comes next waits for it.
     package func request(
         _ method: String, _ params: JSONObject, fields: [(name: String, value: String)] = [],
-        onProgress: (@Sendable (Progress) -> Void)? = nil
+        onProgress: (@Sendable (Progress) -> Void)? = nil, onNotice: Notice? = nil
     ) async throws(MCPError) -> JSONObject {
         var isSecondTry = false
         while true {
             let open = try await connection()
             do throws(MCPError) {
-                let result = try await send(method, params, fields, open, onProgress).result
+                let result = try await send(method, params, fields, open, onProgress, onNotice).result
                 return open.server.era == .modern ? try Self.complete(result) : result
             } catch {
                 guard state.failed(error, generation: open.generation, isSecondTry: isSecondTry) == .again else { throw settled(method, error) }
@@ -203,7 +207,7 @@ package actor MCPClient {
 
     private func send(
         _ method: String, _ params: JSONObject, _ fields: [(name: String, value: String)], _ open: SessionState.Open,
-        _ onProgress: (@Sendable (Progress) -> Void)?
+        _ onProgress: (@Sendable (Progress) -> Void)?, _ onNotice: Notice?
     ) async throws(MCPError) -> LinkAnswer {
         let id = nextID()
         let revision = open.server.revision
@@ -219,9 +223,13 @@ package actor MCPClient {
         let (link, sent) = (link, request)
         return try await watchdog.guarding { () async throws(MCPError) -> LinkAnswer in
             try await link.exchange(sent) { message in
-                guard let progress = Self.progress(message, token: id) else { return }
-                watchdog.progressed()
-                onProgress?(progress)
+                guard case .notification(let name, let params) = message else { return }
+                if name == "notifications/progress" {
+                    guard let progress = Self.progress(message, token: id) else { return }
+                    watchdog.progressed()
+                    onProgress?(progress)
+                }
+                await onNotice?(name, params ?? [:])
             }
         }
     }

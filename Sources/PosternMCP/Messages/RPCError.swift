@@ -16,7 +16,13 @@ package struct RPCError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension RPCError {
+    package static let parseError = -32700
+    package static let invalidRequest = -32600
     package static let methodNotFound = -32601
+    package static let invalidParams = -32602
+    package static let internalError = -32603
+    /// The first of those that a server may give a meaning of its own (JSON-RPC 2.0, section 5.1).
+    package static let serverError = -32000
     /// Headers and body of a request do not say the same (2026-07-28).
     package static let headerMismatch = -32020
     /// The request lacks a capability of the client that the server needs (2026-07-28).

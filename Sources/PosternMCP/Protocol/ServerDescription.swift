@@ -26,5 +26,8 @@ package struct ServerDescription: Sendable, Equatable {
     package var hasTools: Bool { capabilities["tools"]?.object != nil }
 
     /// Whether it tells when its list of tools has changed.
-    package var announcesToolChanges: Bool { capabilities["tools"]?["listChanged"]?.bool == true }
+    package var announcesToolChanges: Bool { announcesChanges(of: .tools) }
+
+    /// Whether it tells when that list has changed.
+    package func announcesChanges(of kind: ListKind) -> Bool { capabilities[kind.rawValue]?["listChanged"]?.bool == true }
 }
