@@ -1,7 +1,7 @@
 """An MCP server made with the official SDK, of whichever major version is installed: the peer of the suite.
 
 sdk_server.py stdio
-sdk_server.py http [--address ADDRESS] [--port N] [--stateless] [--json] [--events] [--auth | --oauth ISSUER] [--hosts NAME] [--tls CERT KEY [--clients CA]]
+sdk_server.py http [--address ADDRESS] [--port N] [--stateless] [--json] [--events] [--auth | --oauth ISSUER [--resource URL]] [--hosts NAME] [--tls CERT KEY [--clients CA]]
 
 Over HTTP it prints its port when it listens. What tools do that must be seen from outside is printed to standard error.
 """
@@ -135,7 +135,8 @@ def make(arguments: argparse.Namespace) -> Any:
     settings: dict[str, Any] = {}
     if getattr(arguments, "oauth", None):
         settings["auth"] = AuthSettings(
-            issuer_url=arguments.oauth, resource_server_url=f"http://127.0.0.1:{arguments.port}/mcp", required_scopes=["docs"], validate_token_resource=True)
+            issuer_url=arguments.oauth, resource_server_url=arguments.resource or f"http://127.0.0.1:{arguments.port}/mcp", required_scopes=["docs"],
+            validate_token_resource=True)
         settings["token_verifier"] = Introspection(arguments.oauth)
     if getattr(arguments, "auth", False):
         settings["auth"] = AuthSettings(
@@ -243,6 +244,7 @@ def main() -> None:
     http.add_argument("--events", action="store_true")
     http.add_argument("--auth", action="store_true")
     http.add_argument("--oauth")
+    http.add_argument("--resource")
     http.add_argument("--hosts")
     http.add_argument("--tls", nargs=2)
     http.add_argument("--clients")

@@ -105,7 +105,8 @@ package struct OAuthFlow: Sendable {
         return ask(.resource, [url])
     }
 
-    package mutating func receive(_ answer: Answer) -> Step {
+    /// - Parameter now: when the answer came, from which a token's life counts.
+    package mutating func receive(_ answer: Answer, now: ContinuousClock.Instant) -> Step {
         do throws(OAuthProblem) {
             switch state {
             case .resource(let rest):
@@ -121,7 +122,7 @@ package struct OAuthFlow: Sendable {
                     return .fail(OAuthToken.refusal(status: status, body, issuer: client.issuer))
                 }
                 guard let body = try body(answer, .token, hasMore: false) else { return .fail(Stage.token.wrong("there is none")) }
-                return .done(try OAuthToken(body, scopes: scopes, now: .now))
+                return .done(try OAuthToken(body, scopes: scopes, now: now))
             }
         } catch {
             return .fail(error)

@@ -7,6 +7,7 @@ package actor OAuthTokens {
     private let server: MCPEndpoint
     private let client: OAuthClient
     private let asking: OAuthAsking
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let onStep: (@Sendable (MCPClient.Step) -> Void)?
     private var token: OAuthToken?
     private var discovery: OAuthFlow.Discovery?
@@ -20,10 +21,14 @@ package actor OAuthTokens {
     /// - Parameters:
     ///   - server: its URL, as the operator has given it; tokens are for it and what lies below it.
     ///   - onStep: hears of each question, for whoever measures.
-    package init(server: MCPEndpoint, client: OAuthClient, asking: OAuthAsking, onStep: (@Sendable (MCPClient.Step) -> Void)? = nil) {
+    package init(
+        server: MCPEndpoint, client: OAuthClient, asking: OAuthAsking, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        onStep: (@Sendable (MCPClient.Step) -> Void)? = nil
+    ) {
         self.server = server
         self.client = client
         self.asking = asking
+        self.now = now
         self.onStep = onStep
     }
 
@@ -33,7 +38,7 @@ package actor OAuthTokens {
     /// The token to send: nil before the server has asked for one. One whose time is over is renewed before it is refused.
     func current() async throws(OAuthProblem) -> OAuthToken? {
         guard let token else { return nil }
-        guard let end = token.end, end <= .now else { return token }
+        guard let end = token.end, end <= now() else { return token }
         return try await next(after: token, nil, .token)
     }
 
@@ -41,7 +46,7 @@ package actor OAuthTokens {
     func next(after refused: OAuthToken?, _ challenge: BearerChallenge?, _ need: OAuthRetry.Need) async throws(OAuthProblem) -> OAuthToken? {
         while true {
             // Somebody else's request has brought it.
-            if let token, token != refused, token.end.map({ $0 > .now }) ?? true { return token }
+            if let token, token != refused, token.end.map({ $0 > now() }) ?? true { return token }
             if need == .scopes, let refused, let discovery, flow(challenge, need).scopes(of: discovery.resource) == refused.scopes { return nil }
             let task = fetch ?? Task { await self.ask(challenge, need) }
             fetch = task
@@ -75,7 +80,7 @@ package actor OAuthTokens {
 
     private func ask(_ challenge: BearerChallenge?, _ need: OAuthRetry.Need) async -> Result<OAuthToken, OAuthProblem> {
         var flow = flow(challenge, need)
-        switch await asking.follow(&flow, onStep: onStep) {
+        switch await asking.follow(&flow, now: now, onStep: onStep) {
         case .done(let token):
             discovery = flow.discovery
             self.token = token
@@ -95,11 +100,14 @@ package actor OAuthTokens {
 
 extension OAuthAsking {
     /// Goes the way to its end: nothing is left to be asked in what this gives.
-    func follow(_ flow: inout OAuthFlow, onStep: (@Sendable (MCPClient.Step) -> Void)? = nil) async -> OAuthFlow.Step {
+    func follow(
+        _ flow: inout OAuthFlow, now: @Sendable () -> ContinuousClock.Instant = { .now }, onStep: (@Sendable (MCPClient.Step) -> Void)? = nil
+    ) async -> OAuthFlow.Step {
         var step = flow.start()
         while case .ask(let question) = step {
             let start = ContinuousClock.now
-            step = flow.receive(await answer(to: question))
+            let answer = await answer(to: question)
+            step = flow.receive(answer, now: now())
             var error: MCPError?
             if case .fail(let problem) = step { error = .oauth(problem) }
             onStep?(MCPClient.Step(name: question.stage.rawValue, duration: .now - start, error: error))

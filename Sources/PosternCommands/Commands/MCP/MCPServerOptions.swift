@@ -101,7 +101,8 @@ struct MCPServerOptions: ParsableArguments, SettingFlags {
             guard passEnv.isEmpty else { throw ValidationError("--pass-env goes with --stdio") }
         }
         if tunnel.isGiven {
-            guard [caFile, clientCert, clientKey, connectTo, proxy].allSatisfy({ $0 == nil }) else {
+            // A proxy is for the authorization server then.
+            guard [caFile, clientCert, clientKey, connectTo, oauth.isGiven ? nil : proxy].allSatisfy({ $0 == nil }) else {
                 throw ValidationError(
                     "--certificate brings its own certificate, authorities and way: leave out --ca-file, --client-cert, --client-key, --connect-to "
                         + "and --proxy")

@@ -29,7 +29,7 @@ struct MCPTokens: Sendable {
     ) async throws(MCPError) -> Value {
         let authorities = AuthorityTransports(proxy: proxy, caFile: caFile)
         let asking = OAuthAsking(server: transport) { host throws(TransportError) in try authorities.transport(to: host) }
-        let tokens = client.map { OAuthTokens(server: server, client: $0, asking: asking) { trace.add(part: $0) } }
+        let tokens = client.map { OAuthTokens(server: server, client: $0, asking: asking, onStep: { trace.add(part: $0) }) }
         do throws(MCPError) {
             let value = try await body(HTTPLink(transport, endpoint: endpoint, settings: settings, tokens: tokens))
             await authorities.shutdown()
