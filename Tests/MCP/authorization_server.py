@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
+import jwt
+
 
 @dataclass
 class Issued:
@@ -26,6 +28,9 @@ class AuthorizationServer:
 
     client_id: str = "client:one"
     secret: str = "s3cret %+&=/ü"
+    #: The client's public key as PEM, in place of the secret.
+    key: str | None = None
+    assertions: set[str] = field(default_factory=set)
     #: What the client may have.
     scopes: tuple[str, ...] = ("docs", "docs.write")
     path: str = ""
@@ -94,7 +99,14 @@ class Handler(BaseHTTPRequestHandler):
             assert client is None, "one way at a time"
             client, _, secret = base64.b64decode(value).decode().partition(":")
             client, secret = unquote_plus(client), unquote_plus(secret)
-        server.forms.append(form | {"by": "client_secret_basic" if scheme == "Basic" else "client_secret_post"})
+        by = "client_secret_basic" if scheme == "Basic" else "client_secret_post"
+        if assertion := form.pop("client_assertion", None):
+            assert form.pop("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            claims = jwt.decode(assertion, server.key, algorithms=["ES256"], audience=server.issuer, options={"require": ["exp", "iat", "jti"]})
+            assert claims["iss"] == claims["sub"] == client and claims["jti"] not in server.assertions
+            server.assertions.add(claims["jti"])
+            by, secret = "private_key_jwt", server.secret
+        server.forms.append(form | {"by": by})
         if instead := server.instead.get(self.path):
             return instead(self)
         if (client, secret) != (server.client_id, server.secret):

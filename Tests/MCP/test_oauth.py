@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from authorization_server import AuthorizationServer
 from peers import MODERN, Hostile, HostileServer, command, postern, serving
@@ -61,6 +63,17 @@ def test_tokens_are_got_renewed_and_given_more_scopes(issuer: AuthorizationServe
         issuer.forms.clear()
         posted = postern("call", server.url, "echo", '{"text": "by post"}', *flags)
         assert (posted.status, posted.output, issuer.forms[0]["by"]) == (0, "by post\n", "client_secret_post"), posted.error
+
+        issuer.metadata["token_endpoint_auth_methods_supported"] = ["private_key_jwt"]
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer.key = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+        file = tmp_path / "key.pem"
+        file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        issuer.uses, flags[4:] = [1], ["--oauth-client-key-file", str(file)]
+        signed = postern("call", server.url, "echo", '{"text": "signed"}', *flags)
+        assert (signed.status, signed.output, issuer.forms[-1]["by"]) == (0, "signed\n", "private_key_jwt"), signed.error
+        assert len(issuer.assertions) == 2, "each is used once"
+        issuer.metadata.clear()
 
         wrong = postern("call", server.url, "echo", '{"text": "x"}', *options(issuer, tmp_path, secret="canary-of-a-secret"))
         assert wrong.status == 77 and "invalid_client" in wrong.error and "--oauth-client-secret-file" in wrong.error

@@ -42,6 +42,10 @@ import Testing
         ["mcp", "probe", "https://x/mcp", "--oauth-client-id", "i", "--oauth-client-secret-file", "f"],
         ["mcp", "probe", "https://x/mcp", "--oauth-issuer", "https://a", "--oauth-client-id", "i"],
         ["mcp", "tools", "https://x/mcp", "--oauth-scope", "s"],
+        [
+            "mcp", "probe", "https://x/mcp", "--oauth-issuer", "https://a", "--oauth-client-id", "i", "--oauth-client-secret-file", "f",
+            "--oauth-client-key-file", "f",
+        ],
         ["mcp", "tools", "--stdio", "--bearer-file", "f", "--", "server"], ["mcp", "probe", "https://x/mcp", "--timeout", "0"],
         ["mcp", "tools", "https://x/mcp", "--via", "splice"], ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "none"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--ca-file", "a"],

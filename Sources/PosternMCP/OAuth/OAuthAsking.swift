@@ -1,3 +1,4 @@
+import FoundationEssentials
 import ManagedAgentsClient
 
 /// Asks what `OAuthFlow` wants to know: each question once, of bounded size and time, and nothing is followed.
@@ -40,8 +41,14 @@ package struct OAuthAsking: Sendable {
         var headers: ClientHeaders = ["Accept": "application/json"]
         if question.form != nil { headers["Content-Type"] = "application/x-www-form-urlencoded" }
         if let authorization = question.authorization { headers["Authorization"] = authorization.value }
+        var form = question.form
+        if let assertion = question.assertion {
+            do { form?.append(contentsOf: "&client_assertion=\(try assertion.token(at: Date(), nonce: Self.nonce()))".utf8) } catch {
+                throw .refused("the assertion cannot be signed: \(error)")
+            }
+        }
         let request = ClientRequest(
-            method: question.form == nil ? .get : .post, target: question.url.target, headers: headers, body: question.form ?? [], timeout: time)
+            method: form == nil ? .get : .post, target: question.url.target, headers: headers, body: form ?? [], timeout: time)
         let transport = question.stage == .resource ? server : try authority(question.url.base)
         let response = try await transport.send(request)
         var bytes: [UInt8] = []
@@ -56,5 +63,11 @@ package struct OAuthAsking: Sendable {
         // A cancelled sequence ends like a complete one.
         if Task.isCancelled { throw .cancelled }
         return .answer(status: response.status, body: bytes)
+    }
+
+    /// 128 bits that nobody can guess.
+    private static func nonce() -> String {
+        var chance = SystemRandomNumberGenerator()
+        return [chance.next(), chance.next()].map { String($0, radix: 16) }.joined(separator: "-")
     }
 }

@@ -20,6 +20,8 @@ package struct OAuthFlow: Sendable {
         /// Of a POST; nil is a GET.
         package var form: [UInt8]?
         package var authorization: Secret?
+        /// Is signed when it is sent, and stands last in the form.
+        package var assertion: OAuthAssertion?
     }
 
     package enum Answer: Sendable, Equatable {
@@ -114,7 +116,7 @@ package struct OAuthFlow: Sendable {
                 return try found(try ProtectedResource(body, server: server))
             case .issuer(let resource, let rest):
                 guard let client, let body = try body(answer, .issuer, hasMore: !rest.isEmpty) else { return ask(.issuer, rest, resource) }
-                let discovery = Discovery(resource: resource, issuer: try AuthorizationServer(body, issuer: client.issuer))
+                let discovery = Discovery(resource: resource, issuer: try AuthorizationServer(body, for: client))
                 self.discovery = discovery
                 return token(discovery)
             case .token(_, let scopes):
@@ -160,12 +162,7 @@ package struct OAuthFlow: Sendable {
                 ))
         }
         state = .token(discovery, scopes: scopes)
-        let method = discovery.issuer.method
-        return .ask(
-            Question(
-                stage: .token, url: discovery.issuer.tokenEndpoint,
-                form: client.form(resource: discovery.resource.resource, scopes: scopes, by: method),
-                authorization: method == .basic ? client.basic() : nil))
+        return .ask(client.question(discovery.issuer, resource: discovery.resource.resource, scopes: scopes))
     }
 
     // MARK: - Answers

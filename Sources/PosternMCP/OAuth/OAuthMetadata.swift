@@ -36,8 +36,8 @@ struct AuthorizationServer: Sendable, Equatable {
     var tokenEndpoint: MCPEndpoint
     var method: OAuthClient.Method
 
-    init(_ body: [UInt8], issuer: MCPEndpoint) throws(OAuthProblem) {
-        let stage = OAuthFlow.Stage.issuer
+    init(_ body: [UInt8], for client: OAuthClient) throws(OAuthProblem) {
+        let (stage, issuer) = (OAuthFlow.Stage.issuer, client.issuer)
         let object = try stage.object(body)
         guard let said = object["issuer"]?.string else { throw stage.wrong("it has no string \"issuer\"") }
         // RFC 8414, section 3.3: else anybody who can write a file at that host speaks for the issuer.
@@ -52,15 +52,17 @@ struct AuthorizationServer: Sendable, Equatable {
         if let grants = object["grant_types_supported"]?.array, !grants.contains("client_credentials") {
             throw OAuthProblem(.unsupported, "\(issuer.canonical) does not offer the grant client_credentials (grant_types_supported)")
         }
-        guard let offered = object["token_endpoint_auth_methods_supported"]?.array else {
-            method = .basic
-            return
+        if let algorithms = object["token_endpoint_auth_signing_alg_values_supported"]?.array, client.methods == [.key], !algorithms.contains("ES256")
+        {
+            throw OAuthProblem(.unsupported, "\(issuer.canonical) takes no assertions by ES256 (token_endpoint_auth_signing_alg_values_supported)")
         }
-        guard let method = OAuthClient.Method.allCases.first(where: { offered.contains(.string($0.rawValue)) }) else {
+        // Where nothing is offered the client is as it was registered.
+        let offered = object["token_endpoint_auth_methods_supported"]?.array
+        guard let method = client.methods.first(where: { offered?.contains(.string($0.rawValue)) ?? true }) else {
             throw OAuthProblem(
                 .unsupported,
-                "\(issuer.canonical) takes clients by \(OAuthProblem.shown(offered.compactMap(\.string).joined(separator: ", "))) only; this client has "
-                    + OAuthClient.Method.allCases.map(\.rawValue).joined(separator: " and "))
+                "\(issuer.canonical) takes clients by \(OAuthProblem.shown(offered?.compactMap(\.string).joined(separator: ", ") ?? "")) only; this one has "
+                    + client.methods.map(\.rawValue).joined(separator: " and "))
         }
         self.method = method
     }

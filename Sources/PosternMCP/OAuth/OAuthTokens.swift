@@ -33,7 +33,7 @@ package actor OAuthTokens {
     }
 
     /// The secret and the newest tokens, which a hostile peer may repeat in what it answers.
-    package nonisolated var secrets: [Secret] { [client.secret] + issued.withLock { $0 } }
+    package nonisolated var secrets: [Secret] { (client.secret.map { [$0] } ?? []) + issued.withLock { $0 } }
 
     /// The token to send: nil before the server has asked for one. One whose time is over is renewed before it is refused.
     func current() async throws(OAuthProblem) -> OAuthToken? {

@@ -1,3 +1,6 @@
+import Crypto
+import FoundationEssentials
+import ManagedAgentsAPI
 import ManagedAgentsClient
 import PosternJSON
 import PosternMCP
@@ -9,7 +12,7 @@ import Testing
     private let start = ContinuousClock.now
 
     private static func client(_ issuer: String = "https://as.example.com", allowed: Set<String>? = nil) throws -> OAuthClient {
-        OAuthClient(issuer: try MCPEndpoint(issuer), id: "client:one", secret: Secret(secret), allowedScopes: allowed)
+        OAuthClient(issuer: try MCPEndpoint(issuer), id: "client:one", proof: .secret(Secret(secret)), allowedScopes: allowed)
     }
 
     /// What was asked on the way to the end of it, as the answers of `world` lead.
@@ -203,6 +206,80 @@ import Testing
     func metadataOfAnotherIssuerIsRefused(issuer: String) throws {
         let (asked, end) = try follow(client: Self.client(), Self.world(issuer: ["issuer": .string(issuer)]))
         #expect(refusal(end)?.kind == .issuerMismatch && !asked.contains { $0.stage == .token })
+    }
+
+    @Test(arguments: [
+        "http://as.example.com/token", "http://127.0.0.1/token", "https://127.0.0.1/token", "https://localhost/token",
+        "https://169.254.169.254/token",
+        "https://[fe80::1]/token", "https://2852039166/token", "https://0xa9fea9fe/token", "https://0xA9.0xFE.0xA9.0xFE/token", "https://127.1/token",
+        "https://10.0.0.1./token", "ftp://as.example.com/token", "https://as.example.com@evil.net/token", "https:///token", "/token",
+    ])
+    func noSecretIsSentToATokenEndpointLikeThis(endpoint: String) throws {
+        let (asked, end) = try follow(client: Self.client(), Self.world(issuer: ["token_endpoint": .string(endpoint)]))
+        #expect(refusal(end)?.kind == .endpoint && !asked.contains { $0.stage == .token }, "\(end)")
+    }
+
+    @Test func theTokenEndpointMayHaveANameOfItsOwn() throws {
+        let (asked, _) = try follow(client: Self.client(), Self.world(issuer: ["token_endpoint": "https://tokens.example.com/token"]))
+        #expect(asked.last?.stage == .token && asked.last?.url.base.host == "tokens.example.com")
+    }
+
+    @Test func aWayOfShowingTheSecretIsChosenFromThoseOffered() throws {
+        func asked(_ offered: JSON) throws -> (OAuthFlow.Question?, OAuthProblem?) {
+            let (asked, end) = try follow(client: Self.client(), Self.world(issuer: ["token_endpoint_auth_methods_supported": offered]))
+            return (asked.last { $0.stage == .token }, refusal(end))
+        }
+        #expect(try asked(["client_secret_post", "client_secret_basic"]).0?.authorization != nil)
+        let post = try #require(try asked(["private_key_jwt", "client_secret_post"]).0)
+        #expect(post.authorization == nil)
+        #expect(String(decoding: post.form ?? [], as: UTF8.self).hasSuffix("&client_id=client%3Aone&client_secret=s3cret%20%25%2B%26%3D%2F%C3%BC"))
+        #expect(try asked(["tls_client_auth", "private_key_jwt"]).1?.kind == .unsupported)
+        #expect(
+            try refusal(follow(client: Self.client(), Self.world(issuer: ["grant_types_supported": ["authorization_code"]])).end)?.kind
+                == .unsupported)
+        #expect(try refusal(follow(client: Self.client(), Self.world(resource: ["bearer_methods_supported": ["body"]])).end)?.kind == .unsupported)
+    }
+
+    @Test func scopesBeyondTheOperatorsAreNotAskedFor() throws {
+        let client = try Self.client(allowed: ["a"])
+        let (asked, end) = try follow(client: client, challenge: BearerChallenge(scope: "a admin"), Self.world())
+        let problem = try #require(refusal(end))
+        #expect(problem.kind == .scope && problem.text.contains("\"admin\"") && !asked.contains { $0.stage == .token })
+        guard case .done = try follow(client: client, challenge: BearerChallenge(scope: "a"), Self.world()).end else {
+            Issue.record("what is allowed is asked for")
+            return
+        }
+    }
+
+    @Test func aKeySignsForTheIssuerAloneAndIsNotShown() throws {
+        let key = P256.Signing.PrivateKey()
+        let held = try #require(OAuthKey(pem: key.pemRepresentation, id: "k1"))
+        let client = OAuthClient(issuer: try MCPEndpoint("https://AS.example.com:443"), id: "client:one", proof: .key(held))
+        let (asked, _) = try follow(client: client, Self.world(issuer: ["token_endpoint_auth_methods_supported": ["private_key_jwt"]]))
+        let question = try #require(asked.last { $0.stage == .token })
+        #expect(question.authorization == nil && !asked.dropLast().contains { $0.assertion != nil })
+        #expect(
+            String(decoding: question.form ?? [], as: UTF8.self).hasSuffix(
+                "&client_id=client%3Aone&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"))
+        let token = try #require(try question.assertion?.token(at: Date(timeIntervalSince1970: 1000), nonce: "n"))
+        let parts = token.split(separator: ".")
+        let (header, claims) = (
+            try JSON(parsing: Base64URL.decode(String(parts[0])) ?? []), try JSON(parsing: Base64URL.decode(String(parts[1])) ?? [])
+        )
+        #expect(header == ["alg": "ES256", "typ": "JWT", "kid": "k1"])
+        #expect(
+            claims == ["iss": "client:one", "sub": "client:one", "aud": "https://as.example.com", "jti": "n", "iat": 1000, "exp": 1060])
+        let signature = try P256.Signing.ECDSASignature(rawRepresentation: Base64URL.decode(String(parts[2])) ?? [])
+        #expect(key.publicKey.isValidSignature(signature, for: Array("\(parts[0]).\(parts[1])".utf8)))
+        #expect("\(asked)".contains("<redacted>") && !"\(asked)\(held)".contains("PRIVATE"))
+        for offer in [
+            ["token_endpoint_auth_methods_supported": ["client_secret_basic"]], ["token_endpoint_auth_signing_alg_values_supported": ["RS256"]],
+        ]
+            as [JSONObject]
+        {
+            #expect(try refusal(follow(client: client, Self.world(issuer: offer)).end)?.kind == .unsupported)
+        }
+        #expect(OAuthKey(pem: "x", id: nil) == nil)
     }
 
     static let tokens: [(JSONObject, OAuthProblem.Kind)] = [

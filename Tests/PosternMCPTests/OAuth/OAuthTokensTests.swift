@@ -23,6 +23,8 @@ import Testing
         let state = Mutex(State())
         /// Opened where the authorization server may answer.
         let gate: Gate
+        /// One for each request that is refused for want of a token.
+        let (refusals, refused) = AsyncStream.makeStream(of: Void.self)
         let server: FakeTransport
         let authority: FakeTransport
 
@@ -37,6 +39,7 @@ import Testing
                 let (oldest, wanted, scopes) = world.state.withLock { ($0.oldest, $0.wanted, $0.scopes) }
                 let number = request.headers["Authorization"].flatMap { Int(String($0.dropFirst("Bearer token-".count))) }
                 guard let number, number >= oldest else {
+                    world.refused.yield()
                     return ClientResponse(401, "", ["WWW-Authenticate": #"Bearer scope="a""#])
                 }
                 let has = Set((scopes[number] ?? "").split(separator: " "))
@@ -69,7 +72,7 @@ import Testing
 
         func link(_ secret: String = "the-secret") throws -> HTTPLink {
             let endpoint = try MCPEndpoint("https://mcp.test/mcp")
-            let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", secret: Secret(secret))
+            let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", proof: .secret(Secret(secret)))
             let asking = OAuthAsking(server: server) { [authority] host throws(TransportError) in
                 guard host.host == "as.test" else { throw .refused("\(host)") }
                 return authority
@@ -138,11 +141,13 @@ import Testing
     @Test func oneThatIsCancelledTakesTheFetchFromNobody() async throws {
         let world = World(gate: Gate(isOpen: false))
         let link = try world.link()
+        var refusals = world.refusals.makeAsyncIterator()
         let first = Task { try? await Self.call(link) }
+        await refusals.next()
         await world.gate.someone()
         let second = Task { try? await Self.call(link) }
-        // The second one waits too: it has been refused.
-        while world.server.asked.count(where: { $0.target == "/mcp" }) < 2 { await Task.yield() }
+        // From here on the second one wants it too.
+        await refusals.next()
         first.cancel()
         world.gate.open()
         #expect(await second.value == 1)
@@ -229,7 +234,7 @@ import Testing
                 guard request.target.hasPrefix("/.well-known/") else { return ClientResponse(401) }
                 return ClientResponse(status: 200, headers: [:], body: ClientBody(Endless(chunk: chunk)))
             }
-            let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", secret: Secret("the-secret"))
+            let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", proof: .secret(Secret("the-secret")))
             let asking = OAuthAsking(server: server, time: chunk == nil ? .milliseconds(20) : .seconds(30)) { _ throws(TransportError) in
                 throw .refused("nobody")
             }
@@ -250,7 +255,7 @@ import Testing
 
     @Test func whatAPeerRepeatsOfSecretsIsMasked() async throws {
         let endpoint = try MCPEndpoint("https://mcp.test/mcp")
-        let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", secret: Secret("the-secret"))
+        let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", proof: .secret(Secret("the-secret")))
         let world = World()
         let authority = FakeTransport { request throws(TransportError) in
             guard request.method == .post else { return try await world.authority.send(request) }
