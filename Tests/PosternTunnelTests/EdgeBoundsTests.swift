@@ -200,9 +200,9 @@ struct EdgeBoundsTests {
             }
             table.replace(EdgeTunnels(revision: 1, tunnels: [tunnel("t1", "w1"), tunnel("t2", "w1"), tunnel("t3", "w2")]))
             func add(_ tunnel: String, _ name: String) throws {
-                try table.checkRoom(tunnelID: tunnel, connectorKey: "k", name: name)
-                try table.add(
-                    EdgeLeg(id: table.nextID(), tunnelID: tunnel, connectorKey: "k", name: name, version: "1", since: 0, leg: pair.edge))
+                let id = table.nextID()
+                try table.checkPlace(tunnelID: tunnel, connectorKey: "k", name: name, asked: id)
+                try table.add(EdgeLeg(id: id, tunnelID: tunnel, connectorKey: "k", name: name, version: "1", since: 0, leg: pair.edge))
             }
             for (tunnel, name) in [("t1", "a"), ("t1", "b"), ("t2", "a"), ("t3", "a")] { try add(tunnel, name) }
             for tunnel in ["t1", "t2"] {

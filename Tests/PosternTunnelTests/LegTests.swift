@@ -277,20 +277,6 @@ struct LegTests {
         }
     }
 
-    @Test("a returning connector takes the place of its ghost at once")
-    func ghost() async throws {
-        var options = TunnelWorld.Options()
-        options.legs = 1
-        try await TunnelWorld.run(options) { world in
-            let log = EventLog()
-            let again = try world.makeConnector(log: log)
-            let running = Task { await again.run() }
-            await log.wait { $0.legs >= 1 }
-            await world.log.wait { log in log.events.contains { if case .legEnded = $0 { true } else { false } } }
-            running.cancel()
-        }
-    }
-
     @Test("a leg that is closed ends with its peer's farewell: its TLS waits for nothing after that")
     func farewell() async throws {
         try await TunnelWorld.run { world in

@@ -115,8 +115,7 @@ class Demo:
             "connector", self.network.inside(str(self.postern.binary), "connector", "run", "--config", str(document), "--log-format", "text",
                                              "--log-level", "debug"),
             log=self.folder / "connector.log", environment=clean_environment(), folder=self.folder))
-        for _ in range(4):
-            self.connector.wait_for("a leg stands")
+        self.connector.wait_for("a leg stands", count=4)
         fact("the connector has dialled out: four legs stand")
 
     def look_from_outside(self) -> None:

@@ -103,8 +103,7 @@ class FaultWorld:
 
     @staticmethod
     def stands(connector: ChildProcess) -> None:
-        for _ in range(4):
-            connector.wait_for("a leg stands")
+        connector.wait_for("a leg stands", count=4)
 
     def restart(self) -> None:
         """Edge and connector end and begin anew, with the variables of now."""

@@ -174,8 +174,7 @@ def test_a_certificate_of_the_customers_own_pki(tunnel: Tunnel, tmp_path: Path) 
     document = folder / "connector.yaml"
     document.write_text(re.sub(r"    # callers:.*", "    callers: {clients: [laptop]}\n    addresses: [127.0.0.0/8]", document.read_text()))
     connector = tunnel.postern.start("connector", ["connector", "run", "--config", str(document), "--log-format", "text"])
-    for _ in range(4):
-        connector.wait_for("a leg stands")
+    connector.wait_for("a leg stands", count=4)
     issued = tmp_path / "laptop"
     tunnel.command("tunnels", "client-certificate", "issue", known["id"], "--client", "laptop", "--output", str(issued))
     done = subprocess.run(

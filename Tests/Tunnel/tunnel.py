@@ -139,8 +139,7 @@ class Tunnel:
     def start_connector(self, *more: str) -> ChildProcess:
         connector = self.postern.start("connector", [
             "connector", "run", "--config", str(self.connector_folder / "connector.yaml"), "--log-level", "debug", "--log-format", "text", *more])
-        for _ in range(4):
-            connector.wait_for("a leg stands")
+        connector.wait_for("a leg stands", count=4)
         return connector
 
     def certificate(self, name: str, client: str = "laptop", *routes: str) -> Path:

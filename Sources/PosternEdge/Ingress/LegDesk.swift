@@ -24,13 +24,14 @@ struct LegDesk: Sendable {
 
     /// Returns when the leg, or what asked for it, has ended.
     func serve(_ stream: ByteStream, _ admission: Admission, _ head: RequestHead, rest: ByteBuffer) async throws {
+        let id = table.nextID()
         do {
             let request = try LegRequest(head)
             guard rest.readableBytes == 0 else { throw LegRefusal(.malformed, "nothing may follow the request before its answer") }
             let key = try await keys.key(of: stream, head, .init(request))
             try await admit(request, key)
-            try table.checkRoom(tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg)
-            try await run(stream, admission, request, key)
+            try table.checkPlace(tunnelID: request.tunnelID, connectorKey: key.fingerprint, name: request.leg, asked: id)
+            try await run(stream, admission, request, key, id)
         } catch let refusal as LegRefusal {
             metrics.refusals.increment(labels: [refusal.reason.rawValue])
             logger.info("a leg was refused", metadata: ["reason": "\(refusal)"])
@@ -85,9 +86,8 @@ struct LegDesk: Sendable {
         }
     }
 
-    private func run(_ stream: ByteStream, _ admission: Admission, _ request: LegRequest, _ key: ConnectorKey) async throws {
+    private func run(_ stream: ByteStream, _ admission: Admission, _ request: LegRequest, _ key: ConnectorKey, _ id: Int) async throws {
         try await stream.write(LegAnswer.accepted(date: Self.date))
-        let id = table.nextID()
         let standing = StandingLeg()
         let leg = try await Leg.begin(
             .edge, on: stream, rest: ByteBuffer(), times: limits.leg, pool: windows, .init(goAway: { _ in standing.drain() }))
@@ -99,7 +99,7 @@ struct LegDesk: Sendable {
         do {
             try table.add(entry)
         } catch {
-            // Archived, revoked or full since a moment ago: after the 101 there is no other way to say it, and the next try hears why.
+            // Archived, revoked, full or replaced since a moment ago: after the 101 there is no other way to say it, and the next try hears why.
             leg.close()
             return
         }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// A leg that stands, with what the edge counts of it.
 final class EdgeLeg: Sendable {
-    /// Of this process only; for logs.
+    /// Of this process only: the later a leg was asked for, the greater.
     let id: Int
     let tunnelID: String
     let connectorKey: String

@@ -83,15 +83,19 @@ final class LegTable: Sendable {
 
     func nextID() -> Int { state.withLock { $0.takeID() } }
 
-    /// Throws where a leg of that key and name would be one too many, of its tunnel or its workspace. Its ghost, whose place it takes, does not count.
-    func checkRoom(tunnelID: String, connectorKey: String, name: String) throws(LegRefusal) {
+    /// Throws where there is no place for a leg of that key and name: it would be one too many of its tunnel or its workspace, or one that was asked for
+    /// later stands. A ghost, whose place it takes, does not count.
+    func checkPlace(tunnelID: String, connectorKey: String, name: String, asked: Int) throws(LegRefusal) {
         try state.withLock { (state) throws(LegRefusal) in
             guard let tunnel = state.tunnels?[tunnelID] else { throw LegRefusal(.tunnelArchived, "the tunnel is archived") }
-            try checkRoom(tunnel, connectorKey, name, state)
+            try checkPlace(tunnel, connectorKey, name, asked, state)
         }
     }
 
-    private func checkRoom(_ tunnel: EdgeTunnel, _ connectorKey: String, _ name: String, _ state: State) throws(LegRefusal) {
+    private func checkPlace(_ tunnel: EdgeTunnel, _ connectorKey: String, _ name: String, _ asked: Int, _ state: State) throws(LegRefusal) {
+        // What has waited for its enrolment while its connector ended and came back is the ghost itself.
+        let newer = (state.legs[tunnel.id] ?? []).contains { $0.connectorKey == connectorKey && $0.name == name && $0.id > asked }
+        guard !newer else { throw LegRefusal(.replaced, "a leg of the same key and name, asked for later, stands already") }
         func others(_ legs: [EdgeLeg]) -> Int { legs.count { $0.tunnelID != tunnel.id || $0.connectorKey != connectorKey || $0.name != name } }
         guard others(state.legs[tunnel.id] ?? []) < Self.mostLegs else {
             throw LegRefusal(.tooManyLegs, "the tunnel has \(Self.mostLegs) legs at this edge, and more are not taken: end some")
@@ -104,13 +108,13 @@ final class LegTable: Sendable {
         }
     }
 
-    /// Takes a leg whose key is the tunnel's now. One of the same key and name is a ghost, and ends at once. Throws where the tunnel was
-    /// archived or the key revoked meanwhile, or where the tunnel or its workspace has legs enough.
+    /// Takes a leg whose key is the tunnel's now. One of the same key and name that was asked for earlier is a ghost, and ends at once. Throws where the
+    /// tunnel was archived or the key revoked meanwhile, where the tunnel or its workspace has legs enough, and where the leg is a ghost itself.
     func add(_ leg: EdgeLeg) throws(LegRefusal) {
         let after = try state.withLock { (state) throws(LegRefusal) -> [@Sendable () -> Void] in
             guard let tunnel = state.tunnels?[leg.tunnelID] else { throw LegRefusal(.tunnelArchived, "the tunnel is archived") }
             guard tunnel.connectorKeys.contains(leg.connectorKey) else { throw LegRefusal(.notEnrolled, "the connector's key is not enrolled") }
-            try checkRoom(tunnel, leg.connectorKey, leg.name, state)
+            try checkPlace(tunnel, leg.connectorKey, leg.name, leg.id, state)
             var legs = state.legs[leg.tunnelID] ?? []
             var after: [@Sendable () -> Void] = []
             for ghost in legs where ghost.connectorKey == leg.connectorKey && ghost.name == leg.name {

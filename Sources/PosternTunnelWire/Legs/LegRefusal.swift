@@ -19,6 +19,8 @@ package struct LegRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         case proofNotTaken = "proof_not_taken"
         /// The tunnel has as many legs as it may have.
         case tooManyLegs = "too_many_legs"
+        /// Another request for the leg, of the same key and name, has come since this one.
+        case replaced
         /// The control plane does not answer.
         case unavailable
         /// The request is not one for a leg.
@@ -37,7 +39,7 @@ package struct LegRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     package var status: Int {
         switch reason {
         case .tokenUnknown, .tokenRotated, .tunnelArchived, .notEnrolled, .noConnectorKey, .proofRefused, .proofNotTaken: 403
-        case .tooManyLegs, .unavailable: 503
+        case .tooManyLegs, .replaced, .unavailable: 503
         case .malformed: 400
         }
     }

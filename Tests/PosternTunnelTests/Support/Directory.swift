@@ -20,6 +20,8 @@ final class MemoryDirectory: EdgeDirectory {
         var credentials: [String: String] = [:]
         var reports: [String: [EdgeLegReport]] = [:]
         var waiters: [CheckedContinuation<Void, Never>] = []
+        /// Is waited for before a token enrols a key.
+        var beforeEnrolment: (@Sendable () async -> Void)?
         /// What the control plane says of a tunnel's log; throws to keep it back.
         var registrations: (@Sendable (_ since: Int) throws -> JSON)?
     }
@@ -90,6 +92,7 @@ final class MemoryDirectory: EdgeDirectory {
     }
 
     func enrol(token: String, connectorKey: [UInt8]) async throws(EdgeDirectoryError) -> EdgeEnrolment {
+        await state.withLock { $0.beforeEnrolment }?()
         let known = state.withLock { ($0.tokens[token], $0.rotated.contains(token)) }
         if known.1 { return .refused(LegRefusal(.tokenRotated, "token_rotated: it was replaced")) }
         guard let id = known.0 else { return .refused(LegRefusal(.tokenUnknown, "token_unknown: nobody has it")) }
@@ -97,6 +100,8 @@ final class MemoryDirectory: EdgeDirectory {
         change(id) { $0.connectorKeys.insert(fingerprint) }
         return .enrolled(tunnelID: id, fingerprint: fingerprint)
     }
+
+    func holdEnrolments(_ wait: @escaping @Sendable () async -> Void) { state.withLock { $0.beforeEnrolment = wait } }
 
     func authorize(credential: String, tunnelID: String) async throws(EdgeDirectoryError) -> EdgePrincipal? {
         state.withLock { state in

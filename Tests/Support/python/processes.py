@@ -10,7 +10,9 @@ import socket
 import subprocess
 import threading
 import time
+import weakref
 from pathlib import Path
+from typing import ClassVar
 
 
 class ProcessFailed(Exception):
@@ -19,6 +21,9 @@ class ProcessFailed(Exception):
 
 class ChildProcess:
     """Starts at construction, in a process group of its own, so that a kill reaches its children too."""
+
+    #: Those that somebody still holds: what they have said explains a failure.
+    all: ClassVar[weakref.WeakSet[ChildProcess]] = weakref.WeakSet()
 
     def __init__(self, name: str, arguments: list[str], *, log: Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> None:
         self.name = name
@@ -32,6 +37,7 @@ class ChildProcess:
         )
         self._reader = threading.Thread(target=self._read, name=f"{name} output", daemon=True)
         self._reader.start()
+        self.all.add(self)
 
     @property
     def pid(self) -> int:
@@ -54,17 +60,19 @@ class ChildProcess:
             self._closed = True
             self._changed.notify_all()
 
-    def wait_for(self, pattern: str, *, seconds: float = 30) -> re.Match[str]:
-        """The first match of `pattern` in a line of the output, past or coming."""
+    def wait_for(self, pattern: str, *, count: int = 1, seconds: float = 30) -> re.Match[str]:
+        """The first match of `pattern` in a line of the output, past or coming, or the `count`th."""
         expression = re.compile(pattern)
         deadline = time.monotonic() + seconds
-        read = 0
+        read = found = 0
         with self._changed:
             while True:
                 while read < len(self._lines):
-                    if match := expression.search(self._lines[read]):
-                        return match
+                    match = expression.search(self._lines[read])
                     read += 1
+                    found += match is not None
+                    if match and found == count:
+                        return match
                 remaining = deadline - time.monotonic()
                 if self._closed or remaining <= 0:
                     why = "ended" if self._closed else f"was silent for {seconds:g} s"

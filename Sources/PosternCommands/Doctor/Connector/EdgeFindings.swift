@@ -128,6 +128,7 @@ struct EdgeFindings {
             "something on the way ends TLS that the edge does not know (its --leg-terminators), or edges.name is not the edge's own name: ask who runs it"
         case .proofNotTaken: "write edges.proof: certificate, or have the edge started with --leg-proof challenge"
         case .tooManyLegs: "the tunnel has as many legs as it may have: end connectors that are not needed, or lower \"legs\""
+        case .replaced: "run it again; where that helps never, another connector has the same name and key: give each a \"name\" of its own"
         case .unavailable: "try again in a minute; the edge's log says why"
         case .malformed: "use an edge and a connector of the same version"
         }
