@@ -52,7 +52,7 @@ package struct OAuthFlow: Sendable {
     static let parsing = JSON.ParseOptions(maximumDepth: 16, maximumValues: 4096)
 
     private enum State: Sendable {
-        case resource(rest: [MCPEndpoint])
+        case resource(at: MCPEndpoint?, rest: [MCPEndpoint])
         case issuer(ProtectedResource, rest: [MCPEndpoint])
         case token(Discovery, scopes: Set<String>)
     }
@@ -83,7 +83,7 @@ package struct OAuthFlow: Sendable {
         self.need = need
         self.discovery = discovery
         before = scopes
-        state = .resource(rest: [])
+        state = .resource(at: nil, rest: [])
     }
 
     /// What is to be asked for: besides what there was before, what the challenge names, else all that the resource lists (MCP, "Scope Selection Strategy"
@@ -111,9 +111,9 @@ package struct OAuthFlow: Sendable {
     package mutating func receive(_ answer: Answer, now: ContinuousClock.Instant) -> Step {
         do throws(OAuthProblem) {
             switch state {
-            case .resource(let rest):
-                guard let body = try body(answer, .resource, hasMore: !rest.isEmpty) else { return ask(.resource, rest) }
-                return try found(try ProtectedResource(body, server: server))
+            case .resource(let place, let rest):
+                guard let place, let body = try body(answer, .resource, hasMore: !rest.isEmpty) else { return ask(.resource, rest) }
+                return try found(try ProtectedResource(body, at: place, server: server))
             case .issuer(let resource, let rest):
                 guard let client, let body = try body(answer, .issuer, hasMore: !rest.isEmpty) else { return ask(.issuer, rest, resource) }
                 let discovery = Discovery(resource: resource, issuer: try AuthorizationServer(body, for: client))
@@ -147,7 +147,7 @@ package struct OAuthFlow: Sendable {
     private mutating func ask(_ stage: Stage, _ places: [MCPEndpoint], _ resource: ProtectedResource? = nil) -> Step {
         guard let next = places.first else { return .fail(stage.wrong("there is none")) }
         let rest = Array(places.dropFirst())
-        state = if let resource { .issuer(resource, rest: rest) } else { .resource(rest: rest) }
+        state = if let resource { .issuer(resource, rest: rest) } else { .resource(at: next, rest: rest) }
         return .ask(Question(stage: stage, url: next))
     }
 

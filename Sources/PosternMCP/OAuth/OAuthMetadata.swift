@@ -8,11 +8,14 @@ package struct ProtectedResource: Sendable, Equatable {
     package var authorizationServers: [String]
     package var scopes: Set<String>
 
-    init(_ body: [UInt8], server: MCPEndpoint) throws(OAuthProblem) {
+    /// - Parameter place: where it was got, at the server's origin.
+    init(_ body: [UInt8], at place: MCPEndpoint, server: MCPEndpoint) throws(OAuthProblem) {
         let stage = OAuthFlow.Stage.resource
         let object = try stage.object(body)
         guard let resource = object["resource"]?.string else { throw stage.wrong("it has no string \"resource\"") }
-        guard let named = MCPEndpoint.foreign(resource), named.holds(server) else {
+        // What is below one path of a host speaks for itself; only the host speaks for what holds others too.
+        let named = MCPEndpoint.foreign(resource)
+        guard let named, named.canonical == server.canonical || place.isResourceMetadataPlace && named.holds(server) else {
             throw OAuthProblem(
                 .resourceMismatch,
                 "the metadata is of the resource \(OAuthProblem.shown(resource)) and not of the server \(server.canonical): a token for one is not sent to the "

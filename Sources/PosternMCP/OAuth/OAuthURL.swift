@@ -30,8 +30,15 @@ extension MCPEndpoint {
 
     /// Where a server that names no metadata has it (RFC 9728, section 3.1; MCP 2025-11-25, "Protected Resource Metadata Discovery Requirements").
     var resourceMetadataPlaces: [MCPEndpoint] {
-        let place = "/.well-known/oauth-protected-resource"
-        return (path.isEmpty ? [place] : [place + path, place]).map(at)
+        (path.isEmpty ? [Self.resourcePlace] : [Self.resourcePlace + path, Self.resourcePlace]).map(at)
+    }
+
+    private static let resourcePlace = "/.well-known/oauth-protected-resource"
+
+    /// Whether this is one of the places that a host keeps for metadata (RFC 8615), and by no spelling another one.
+    var isResourceMetadataPlace: Bool {
+        guard path == Self.resourcePlace || path.hasPrefix(Self.resourcePlace + "/") else { return false }
+        return !path.contains("..") && !path.lowercased().contains("%2e")
     }
 
     /// Where an issuer has its metadata, first come first (RFC 8414, section 3.1 and 5; MCP 2025-11-25, "Authorization Server Metadata Discovery").

@@ -162,6 +162,23 @@ import Testing
     }
 
     @Test(arguments: [
+        ("/team/meta", "https://mcp.example.com/team", false), ("/team/meta", "https://mcp.example.com", false),
+        ("/team/meta", "https://mcp.example.com/team/mcp", true), ("/.well-known/oauth-protected-resource/x", "https://mcp.example.com", true),
+        ("/.well-known/oauth-protected-resource/../../team/meta", "https://mcp.example.com", false),
+        ("/.well-known/oauth-protected-resource/%2E%2e/%2e%2E/team/meta", "https://mcp.example.com", false),
+        ("/.well-known/oauth-protected-resources", "https://mcp.example.com", false),
+    ])
+    func onlyTheHostSpeaksForMoreThanTheServer(place: String, resource: String, isTaken: Bool) throws {
+        var world = Self.world()
+        world["https://mcp.example.com:443\(place)"] = Self.answer([
+            "resource": .string(resource), "authorization_servers": ["https://as.example.com"],
+        ])
+        let challenge = BearerChallenge(resourceMetadata: "https://mcp.example.com\(place)")
+        let (_, end) = try follow(client: Self.client(), challenge: challenge, world)
+        if case .done = end { #expect(isTaken) } else { #expect(!isTaken && refusal(end)?.kind == .resourceMismatch, "\(end)") }
+    }
+
+    @Test(arguments: [
         "https://mcp.example.com", "https://mcp.example.com/", "https://MCP.example.com:443/team", "https://mcp.example.com/team/",
         "https://mcp.example.com/team/mcp",
     ])
