@@ -76,7 +76,7 @@ package enum ServerAnswers {
     private static func told(_ error: MCPError, _ server: MCPServer) -> MCPFailure {
         let name = "The MCP server \"\(server.name)\""
         switch error {
-        case .unauthorized, .insufficientScope:
+        case .unauthorized, .insufficientScope, .oauth:
             return MCPFailure(
                 .authentication,
                 "\(name) wants a credential that the session does not have. A connector puts one in: `headers` of the route, in its document.")

@@ -100,7 +100,7 @@ class HostileServer:
             allow_reuse_address = True
 
         self._server = Threads(("127.0.0.1", 0), Bound)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/mcp"
         return self
 

@@ -1,7 +1,7 @@
 """An MCP server made with the official SDK, of whichever major version is installed: the peer of the suite.
 
 sdk_server.py stdio
-sdk_server.py http [--address ADDRESS] [--port N] [--stateless] [--json] [--events] [--auth] [--hosts NAME] [--tls CERT KEY [--clients CA]]
+sdk_server.py http [--address ADDRESS] [--port N] [--stateless] [--json] [--events] [--auth | --oauth ISSUER [--resource URL]] [--hosts NAME] [--tls CERT KEY [--clients CA]]
 
 Over HTTP it prints its port when it listens. What tools do that must be seen from outside is printed to standard error.
 """
@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import json
 import os
 import socket
 import ssl
 import sys
 import time
+import urllib.parse
+import urllib.request
 from typing import Any
 
 import anyio
@@ -79,8 +82,62 @@ class Tokens:
         return AccessToken(token=token, client_id="suite", scopes=scopes, expires_at=int(time.time()) + 600)
 
 
+class Introspection:
+    """Tokens are what the authorization server says of them (RFC 7662)."""
+
+    def __init__(self, issuer: str) -> None:
+        self._place = issuer + "/introspect?"
+
+    def ask(self, token: str, **more: str) -> dict[str, Any]:
+        with urllib.request.urlopen(self._place + urllib.parse.urlencode({"token": token} | more), timeout=5) as answer:
+            return json.load(answer)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        said = await asyncio.to_thread(self.ask, token, take="1")
+        if not said["active"]:
+            return None
+        return AccessToken(token=token, client_id="suite", scopes=said["scope"].split(), resource=said["aud"])
+
+
+class StepUp:
+    """Refuses calls of the tool `add` to tokens without the scope `docs.write`, before the server hears of them."""
+
+    def __init__(self, app: Any, tokens: Introspection) -> None:
+        self._app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return await self._app(scope, receive, send)
+        body, more = b"", True
+        while more:
+            event = await receive()
+            body, more = body + event.get("body", b""), event.get("more_body", False)
+        message, token = json.loads(body), dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        if token and message.get("method") == "tools/call" and message["params"]["name"] == "add":
+            said = await asyncio.to_thread(self._tokens.ask, token)
+            if said["active"] and "docs.write" not in said["scope"].split():
+                challenge = b'Bearer error="insufficient_scope", scope="docs.write"'
+                await send({"type": "http.response.start", "status": 403, "headers": [(b"www-authenticate", challenge), (b"content-length", b"0")]})
+                return await send({"type": "http.response.body", "body": b""})
+        sent = False
+
+        async def again() -> Any:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+
 def make(arguments: argparse.Namespace) -> Any:
     settings: dict[str, Any] = {}
+    if getattr(arguments, "oauth", None):
+        settings["auth"] = AuthSettings(
+            issuer_url=arguments.oauth, resource_server_url=arguments.resource or f"http://127.0.0.1:{arguments.port}/mcp", required_scopes=["docs"],
+            validate_token_resource=True)
+        settings["token_verifier"] = Introspection(arguments.oauth)
     if getattr(arguments, "auth", False):
         settings["auth"] = AuthSettings(
             issuer_url="https://auth.example.com", resource_server_url="https://docs.example.com/mcp", required_scopes=["docs"],
@@ -194,25 +251,30 @@ def main() -> None:
     http.add_argument("--json", action="store_true")
     http.add_argument("--events", action="store_true")
     http.add_argument("--auth", action="store_true")
+    http.add_argument("--oauth")
+    http.add_argument("--resource")
     http.add_argument("--hosts")
     http.add_argument("--tls", nargs=2)
     http.add_argument("--clients")
     arguments = parser.parse_args()
-    server = make(arguments)
     if arguments.kind == "stdio":
-        server.run("stdio")
+        make(arguments).run("stdio")
         return
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((arguments.address, arguments.port))
     listener.listen(64)
+    arguments.port = listener.getsockname()[1]
+    app = application(make(arguments), arguments)
+    if arguments.oauth:
+        app = StepUp(app, Introspection(arguments.oauth))
     settings: dict[str, Any] = {}
     if arguments.tls:
         settings = {"ssl_certfile": arguments.tls[0], "ssl_keyfile": arguments.tls[1]}
     if arguments.clients:
         settings |= {"ssl_ca_certs": arguments.clients, "ssl_cert_reqs": ssl.CERT_REQUIRED}
-    config = uvicorn.Config(application(server, arguments), log_level="warning", timeout_graceful_shutdown=1, **settings)
-    print(f"listening on port {listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **settings)
+    print(f"listening on port {arguments.port}", flush=True)
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 

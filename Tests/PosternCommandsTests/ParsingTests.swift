@@ -26,6 +26,10 @@ import Testing
         ["mcp", "probe", "https://x/mcp", "--timeout", "5m"], ["mcp", "tools", "--stdio", "--", "server", "--flag"],
         ["mcp", "call", "https://x/mcp", "tool", "{}", "--revision", "2025-06-18"], ["mcp", "call", "--stdio", "tool", "{}", "--", "server"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "splice"],
+        [
+            "mcp", "probe", "https://x/mcp", "--oauth-issuer", "https://a", "--oauth-client-id", "i", "--oauth-client-secret-file", "f",
+            "--oauth-scope", "s",
+        ],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--edge", "[::1]:8443"],
         ["mcp", "bridge", "https://x/mcp", "--certificate", "c"],
     ])
@@ -36,6 +40,13 @@ import Testing
         ["sessions", "send", "s"], ["sessions", "send", "s", "--interrupt", "--allow", "x"], ["agents", "list", "--limit", "0"],
         ["serve", "--lisen", "x"], ["mcp", "tools", "--stdio"], ["mcp", "tools", "https://x/mcp", "--", "server"],
         ["mcp", "probe", "https://x/mcp", "--revision", "2024-11-05"], ["mcp", "probe", "https://x/mcp", "--client-cert", "c"],
+        ["mcp", "probe", "https://x/mcp", "--oauth-client-id", "i", "--oauth-client-secret-file", "f"],
+        ["mcp", "probe", "https://x/mcp", "--oauth-issuer", "https://a", "--oauth-client-id", "i"],
+        ["mcp", "tools", "https://x/mcp", "--oauth-scope", "s"],
+        [
+            "mcp", "probe", "https://x/mcp", "--oauth-issuer", "https://a", "--oauth-client-id", "i", "--oauth-client-secret-file", "f",
+            "--oauth-client-key-file", "f",
+        ],
         ["mcp", "tools", "--stdio", "--bearer-file", "f", "--", "server"], ["mcp", "probe", "https://x/mcp", "--timeout", "0"],
         ["mcp", "tools", "https://x/mcp", "--via", "splice"], ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--via", "none"],
         ["mcp", "tools", "https://x/mcp", "--certificate", "c", "--ca-file", "a"],

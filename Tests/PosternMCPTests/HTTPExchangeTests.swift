@@ -55,6 +55,20 @@ import Testing
 
     // MARK: - Statuses
 
+    @Test func withoutATokenNothingWasDoneUnlessTheStreamHadBegun() {
+        let problem = OAuthProblem(.denied, "no")
+        var first = exchange()
+        #expect(first.receive(.noToken(problem)).next == .finish(.failure(.oauth(problem))))
+        var resumed = exchange()
+        _ = resumed.receive(.head(Self.stream))
+        _ = resumed.receive(.bytes(Array("id: 1\ndata:\n\n".utf8)))
+        _ = resumed.receive(.end)
+        guard case .finish(.failure(.outcomeUnknown)) = resumed.receive(.noToken(problem)).next else {
+            Issue.record("the call may have run")
+            return
+        }
+    }
+
     @Test func statusesBecomeErrorsThatSayWhatToDo() {
         func error(_ head: HTTPExchange.Head, session: Bool = false, revision: Revision? = .november2025, body: String = "") -> MCPError? {
             var exchange = exchange(revision, session: session)

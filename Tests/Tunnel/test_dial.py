@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authorization_server import AuthorizationServer
 from certificates import Certificates
 from peers import HERE as MCP_SUITE
 from peers import HostileServer, Server, command, python_of, serving
@@ -31,12 +32,18 @@ def hostile() -> Iterator[HostileServer]:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+def issuer() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, tunnel: Tunnel, issuer: AuthorizationServer) -> Iterator[dict[str, Server]]:
+    flags = {route: ["--json"] if route.endswith("json") else [] for route in ROUTES}
+    flags["dial2-oauth"] = ["--oauth", issuer.issuer, "--resource", f"https://dial2-oauth.{tunnel.domain}/mcp"]
     with ExitStack() as stack:
         yield {
-            route: stack.enter_context(serving(
-                tmp_path_factory.mktemp(route), command(route[4], "http", *(["--json"] if route.endswith("json") else []))))
-            for route in ROUTES}
+            route: stack.enter_context(serving(tmp_path_factory.mktemp(route), command(route[4], "http", *more))) for route, more in flags.items()}
 
 
 @pytest.fixture(scope="module")
@@ -433,3 +440,12 @@ def test_no_api_key_and_no_word_of_a_call_reaches_the_edge(dialled: Tunnel, fold
         called = run(dialled, *arguments, "--edge", f"127.0.0.1:{spy.port}", "--api-key-file", str(key_file))
         assert called.stdout == canary + "\n", called.stderr
     assert keys[1] in spy.seen and canary.encode() not in spy.seen
+
+
+def test_tokens_by_oauth_for_a_server_behind_the_tunnel(dialled: Tunnel, folder: Path, issuer: AuthorizationServer) -> None:
+    """The resource's metadata comes through the tunnel, the token from an authorization server outside of it."""
+    secret, url = dialled.folder / "client-secret", f"https://dial2-oauth.{dialled.domain}/mcp"
+    secret.write_text(issuer.secret)
+    options = ["--certificate", str(folder), "--oauth-issuer", issuer.issuer, "--oauth-client-id", issuer.client_id, "--oauth-client-secret-file", str(secret)]
+    assert dialled.command("mcp", "call", url, "add", '{"a": 1, "b": 2}', *options) == "3\n"
+    assert [(form["resource"], form["scope"]) for form in issuer.forms] == [(url, "docs"), (url, "docs docs.write")]

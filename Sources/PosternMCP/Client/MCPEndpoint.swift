@@ -30,6 +30,12 @@ package struct MCPEndpoint: Sendable, Equatable, CustomStringConvertible {
         target = path.hasPrefix("/") ? String(path) : "/" + path
     }
 
+    /// Another place at the same host.
+    init(base: BaseURL, target: String) {
+        self.base = base
+        self.target = target
+    }
+
     /// Without the query, which may hold a secret.
     package var description: String { "\(base)\(target.prefix { $0 != "?" })" }
 }

@@ -7,6 +7,8 @@ package struct BearerChallenge: Sendable, Equatable {
     package var scope: String?
     /// URL of the protected resource's metadata, which names the authorization servers.
     package var resourceMetadata: String?
+    /// Who gives tokens, as that metadata says; empty where it was not asked for.
+    package var authorizationServers: [String] = []
 
     package init(error: String? = nil, errorDescription: String? = nil, scope: String? = nil, resourceMetadata: String? = nil) {
         self.error = error

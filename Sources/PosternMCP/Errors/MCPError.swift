@@ -14,6 +14,8 @@ package enum MCPError: Error, Sendable, Equatable {
     case unauthorized(BearerChallenge?, hasToken: Bool)
     /// 403 with `insufficient_scope`: the token is good, but not for this.
     case insufficientScope(BearerChallenge)
+    /// The server wants a token, and none could be got for it; the request was not carried out.
+    case oauth(OAuthProblem)
     /// An HTTP status that says no more than itself; the start of its body.
     case status(Int, String)
     /// The connector of a tunnel has answered in the server's place: its reason, and what it says. The request was not sent to the server.
@@ -52,6 +54,14 @@ extension MCPError {
         }
     }
 
+    init(_ failure: SendFailure) {
+        switch failure {
+        case .transport(let error): self.init(error)
+        case .token(.cancelled): self = .cancelled
+        case .token(let problem): self = .oauth(problem)
+        }
+    }
+
     /// A word for programs, one for each case.
     package var kind: String {
         switch self {
@@ -61,6 +71,7 @@ extension MCPError {
         case .timedOut: "timed_out"
         case .unauthorized: "unauthorized"
         case .insufficientScope: "insufficient_scope"
+        case .oauth(let problem): problem.kind.rawValue
         case .status: "http_status"
         case .connector: "connector"
         case .redirected: "redirected"
@@ -93,6 +104,7 @@ extension MCPError: CustomStringConvertible {
             "403 insufficient_scope: the token is valid but does not allow this"
                 + (challenge.scope.map { "; get one with the scopes \"\($0)\"" } ?? "; get one with more scopes")
                 + Self.metadata(challenge) + Self.remark(challenge)
+        case .oauth(let problem): "no token could be got: \(problem)"
         case .status(let status, let excerpt): "the server answered HTTP \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)")
         case .connector(let reason, let message): "the tunnel's connector refuses the request (\(reason)): \(message)"
         case .redirected(let status, let location):
@@ -118,13 +130,18 @@ extension MCPError: CustomStringConvertible {
         let what =
             hasToken
             ? "401: the server refuses the bearer token\(challenge?.error.map { " (\($0))" } ?? ""); get a new one"
-            : "401: the server wants an OAuth bearer token; put one into a file and give --bearer-file FILE"
-        guard let challenge else { return what + "; the answer names no authorization server, ask whoever runs the server" }
+            : "401: the server wants an OAuth bearer token; put one into a file and give --bearer-file FILE, or let one be got by --oauth-client-id"
+        guard let challenge, challenge != BearerChallenge() else {
+            return what + "; the answer names no authorization server, ask whoever runs the server"
+        }
         return what + (challenge.scope.map { "; it needs the scopes \"\($0)\"" } ?? "") + metadata(challenge) + remark(challenge)
     }
 
     private static func metadata(_ challenge: BearerChallenge) -> String {
-        challenge.resourceMetadata.map { "; the authorization servers that give one are named at \($0)" } ?? ""
+        guard challenge.authorizationServers.isEmpty else {
+            return "; \(OAuthProblem.shown(challenge.authorizationServers.joined(separator: ", "))) gives them (--oauth-issuer)"
+        }
+        return challenge.resourceMetadata.map { "; the authorization servers that give one are named at \($0)" } ?? ""
     }
 
     private static func remark(_ challenge: BearerChallenge) -> String { challenge.errorDescription.map { " (\"\($0)\")" } ?? "" }

@@ -37,6 +37,8 @@ package struct HTTPExchange: Sendable {
         case end
         /// The connection is gone, or there never was one.
         case broken(TransportError)
+        /// The server has refused the request for want of a token, and none could be got.
+        case noToken(OAuthProblem)
     }
 
     /// What is to be done next.
@@ -114,6 +116,8 @@ package struct HTTPExchange: Sendable {
         case (.streaming, .end): lost("the stream ended before the answer")
         case (.streaming, .broken(.cancelled)), (.waiting, .broken(.cancelled)), (.collecting, .broken(.cancelled)): finish(.failure(.cancelled))
         case (.streaming, .broken(let error)): lost("\(error)")
+        case (.waiting, .noToken(let problem)):
+            finish(.failure(isResuming ? .outcomeUnknown("the stream broke, and its rest needs a token: \(problem)") : .oauth(problem)))
         case (.waiting, .broken(let error)): isResuming ? lost("\(error)") : finish(.failure(MCPError(error)))
         case (.collecting(let head), .broken(let error)):
             finish(.failure(Self.isSuccess(head.status) ? .outcomeUnknown("\(error)") : said(head, [])))

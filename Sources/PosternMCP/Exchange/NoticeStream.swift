@@ -39,6 +39,7 @@ package struct NoticeStream: Sendable {
         case .broken(.cancelled): Reaction(next: .fail(.cancelled))
         case .broken(.refused(let reason)): Reaction(next: .fail(.refused(reason)))
         case .broken(let error): Reaction(next: again("\(error)"))
+        case .noToken(let problem): Reaction(next: .fail(.oauth(problem)))
         case .body, .bodyTooLarge: Reaction(next: .fail(.malformed("a body that was not asked for")))
         }
     }

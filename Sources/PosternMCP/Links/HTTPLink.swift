@@ -27,11 +27,15 @@ package struct HTTPLink: MCPLink {
     private let transport: any ClientTransport
     private let endpoint: MCPEndpoint
     private let settings: Settings
+    /// Where tokens come from that are not the operator's own.
+    private let tokens: OAuthTokens?
 
-    package init(_ transport: any ClientTransport, endpoint: MCPEndpoint, settings: Settings = Settings()) {
+    /// - Parameter tokens: answers the server's refusals in place of `settings.bearer`.
+    package init(_ transport: any ClientTransport, endpoint: MCPEndpoint, settings: Settings = Settings(), tokens: OAuthTokens? = nil) {
         self.transport = transport
         self.endpoint = endpoint
         self.settings = settings
+        self.tokens = tokens
     }
 
     package var medium: Negotiation.Medium { .http }
@@ -78,7 +82,7 @@ package struct HTTPLink: MCPLink {
     private func machineSettings(_ request: LinkRequest) -> HTTPExchange.Settings {
         var machine = HTTPExchange.Settings(id: request.id, revision: request.context.revision)
         machine.hasSession = request.context.sessionID != nil
-        machine.hasToken = settings.hasToken
+        machine.hasToken = hasToken
         machine.messageLimit = settings.messageLimit
         return machine
     }
@@ -97,7 +101,7 @@ package struct HTTPLink: MCPLink {
 
     package func post(_ message: JSONRPCMessage, _ context: WireContext) async throws(MCPError) {
         let response: ClientResponse
-        do { response = try await transport.send(request(.post, context, body: message.encoded)) } catch { throw MCPError(error) }
+        do { response = try await send(request(.post, context, body: message.encoded)) } catch { throw MCPError(error) }
         // The body of a 202 is empty; one that is not is of no use, and nothing is read of it.
         guard !(200...299).contains(response.status) else { return }
         if ConnectorAnswer.isOne(status: response.status, by: response.headers[ConnectorAnswer.field]) {
@@ -108,20 +112,20 @@ package struct HTTPLink: MCPLink {
         let excerpt = (try? await response.body.collect(upTo: HTTPExchange.errorLimit)) ?? []
         throw masked(
             response.status == 401
-                ? .unauthorized(Self.challenge(response.headers), hasToken: settings.hasToken) : HTTPExchange.status(response.status, excerpt))
+                ? .unauthorized(BearerChallenge(response.headers), hasToken: hasToken) : HTTPExchange.status(response.status, excerpt))
     }
 
     package func end(_ context: WireContext) async {
         guard context.sessionID != nil else { return }
         // 405 says that the server ends sessions itself.
-        await despiteCancellation { _ = try? await self.transport.send(self.request(.delete, context, body: [])) }
+        await despiteCancellation { _ = try? await self.send(self.request(.delete, context, body: [])) }
     }
 
     // MARK: - What comes unasked
 
     package func listen(_ context: WireContext, hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) {
         var stream = NoticeStream(
-            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: settings.hasToken)
+            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: hasToken)
         while true {
             var response: ClientResponse?
             var body: ClientBody.AsyncIterator?
@@ -171,17 +175,29 @@ package struct HTTPLink: MCPLink {
         return ClientRequest(method: method, target: endpoint.target, headers: headers, body: body, timeout: Self.unlimited)
     }
 
+    /// A refusal that is left over after `tokens` came with a token.
+    private var hasToken: Bool { settings.hasToken || tokens != nil }
+
+    private func send(_ request: ClientRequest) async throws(SendFailure) -> ClientResponse {
+        if let tokens { return try await tokens.send(request, by: transport) }
+        do { return try await transport.send(request) } catch { throw .transport(error) }
+    }
+
     private func head(_ request: ClientRequest, _ response: inout ClientResponse?) async -> HTTPExchange.Input {
-        do throws(TransportError) {
-            let answer = try await transport.send(request)
+        do throws(SendFailure) {
+            let answer = try await send(request)
             response = answer
             return .head(
                 HTTPExchange.Head(
                     status: answer.status, contentType: answer.headers["content-type"] ?? "", location: answer.headers["location"],
-                    challenge: Self.challenge(answer.headers),
+                    challenge: BearerChallenge(answer.headers),
                     isConnectors: ConnectorAnswer.isOne(status: answer.status, by: answer.headers[ConnectorAnswer.field])))
         } catch {
-            return .broken(error)
+            switch error {
+            case .transport(let error): return .broken(error)
+            case .token(.cancelled): return .broken(.cancelled)
+            case .token(let problem): return .noToken(problem)
+            }
         }
     }
 
@@ -228,22 +244,21 @@ package struct HTTPLink: MCPLink {
     }
 
     private func masked(_ challenge: BearerChallenge) -> BearerChallenge {
-        BearerChallenge(
-            error: challenge.error.map(masked), errorDescription: challenge.errorDescription.map(masked), scope: challenge.scope.map(masked),
-            resourceMetadata: challenge.resourceMetadata.map(masked))
+        var masked = challenge
+        masked.error = challenge.error.map(self.masked)
+        masked.errorDescription = challenge.errorDescription.map(self.masked)
+        masked.scope = challenge.scope.map(self.masked)
+        masked.resourceMetadata = challenge.resourceMetadata.map(self.masked)
+        return masked
     }
 
     /// Shorter values are no secrets, and would be found in any text.
     private static let shortestSecret = 6
 
     private func masked(_ text: String) -> String {
-        let secrets = (settings.bearer.map { [$0.value] } ?? []) + settings.fields.map(\.value.value)
+        let secrets = (settings.bearer.map { [$0.value] } ?? []) + settings.fields.map(\.value.value) + (tokens?.secrets.map(\.value) ?? [])
         return secrets.reduce(text) { text, secret in
             secret.utf8.count < Self.shortestSecret ? text : text.replacing(secret, with: "<redacted>")
         }
-    }
-
-    private static func challenge(_ headers: ClientHeaders) -> BearerChallenge? {
-        BearerChallenge(fields: headers.fields.filter { $0.name.lowercased() == "www-authenticate" }.map(\.value))
     }
 }

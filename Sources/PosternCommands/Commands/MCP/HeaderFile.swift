@@ -19,7 +19,9 @@ enum HeaderFile {
             guard !HTTPLink.reservedFields.contains(lower), !lower.hasPrefix("mcp-param-") else {
                 throw problem("\(field) is set by the client itself")
             }
-            guard !(hasBearer && lower == "authorization") else { throw problem("\(field) and --bearer-file are two of a kind; give one") }
+            guard !(hasBearer && lower == "authorization") else {
+                throw problem("\(field) and --bearer-file or --oauth-issuer are two of a kind; give one")
+            }
             fields.append((name: field, value: Secret(value)))
         }
         return fields

@@ -9,6 +9,8 @@ struct MCPCommand: AsyncParsableCommand {
             is found out, from 2025-03-26 to 2026-07-28.
 
             Example: postern mcp probe https://docs.example.com/mcp --bearer-file token
+            Example: postern mcp tools https://docs.example.com/mcp --oauth-issuer https://login.example.com --oauth-client-id job \\
+              --oauth-client-secret-file secret
             Example: postern mcp tools --stdio -- python3 server.py
             Example: postern mcp bridge https://docs.example.com/mcp
             """,

@@ -11,8 +11,8 @@ struct MCPConnection: Sendable {
     private let target: Target
 
     private enum Target: Sendable {
-        case http(MCPEndpoint, AsyncHTTPTransport.Configuration, HTTPLink.Settings)
-        case tunnel(MCPEndpoint, TunnelRoute, FolderCredentials, HTTPLink.Settings)
+        case http(MCPEndpoint, AsyncHTTPTransport.Configuration, HTTPLink.Settings, MCPTokens)
+        case tunnel(MCPEndpoint, TunnelRoute, FolderCredentials, HTTPLink.Settings, MCPTokens)
         case stdio(command: [String], variables: [String], messageLimit: Int)
     }
 
@@ -35,7 +35,8 @@ struct MCPConnection: Sendable {
         if let folder = options.tunnel.certificate {
             let tunnel = try MCPTunnelTarget(options.tunnel, folder: folder, url: url)
             name = "\(tunnel.endpoint)"
-            target = .tunnel(tunnel.endpoint, tunnel.route, tunnel.credentials, try Self.settings(options))
+            let tokens = try MCPTokens(options, server: tunnel.resource)
+            target = .tunnel(tunnel.endpoint, tunnel.route, tunnel.credentials, try Self.settings(options), tokens)
             return
         }
         let endpoint: MCPEndpoint
@@ -43,7 +44,8 @@ struct MCPConnection: Sendable {
             throw CommandError(.configuration, "\(error)\(options.allowHTTP ? "" : "; --allow-http allows it where the URL is otherwise right")")
         }
         name = "\(endpoint)"
-        target = .http(endpoint, try Self.configuration(options, endpoint), try Self.settings(options))
+        let tokens = try MCPTokens(options, server: endpoint)
+        target = .http(endpoint, try Self.configuration(options, endpoint), try Self.settings(options), tokens)
     }
 
     private static func configuration(_ options: MCPServerOptions, _ endpoint: MCPEndpoint) throws -> AsyncHTTPTransport.Configuration {
@@ -81,7 +83,8 @@ struct MCPConnection: Sendable {
         settings.messageLimit = options.maxMessageBytes
         settings.bearer = try options.bearerFile.map { Secret(try TextFile.readSecret($0)) }
         if let file = options.headerFile {
-            settings.fields = try HeaderFile.fields(parsing: TextFile.read(file), name: file, hasBearer: settings.bearer != nil)
+            settings.fields = try HeaderFile.fields(
+                parsing: TextFile.read(file), name: file, hasBearer: settings.bearer != nil || options.oauth.isGiven)
         }
         return settings
     }
@@ -89,19 +92,43 @@ struct MCPConnection: Sendable {
     /// What was measured while the connection was used.
     final class Trace: Sendable {
         let start = ContinuousClock.now
-        private let state = Mutex<(steps: [MCPClient.Step], connected: ContinuousClock.Instant?)>(([], nil))
+        private let state = Mutex(State())
+
+        private struct State {
+            var steps: [MCPClient.Step] = []
+            var connected: ContinuousClock.Instant?
+            /// The first step that connecting was a part of.
+            var first: Int?
+            /// Of parts whose step is not over yet.
+            var parts = Duration.zero
+        }
 
         /// The first connection stands: name, TCP and TLS are done.
         func connected() { state.withLock { $0.connected = $0.connected ?? .now } }
-        func add(_ step: MCPClient.Step) { state.withLock { $0.steps.append(step) } }
+        func add(_ step: MCPClient.Step) {
+            state.withLock { state in
+                var step = step
+                step.duration = max(.zero, step.duration - state.parts)
+                state.parts = .zero
+                state.first = state.first ?? state.steps.count
+                state.steps.append(step)
+            }
+        }
+        /// What is done within the step that is added next, and is no time of that one's: a token is got.
+        func add(part: MCPClient.Step) {
+            state.withLock {
+                $0.steps.append(part)
+                $0.parts += part.duration
+            }
+        }
 
         /// The steps in their order; connecting is taken out of the first one that it was a part of.
         var steps: [MCPClient.Step] {
-            let (steps, connected) = state.withLock { $0 }
-            guard let connected else { return steps }
+            let state = state.withLock { $0 }
+            guard let connected = state.connected else { return state.steps }
             let duration = connected - start
-            var rest = steps
-            if !rest.isEmpty { rest[0].duration = max(.zero, rest[0].duration - duration) }
+            var rest = state.steps
+            if let first = state.first { rest[first].duration = max(.zero, rest[first].duration - duration) }
             return [MCPClient.Step(name: "connect", duration: duration, error: nil)] + rest
         }
     }
@@ -144,7 +171,7 @@ struct MCPConnection: Sendable {
             }
         }
         switch target {
-        case .http(let endpoint, var configuration, let settings):
+        case .http(let endpoint, var configuration, let settings, let tokens):
             let peer = ServicePeer(host: configuration.dialledHost)
             configuration.checkConnection = { channel in
                 trace.connected()
@@ -153,14 +180,14 @@ struct MCPConnection: Sendable {
             let transport: AsyncHTTPTransport
             do { transport = try AsyncHTTPTransport(configuration) } catch { throw MCPError(error) }
             do throws(MCPError) {
-                let value = try await use(HTTPLink(transport, endpoint: endpoint, settings: settings))
+                let value = try await tokens.link(transport, endpoint, settings, trace, use)
                 await transport.shutdown()
                 return value
             } catch {
                 await transport.shutdown()
                 throw error
             }
-        case .tunnel(let endpoint, let route, let credentials, let settings):
+        case .tunnel(let endpoint, let route, let credentials, let settings, let tokens):
             let peer = ServicePeer(host: route.edge.addresses.first?.host ?? route.edge.name)
             var dialling = TunnelConnections.Settings()
             dialling.checkConnection = { peer.check($0) }
@@ -171,7 +198,7 @@ struct MCPConnection: Sendable {
                 return TunnelPassage(TunnelRoute(host: route.host, edge: route.edge, way: route.way, routeKey: held.routeKey), held.credentials)
             }
             do throws(MCPError) {
-                let value = try await use(HTTPLink(transport, endpoint: endpoint, settings: settings))
+                let value = try await tokens.link(transport, endpoint, settings, trace, use)
                 await connections.shutdown()
                 return value
             } catch {
@@ -209,6 +236,7 @@ extension CommandError {
             case .unreachable, .redirected, .ended: .unavailable
             case .timedOut(let method, _, _): method == "tools/call" ? .failure : .unavailable
             case .unauthorized, .insufficientScope, .status(403, _): .refused
+            case .oauth(let problem): problem.kind == .unreachable ? .unavailable : .refused
             case .connector(let reason, _): reason.hasPrefix("upstream_") ? .unavailable : .refused
             case .inputRequired: .sessionWaits
             case .cancelled: .interrupted

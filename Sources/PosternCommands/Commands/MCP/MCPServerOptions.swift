@@ -56,6 +56,8 @@ struct MCPServerOptions: ParsableArguments, SettingFlags {
 
     @OptionGroup(title: "Through a tunnel") var tunnel: MCPTunnelOptions
 
+    @OptionGroup(title: "Tokens by OAuth") var oauth: MCPOAuthOptions
+
     @Option(.clientProxy) var proxy: String?
 
     @Flag(name: .long, help: "Speak plain HTTP beyond loopback too: tokens and data cross the network in the clear.")
@@ -87,21 +89,26 @@ struct MCPServerOptions: ParsableArguments, SettingFlags {
                 stdio ? "what is the server's command? Write it after --" : "a command after -- is for --stdio; without it give the server's URL")
         }
         if stdio {
-            let other = [bearerFile, headerFile, caFile, clientCert, clientKey, connectTo].contains { $0 != nil } || allowHTTP || tunnel.isGiven
+            let other =
+                [bearerFile, headerFile, caFile, clientCert, clientKey, connectTo].contains { $0 != nil } || allowHTTP || tunnel.isGiven
+                || oauth.isGiven
             guard !other else {
                 throw ValidationError(
-                    "files of tokens, fields and certificates, --connect-to, --certificate and --allow-http are for a URL, not for --stdio")
+                    "files of tokens, fields and certificates, --connect-to, --certificate, --oauth-issuer and --allow-http are for a URL, not for --stdio"
+                )
             }
         } else {
             guard passEnv.isEmpty else { throw ValidationError("--pass-env goes with --stdio") }
         }
         if tunnel.isGiven {
-            guard [caFile, clientCert, clientKey, connectTo, proxy].allSatisfy({ $0 == nil }) else {
+            // A proxy is for the authorization server then.
+            guard [caFile, clientCert, clientKey, connectTo, oauth.isGiven ? nil : proxy].allSatisfy({ $0 == nil }) else {
                 throw ValidationError(
                     "--certificate brings its own certificate, authorities and way: leave out --ca-file, --client-cert, --client-key, --connect-to "
                         + "and --proxy")
             }
         }
+        guard !oauth.isGiven || bearerFile == nil else { throw ValidationError("--bearer-file and --oauth-issuer are two of a kind; give one") }
         guard (clientCert == nil) == (clientKey == nil) else { throw ValidationError("--client-cert and --client-key go together") }
         guard (1024...(1 << 30)).contains(maxMessageBytes) else { throw ValidationError("--max-message-bytes must be from 1024 to \(1 << 30)") }
     }

@@ -6,13 +6,20 @@ import PosternTunnelWire
 /// The server behind a tunnel that a URL and a certificate's folder name, and the way to it.
 struct MCPTunnelTarget {
     let endpoint: MCPEndpoint
+    /// The same by https, which is what a tunnel carries, however its URL is written.
+    let resource: MCPEndpoint
     /// Without the route key, which comes with the credentials.
     let route: TunnelRoute
     let credentials: FolderCredentials
 
     init(_ options: MCPTunnelOptions, folder: String, url: String) throws(CommandError) {
         // Inner TLS is all that a tunnel carries: http:// is dialled no otherwise than https://.
-        do { endpoint = try MCPEndpoint(url, allowsPlainHTTP: true) } catch { throw CommandError(.configuration, "\(error)") }
+        do {
+            endpoint = try MCPEndpoint(url, allowsPlainHTTP: true)
+            resource = try MCPEndpoint("https://\(endpoint.base.writtenHost)\(endpoint.target)")
+        } catch {
+            throw CommandError(.configuration, "\(error)")
+        }
         let tunnel = try TunnelFolder.Description(folder: folder)
         guard let host = HostName.canonical(endpoint.base.host).flatMap({ TunnelHost($0) }), host.domain == tunnel.domain else {
             throw CommandError(

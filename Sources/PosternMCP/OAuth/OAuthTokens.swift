@@ -1,0 +1,130 @@
+import ManagedAgentsClient
+import Synchronization
+
+/// The tokens for one MCP server, of one issuer: got when the server refuses a request, kept in memory until their end, asked for once for all requests
+/// that wait.
+package actor OAuthTokens {
+    private let server: MCPEndpoint
+    private let client: OAuthClient
+    private let asking: OAuthAsking
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private let onStep: (@Sendable (MCPClient.Step) -> Void)?
+    private var token: OAuthToken?
+    private var discovery: OAuthFlow.Discovery?
+    /// What is under way, and who waits for it, by numbers of their own.
+    private var fetch: Task<Result<OAuthToken, OAuthProblem>, Never>?
+    private var waiting: Set<Int> = []
+    private var lastWaiter = 0
+    /// What no error may show, newest last.
+    private nonisolated let issued = Mutex<[Secret]>([])
+
+    /// - Parameters:
+    ///   - server: its URL, as the operator has given it; tokens are for it and what lies below it.
+    ///   - onStep: hears of each question, for whoever measures.
+    package init(
+        server: MCPEndpoint, client: OAuthClient, asking: OAuthAsking, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        onStep: (@Sendable (MCPClient.Step) -> Void)? = nil
+    ) {
+        self.server = server
+        self.client = client
+        self.asking = asking
+        self.now = now
+        self.onStep = onStep
+    }
+
+    /// The secret and the newest tokens, which a hostile peer may repeat in what it answers.
+    package nonisolated var secrets: [Secret] { (client.secret.map { [$0] } ?? []) + issued.withLock { $0 } }
+
+    /// The token to send: nil before the server has asked for one. One whose time is over is renewed before it is refused.
+    func current() async throws(OAuthProblem) -> OAuthToken? {
+        guard let token else { return nil }
+        guard let end = token.end, end <= now() else { return token }
+        return try await next(after: token, nil, .token)
+    }
+
+    /// Another token than the one that was refused; nil where asking again gives no other.
+    func next(after refused: OAuthToken?, _ challenge: BearerChallenge?, _ need: OAuthRetry.Need) async throws(OAuthProblem) -> OAuthToken? {
+        while true {
+            // Somebody else's request has brought it.
+            if let token, token != refused, token.end.map({ $0 > now() }) ?? true { return token }
+            if need == .scopes, let refused, let discovery, flow(challenge, need).scopes(of: discovery.resource) == refused.scopes { return nil }
+            let task = fetch ?? Task { await self.ask(challenge, need) }
+            fetch = task
+            lastWaiter += 1
+            let waiter = lastWaiter
+            waiting.insert(waiter)
+            let result = await withTaskCancellationHandler {
+                await task.value
+            } onCancel: {
+                Task { await self.stopWaiting(waiter, task) }
+            }
+            waiting.remove(waiter)
+            if fetch == task { fetch = nil }
+            if Task.isCancelled { throw .cancelled }
+            // Cancelled by those that waited before: this one still wants it.
+            if case .failure(.cancelled) = result { continue }
+            let token = try result.get()
+            // It was asked for by another request, for less; what is missing the server will say.
+            return token
+        }
+    }
+
+    private func stopWaiting(_ waiter: Int, _ task: Task<Result<OAuthToken, OAuthProblem>, Never>) {
+        waiting.remove(waiter)
+        if waiting.isEmpty { task.cancel() }
+    }
+
+    private func flow(_ challenge: BearerChallenge?, _ need: OAuthRetry.Need) -> OAuthFlow {
+        OAuthFlow(server: server, client: client, challenge: challenge, need: need, scopes: token?.scopes ?? [], discovery: discovery)
+    }
+
+    private func ask(_ challenge: BearerChallenge?, _ need: OAuthRetry.Need) async -> Result<OAuthToken, OAuthProblem> {
+        var flow = flow(challenge, need)
+        switch await asking.follow(&flow, now: now, onStep: onStep) {
+        case .done(let token):
+            discovery = flow.discovery
+            self.token = token
+            issued.withLock { issued in
+                issued.append(token.value)
+                if issued.count > 8 { issued.removeFirst() }
+            }
+            return .success(token)
+        case .fail(let problem):
+            // What was found may be what is wrong.
+            discovery = nil
+            return .failure(problem.masked(secrets))
+        case .described, .ask: return .failure(.cancelled)
+        }
+    }
+}
+
+extension OAuthAsking {
+    /// Goes the way to its end: nothing is left to be asked in what this gives.
+    func follow(
+        _ flow: inout OAuthFlow, now: @Sendable () -> ContinuousClock.Instant = { .now }, onStep: (@Sendable (MCPClient.Step) -> Void)? = nil
+    ) async -> OAuthFlow.Step {
+        var step = flow.start()
+        while case .ask(let question) = step {
+            let start = ContinuousClock.now
+            let answer = await answer(to: question)
+            step = flow.receive(answer, now: now())
+            var error: MCPError?
+            if case .fail(let problem) = step { error = .oauth(problem) }
+            onStep?(MCPClient.Step(name: question.stage.rawValue, duration: .now - start, error: error))
+        }
+        return step
+    }
+
+    /// What a server says of its tokens to somebody who has none; nil where it says nothing that can be asked for.
+    package func described(_ server: MCPEndpoint, _ challenge: BearerChallenge?) async -> ProtectedResource? {
+        var flow = OAuthFlow(server: server, client: nil, challenge: challenge)
+        guard case .described(let resource) = await follow(&flow) else { return nil }
+        return resource
+    }
+}
+
+extension OAuthProblem {
+    func masked(_ secrets: [Secret]) -> OAuthProblem {
+        OAuthProblem(kind, secrets.reduce(text) { $1.value.utf8.count < 6 ? $0 : $0.replacing($1.value, with: "<redacted>") })
+    }
+}
