@@ -122,7 +122,8 @@ let sources: [Target] = [
     library(
         "PosternMCP",
         [
-            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternJSON", .nio("NIOCore"),
+            "ManagedAgentsClient", "ManagedAgentsAPI", "PosternTunnelWire", "PosternTunnelLink", "PosternHTTP", "PosternTLS", "PosternJSON",
+            .nio("NIOCore"),
             .nio("NIOPosix"), .tls, .x509, .asn1, .crypto,
         ]),
     library("PosternAudit", ["PosternJSON", .crypto]),
