@@ -46,7 +46,7 @@ import Testing
                 #expect(try seen.routes == [Self.name] && Self.knows(seen))
             }
             // The same session, and one that begins then. The edge takes no call by an id, and is asked by no name for all that.
-            _ = try await workspace.tunnels.setHidesRoutes(true, id, workspaceID: Workspace.id)
+            _ = try await workspace.tunnels.change(id, hidesRoutes: true, workspaceID: Workspace.id)
             for session in ["sesn_a", "sesn_b"] {
                 let after = await look(spy, workspace, servers, session)
                 #expect(!after.seen.isEmpty && after.told.contains("tunnel.route_key_file") && after.told.contains("postern connector setup"))
@@ -56,7 +56,7 @@ import Testing
                     #expect(try seen.routes == [shown] && !Self.knows(seen))
                 }
             }
-            _ = try await workspace.tunnels.setHidesRoutes(false, id, workspaceID: Workspace.id)
+            _ = try await workspace.tunnels.change(id, hidesRoutes: false, workspaceID: Workspace.id)
             let last = await look(spy, workspace, servers, "sesn_a").seen
             #expect(!last.isEmpty && last.allSatisfy(Self.knows))
             await servers.shutdown()

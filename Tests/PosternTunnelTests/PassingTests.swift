@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import PosternTunnelLink
@@ -133,6 +134,26 @@ struct PassingTests {
             #expect(pair.asked.count == 3)
             try close(pair)
         }
+    }
+
+    @Test("several pieces at once wait for what all of them cost, and not for each of them anew")
+    func pacedTogether() throws {
+        let seconds = Mutex(0)
+        let pair = try Pair(
+            look: { _ in
+                seconds.withLock { debt in
+                    debt += 1
+                    return .seconds(debt)
+                }
+            })
+        for _ in 0..<4 { pair.source.pipeline.fireChannelRead(ByteBuffer(string: "x")) }
+        pair.source.pipeline.fireChannelReadComplete()
+        try pair.held.take()
+        pair.loop.run()
+        #expect(pair.asked.count == 1)
+        pair.loop.advanceTime(by: .seconds(4))
+        #expect(pair.asked.count == 2)
+        try close(pair)
     }
 
     @Test("what came before a break is passed on first")

@@ -104,12 +104,13 @@ def test_all_holds_beside_a_running_connector_that_is_not_disturbed(tunnel: Tunn
     told = place.doctor()
     assert told.status == 0, told.text
     assert [step["step"] for step in told.steps] == [
-        "files", "DNS", "TCP", "outer TLS", "clock", "registration", "inner TLS", "callers", "trust", "route", "address policy", "upstream TCP", "MCP"]
+        "files", "route ids", "DNS", "TCP", "outer TLS", "clock", "registration", "inner TLS", "callers", "trust", "route", "address policy", "upstream TCP", "MCP"]
     # The suite's edge has a certificate of two days.
     assert {step["step"] for step in told.steps if step["verdict"] != "ok"} == {"outer TLS"} and "1 days left" in told.step("outer TLS")["detail"]
     assert "private authority" in told.step("outer TLS")["detail"] and told.step("TCP")["milliseconds"] >= 0
     assert re.search("(89|90) days left", told.step("inner TLS")["detail"]) and f"*.{tunnel.domain}" in told.step("trust")["detail"]
     assert re.search(r"revision 20\d\d-\d\d-\d\d \(\w+ era\), [1-9]\d* tools", told.step("MCP")["detail"]), told.text
+    assert "by id by who has the route key" in told.step("route ids")["detail"]
     assert int(told.step("clock")["detail"].split()[0]) < 30
     # Its own legs stand as before.
     assert tunnel.connector.log.read_text().count("a leg ended") == ended

@@ -159,10 +159,8 @@ package protocol TunnelStore: Sendable {
     func tunnels(workspaceID: String, includeArchived: Bool, from: PagePosition?, limit: Int) async throws(StoreError) -> Page<TunnelRecord>
     /// Archives the tunnel and its certificates and revokes its keys; changes nothing where it is archived already.
     func archiveTunnel(_ id: String, at time: Timestamp, logging append: RegistrationAppend) async throws(StoreError)
-    /// `.conflict` when the tunnel is archived or there is none.
-    func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError)
-    /// `.conflict` when the tunnel is archived or there is none. No edge has to learn of it.
-    func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError)
+    /// Changes what is given, all of it or nothing. Edges have to learn of `splice` alone. `.conflict` when the tunnel is archived or there is none.
+    func changeTunnel(_ id: String, splice: Bool?, hidesRoutes: Bool?) async throws(StoreError)
 
     /// Replaces the token `old` by `new.id`. `.conflict` when the tunnel's token is another one or the tunnel is archived.
     func rotateToken(_ old: String, to new: TunnelTokenRecord, reason: String?) async throws(StoreError)

@@ -103,18 +103,20 @@ package final class TunnelService: Sendable {
         .invalid("Tunnel \(id) is archived, which cannot be undone: create another.", details: ["error_code": "tunnel_archived"])
     }
 
-    package func setSplice(_ splice: Bool, _ id: String, workspaceID: String) async throws(APIError) -> TunnelRecord {
+    /// Changes what is given, all of it or nothing.
+    package func change(_ id: String, splice: Bool? = nil, hidesRoutes: Bool? = nil, workspaceID: String) async throws(APIError) -> TunnelRecord {
         let tunnel = try await liveTunnel(id, workspaceID: workspaceID)
-        guard tunnel.splice != splice else { return tunnel }
-        do { try await store.setSplice(splice, tunnelID: id) } catch .conflict { throw Self.archived(id) } catch { throw error.apiError }
+        let splice = splice == tunnel.splice ? nil : splice
+        let hidesRoutes = hidesRoutes == tunnel.hidesRoutes ? nil : hidesRoutes
+        guard splice != nil || hidesRoutes != nil else { return tunnel }
+        do {
+            try await store.changeTunnel(id, splice: splice, hidesRoutes: hidesRoutes)
+        } catch .conflict {
+            throw Self.archived(id)
+        } catch {
+            throw error.apiError
+        }
         changes.notify()
-        return try await self.tunnel(id, workspaceID: workspaceID)
-    }
-
-    package func setHidesRoutes(_ hidesRoutes: Bool, _ id: String, workspaceID: String) async throws(APIError) -> TunnelRecord {
-        let tunnel = try await liveTunnel(id, workspaceID: workspaceID)
-        guard tunnel.hidesRoutes != hidesRoutes else { return tunnel }
-        do { try await store.setHidesRoutes(hidesRoutes, tunnelID: id) } catch .conflict { throw Self.archived(id) } catch { throw error.apiError }
         return try await self.tunnel(id, workspaceID: workspaceID)
     }
 

@@ -112,9 +112,7 @@ struct TunnelRoutes {
                 if let mode = settings.registration {
                     _ = try await tunnels.setRegistration(mode, statement: settings.statement, id, workspaceID: workspace)
                 }
-                if let splice = settings.splice { _ = try await tunnels.setSplice(splice, id, workspaceID: workspace) }
-                if let hides = settings.hidesRoutes { _ = try await tunnels.setHidesRoutes(hides, id, workspaceID: workspace) }
-                let tunnel = try await tunnels.tunnel(id, workspaceID: workspace)
+                let tunnel = try await tunnels.change(id, splice: settings.splice, hidesRoutes: settings.hidesRoutes, workspaceID: workspace)
                 return .json(tunnel.settingsJSON(try await tunnels.registrationStanding(id, workspaceID: workspace)))
             },
             Route(.get, Self.own + "/route_key", .client(.developer), "Get the key by which a tunnel's routes have ids") {

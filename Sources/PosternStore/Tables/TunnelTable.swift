@@ -136,20 +136,13 @@ extension PosternStore: TunnelStore {
         _ = try await commitIfPresent(transaction, logging: append, tunnelID: id)
     }
 
-    package func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError) {
+    package func changeTunnel(_ id: String, splice: Bool?, hidesRoutes: Bool?) async throws(StoreError) {
         var transaction = SQLTransaction()
         transaction.require(
             SQLStatement(
-                "UPDATE tunnels SET splice = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(splice ? 1 : 0), .text(tunnelID)]))
-        transaction.run(TunnelTable.raiseRevision)
-        try await commit(transaction)
-    }
-
-    package func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError) {
-        var transaction = SQLTransaction()
-        transaction.require(
-            SQLStatement(
-                "UPDATE tunnels SET hide_routes = ? WHERE id = ? AND archived_at IS NULL", [SQLValue(hidesRoutes ? 1 : 0), .text(tunnelID)]))
+                "UPDATE tunnels SET splice = COALESCE(?, splice), hide_routes = COALESCE(?, hide_routes) WHERE id = ? AND archived_at IS NULL",
+                [SQLValue(splice.map { $0 ? 1 : 0 }), SQLValue(hidesRoutes.map { $0 ? 1 : 0 }), .text(id)]))
+        if splice != nil { transaction.run(TunnelTable.raiseRevision) }
         try await commit(transaction)
     }
 

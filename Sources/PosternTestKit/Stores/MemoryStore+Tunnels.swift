@@ -46,18 +46,13 @@ extension MemoryStore: TunnelStore {
         }
     }
 
-    package func setSplice(_ splice: Bool, tunnelID: String) async throws(StoreError) {
+    package func changeTunnel(_ id: String, splice: Bool?, hidesRoutes: Bool?) async throws(StoreError) {
         try with { state throws(StoreError) in
-            guard let tunnel = state.tunnels[tunnelID], tunnel.archivedAt == nil else { throw .conflict }
-            state.tunnels[tunnelID]?.splice = splice
-            state.tunnelRevision += 1
-        }
-    }
-
-    package func setHidesRoutes(_ hidesRoutes: Bool, tunnelID: String) async throws(StoreError) {
-        try with { state throws(StoreError) in
-            guard let tunnel = state.tunnels[tunnelID], tunnel.archivedAt == nil else { throw .conflict }
-            state.tunnels[tunnelID]?.hidesRoutes = hidesRoutes
+            guard var tunnel = state.tunnels[id], tunnel.archivedAt == nil else { throw .conflict }
+            tunnel.splice = splice ?? tunnel.splice
+            tunnel.hidesRoutes = hidesRoutes ?? tunnel.hidesRoutes
+            state.tunnels[id] = tunnel
+            if splice != nil { state.tunnelRevision += 1 }
         }
     }
 

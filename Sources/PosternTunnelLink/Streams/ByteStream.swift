@@ -152,7 +152,8 @@ package struct ByteStream: Sendable {
     }
 
     /// Speaks TLS from here on and returns when the handshake is done, with the protocol that ALPN chose. `replay` was read already and
-    /// belongs to the handshake. Throws what the handshake failed with, or `TimedOut`; the connection is closed then.
+    /// belongs to the handshake, as does what has come since and was not asked for. Throws what the handshake failed with, or `TimedOut`; the connection is
+    /// closed then.
     package func startTLS(
         replay: ByteBuffer? = nil, within time: TimeAmount, _ makeHandler: @escaping @Sendable () throws -> any ChannelInboundHandler
     ) async throws -> String? {
@@ -169,10 +170,11 @@ package struct ByteStream: Sendable {
                     let tls = try makeHandler()
                     handler.value.watchHandshake(promise)
                     try pipeline.addHandler(tls, position: .before(handler.value))
-                    if let replay {
+                    let before = [replay, handler.value.takeBuffer()].compactMap(\.self)
+                    if !before.isEmpty {
                         // Past what stands before it, which has seen these bytes.
                         let context = try pipeline.context(handler: tls)
-                        tls.channelRead(context: context, data: NIOAny(replay))
+                        for bytes in before { tls.channelRead(context: context, data: NIOAny(bytes)) }
                         tls.channelReadComplete(context: context)
                     }
                     channel.read()

@@ -88,8 +88,8 @@ final class PassingHandler: ChannelInboundHandler {
         outstanding += count
         progress.moved(count)
         if let look {
-            let pause = given.reduce(Duration.zero) { $0 + (look($1) ?? .zero) }
-            if pause > .zero { wait(pause, context) }
+            // Each says how long to wait from now on, for itself and all before it.
+            if let pause = given.compactMap(look).max() { wait(pause, context) }
         }
         let (sink, here) = (sink, context.eventLoop)
         let bound = NIOLoopBound(self, eventLoop: here)

@@ -48,6 +48,12 @@ struct ConnectorDoctor: Sendable {
                     remedy: "mend it; `postern connector check` looks at files alone"))
         }
         tell(StepFinding(verdict: .good, subject: "connector", step: "files", detail: "\(path), keys and certificates can be used"))
+        tell(
+            StepFinding(
+                verdict: .good, subject: "connector", step: "route ids",
+                detail: files.configuration.tunnel.routeKeyFile == nil
+                    ? "routes are called by name alone: the tunnel's hide_routes has to be off" : "routes are called by name, and by id by who has the route key"
+            ))
         await edges(files, tell)
         server(files, tell)
         for (name, route) in files.configuration.routes.sorted(by: { $0.key < $1.key }) where routes.isEmpty || routes.contains(name) {

@@ -90,7 +90,7 @@ extension StoreContract {
             try equal(try await store.connectorKey("k1", tunnelID: "tnl_a")?.revokedAt, Make.time(1))
             try expect(try await store.tunnelCertificate("tcrt_2")?.archivedAt == nil, "another tunnel's certificate")
             try expect(try await store.connectorKey("k2", tunnelID: "tnl_b")?.revokedAt == nil, "another tunnel's key")
-            try await refuse(.conflict) { () async throws(StoreError) in try await store.setSplice(true, tunnelID: "tnl_a") }
+            try await refuse(.conflict) { () async throws(StoreError) in try await store.changeTunnel("tnl_a", splice: true, hidesRoutes: true) }
             try await refuse(.conflict) { () async throws(StoreError) in try await store.create(certificate("tcrt_3", "f3"), mostLive: 2) }
             try await refuse(.conflict) { () async throws(StoreError) in try await store.enrol(key("k3"), mostLive: 2) }
             try await refuse(.conflict) { () async throws(StoreError) in
@@ -172,9 +172,10 @@ extension StoreContract {
             var last = 0
             try await change("a tunnel", raises: true, store, &last) { try await store.create(tunnel("b"), mostLive: 9) }
             try await change("a tunnel", raises: true, store, &last) { try await store.create(tunnel("a", workspace: "wrkspc_2"), mostLive: 9) }
-            try await change("splicing", raises: true, store, &last) { try await store.setSplice(true, tunnelID: "tnl_a") }
-            try await change("ids of routes", raises: false, store, &last) { try await store.setHidesRoutes(true, tunnelID: "tnl_a") }
+            try await change("splicing", raises: true, store, &last) { try await store.changeTunnel("tnl_a", splice: true, hidesRoutes: nil) }
+            try await change("ids of routes", raises: false, store, &last) { try await store.changeTunnel("tnl_a", splice: nil, hidesRoutes: true) }
             try equal(try await store.tunnel("tnl_a")?.hidesRoutes, true)
+            try equal(try await store.tunnel("tnl_a")?.splice, true)
             try equal(try await store.tunnel("tnl_b")?.hidesRoutes, false)
             for name in ["k2", "k1", "k3"] { try await change("a key", raises: true, store, &last) { try await store.enrol(key(name), mostLive: 9) } }
             try await change("a revoked key", raises: true, store, &last) {
