@@ -80,6 +80,9 @@ import Testing
         let challenge = BearerChallenge(error: "insufficient_scope", scope: "a b", resourceMetadata: "https://x/.well-known/y")
         #expect(error(.init(status: 401, contentType: "", challenge: challenge)) == .unauthorized(challenge, hasToken: false))
         #expect(error(.init(status: 403, contentType: "", challenge: challenge)) == .insufficientScope(challenge))
+        #expect(error(.init(status: 403, contentType: "", challenge: BearerChallenge(scope: "a"))) == .insufficientScope(BearerChallenge(scope: "a")))
+        let invalid = BearerChallenge(error: "invalid_token", scope: "a")
+        #expect(error(.init(status: 403, contentType: "", challenge: invalid)) == .status(403, ""), "it does not say that the token is valid")
         #expect(error(.init(status: 403, contentType: "text/plain"), body: "Invalid\n Origin") == .status(403, "Invalid Origin"))
         #expect(error(.init(status: 404, contentType: ""), session: true) == .sessionLost)
         #expect(error(.init(status: 404, contentType: ""), session: false) == .status(404, ""))
@@ -275,7 +278,7 @@ import Testing
         #expect(asked == 5)
     }
 
-    @Test(arguments: [404, 405, 400, 409]) func aRestThatIsNotGivenIsAnOutcomeThatIsNotKnown(status: Int) {
+    @Test(arguments: [401, 403, 404, 405, 400, 409]) func aRestThatIsNotGivenIsAnOutcomeThatIsNotKnown(status: Int) {
         var exchange = exchange(session: true)
         _ = exchange.receive(.head(Self.stream))
         _ = exchange.receive(.bytes(Array("id: 1\ndata: \n\n".utf8)))

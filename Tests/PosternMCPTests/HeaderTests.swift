@@ -118,6 +118,7 @@ import Testing
         #expect(none.contains("--bearer-file") && none.contains("https://x/meta") && none.contains("docs"))
         let old = "\(MCPError.unauthorized(challenge, hasToken: true))"
         #expect(old.contains("invalid_token") && old.contains("new one"))
+        #expect(old.contains("--oauth-issuer: a token got for it is refused too"), "who has no token of its own gets no new one")
         #expect("\(MCPError.insufficientScope(challenge))".contains("\"docs\""))
     }
 }

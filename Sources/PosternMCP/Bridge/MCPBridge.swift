@@ -89,6 +89,7 @@ package final class MCPBridge: PipeServerHandler {
     private static func isPassing(_ error: MCPError) -> Bool {
         switch error {
         case .cancelled, .notOffered, .refused, .unauthorized, .insufficientScope: false
+        case .oauth(let problem): problem.kind == .unreachable
         default: true
         }
     }

@@ -76,6 +76,7 @@ extension MCPError {
     var mayPass: Bool {
         switch self {
         case .sessionLost, .outcomeUnknown, .unreachable, .status(500..., _), .connector("upstream_connection", _): true
+        case .oauth(let problem): problem.kind == .unreachable
         default: false
         }
     }

@@ -17,6 +17,9 @@ package struct BearerChallenge: Sendable, Equatable {
         self.resourceMetadata = resourceMetadata
     }
 
+    /// Whether with 403 it says that the token is good and its scopes are not enough (RFC 6750, section 3.1). Some servers name the scopes alone.
+    var wantsScopes: Bool { error == "insufficient_scope" || error == nil && scope != nil }
+
     /// The first `Bearer` challenge in the values of `WWW-Authenticate`; nil where there is none. What is malformed is left out, not guessed.
     package init?(fields: [String]) {
         for field in fields {

@@ -129,7 +129,8 @@ extension MCPError: CustomStringConvertible {
     private static func unauthorized(_ challenge: BearerChallenge?, _ hasToken: Bool) -> String {
         let what =
             hasToken
-            ? "401: the server refuses the bearer token\(challenge?.error.map { " (\($0))" } ?? ""); get a new one"
+            ? "401: the server refuses the bearer token\(challenge?.error.map { " (\($0))" } ?? ""); get a new one (with --oauth-issuer: a token got "
+                + "for it is refused too; ask whoever runs the server what it takes)"
             : "401: the server wants an OAuth bearer token; put one into a file and give --bearer-file FILE, or let one be got by --oauth-client-id"
         guard let challenge, challenge != BearerChallenge() else {
             return what + "; the answer names no authorization server, ask whoever runs the server"

@@ -146,9 +146,7 @@ package struct HTTPExchange: Sendable {
     private mutating func resumed(_ head: Head) -> Reaction {
         if head.status == 200, Self.mediaType(head.contentType) == "text/event-stream" { return stream() }
         switch head.status {
-        // What a connector says here is of this request, and not of the one that has gone.
-        case 401 where !head.isConnectors, 403 where !head.isConnectors: return refused(head)
-        // What is not there for good, and what may come back.
+        // What is not there for good, and what may come back. A refusal too is of this request, and not of the one that has gone.
         case 400...499 where ![408, 425, 429].contains(head.status):
             return finish(.failure(.outcomeUnknown("the stream broke, and the server does not give its rest (HTTP \(head.status))")))
         default: return lost("the stream broke, and the server answered HTTP \(head.status) when asked for its rest")
@@ -159,7 +157,7 @@ package struct HTTPExchange: Sendable {
         switch head.status {
         case 401: finish(.failure(.unauthorized(head.challenge, hasToken: settings.hasToken)))
         case 403:
-            if let challenge = head.challenge, challenge.error == "insufficient_scope" || challenge.scope != nil {
+            if let challenge = head.challenge, challenge.wantsScopes {
                 finish(.failure(.insufficientScope(challenge)))
             } else {
                 collect(head, limit: Self.errorLimit)

@@ -24,12 +24,12 @@ package struct OAuthAsking: Sendable {
             group.addTask {
                 do throws(TransportError) { return try await self.ask(question) } catch {
                     if case .cancelled = error { return .cancelled }
-                    return .none("\(question.url.canonical): \(error)")
+                    return .none("\(question.url.withoutQuery): \(error)")
                 }
             }
             group.addTask {
                 do { try await Task.sleep(for: time) } catch { return .cancelled }
-                return .none("\(question.url.canonical) has not answered within \(time)")
+                return .none("\(question.url.withoutQuery) has not answered within \(time)")
             }
             let first = await group.next() ?? .cancelled
             group.cancelAll()

@@ -30,7 +30,7 @@ package struct OAuthAssertion: Sendable, Equatable {
 
     let key: OAuthKey
     let client: String
-    /// The issuer.
+    /// The issuer, as its metadata writes it: servers compare bytes, and a slash at the end is one.
     let audience: String
 
     package static func == (left: Self, right: Self) -> Bool {

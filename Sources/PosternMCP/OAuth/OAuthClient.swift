@@ -6,7 +6,7 @@ package struct OAuthClient: Sendable {
     package let issuer: MCPEndpoint
     package let id: String
     package let proof: Proof
-    /// The only scopes that are ever asked for; nil leaves it to the server, whose word it is otherwise.
+    /// The only scopes that are ever asked for, and that a token may have; nil leaves it to the server, whose word it is otherwise.
     package let allowedScopes: Set<String>?
 
     package enum Proof: Sendable {
@@ -36,6 +36,14 @@ package struct OAuthClient: Sendable {
         }
     }
 
+    /// Where the operator has given the proof, for errors.
+    var proofOptions: String {
+        switch proof {
+        case .secret: "the file of --oauth-client-secret-file"
+        case .key: "--oauth-client-key-file and --oauth-client-key-id, whose public half the authorization server has to have"
+        }
+    }
+
     /// What no error may show.
     var secret: Secret? {
         guard case .secret(let secret) = proof else { return nil }
@@ -55,7 +63,7 @@ package struct OAuthClient: Sendable {
             question.authorization = Secret("Basic \(Base64.encode(Array(pair.utf8)))")
         case (.key(let key), _):
             pairs += [("client_id", id), ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")]
-            question.assertion = OAuthAssertion(key: key, client: id, audience: issuer.canonical)
+            question.assertion = OAuthAssertion(key: key, client: id, audience: server.issuer)
         }
         question.form = Array(pairs.map { "\($0)=\(PercentEncoding.encode($1))" }.joined(separator: "&").utf8)
         return question
@@ -66,6 +74,8 @@ package struct OAuthClient: Sendable {
 enum OAuthScopes {
     /// Bytes that are read of a list: more is nobody's need.
     static let longest = 4096
+    /// Bytes of all scopes of one token, those of earlier refusals too.
+    static let longestInAll = 4 * longest
 
     static func parse(_ text: String) -> Set<String> {
         guard text.utf8.count <= longest else { return [] }

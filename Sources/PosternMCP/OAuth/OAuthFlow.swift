@@ -87,10 +87,17 @@ package struct OAuthFlow: Sendable {
     }
 
     /// What is to be asked for: besides what there was before, what the challenge names, else all that the resource lists (MCP, "Scope Selection Strategy"
-    /// and "Step-Up Authorization Flow").
+    /// and "Step-Up Authorization Flow"). The operator's scopes bound what is listed, which nobody demands, and stand in for what nobody names: an
+    /// authorization server that is asked for none gives what it likes (RFC 6749, section 3.3).
     func scopes(of resource: ProtectedResource) -> Set<String> {
-        if let text = challenge?.scope { return before.union(OAuthScopes.parse(text)) }
-        return need == .scopes || before.isEmpty ? before.union(resource.scopes) : before
+        let allowed = client?.allowedScopes
+        var scopes = before
+        if let text = challenge?.scope {
+            scopes.formUnion(OAuthScopes.parse(text))
+        } else if need == .scopes || before.isEmpty {
+            scopes.formUnion(allowed.map { resource.scopes.intersection($0) } ?? resource.scopes)
+        }
+        return scopes.isEmpty ? allowed ?? [] : scopes
     }
 
     package mutating func start() -> Step {
@@ -101,8 +108,8 @@ package struct OAuthFlow: Sendable {
             return .fail(
                 OAuthProblem(
                     .metadataElsewhere,
-                    "the server \(server.canonical) names metadata at \(OAuthProblem.shown(named)), which is not at \(server.origin) and is not asked for"
-                ))
+                    "the server \(server.withoutQuery) names metadata at \(OAuthProblem.shown(named)), which is not at \(server.origin) "
+                        + "and is not asked for"))
         }
         return ask(.resource, [url])
     }
@@ -121,10 +128,10 @@ package struct OAuthFlow: Sendable {
                 return token(discovery)
             case .token(_, let scopes):
                 if let client, case .answer(let status, let body) = answer, (400...499).contains(status) {
-                    return .fail(OAuthToken.refusal(status: status, body, issuer: client.issuer))
+                    return .fail(OAuthToken.refusal(status: status, body, client))
                 }
                 guard let body = try body(answer, .token, hasMore: false) else { return .fail(Stage.token.wrong("there is none")) }
-                return .done(try OAuthToken(body, scopes: scopes, now: now))
+                return .done(try OAuthToken(body, scopes: scopes, allowed: client?.allowedScopes, now: now))
             }
         } catch {
             return .fail(error)
@@ -139,7 +146,7 @@ package struct OAuthFlow: Sendable {
             throw OAuthProblem(
                 .issuerNotOffered,
                 "the server takes tokens of \(OAuthProblem.shown(resource.authorizationServers.joined(separator: ", "))), and the secret is for "
-                    + "\(client.issuer.canonical) (--oauth-issuer), which is not among them: it is shown to nobody")
+                    + "\(client.issuer.withoutQuery) (--oauth-issuer), which is not among them: it is shown to nobody")
         }
         return ask(.issuer, client.issuer.issuerMetadataPlaces, resource)
     }
@@ -154,6 +161,15 @@ package struct OAuthFlow: Sendable {
     private mutating func token(_ discovery: Discovery) -> Step {
         guard let client else { return .described(discovery.resource) }
         let scopes = scopes(of: discovery.resource)
+        // Each refusal may name more of them, and none is given up.
+        let length = scopes.reduce(0) { $0 + $1.utf8.count }
+        guard length <= OAuthScopes.longestInAll else {
+            return .fail(
+                OAuthProblem(
+                    .scope,
+                    "the server asks for too many scopes, of \(length) bytes in all and not \(OAuthScopes.longestInAll) at most; bound them by "
+                        + "--oauth-scope"))
+        }
         if let allowed = client.allowedScopes, case let others = scopes.subtracting(allowed), !others.isEmpty {
             return .fail(
                 OAuthProblem(

@@ -18,8 +18,8 @@ package struct ProtectedResource: Sendable, Equatable {
         guard let named, named.canonical == server.canonical || place.isResourceMetadataPlace && named.holds(server) else {
             throw OAuthProblem(
                 .resourceMismatch,
-                "the metadata is of the resource \(OAuthProblem.shown(resource)) and not of the server \(server.canonical): a token for one is not sent to the "
-                    + "other; give the URL that the resource has, or have the server's metadata corrected")
+                "the metadata is of the resource \(OAuthProblem.shown(resource)) and not of the server \(server.withoutQuery): a token for one is not "
+                    + "sent to the other; give the URL that the resource has, or have the server's metadata corrected")
         }
         guard let servers = object["authorization_servers"]?.array?.compactMap(\.string), !servers.isEmpty else {
             throw stage.wrong("its \"authorization_servers\" names none")
@@ -36,6 +36,8 @@ package struct ProtectedResource: Sendable, Equatable {
 
 /// What an authorization server says of itself (RFC 8414, section 2), as far as it matters.
 struct AuthorizationServer: Sendable, Equatable {
+    /// As it is written there, which is the operator's issuer in one spelling or another.
+    var issuer: String
     var tokenEndpoint: MCPEndpoint
     var method: OAuthClient.Method
 
@@ -47,25 +49,26 @@ struct AuthorizationServer: Sendable, Equatable {
         guard MCPEndpoint.foreign(said)?.canonical == issuer.canonical else {
             throw OAuthProblem(
                 .issuerMismatch,
-                "the metadata at \(issuer.canonical) is of the issuer \(OAuthProblem.shown(said)): the secret is shown to neither; correct --oauth-issuer"
-            )
+                "the metadata at \(issuer.withoutQuery) is of the issuer \(OAuthProblem.shown(said)): the secret is shown to neither; correct "
+                    + "--oauth-issuer")
         }
+        self.issuer = said
         guard let endpoint = object["token_endpoint"]?.string else { throw stage.wrong("it has no string \"token_endpoint\"") }
         tokenEndpoint = try Self.endpoint(endpoint, of: issuer)
         if let grants = object["grant_types_supported"]?.array, !grants.contains("client_credentials") {
-            throw OAuthProblem(.unsupported, "\(issuer.canonical) does not offer the grant client_credentials (grant_types_supported)")
+            throw OAuthProblem(.unsupported, "\(issuer.withoutQuery) does not offer the grant client_credentials (grant_types_supported)")
         }
         if let algorithms = object["token_endpoint_auth_signing_alg_values_supported"]?.array, client.methods == [.key], !algorithms.contains("ES256")
         {
-            throw OAuthProblem(.unsupported, "\(issuer.canonical) takes no assertions by ES256 (token_endpoint_auth_signing_alg_values_supported)")
+            throw OAuthProblem(.unsupported, "\(issuer.withoutQuery) takes no assertions by ES256 (token_endpoint_auth_signing_alg_values_supported)")
         }
         // Where nothing is offered the client is as it was registered.
         let offered = object["token_endpoint_auth_methods_supported"]?.array
         guard let method = client.methods.first(where: { offered?.contains(.string($0.rawValue)) ?? true }) else {
             throw OAuthProblem(
                 .unsupported,
-                "\(issuer.canonical) takes clients by \(OAuthProblem.shown(offered?.compactMap(\.string).joined(separator: ", ") ?? "")) only; this one has "
-                    + client.methods.map(\.rawValue).joined(separator: " and "))
+                "\(issuer.withoutQuery) takes clients by \(OAuthProblem.shown(offered?.compactMap(\.string).joined(separator: ", ") ?? "")) only; "
+                    + "this one has " + client.methods.map(\.rawValue).joined(separator: " and "))
         }
         self.method = method
     }
@@ -74,7 +77,7 @@ struct AuthorizationServer: Sendable, Equatable {
     /// metadata service or something on this machine. What a name leads to is looked at when it is dialled.
     private static func endpoint(_ text: String, of issuer: MCPEndpoint) throws(OAuthProblem) -> MCPEndpoint {
         func refusal(_ rule: String) -> OAuthProblem {
-            OAuthProblem(.endpoint, "the token endpoint of \(issuer.canonical) is \(OAuthProblem.shown(text)): \(rule); no secret is sent there")
+            OAuthProblem(.endpoint, "the token endpoint of \(issuer.withoutQuery) is \(OAuthProblem.shown(text)): \(rule); no secret is sent there")
         }
         let endpoint: MCPEndpoint
         do { endpoint = try MCPEndpoint(text) } catch { throw refusal("\(error)") }

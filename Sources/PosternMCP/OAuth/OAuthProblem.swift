@@ -19,8 +19,10 @@ package struct OAuthProblem: Error, Sendable, Equatable, CustomStringConvertible
         case endpoint = "oauth_token_endpoint"
         /// The authorization server offers nothing that this client can do.
         case unsupported = "oauth_unsupported"
-        /// The server asks for scopes that the operator has not allowed.
+        /// The server asks for scopes that the operator has not allowed, or for too many, or the token has such.
         case scope = "oauth_scope"
+        /// The server has had so many tokens asked for that the authorization server is left alone for a while.
+        case tooOften = "oauth_too_often"
         /// The authorization server has refused.
         case denied = "oauth_denied"
         /// A token that is not taken.

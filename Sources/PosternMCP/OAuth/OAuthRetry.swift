@@ -26,7 +26,7 @@ package struct OAuthRetry: Sendable {
     package mutating func refused(status: Int, _ challenge: BearerChallenge?, isConnectors: Bool, hasToken: Bool) -> Need? {
         switch status {
         case 401 where challenge != nil || !isConnectors: break
-        case 403 where challenge.map { $0.error == "insufficient_scope" || $0.error == nil && $0.scope != nil } ?? false:
+        case 403 where challenge?.wantsScopes ?? false:
             guard hasToken else { break }
             stepUps += 1
             return stepUps <= Self.mostStepUps ? .scopes : nil

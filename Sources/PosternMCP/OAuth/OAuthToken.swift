@@ -16,7 +16,10 @@ package struct OAuthToken: Sendable, Equatable {
     static func margin(_ life: Duration) -> Duration { min(.seconds(30), life / 10) }
 
     /// The answer of a token endpoint (RFC 6749, section 5.1).
-    init(_ body: [UInt8], scopes: Set<String>, now: ContinuousClock.Instant) throws(OAuthProblem) {
+    /// - Parameters:
+    ///   - scopes: what was asked for.
+    ///   - allowed: the most that it may have; nil for any.
+    init(_ body: [UInt8], scopes: Set<String>, allowed: Set<String>?, now: ContinuousClock.Instant) throws(OAuthProblem) {
         let stage = OAuthFlow.Stage.token
         let object = try stage.object(body)
         guard let value = object["access_token"]?.string else { throw stage.wrong("it has no string \"access_token\"") }
@@ -28,6 +31,7 @@ package struct OAuthToken: Sendable, Equatable {
         guard type.lowercased() == "bearer" else {
             throw OAuthProblem(.token, "the token is of the type \(OAuthProblem.shown(type)) and no bearer; it is not sent")
         }
+        if let allowed { try Self.check(object["scope"], allowed) }
         self.value = Secret(value)
         self.scopes = scopes
         switch object["expires_in"] {
@@ -40,19 +44,32 @@ package struct OAuthToken: Sendable, Equatable {
         }
     }
 
+    /// A server may give more than it was asked for, and says so (RFC 6749, section 5.1); where it says nothing it gives what was asked for.
+    private static func check(_ said: JSON?, _ allowed: Set<String>) throws(OAuthProblem) {
+        guard let said, said != .null else { return }
+        guard let text = said.string else { throw OAuthFlow.Stage.token.wrong("its \"scope\" is no string") }
+        let others = Set(text.split(separator: " ").map(String.init)).subtracting(allowed)
+        guard others.isEmpty else {
+            throw OAuthProblem(
+                .scope,
+                "the token has the scopes \"\(OAuthProblem.shown(others.sorted().joined(separator: " ")))\" too, which --oauth-scope does not allow; "
+                    + "it is not sent: allow them, or have the client registered for less")
+        }
+    }
+
     /// Why an authorization server gives none (RFC 6749, section 5.2).
-    static func refusal(status: Int, _ body: [UInt8], issuer: MCPEndpoint) -> OAuthProblem {
+    static func refusal(status: Int, _ body: [UInt8], _ client: OAuthClient) -> OAuthProblem {
         let object = try? JSON(parsing: body, options: OAuthFlow.parsing).object
         guard let error = object?["error"]?.string else { return OAuthFlow.Stage.token.wrong("HTTP \(status) and no \"error\"") }
         let remedy =
             switch error {
-            case "invalid_client": "; look at --oauth-client-id and at the file of --oauth-client-secret-file"
+            case "invalid_client": "; look at --oauth-client-id and at \(client.proofOptions)"
             case "invalid_scope": "; the client may not have the scopes that the server asks for"
             case "invalid_target": "; it gives no tokens for this resource"
             case "unauthorized_client", "unsupported_grant_type": "; the client is not registered for the grant client_credentials"
             default: ""
             }
         let detail = object?["error_description"]?.string.map { " (\"\(OAuthProblem.shown($0))\")" } ?? ""
-        return OAuthProblem(.denied, "\(issuer.canonical) gives no token: \(OAuthProblem.shown(error))\(detail)\(remedy)")
+        return OAuthProblem(.denied, "\(client.issuer.withoutQuery) gives no token: \(OAuthProblem.shown(error))\(detail)\(remedy)")
     }
 }

@@ -4,6 +4,11 @@ import Synchronization
 /// The tokens for one MCP server, of one issuer: got when the server refuses a request, kept in memory until their end, asked for once for all requests
 /// that wait.
 package actor OAuthTokens {
+    /// How often tokens are asked for within `span`: a server that refuses all of them would have the operator's authorization server asked for as many
+    /// as it gets requests, and twice that.
+    static let mostAskings = 30
+    static let span = Duration.seconds(60)
+
     private let server: MCPEndpoint
     private let client: OAuthClient
     private let asking: OAuthAsking
@@ -11,6 +16,8 @@ package actor OAuthTokens {
     private let onStep: (@Sendable (MCPClient.Step) -> Void)?
     private var token: OAuthToken?
     private var discovery: OAuthFlow.Discovery?
+    /// When was asked, of the last `span`.
+    private var askings: [ContinuousClock.Instant] = []
     /// What is under way, and who waits for it, by numbers of their own.
     private var fetch: Task<Result<OAuthToken, OAuthProblem>, Never>?
     private var waiting: Set<Int> = []
@@ -32,13 +39,15 @@ package actor OAuthTokens {
         self.onStep = onStep
     }
 
-    /// The secret and the newest tokens, which a hostile peer may repeat in what it answers.
-    package nonisolated var secrets: [Secret] { (client.secret.map { [$0] } ?? []) + issued.withLock { $0 } }
+    /// The secret, the query of the server's URL and the newest tokens, which a peer may repeat in what it answers.
+    package nonisolated var secrets: [Secret] { (client.secret.map { [$0] } ?? []) + [Secret(server.query)] + issued.withLock { $0 } }
 
-    /// The token to send: nil before the server has asked for one. One whose time is over is renewed before it is refused.
+    /// The token to send: nil before the server has asked for one. One whose time is over is renewed before it is refused, unless only the server's
+    /// refusal says where: what was found out is forgotten when it has led to none.
     func current() async throws(OAuthProblem) -> OAuthToken? {
         guard let token else { return nil }
         guard let end = token.end, end <= now() else { return token }
+        guard discovery != nil else { return nil }
         return try await next(after: token, nil, .token)
     }
 
@@ -79,6 +88,16 @@ package actor OAuthTokens {
     }
 
     private func ask(_ challenge: BearerChallenge?, _ need: OAuthRetry.Need) async -> Result<OAuthToken, OAuthProblem> {
+        let time = now()
+        askings.removeAll { time - $0 >= Self.span }
+        guard askings.count < Self.mostAskings else {
+            return .failure(
+                OAuthProblem(
+                    .tooOften,
+                    "the server has had tokens asked for \(Self.mostAskings) times within \(Self.span); \(client.issuer.withoutQuery) is asked for "
+                        + "none until that is over, look at what the server refuses them for"))
+        }
+        askings.append(time)
         var flow = flow(challenge, need)
         switch await asking.follow(&flow, now: now, onStep: onStep) {
         case .done(let token):
@@ -90,8 +109,8 @@ package actor OAuthTokens {
             }
             return .success(token)
         case .fail(let problem):
-            // What was found may be what is wrong.
-            discovery = nil
+            // What was found may be what is wrong, unless nobody has said so. The token that is over stays, for its scopes.
+            if problem.kind != .cancelled { discovery = nil }
             return .failure(problem.masked(secrets))
         case .described, .ask: return .failure(.cancelled)
         }

@@ -19,6 +19,9 @@ extension MCPEndpoint {
     /// One spelling for one URL. Paths are compared as they are written: servers tell more of them apart than a normaliser does.
     var canonical: String { origin + path + query }
 
+    /// For messages: queries may hold a secret.
+    var withoutQuery: String { origin + path }
+
     /// Whether a resource of this name holds `server`: of the same origin, and its path is the server's or above it (RFC 9728, section 3.3, as
     /// draft-mcguinness-oauth-rfc9728bis has it and MCP's SDKs do: servers call themselves by their origin as well as by their endpoint).
     func holds(_ server: MCPEndpoint) -> Bool {
@@ -28,9 +31,11 @@ extension MCPEndpoint {
         return path == server.path || server.path.hasPrefix(above)
     }
 
-    /// Where a server that names no metadata has it (RFC 9728, section 3.1; MCP 2025-11-25, "Protected Resource Metadata Discovery Requirements").
+    /// Where a server that names no metadata has it (RFC 9728, section 3.1, which keeps path and query; MCP 2025-11-25, "Protected Resource Metadata
+    /// Discovery Requirements").
     var resourceMetadataPlaces: [MCPEndpoint] {
-        (path.isEmpty ? [Self.resourcePlace] : [Self.resourcePlace + path, Self.resourcePlace]).map(at)
+        let own = path + query
+        return (own.isEmpty ? [Self.resourcePlace] : [Self.resourcePlace + own, Self.resourcePlace]).map(at)
     }
 
     private static let resourcePlace = "/.well-known/oauth-protected-resource"

@@ -107,6 +107,11 @@ import Testing
         #expect(root.asked.dropFirst().map(\.url.target) == ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"])
         let top = try follow("https://mcp.example.com", client: Self.client(), [:])
         #expect(top.asked.map(\.url.target) == ["/.well-known/oauth-protected-resource"])
+        // RFC 9728, section 3.1, keeps the query too.
+        for own in ["/team/mcp?k=v", "?k=v"] {
+            let queried = try follow("https://mcp.example.com\(own)", client: Self.client(), [:])
+            #expect(queried.asked.map(\.url.target) == ["/.well-known/oauth-protected-resource\(own)", "/.well-known/oauth-protected-resource"])
+        }
     }
 
     @Test func theNamedMetadataIsTheOnlyOneAndNoOutageLeadsOn() throws {
@@ -141,9 +146,58 @@ import Testing
     func scopesAreWhatTheChallengeSaysElseWhatTheResourceLists(said: String?, before: Set<String>, need: OAuthRetry.Need, wanted: String?) throws {
         let challenge = BearerChallenge(scope: said)
         let (asked, _) = try follow(client: Self.client(), challenge: challenge, need: need, scopes: before, Self.world())
+        #expect(try scope(asked) == wanted)
+    }
+
+    /// What the token was asked for with; nil where the form names no scopes.
+    private func scope(_ asked: [OAuthFlow.Question]) throws -> String? {
         let form = String(decoding: try #require(asked.last?.form), as: UTF8.self)
-        let scope = form.split(separator: "&").first { $0.hasPrefix("scope=") }.map { String($0.dropFirst(6)).replacing("%20", with: " ") }
-        #expect(scope == wanted)
+        return form.split(separator: "&").first { $0.hasPrefix("scope=") }.map { String($0.dropFirst(6)).replacing("%20", with: " ") }
+    }
+
+    /// An authorization server that is asked for no scopes gives what it likes, and what a resource lists is not demanded.
+    @Test(
+        arguments: [
+            (nil, [], [], OAuthRetry.Need.token, "a x"), ("", ["b"], [], .token, "a x"),
+            (String(repeating: "b ", count: 2049), [], [], .token, "a x"), (nil, ["b"], [], .token, "a x"),
+            (nil, ["a", "b"], [], .token, "a"), (nil, ["x", "b"], ["a"], .scopes, "a x"), ("a", ["x"], [], .token, "a"),
+            (nil, ["x"], ["a"], .token, "a"),
+        ] as [(String?, [String], Set<String>, OAuthRetry.Need, String)])
+    func theOperatorsScopesAreTheMost(said: String?, listed: [String], before: Set<String>, need: OAuthRetry.Need, wanted: String) throws {
+        let world = Self.world(resource: ["scopes_supported": .array(listed.map(JSON.string))])
+        let (asked, _) = try follow(
+            client: Self.client(allowed: ["a", "x"]), challenge: BearerChallenge(scope: said), need: need, scopes: before, world)
+        #expect(try scope(asked) == wanted)
+    }
+
+    @Test(
+        arguments: [
+            ("a", true), ("a b", true), ("", true), (.null, true), ("a admin", false), ("admin", false), (["admin"], false),
+            (.string(String(repeating: "a ", count: 3000) + "admin"), false), ("adm\"in", false),
+        ] as [(JSON, Bool)])
+    func aTokenThatMayMoreThanTheOperatorAllowsIsNotSent(given: JSON, isTaken: Bool) throws {
+        let world = Self.world(token: ["scope": given])
+        let (_, end) = try follow(client: Self.client(allowed: ["a", "b"]), world)
+        let kind = refusal(end)?.kind
+        if case .done = end { #expect(isTaken) } else { #expect(!isTaken && (kind == .scope || kind == .answer), "\(end)") }
+        guard case .done = try follow(client: Self.client(), world).end else {
+            Issue.record("without --oauth-scope it is the authorization server's word")
+            return
+        }
+    }
+
+    @Test func scopesDoNotGrowWithoutAnEnd() throws {
+        let challenge = BearerChallenge(scope: "a")
+        func follow(scopes count: Int) throws -> (asked: [OAuthFlow.Question], end: OAuthFlow.Step) {
+            let before = Set((0..<count).map { "\($0)\(String(repeating: "x", count: 4000))" })
+            return try self.follow(client: Self.client(), challenge: challenge, need: .scopes, scopes: before, Self.world())
+        }
+        guard case .done = try follow(scopes: 4).end else {
+            Issue.record("these are not too many")
+            return
+        }
+        let (asked, end) = try follow(scopes: 5)
+        #expect(refusal(end)?.kind == .scope && !asked.contains { $0.stage == .token })
     }
 
     // MARK: - Off the way
@@ -299,6 +353,28 @@ import Testing
         #expect(OAuthKey(pem: "x", id: nil) == nil)
     }
 
+    /// Servers compare `aud` byte for byte, and some have a slash at their issuer's end.
+    @Test(arguments: ["https://as.example.com/", "https://as.example.com", "https://AS.example.com:443"])
+    func anAssertionIsForTheIssuerAsItsMetadataWritesIt(issuer: String) throws {
+        let held = try #require(OAuthKey(pem: P256.Signing.PrivateKey().pemRepresentation, id: nil))
+        let client = OAuthClient(issuer: try MCPEndpoint("https://as.example.com"), id: "one", proof: .key(held))
+        let (asked, _) = try follow(client: client, Self.world(issuer: ["issuer": .string(issuer)]))
+        let token = try #require(try asked.last?.assertion?.token(at: Date(timeIntervalSince1970: 1000), nonce: "n"))
+        let claims = try JSON(parsing: Base64URL.decode(String(token.split(separator: ".")[1])) ?? [])
+        #expect(claims["aud"]?.string == issuer)
+    }
+
+    @Test func theQueryOfTheServersURLIsInNoProblem() throws {
+        let server = "https://mcp.example.com/team/mcp?key=canary"
+        let named = BearerChallenge(resourceMetadata: "https://evil.example.com/m")
+        let elsewhere = try follow(server, client: Self.client(), challenge: named, [:])
+        let other = try follow(server, client: Self.client(), [Self.resourcePlace: Self.answer(["resource": "https://other.example.com"])])
+        for (end, kind) in [(elsewhere.end, OAuthProblem.Kind.metadataElsewhere), (other.end, .resourceMismatch)] {
+            let problem = try #require(refusal(end))
+            #expect(problem.kind == kind && problem.text.contains("https://mcp.example.com/team/mcp") && !problem.text.contains("canary"))
+        }
+    }
+
     static let tokens: [(JSONObject, OAuthProblem.Kind)] = [
         (["access_token": "a\nb"], .token), (["access_token": "a b"], .token), (["access_token": "ü"], .token), (["access_token": ""], .token),
         (["access_token": 1], .answer), (["access_token": .null], .answer), (["token_type": "mac"], .token), (["token_type": .null], .answer),
@@ -329,6 +405,11 @@ import Testing
             let problem = try #require(refusal(try follow(client: Self.client(), world).end))
             #expect(problem.kind == .denied && problem.text.contains(error) && problem.text.contains("\"because\"") && problem.text.contains(remedy))
         }
+        let held = try #require(OAuthKey(pem: P256.Signing.PrivateKey().pemRepresentation, id: nil))
+        let client = OAuthClient(issuer: try MCPEndpoint("https://as.example.com"), id: "one", proof: .key(held))
+        world[Self.tokenPlace] = Self.answer(["error": "invalid_client"], 401)
+        let unknown = try #require(refusal(try follow(client: client, world).end))
+        #expect(unknown.text.contains("--oauth-client-key-file and --oauth-client-key-id") && !unknown.text.contains("--oauth-client-secret-file"))
         world[Self.tokenPlace] = .answer(status: 403, body: Array("<html>".utf8))
         #expect(try refusal(follow(client: Self.client(), world).end) == OAuthProblem(.answer, "the token: HTTP 403 and no \"error\""))
     }

@@ -18,6 +18,10 @@ import Testing
             /// The scopes that the server wants of a token.
             var wanted = "a"
             var scopes: [Int: String] = [:]
+            /// Where alone its metadata lies, as its refusals say.
+            var place: String?
+            /// Of the token endpoint's answers.
+            var status = 200
         }
 
         let state = Mutex(State())
@@ -33,14 +37,16 @@ import Testing
             let box = Box()
             server = FakeTransport { request throws(TransportError) in
                 guard let world = box.value.withLock({ $0 }) else { throw .refused("no world") }
+                let (oldest, wanted, scopes, place) = world.state.withLock { ($0.oldest, $0.wanted, $0.scopes, $0.place) }
                 if request.target.hasPrefix("/.well-known/") {
+                    guard request.target == place ?? request.target else { return ClientResponse(404) }
                     return ClientResponse(200, #"{"resource": "https://mcp.test/mcp", "authorization_servers": ["https://as.test"]}"#)
                 }
-                let (oldest, wanted, scopes) = world.state.withLock { ($0.oldest, $0.wanted, $0.scopes) }
                 let number = request.headers["Authorization"].flatMap { Int(String($0.dropFirst("Bearer token-".count))) }
                 guard let number, number >= oldest else {
                     world.refused.yield()
-                    return ClientResponse(401, "", ["WWW-Authenticate": #"Bearer scope="a""#])
+                    let named = place.map { #", resource_metadata="https://mcp.test\#($0)""# } ?? ""
+                    return ClientResponse(401, "", ["WWW-Authenticate": #"Bearer scope="a"\#(named)"#])
                 }
                 let has = Set((scopes[number] ?? "").split(separator: " "))
                 guard has.isSuperset(of: wanted.split(separator: " ")) else {
@@ -57,6 +63,7 @@ import Testing
                 let scope = form.split(separator: "&").first { $0.hasPrefix("scope=") }.map { String($0.dropFirst(6)).replacing("%20", with: " ") }
                 do { try await world.gate.pass() } catch { throw .cancelled }
                 return world.state.withLock { state in
+                    guard state.status == 200 else { return ClientResponse(state.status) }
                     state.given += 1
                     state.scopes[state.given] = scope ?? ""
                     let life = state.life.map { #","expires_in":\#($0)"# } ?? ""
@@ -82,7 +89,7 @@ import Testing
         }
     }
 
-    /// Holds whoever passes until it is opened.
+    /// Holds whoever passes until it is opened, or until somebody who waits is cancelled.
     private final class Gate: Sendable {
         private let state: Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>
         private let arrivals: AsyncStream<Void>
@@ -95,18 +102,24 @@ import Testing
 
         func pass() async throws {
             arrived.yield()
-            await withCheckedContinuation { continuation in
-                let isOpen = state.withLock { state in
-                    if !state.isOpen { state.waiting.append(continuation) }
-                    return state.isOpen
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let isOpen = state.withLock { state in
+                        if !state.isOpen { state.waiting.append(continuation) }
+                        return state.isOpen
+                    }
+                    if isOpen { continuation.resume() }
                 }
-                if isOpen { continuation.resume() }
+            } onCancel: {
+                open()
             }
             try Task.checkCancellation()
         }
 
         /// Somebody stands before it, or has passed.
         func someone() async { for await _ in arrivals { return } }
+
+        func close() { state.withLock { $0.isOpen = false } }
 
         func open() {
             let waiting = state.withLock { state in
@@ -177,6 +190,61 @@ import Testing
         world.state.withLock { $0.clock += .seconds(1) }
         #expect(try await Self.call(link) == 2)
         #expect(world.server.asked.count == before + 1, "it is renewed before it is refused, and no metadata asked for again")
+    }
+
+    /// The metadata lies only where the server's refusals say, and there is none of those before a request is sent.
+    @Test func aRenewalThatFailsIsNotTheLastAndKeepsTheScopes() async throws {
+        let world = World()
+        world.state.withLock { $0.place = "/.well-known/oauth-protected-resource/elsewhere" }
+        let link = try world.link()
+        #expect(try await Self.call(link) == 1)
+        world.state.withLock { $0.wanted = "b" }
+        #expect(try await Self.call(link) == 2)
+        world.state.withLock { state in
+            state.clock += .seconds(4000)
+            state.status = 503
+        }
+        await #expect(throws: MCPError.oauth(OAuthProblem(.answer, "the token: HTTP 503"))) { try await Self.call(link) }
+        world.state.withLock { $0.status = 200 }
+        #expect(try await Self.call(link) == 3)
+        #expect(world.state.withLock { $0.scopes[3] } == "a b")
+    }
+
+    @Test func aRenewalThatIsCancelledForgetsNothing() async throws {
+        let world = World()
+        let link = try world.link()
+        #expect(try await Self.call(link) == 1)
+        await world.gate.someone()
+        world.gate.close()
+        world.state.withLock { $0.clock += .seconds(4000) }
+        let before = world.server.asked.count
+        let cancelled = Task { try? await Self.call(link) }
+        await world.gate.someone()
+        cancelled.cancel()
+        #expect(await cancelled.value == nil)
+        #expect(try await Self.call(link) == 2)
+        #expect(world.server.asked.count == before + 1, "no metadata is asked for again")
+    }
+
+    @Test func aServerThatRefusesEveryTokenHasThirtyAskedForInAMinute() async throws {
+        let world = World()
+        let link = try world.link()
+        world.state.withLock { $0.oldest = .max }
+        var kinds: [String] = []
+        func fail() async {
+            do throws(MCPError) { _ = try await Self.call(link) } catch { kinds.append(error.kind) }
+        }
+        for _ in 0..<31 { await fail() }
+        // The first of them asks twice.
+        #expect(kinds == Array(repeating: "unauthorized", count: 29) + ["oauth_too_often", "oauth_too_often"])
+        world.state.withLock { $0.clock += .seconds(59) }
+        await fail()
+        #expect(kinds.last == "oauth_too_often" && world.fetches == 30)
+        world.state.withLock { state in
+            state.clock += .seconds(1)
+            state.oldest = 31
+        }
+        #expect(try await Self.call(link) == 31)
     }
 
     @Test func aTokenThatIsNoLongerTakenIsRenewedOnce() async throws {
@@ -250,6 +318,28 @@ import Testing
                 #expect(problem.kind == kind)
             }
             #expect(server.asked.count == 2, "the call was sent once, unread")
+        }
+    }
+
+    @Test func theQueryOfTheServersURLIsInNoError() async throws {
+        let endpoint = try MCPEndpoint("https://mcp.test/mcp?key=canary")
+        let client = OAuthClient(issuer: try MCPEndpoint("https://as.test"), id: "me", proof: .secret(Secret("the-secret")))
+        // Who is away, and who repeats it.
+        for metadata in [nil, #"{"resource": "https://mcp.test/mcp?key=canary&more"}"#] as [String?] {
+            let server = FakeTransport { request throws(TransportError) in
+                guard request.target.hasPrefix("/.well-known/") else { return ClientResponse(401) }
+                guard let metadata else { throw .connection("it is away") }
+                return ClientResponse(200, metadata)
+            }
+            let asking = OAuthAsking(server: server) { _ throws(TransportError) in throw .refused("nobody") }
+            let link = HTTPLink(server, endpoint: endpoint, tokens: OAuthTokens(server: endpoint, client: client, asking: asking))
+            do throws(MCPError) {
+                _ = try await Self.call(link)
+                Issue.record("an answer")
+            } catch {
+                #expect(error.kind == (metadata == nil ? "oauth_unreachable" : "oauth_resource_mismatch"))
+                #expect("\(error)".contains("https://mcp.test/") && !"\(error)".contains("canary"), "\(error)")
+            }
         }
     }
 

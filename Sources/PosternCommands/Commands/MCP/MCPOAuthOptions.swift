@@ -31,8 +31,8 @@ struct MCPOAuthOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Ask for this scope at most, and refuse to where the server wants others; may be repeated. Otherwise what the server wants is asked for.",
-            valueName: "scope"))
+            "Ask for this scope at most, refuse to where the server wants others, and send no token that has others; may be repeated. Otherwise what the "
+                + "server wants is asked for.", valueName: "scope"))
     var oauthScope: [String] = []
 
     @Option(
