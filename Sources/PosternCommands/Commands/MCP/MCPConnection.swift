@@ -133,6 +133,13 @@ struct MCPConnection: Sendable {
         }
     }
 
+    /// What a client is given. Steps are kept, and so they are only where somebody measures.
+    func options(for trace: Trace?) -> MCPClient.Options {
+        var options = clientOptions
+        if let trace { options.onStep = { trace.add($0) } }
+        return options
+    }
+
     /// Gives `body` a client. Ctrl-C and SIGTERM cancel it, so that the server hears of that too.
     /// - Parameter trace: for whoever measures; it keeps every step for as long as the client lives.
     func run<Value: Sendable>(
@@ -158,8 +165,7 @@ struct MCPConnection: Sendable {
     private func use<Value: Sendable>(
         _ trace: Trace?, _ body: @escaping @Sendable (MCPClient) async throws(MCPError) -> Value
     ) async throws(MCPError) -> Value {
-        var options = clientOptions
-        if let trace { options.onStep = { trace.add($0) } }
+        let options = options(for: trace)
         let use = { @Sendable [options] (link: any MCPLink) async throws(MCPError) -> Value in
             let client = MCPClient(link, options: options)
             do throws(MCPError) {
