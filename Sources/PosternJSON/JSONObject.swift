@@ -15,7 +15,7 @@ package struct JSONObject: Sendable {
     }
 
     /// For who knows that no key repeats: the parser, and whoever has another object's keys.
-    init(uniqueKeys keys: [String], values: [JSON]) {
+    package init(uniqueKeys keys: [String], values: [JSON]) {
         self.keys = keys
         self.values = values
     }

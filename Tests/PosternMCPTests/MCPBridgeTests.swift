@@ -62,6 +62,9 @@ struct MCPBridgeTests {
         let stamped: JSONObject = ["tools": [], "nextCursor": "c", "resultType": "complete", "ttlMs": 0, "cacheScope": "private"]
         #expect(BridgedMethods.result(page, of: "tools/list", from: .handshake, for: .july2026) == stamped)
         #expect(BridgedMethods.result([:], of: "tools/call", from: .handshake, for: .july2026) == ["resultType": "complete"])
+        // A word that its revision does not know, and which would ask the caller for what is not carried.
+        let asking: JSONObject = ["content": [], "resultType": "input_required", "inputRequests": [:]]
+        #expect(BridgedMethods.result(asking, of: "tools/call", from: .handshake, for: .july2026)["resultType"] == "complete")
         #expect(BridgedMethods.result(page, of: "tools/list", from: .handshake, for: .june2025) == page)
         #expect(BridgedMethods.result(page, of: "tools/list", from: .modern, for: .june2025) == page)
     }
@@ -98,6 +101,7 @@ struct MCPBridgeTests {
             (.outcomeUnknown("it broke"), RPCError.internalError, "docs: it is not known"),
             (.connector(reason: "caller_not_allowed", "no"), RPCError.internalError, "caller_not_allowed"),
             (.inputRequired(["who?"]), RPCError.internalError, "asks for more"),
+            (.server(RPCError(code: -32042, message: "open it", data: ["elicitations": []])), RPCError.internalError, "cannot give: open it"),
         ]
         for (failure, code, text) in cases {
             let link = FakeLink { request, _ throws(MCPError) in
@@ -118,6 +122,44 @@ struct MCPBridgeTests {
             let isRefusedUnread = text.hasPrefix("docs: the server refused")
             #expect(link.asked.filter { $0 == "tools/call" }.count == (isRefusedUnread ? 2 : 1))
         }
+    }
+
+    @Test("a server that says 404 whenever it is asked for its notices makes no changes, and one more session at most")
+    func noStream() async {
+        let link = FakeLink { request, _ async throws(MCPError) in
+            guard request.method == "initialize" else { throw Hello.unknown(request.method) }
+            return Hello.handshake(session: "s")
+        } listen: { _, _ async throws(MCPError) in
+            throw .sessionLost
+        }
+        let bridge = MCPBridge(to: MCPClient(link, options: .test), name: "docs", pause: .zero)
+        let told = Mutex<[String]>([])
+        await #expect(throws: RPCError.self) {
+            try await bridge.listen(to: [.tools], begun: { _ in told.withLock { $0.append("begun") } }) { name, _ in told.withLock { $0.append(name) } }
+        }
+        #expect(told.withLock { $0 } == [])
+        #expect(link.asked.count { $0 == "initialize" } == 2)
+    }
+
+    @Test("whatever is asked first fails as the opening does, and who waits no longer is no failure of the server")
+    func firstFailure() async {
+        let link = FakeLink { _, _ async throws(MCPError) in throw .unreachable("away") }
+        let bridge = MCPBridge(to: MCPClient(link, options: .test), name: "docs")
+        let list = Self.call("tools/list", [:], .july2026)
+        #expect(await Self.code { () throws(RPCError) in try await bridge.answer(list) { _, _ in } } == RPCError.internalError)
+        #expect(bridge.failure == .unreachable("away"))
+        let started = Pending<Void>()
+        let silent = FakeLink { _, _ async throws(MCPError) in
+            started.resolve(())
+            await Pending<Void>().value(onCancel: ())
+            throw .cancelled
+        }
+        let other = MCPBridge(to: MCPClient(silent, options: .test), name: "docs")
+        let opening = Task { await Self.code { () throws(RPCError) in try await other.describe(for: .november2025).capabilities } }
+        await started.value(onCancel: ())
+        opening.cancel()
+        #expect(await opening.value == RPCError.internalError)
+        #expect(other.failure == nil)
     }
 
     @Test("a server that cannot be opened says why, and the failure is kept until it can")

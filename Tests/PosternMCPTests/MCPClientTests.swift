@@ -117,6 +117,74 @@ import Testing
         #expect(link.asked == ["server/discover", "tools/call", "tools/list", "tools/call", "tools/call"])
     }
 
+    /// What a call of the tool `t` asks the server, and the kind of its failure where it fails.
+    private func asked(_ client: MCPClient, _ link: FakeLink) async -> [String] {
+        let before = link.asked.count
+        var failure: String?
+        do throws(MCPError) { _ = try await client.call(tool: "t", arguments: ["region": "eu"]) } catch { failure = error.kind }
+        return Array(link.asked.dropFirst(before)) + (failure.map { [$0] } ?? [])
+    }
+
+    /// A schema may be another one while the client lives. The call is sent again only where its fields are others than those that were refused.
+    @Test func fieldsAreLearntAnewWhereTheServerRefusesThem() async {
+        let mark = Mutex<JSON>("Region")
+        let wanted = Mutex("Region")
+        let link = FakeLink { request, _ async throws(MCPError) in
+            switch request.method {
+            case "server/discover": return Hello.modern
+            case "tools/list":
+                let region: JSON = ["type": "string", "x-mcp-header": mark.withLock { $0 }]
+                return LinkAnswer(result: ["tools": [["name": "t", "inputSchema": ["properties": ["region": region]]]]])
+            default:
+                let name = "Mcp-Param-\(wanted.withLock { $0 })"
+                guard request.fields.contains(where: { $0.name == name }) else {
+                    throw .server(RPCError(code: RPCError.headerMismatch, message: "m"))
+                }
+                return Self.ok
+            }
+        }
+        let client = MCPClient(link, options: .test)
+        #expect(await asked(client, link) == ["server/discover", "tools/call", "tools/list", "tools/call"])
+        wanted.withLock { $0 = "Zone" }
+        #expect(await asked(client, link) == ["tools/call", "tools/list", "server_error"])
+        mark.withLock { $0 = "Zone" }
+        #expect(await asked(client, link) == ["tools/call", "tools/list", "tools/call"])
+        #expect(await asked(client, link) == ["tools/call"])
+        // A mark that is none, until it is mended.
+        mark.withLock { $0 = 7 }
+        wanted.withLock { $0 = "Place" }
+        #expect(await asked(client, link) == ["tools/call", "tools/list", "refused"])
+        #expect(await asked(client, link) == ["tools/list", "refused"])
+        mark.withLock { $0 = "Place" }
+        #expect(await asked(client, link) == ["tools/list", "tools/call"])
+    }
+
+    @Test func aChangeOfTheToolsTakesBackWhatWasLearntOfThem() async throws {
+        let fields = Mutex<[[String]]>([])
+        let link = FakeLink { request, hear async throws(MCPError) in
+            switch request.method {
+            case "server/discover": return Hello.modern
+            case "tools/list":
+                let region: JSON = ["type": "string", "x-mcp-header": "Region"]
+                return LinkAnswer(result: ["tools": [["name": "t", "inputSchema": ["properties": ["region": region]]]]])
+            case "subscriptions/listen":
+                let agreed: JSONObject = ["notifications": ["toolsListChanged": true]]
+                await hear(.notification(method: "notifications/subscriptions/acknowledged", params: agreed))
+                await hear(.notification(method: "notifications/tools/list_changed", params: nil))
+                return LinkAnswer(result: ["resultType": "complete"])
+            default:
+                fields.withLock { $0.append(request.fields.map(\.name)) }
+                return Self.ok
+            }
+        }
+        let client = MCPClient(link, options: .test)
+        _ = try await client.tools()
+        _ = try await client.call(tool: "t", arguments: ["region": "eu"])
+        await #expect(throws: MCPError.self) { try await client.toolChanges {} }
+        _ = try await client.call(tool: "t", arguments: ["region": "eu"])
+        #expect(fields.withLock { $0 } == [["Mcp-Name", "Mcp-Param-Region"], ["Mcp-Name"]])
+    }
+
     // MARK: - Lists
 
     private func lister(_ pages: @escaping @Sendable (String?) -> JSONObject) -> MCPClient {
@@ -254,6 +322,49 @@ import Testing
         releaser.finish()
         #expect(try await second.value.revision == .july2026)
         await #expect(throws: MCPError.cancelled) { try await first.value }
+    }
+
+    /// A session may have ended before it was listened in. Where the next one is lost as well, there is no such stream.
+    @Test(arguments: [(1, MCPError.notOffered("more"), 1), (99, .sessionLost, 0)])
+    func aLostSessionIsBegunAgainOnceToListen(lost: Int, ending: MCPError, beginnings: Int) async {
+        let losses = Mutex(0)
+        let count = Mutex(0)
+        let link = FakeLink { request, _ async throws(MCPError) in
+            guard request.method == "initialize" else { throw Hello.unknown(request.method) }
+            return Hello.handshake(session: "s")
+        } listen: { begun, _ async throws(MCPError) in
+            let isLost = losses.withLock { count in
+                count += 1
+                return count <= lost
+            }
+            if isLost { throw .sessionLost }
+            await begun()
+            throw .notOffered("more")
+        }
+        await #expect(throws: ending) {
+            try await MCPClient(link, options: .test).toolChanges(begun: { count.withLock { $0 += 1 } }) {}
+        }
+        #expect(count.withLock { $0 } == beginnings)
+        #expect(link.asked.count { $0 == "initialize" } == 2)
+    }
+
+    @Test func changesThatAServerHasNotAnnouncedAreNotTold() async {
+        let link = FakeLink { request, _ async throws(MCPError) in
+            guard request.method == "initialize" else { throw Hello.unknown(request.method) }
+            return Hello.handshake()
+        } listen: { begun, hear async throws(MCPError) in
+            await begun()
+            for method in ["notifications/prompts/list_changed", "notifications/tools/list_changed", "notifications/message"] {
+                await hear(.notification(method: method, params: nil))
+            }
+            throw .notOffered("more")
+        }
+        let heard = Mutex<[String]>([])
+        await #expect(throws: MCPError.notOffered("more")) {
+            let begun = { @Sendable (kinds: [ListKind]) async in heard.withLock { $0 += kinds.map(\.rawValue) } }
+            try await MCPClient(link, options: .test).changes(of: ListKind.allCases, begun: begun) { name, _ in heard.withLock { $0.append(name) } }
+        }
+        #expect(heard.withLock { $0 } == ["tools", "notifications/tools/list_changed", "notifications/message"])
     }
 
     @Test func noticesOfChangesComeByEitherEra() async throws {

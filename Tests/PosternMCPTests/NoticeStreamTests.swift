@@ -7,7 +7,9 @@ import Testing
     private static let stream = HTTPExchange.Head(status: 200, contentType: "text/event-stream")
     private static let changed = JSONRPCMessage.notification(method: "notifications/tools/list_changed", params: nil)
 
-    private func stream() -> NoticeStream { NoticeStream(messageLimit: 1000, hasBatches: false, hasToken: true) }
+    private func stream(hasSession: Bool = true) -> NoticeStream {
+        NoticeStream(messageLimit: 1000, hasBatches: false, hasToken: true, hasSession: hasSession)
+    }
 
     @Test func aBrokenStreamIsTakenUpAfterTheLastEvent() {
         var stream = stream()
@@ -26,6 +28,10 @@ import Testing
             var stream = stream()
             #expect(stream.receive(.head(.init(status: status, contentType: ""))).next == .fail(expected))
         }
+        // Without a session none can be lost.
+        var stateless = stream(hasSession: false)
+        let missing = MCPError.notOffered("a stream of notices (HTTP 404)")
+        #expect(stateless.receive(.head(.init(status: 404, contentType: ""))).next == .fail(missing))
     }
 
     @Test func itIsNotAskedForForEver() {

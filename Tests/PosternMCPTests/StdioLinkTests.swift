@@ -150,12 +150,15 @@ import Darwin
     @Test func theEndOfTheServerEndsWhatWaits() async throws {
         try await connected { link, server in
             let call = Task { try await link.exchange(Self.request(1)) { _ in } }
-            let listening = Task { try await link.listen(Self.context) { _ in } }
+            let listening = Task { try await link.listen(Self.context, begun: {}) { _ in } }
             _ = try await server.next()
             server.end()
             await #expect(throws: MCPError.outcomeUnknown("it has closed its output")) { try await call.value }
             await #expect(throws: MCPError.ended("it has closed its output")) { try await listening.value }
             await #expect(throws: MCPError.self) { try await link.exchange(Self.request(2)) { _ in } }
+            await #expect(throws: MCPError.ended("it has closed its output")) {
+                try await link.listen(Self.context, begun: { Issue.record("there is nobody who could tell") }) { _ in }
+            }
         }
     }
 

@@ -42,11 +42,12 @@ enum BridgedMethods {
         return params
     }
 
-    /// The result for the caller: as it came, with what 2026-07-28 demands and an older server does not say.
+    /// The result for the caller: as it came, with what 2026-07-28 demands and an older server does not say. A `resultType` of that one's own is no
+    /// word of its revision, and could ask the caller for what is not carried.
     static func result(_ result: JSONObject, of method: String, from server: Era, for caller: Revision) -> JSONObject {
         guard caller.era == .modern, server == .handshake else { return result }
         var result = result
-        result["resultType"] = result["resultType"] ?? "complete"
+        result["resultType"] = "complete"
         if cached.contains(method) {
             result["ttlMs"] = result["ttlMs"] ?? 0
             result["cacheScope"] = result["cacheScope"] ?? "private"

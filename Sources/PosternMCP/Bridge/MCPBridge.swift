@@ -25,23 +25,34 @@ package final class MCPBridge: PipeServerHandler {
 
     package func describe(for revision: Revision) async throws(RPCError) -> ServerProfile {
         do throws(MCPError) {
-            let server = try await client.open()
-            opening.withLock { $0 = .success(()) }
+            let server = try await open()
             let identity = server.server ?? Implementation(name: name, version: "unknown")
             return ServerProfile(
                 server: identity.json, capabilities: BridgedMethods.capabilities(of: server, for: revision), instructions: server.instructions)
         } catch {
+            throw answer(error)
+        }
+    }
+
+    /// Opens the connection, and keeps what that has come to until it has worked once.
+    private func open() async throws(MCPError) -> ServerDescription {
+        do throws(MCPError) {
+            let server = try await client.open()
+            opening.withLock { $0 = .success(()) }
+            return server
+        } catch {
             opening.withLock { opening in
                 if case .success? = opening { return }
-                opening = .failure(error)
+                // Who waits no longer says nothing of the server.
+                if error != .cancelled { opening = .failure(error) }
             }
-            throw answer(error)
+            throw error
         }
     }
 
     package func answer(_ call: ServerCall, tell: @escaping MCPClient.Notice) async throws(RPCError) -> JSONObject {
         do throws(MCPError) {
-            let server = try await client.open()
+            let server = try await open()
             try check(call, server)
             let params = BridgedMethods.params(call.params, for: server.era)
             let result =
@@ -72,14 +83,15 @@ package final class MCPBridge: PipeServerHandler {
         }
         while true {
             do throws(MCPError) {
-                let server = try await client.open()
+                let server = try await open()
                 guard kinds.contains(where: { server.announcesChanges(of: $0) }) else {
                     await started([])
                     return try await Self.nothing()
                 }
                 try await client.changes(of: kinds, begun: started, heard)
             } catch {
-                guard error.mayPass || told.withLock({ $0 }) && Self.isPassing(error) else { throw answer(error) }
+                // A server without such a stream may say for ever that the session is lost.
+                guard told.withLock({ $0 }) ? Self.isPassing(error) : error.mayPass && error != .sessionLost else { throw answer(error) }
             }
             do { try await Task.sleep(for: pause) } catch { throw answer(.cancelled) }
         }
@@ -100,11 +112,17 @@ package final class MCPBridge: PipeServerHandler {
         throw .cancelled
     }
 
-    /// What the caller is told of a failure. The server's own errors are passed on; those that are about how the bridge speaks to it are not the
-    /// caller's, who may speak another revision.
+    /// What the caller is told of a failure. The server's own errors are passed on; those that are about how the bridge speaks to it, or that ask for
+    /// what is not carried, are not the caller's, who may speak another revision.
     private func answer(_ error: MCPError) -> RPCError {
-        let own = [RPCError.headerMismatch, RPCError.missingClientCapability, RPCError.unsupportedRevision]
-        if case .server(let answer) = error, !own.contains(answer.code) { return answer }
+        var error = error
+        if case .server(let answer) = error {
+            switch answer.code {
+            case RPCError.headerMismatch, RPCError.missingClientCapability, RPCError.unsupportedRevision: break
+            case RPCError.urlElicitationRequired: error = .inputRequired([answer.message])
+            default: return answer
+            }
+        }
         return RPCError(code: RPCError.internalError, message: "\(name): \(error)", data: ["kind": .string(error.kind)])
     }
 }

@@ -7,7 +7,8 @@ extension MCPClient {
 
     /// Tells whenever the list of tools may have changed, until the task is cancelled or the server stops to tell: after each, `tools()` gives the
     /// new list.
-    /// - Parameter begun: called when the server listens, and again after its stream was lost: what has changed in between is not told.
+    /// - Parameter begun: called when the server has begun to tell, and again after its stream was lost: what has changed in between is not
+    ///   told.
     package func toolChanges(begun: @escaping @Sendable () -> Void = {}, _ changed: @escaping @Sendable () async -> Void) async throws(MCPError) {
         try await changes(of: [.tools], begun: { _ in begun() }) { name, _ in
             if ListKind(notification: name) == .tools { await changed() }
@@ -21,8 +22,14 @@ extension MCPClient {
     package func changes(
         of kinds: [ListKind], begun: @escaping @Sendable ([ListKind]) async -> Void, _ heard: @escaping Notice
     ) async throws(MCPError) {
-        // Nil before the server has listened once: what has never worked is not tried again.
+        // Nil before the server has begun once: what has never worked is not tried again.
         let failures = Mutex<Int?>(nil)
+        var hasLostSession = false
+        let told: Notice = { name, params in
+            // What their schemas said of fields may be another now.
+            if ListKind(notification: name) == .tools { await self.learn([]) }
+            await heard(name, params)
+        }
         while true {
             do throws(MCPError) {
                 try await listenForChanges(
@@ -30,12 +37,17 @@ extension MCPClient {
                     begun: {
                         failures.withLock { $0 = 0 }
                         await begun($0)
-                    }, heard)
+                    }, told)
                 throw .ended("it has ended the notices of changes")
             } catch {
                 let count = failures.withLock { count in
                     count = count.map { $0 + 1 }
                     return count
+                }
+                // A session may be old, and may have ended before: a new one is tried, once.
+                if count == nil, error == .sessionLost, !hasLostSession {
+                    hasLostSession = true
+                    continue
                 }
                 guard let count, count <= Self.maximumListens, error.mayPass else { throw error }
             }
@@ -51,9 +63,10 @@ extension MCPClient {
         let nothing = MCPError.notOffered("notices of changes of its \(kinds.map(\.rawValue).joined(separator: ", "))")
         guard !announced.isEmpty else { throw nothing }
         guard server.era == .modern else {
-            await begun(announced)
-            return try await listen { message in
-                if case .notification(let name, let params) = message { await heard(name, params ?? [:]) }
+            return try await listen(begun: { await begun(announced) }) { message in
+                guard case .notification(let name, let params) = message else { return }
+                if let kind = ListKind(notification: name), !announced.contains(kind) { return }
+                await heard(name, params ?? [:])
             }
         }
         let filter = JSONObject(announced.map { ($0.filter, true) })

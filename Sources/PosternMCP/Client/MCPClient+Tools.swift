@@ -50,22 +50,28 @@ extension MCPClient {
         _ params: JSONObject, onProgress: (@Sendable (Progress) -> Void)? = nil, onNotice: Notice? = nil
     ) async throws(MCPError) -> JSONObject {
         let (tool, arguments) = (params["name"]?.string ?? "", params["arguments"]?.object ?? [:])
+        let sent = try await fields(of: tool, arguments)
+        let wasKnown = header(of: tool) != nil
         do throws(MCPError) {
-            return try await request(
-                "tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress, onNotice: onNotice)
+            return try await request("tools/call", params, fields: sent, onProgress: onProgress, onNotice: onNotice)
         } catch {
-            // Which arguments stand in the head as well, only the tool's schema says.
-            guard case .server(let answer) = error, answer.code == RPCError.headerMismatch, header(of: tool) == nil else { throw error }
+            // Which arguments stand in the head as well, only the tool's schema says, and what was learnt of that may be old.
+            guard case .server(let answer) = error, answer.code == RPCError.headerMismatch else { throw error }
             _ = try await tools()
-            guard header(of: tool) != nil else { throw error }
-            return try await request(
-                "tools/call", params, fields: try await fields(of: tool, arguments), onProgress: onProgress, onNotice: onNotice)
+            let wanted = try await fields(of: tool, arguments, isFresh: true)
+            guard header(of: tool) != nil, !wasKnown || !sent.elementsEqual(wanted, by: { $0 == $1 }) else { throw error }
+            return try await request("tools/call", params, fields: wanted, onProgress: onProgress, onNotice: onNotice)
         }
     }
 
     /// Over stdio there is no head, and in the older era no such field.
-    private func fields(of tool: String, _ arguments: JSONObject) async throws(MCPError) -> [(name: String, value: String)] {
+    /// - Parameter isFresh: whether the list of tools was read just now.
+    private func fields(
+        of tool: String, _ arguments: JSONObject, isFresh: Bool = false
+    ) async throws(MCPError) -> [(name: String, value: String)] {
         guard hasHeads, try await open().era == .modern else { return [] }
+        // A schema that was wrong once may have been mended since.
+        if !isFresh, case .failure? = header(of: tool) { _ = try await tools() }
         switch header(of: tool) {
         case nil: return []
         case .success(let headers)?: return headers.fields(arguments: arguments)

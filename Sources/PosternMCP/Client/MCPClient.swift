@@ -325,11 +325,14 @@ package actor MCPClient {
     }
 
     /// Listens to what the server says unasked (handshake era).
-    func listen(hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) {
+    /// - Parameter begun: called once, when it has begun to tell.
+    func listen(
+        begun: @escaping @Sendable () async -> Void, hear: @escaping @Sendable (JSONRPCMessage) async -> Void
+    ) async throws(MCPError) {
         let open = try await connection()
         let context = WireContext(revision: open.server.revision, sessionID: open.server.sessionID)
         do throws(MCPError) {
-            try await link.listen(context, hear: hear)
+            try await link.listen(context, begun: begun, hear: hear)
         } catch {
             _ = state.failed(error, generation: open.generation, isSecondTry: true)
             throw error

@@ -20,14 +20,17 @@ package struct NoticeStream: Sendable {
     private let messageLimit: Int
     private let hasBatches: Bool
     private let hasToken: Bool
+    private let hasSession: Bool
     private var parser: ServerSentEventParser
     private var retry = HTTPExchange.defaultRetry
     private var attempts = 0
 
-    package init(messageLimit: Int, hasBatches: Bool, hasToken: Bool) {
+    /// - Parameter hasSession: whether the request names a session, which 404 says is gone; without one there is no such stream.
+    package init(messageLimit: Int, hasBatches: Bool, hasToken: Bool, hasSession: Bool) {
         self.messageLimit = messageLimit
         self.hasBatches = hasBatches
         self.hasToken = hasToken
+        self.hasSession = hasSession
         parser = ServerSentEventParser(limit: messageLimit)
     }
 
@@ -51,8 +54,8 @@ package struct NoticeStream: Sendable {
             attempts = 0
             return .read
         case 401: return .fail(.unauthorized(head.challenge, hasToken: hasToken))
-        case 404: return .fail(.sessionLost)
-        case 405: return .fail(.notOffered("a stream of notices (HTTP 405)"))
+        case 404 where hasSession: return .fail(.sessionLost)
+        case 404, 405: return .fail(.notOffered("a stream of notices (HTTP \(head.status))"))
         case 408, 409, 425, 429, 500...599: return again("HTTP \(head.status)")
         default: return .fail(HTTPExchange.status(head.status, []))
         }

@@ -123,15 +123,23 @@ package struct HTTPLink: MCPLink {
 
     // MARK: - What comes unasked
 
-    package func listen(_ context: WireContext, hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) {
+    package func listen(
+        _ context: WireContext, begun: @escaping @Sendable () async -> Void, hear: @escaping @Sendable (JSONRPCMessage) async -> Void
+    ) async throws(MCPError) {
         var stream = NoticeStream(
-            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: hasToken)
+            messageLimit: settings.messageLimit, hasBatches: context.revision?.hasBatches ?? false, hasToken: hasToken,
+            hasSession: context.sessionID != nil)
+        var hasBegun = false
         while true {
             var response: ClientResponse?
             var body: ClientBody.AsyncIterator?
             var input = await head(get(context, stream.lastEventID), &response)
             reading: while true {
                 let reaction = stream.receive(input)
+                if case .head = input, reaction.next == .read, !hasBegun {
+                    hasBegun = true
+                    await begun()
+                }
                 for message in reaction.messages { await take(message, context, hear) }
                 switch reaction.next {
                 case .read:
@@ -232,7 +240,7 @@ package struct HTTPLink: MCPLink {
     private func masked(_ error: MCPError) -> MCPError {
         switch error {
         case .status(let status, let text): .status(status, masked(text))
-        case .server(let answer): .server(RPCError(code: answer.code, message: masked(answer.message), data: answer.data))
+        case .server(let answer): .server(RPCError(code: answer.code, message: masked(answer.message), data: answer.data.map(masked)))
         case .connector(let reason, let text): .connector(reason: masked(reason), masked(text))
         case .outcomeUnknown(let text): .outcomeUnknown(masked(text))
         case .malformed(let text): .malformed(masked(text))
@@ -250,6 +258,26 @@ package struct HTTPLink: MCPLink {
         masked.scope = challenge.scope.map(self.masked)
         masked.resourceMetadata = challenge.resourceMetadata.map(self.masked)
         return masked
+    }
+
+    /// The texts in it, and the names of members: a server may repeat a whole head.
+    private func masked(_ json: JSON) -> JSON {
+        switch json {
+        case .string(let text): return .string(masked(text))
+        case .array(let elements): return .array(elements.map { masked($0) })
+        case .object(let object):
+            var (keys, values): ([String], [JSON]) = ([], [])
+            var seen: Set<String> = []
+            for (key, value) in object {
+                let name = masked(key)
+                // Two names may be one without the secrets in them.
+                guard seen.insert(name).inserted else { continue }
+                keys.append(name)
+                values.append(masked(value))
+            }
+            return .object(JSONObject(uniqueKeys: keys, values: values))
+        case .null, .bool, .int, .double, .bigNumber: return json
+        }
     }
 
     /// Shorter values are no secrets, and would be found in any text.

@@ -15,7 +15,10 @@ package protocol MCPLink: Sendable {
     func post(_ message: JSONRPCMessage, _ context: WireContext) async throws(MCPError)
 
     /// Listens to what the server says unasked, until the task is cancelled or the server stops (handshake era).
-    func listen(_ context: WireContext, hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError)
+    /// - Parameter begun: called once, when the server has begun to tell and before anything of it is heard; never where it does not begin.
+    func listen(
+        _ context: WireContext, begun: @escaping @Sendable () async -> Void, hear: @escaping @Sendable (JSONRPCMessage) async -> Void
+    ) async throws(MCPError)
 
     /// Ends the session where there is one. What fails is not told: it is over either way.
     func end(_ context: WireContext) async

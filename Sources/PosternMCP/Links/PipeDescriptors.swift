@@ -58,17 +58,34 @@ final class PipeDescriptors: Sendable {
     /// The next bytes; nil at the end of the input, and once it was stopped.
     func next() async throws -> [UInt8]? {
         try await pool.runIfActive { [input, woken] in
-            guard try Self.wait(for: input, POLLIN, or: woken) else { return nil }
-            var failure: CInt = 0
-            let bytes = [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, count in
-                let got = Self.retrying { read(input, buffer.baseAddress, Self.readSize) }
-                if got < 0 { failure = errno }
-                count = max(0, got)
+            while true {
+                guard try Self.wait(for: input, POLLIN, or: woken) else { return nil }
+                var failure: CInt = 0
+                let bytes = [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, count in
+                    let got = Self.retrying { read(input, buffer.baseAddress, Self.readSize) }
+                    if got < 0 { failure = errno }
+                    count = max(0, got)
+                }
+                // Somebody who shares it was faster.
+                if failure == EAGAIN { continue }
+                guard failure == 0 else { throw Failure(description: String(cString: strerror(failure))) }
+                return bytes.isEmpty ? nil : bytes
             }
-            guard failure == 0 else { throw Failure(description: String(cString: strerror(failure))) }
-            return bytes.isEmpty ? nil : bytes
         }
     }
+
+    /// Whether nobody writes to the input any more, which there may still be something to read of. Never true of a file.
+    var isInputClosed: Bool {
+        var one = pollfd(fd: input, events: Self.hungUp, revents: 0)
+        return Self.retrying({ Int(poll(&one, 1, 0)) }) > 0 && one.revents & (Self.hungUp | Int16(POLLHUP)) != 0
+    }
+
+    /// That the other end of a socket writes no more: `POLLRDHUP` (poll(2)), which is not in the headers without `_GNU_SOURCE`.
+    #if canImport(Glibc)
+    private static let hungUp: Int16 = 0x2000
+    #else
+    private static let hungUp: Int16 = 0
+    #endif
 
     /// Writes all of it; false where it was stopped before.
     func send(_ bytes: [UInt8]) async throws -> Bool {

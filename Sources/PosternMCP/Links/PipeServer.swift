@@ -24,7 +24,7 @@ package final class PipeServer: Sendable {
     package struct Settings: Sendable {
         /// Longest line of the caller, in bytes. One that is longer ends the connection: where the next one begins is not known.
         package var messageLimit = 16 << 20
-        /// How long requests may go on that run when the caller has said its last.
+        /// How long requests may go on that run when the caller has said its last, and how long it may then take to read what is left.
         package var drain = Duration.seconds(10)
         /// Most bytes that wait to be written before nothing more is read.
         package var mostWaiting = 1 << 20
@@ -50,6 +50,8 @@ package final class PipeServer: Sendable {
     private let wake: AsyncStream<Void>.Continuation
     private let listenerStop = Pending<Void>()
     private let idle = Pending<Void>()
+    /// All is written, or nobody reads it.
+    private let flushed = Pending<Void>()
 
     /// - Parameter note: gets remarks on what goes wrong; text of the caller is not in them.
     package init(_ handler: any PipeServerHandler, settings: Settings = Settings(), note: @escaping @Sendable (String) -> Void) {
@@ -66,9 +68,13 @@ package final class PipeServer: Sendable {
                 group.addTask {
                     let error = await self.serve(pipes)
                     self.wake.finish()
+                    let isRead = await self.wait(for: self.flushed)
+                    pipes.stop()
+                    if !isRead, !Task.isCancelled { self.note("the client has not read all that was left to say") }
                     return error
                 }
                 group.addTask {
+                    defer { self.flushed.resolve(()) }
                     guard await !self.write(to: pipes) else { return nil }
                     // Nobody reads any more: nothing that runs is of use.
                     self.close()
@@ -77,7 +83,8 @@ package final class PipeServer: Sendable {
                 }
                 var error: MCPError?
                 for await next in group where next != nil {
-                    if error == nil { error = next }
+                    // Why reading has failed says more than that nobody reads.
+                    if error == nil || error == .cancelled { error = next }
                     // What was said before the end is still written, where somebody reads it.
                     if next == .cancelled { group.cancelAll() }
                 }
@@ -101,8 +108,9 @@ package final class PipeServer: Sendable {
             do {
                 while let bytes = try await pipes.next() {
                     for line in try lines.read(bytes) {
-                        await room()
-                        perform(apply { $0.receive(line) }, &group)
+                        await room(orEndOf: pipes)
+                        let read = StdioServerMachine.read(line)
+                        perform(apply { $0.receive(read) }, &group)
                     }
                 }
             } catch let error as LineReader.LineTooLong {
@@ -122,11 +130,22 @@ package final class PipeServer: Sendable {
         state.withLock { $0.isDraining = true }
         perform(apply { $0.drain() }, &group)
         listenerStop.resolve(())
-        await withTaskGroup(of: Void.self) { race in
-            race.addTask { await self.idle.value(onCancel: ()) }
-            race.addTask { [settings] in try? await Task.sleep(for: settings.drain) }
-            await race.next()
-            race.cancelAll()
+        _ = await wait(for: idle)
+    }
+
+    /// Waits for it, and no longer than `drain`: whether it came.
+    private func wait(for pending: Pending<Void>) async -> Bool {
+        await withTaskGroup(of: Bool.self) { race in
+            race.addTask {
+                await pending.value(onCancel: ())
+                return true
+            }
+            race.addTask { [settings] in
+                try? await Task.sleep(for: settings.drain)
+                return false
+            }
+            defer { race.cancelAll() }
+            return await race.next() ?? false
         }
     }
 
@@ -234,14 +253,32 @@ package final class PipeServer: Sendable {
     }
 
     /// Waits until less than `mostWaiting` bytes wait.
-    private func room() async {
-        let pending: Pending<Void>? = state.withLock { state in
+    private func room() async { await takeTurn()?.value(onCancel: ()) }
+
+    /// Nil where there is room.
+    private func takeTurn() -> Pending<Void>? {
+        state.withLock { state in
             guard state.queue.count > settings.mostWaiting, !state.isClosed else { return nil }
             let pending = Pending<Void>()
             state.waiting.append(pending)
             return pending
         }
-        await pending?.value(onCancel: ())
+    }
+
+    /// The same for the reader, which goes on too where the caller has closed its end: it would not learn of that behind a queue that nobody
+    /// reads. That end cannot be waited for together with the room, and is looked at ten times in `drain`.
+    private func room(orEndOf pipes: PipeDescriptors) async {
+        guard let pending = takeTurn() else { return }
+        await withTaskGroup(of: Void.self) { race in
+            race.addTask { await pending.value(onCancel: ()) }
+            race.addTask { [settings] in
+                while !pipes.isInputClosed {
+                    do { try await Task.sleep(for: settings.drain / 10) } catch { return }
+                }
+            }
+            await race.next()
+            race.cancelAll()
+        }
     }
 
     /// Writes what comes until all is said; false where nobody reads any more.

@@ -196,7 +196,9 @@ package final class StdioLink: MCPLink {
 
     // MARK: - What comes unasked
 
-    package func listen(_ context: WireContext, hear: @escaping Hear) async throws(MCPError) {
+    package func listen(_ context: WireContext, begun: @escaping @Sendable () async -> Void, hear: @escaping Hear) async throws(MCPError) {
+        if let end = state.withLock({ $0.end }) { throw end }
+        await begun()
         let listener = add(hear)
         defer { remove(listener) }
         let ending = Pending<MCPError>()

@@ -23,6 +23,8 @@ extension RPCError {
     package static let internalError = -32603
     /// The first of those that a server may give a meaning of its own (JSON-RPC 2.0, section 5.1).
     package static let serverError = -32000
+    /// Somebody has to open a page first, which `data` names (2025-11-25, "URL elicitation required error").
+    package static let urlElicitationRequired = -32042
     /// Headers and body of a request do not say the same (2026-07-28).
     package static let headerMismatch = -32020
     /// The request lacks a capability of the client that the server needs (2026-07-28).

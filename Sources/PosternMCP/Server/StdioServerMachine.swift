@@ -57,6 +57,7 @@ package struct StdioServerMachine: Sendable {
     var calls: [Int: Call] = [:]
     var numbers: [RequestID: Int] = [:]
     private var batches: [Int: Batch] = [:]
+    private var hasNotedAnswer = false
     private var lastNumber = 0
 
     package init() {}
@@ -66,13 +67,22 @@ package struct StdioServerMachine: Sendable {
 
     // MARK: - What the caller says
 
-    /// Takes one line of the caller.
-    package mutating func receive(_ line: [UInt8]) -> [Action] {
-        let json: JSON
+    /// Reads a line of the caller for `receive`: by itself, since a long one takes its time, in which whoever holds the machine would let nobody
+    /// else at it.
+    package static func read(_ line: [UInt8]) -> Result<JSON, JSONParseError> {
         do throws(JSONParseError) {
-            json = try JSON(parsing: line, options: .init(maximumValues: RawMessage.mostValues))
+            return .success(try JSON(parsing: line, options: .init(maximumValues: RawMessage.mostValues)))
         } catch {
-            return [refuse(nil, RPCError.parseError, "the line is no JSON: at byte \(error.offset)")]
+            return .failure(error)
+        }
+    }
+
+    /// Takes one line of the caller, as it was read.
+    package mutating func receive(_ line: Result<JSON, JSONParseError>) -> [Action] {
+        let json: JSON
+        switch line {
+        case .success(let value): json = value
+        case .failure(let error): return [refuse(nil, RPCError.parseError, "the line is no JSON: at byte \(error.offset)")]
         }
         guard case .array(let elements) = json else { return take(json, nil) }
         guard phase == .handshake(.march2025) else {
@@ -94,7 +104,11 @@ package struct StdioServerMachine: Sendable {
             switch try JSONRPCMessage(json) {
             case .request(let id, let method, let params): return request(id, method, params ?? [:], batch)
             case .notification(let method, let params): return notified(method, params ?? [:])
-            case .response, .failure: return [.note("the client answers what it was not asked")]
+            case .response, .failure:
+                // Once: a remark takes longer than a line of the caller.
+                guard !hasNotedAnswer else { return [] }
+                hasNotedAnswer = true
+                return [.note("the client answers what it was not asked")]
             }
         } catch {
             // A request that can be named is told so by its name, unless a running one has the same.
@@ -202,12 +216,15 @@ package struct StdioServerMachine: Sendable {
         guard calls.count < Self.mostCalls else {
             throw RPCError(code: RPCError.serverError, message: "\(Self.mostCalls) requests run: wait for an answer before the next")
         }
+        // A token is a text or a whole number, as an id is, and is kept and sent back as one.
+        let token = meta["progressToken"].flatMap(RequestID.init)
+        if case .text(let text)? = token, text.utf8.count > RawMessage.longestID {
+            throw RPCError(code: RPCError.invalidParams, message: "a progressToken has at most \(RawMessage.longestID) bytes")
+        }
         var (params, rest) = (params, meta)
         for key in Self.identityKeys + ["progressToken"] { rest[key] = nil }
         params["_meta"] = rest.isEmpty ? nil : .object(rest)
         lastNumber += 1
-        // A token is a text or a whole number, as an id is.
-        let token = meta["progressToken"].flatMap(RequestID.init)
         calls[lastNumber] = Call(
             id: id, method: method, kind: kind, revision: revision, token: token?.json,
             wantsLog: revision.era == .handshake || meta[Self.logLevelKey] != nil, batch: batch)

@@ -198,6 +198,57 @@ struct PipeServerTests {
         #expect(ending == .tooLarge("a message of the client", limit: 4096))
     }
 
+    @Test("who reads nothing keeps the server no longer after the end of the input, whatever still waits to be read or written")
+    func unread() async throws {
+        // More than the pipe and the queue hold.
+        let chatter = try await serving(Handler(), drain: .milliseconds(20)) { caller, hangUp in
+            try await caller.begin()
+            try await caller.send(Self.call(1, "chatter"))
+            hangUp()
+        }
+        #expect(chatter == nil)
+        // Their answers are more than that too, so that some of them are not read before the end; they themselves have room in the pipe then.
+        let pings = (1000..<4000).map { #"{"jsonrpc":"2.0","id":\#($0),"method":"ping"}"# }.joined(separator: "\n")
+        let blocked = try await serving(Handler(), drain: .milliseconds(20)) { caller, hangUp in
+            try await caller.begin()
+            try await caller.send(pings)
+            hangUp()
+        }
+        #expect(blocked == nil)
+        let long = try await serving(Handler(), drain: .milliseconds(20)) { caller, hangUp in
+            try await caller.begin()
+            try await caller.send(pings + "\n" + String(repeating: "x", count: 5000))
+            hangUp()
+        }
+        #expect(long == .tooLarge("a message of the client", limit: 4096), "that nobody reads is not all that is wrong")
+    }
+
+    @Test("an input that is shared and does not block is waited for again where another has read it")
+    func sharedInput() async throws {
+        var ends: [CInt] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let (reading, writing) = (ends[0], ends[1])
+        _ = fcntl(reading, F_SETFL, O_NONBLOCK)
+        let readers = [try PipeDescriptors(input: reading, output: writing), try PipeDescriptors(input: reading, output: writing)]
+        let taken = Mutex(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for reader in readers {
+                group.addTask {
+                    while let bytes = try await reader.next() { taken.withLock { $0 += bytes.count } }
+                }
+            }
+            // Each byte wakes both.
+            for count in 1...500 {
+                #expect(write(writing, "x", 1) == 1)
+                while taken.withLock({ $0 }) < count { await Task.yield() }
+            }
+            close(writing)
+            try await group.waitForAll()
+        }
+        for reader in readers { await reader.end() }
+        close(reading)
+    }
+
     @Test("where the task is cancelled it ends at once, whatever is read, written or carried out")
     func cancelledTask() async throws {
         let handler = Handler()

@@ -4,6 +4,10 @@ import Testing
 
 @testable import PosternMCP
 
+extension StdioServerMachine {
+    fileprivate mutating func receive(_ line: [UInt8]) -> [Action] { receive(Self.read(line)) }
+}
+
 @Suite("A server over stdio, as its caller sees it")
 struct StdioServerMachineTests {
     typealias Action = StdioServerMachine.Action
@@ -119,6 +123,18 @@ struct StdioServerMachineTests {
         #expect(Self.calls(machine.receive(Self.line("1", "tools/list"))).count == 1)
         let long = String(repeating: "x", count: RawMessage.longestID + 1)
         #expect(Self.messages(machine.receive(Self.line("\"\(long)\"", "tools/list"))).first?["id"] == .null)
+        // A token is kept and sent back as an id is.
+        let token = machine.receive(Self.line("2", "tools/call", #""_meta":{"progressToken":"\#(long)"}"#))
+        #expect(Self.code(token) == RPCError.invalidParams && Self.messages(token).first?["id"] == 2)
+        #expect(Self.calls(machine.receive(Self.line("2", "tools/call"))).count == 1)
+    }
+
+    @Test("answers that nobody has asked for are remarked on once")
+    func unasked() throws {
+        var machine = try Self.opened()
+        let answer = Array(#"{"jsonrpc":"2.0","id":4,"result":{}}"#.utf8)
+        #expect(machine.receive(answer) == [.note("the client answers what it was not asked")])
+        #expect(machine.receive(answer) == [])
     }
 
     @Test("no more requests at once than allowed, and room again when one has ended")

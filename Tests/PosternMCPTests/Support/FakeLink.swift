@@ -5,15 +5,20 @@ import Synchronization
 /// A server that answers by a closure, and keeps what it was asked.
 final class FakeLink: MCPLink {
     typealias Answer = @Sendable (LinkRequest, @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) -> LinkAnswer
+    /// Gets what is to be called when it begins to tell, and what hears.
+    typealias Listening = @Sendable (@Sendable () async -> Void, @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) -> Void
 
     let medium: Negotiation.Medium
     let origin = "https://fake"
     private let answer: Answer
+    private let listening: Listening?
     private let log = Mutex<[String]>([])
 
-    init(_ medium: Negotiation.Medium = .http, _ answer: @escaping Answer) {
+    /// - Parameter listen: unless given, one change of the tools is told, and no more.
+    init(_ medium: Negotiation.Medium = .http, _ answer: @escaping Answer, listen: Listening? = nil) {
         self.medium = medium
         self.answer = answer
+        listening = listen
     }
 
     /// Methods, in their order; notifications and the end of the session too.
@@ -28,7 +33,11 @@ final class FakeLink: MCPLink {
         if case .notification(let method, _) = message { log.withLock { $0.append(method) } }
     }
 
-    func listen(_ context: WireContext, hear: @escaping @Sendable (JSONRPCMessage) async -> Void) async throws(MCPError) {
+    func listen(
+        _ context: WireContext, begun: @escaping @Sendable () async -> Void, hear: @escaping @Sendable (JSONRPCMessage) async -> Void
+    ) async throws(MCPError) {
+        if let listening { return try await listening(begun, hear) }
+        await begun()
         await hear(.notification(method: "notifications/tools/list_changed", params: nil))
         throw .notOffered("more")
     }

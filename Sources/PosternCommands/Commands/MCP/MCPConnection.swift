@@ -133,9 +133,17 @@ struct MCPConnection: Sendable {
         }
     }
 
+    /// What a client is given. Steps are kept, and so they are only where somebody measures.
+    func options(for trace: Trace?) -> MCPClient.Options {
+        var options = clientOptions
+        if let trace { options.onStep = { trace.add($0) } }
+        return options
+    }
+
     /// Gives `body` a client. Ctrl-C and SIGTERM cancel it, so that the server hears of that too.
+    /// - Parameter trace: for whoever measures; it keeps every step for as long as the client lives.
     func run<Value: Sendable>(
-        trace: Trace = Trace(), _ body: @escaping @Sendable (MCPClient) async throws(MCPError) -> Value
+        trace: Trace? = nil, _ body: @escaping @Sendable (MCPClient) async throws(MCPError) -> Value
     ) async throws(MCPError) -> Value {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let outcome = await withTaskGroup(of: Result<Value, MCPError>?.self) { group in
@@ -155,10 +163,9 @@ struct MCPConnection: Sendable {
     }
 
     private func use<Value: Sendable>(
-        _ trace: Trace, _ body: @escaping @Sendable (MCPClient) async throws(MCPError) -> Value
+        _ trace: Trace?, _ body: @escaping @Sendable (MCPClient) async throws(MCPError) -> Value
     ) async throws(MCPError) -> Value {
-        var options = clientOptions
-        options.onStep = { trace.add($0) }
+        let options = options(for: trace)
         let use = { @Sendable [options] (link: any MCPLink) async throws(MCPError) -> Value in
             let client = MCPClient(link, options: options)
             do throws(MCPError) {
@@ -174,7 +181,7 @@ struct MCPConnection: Sendable {
         case .http(let endpoint, var configuration, let settings, let tokens):
             let peer = ServicePeer(host: configuration.dialledHost)
             configuration.checkConnection = { channel in
-                trace.connected()
+                trace?.connected()
                 return peer.check(channel)
             }
             let transport: AsyncHTTPTransport
@@ -191,7 +198,7 @@ struct MCPConnection: Sendable {
             let peer = ServicePeer(host: route.edge.addresses.first?.host ?? route.edge.name)
             var dialling = TunnelConnections.Settings()
             dialling.checkConnection = { peer.check($0) }
-            dialling.connected = { trace.connected() }
+            dialling.connected = { trace?.connected() }
             let connections = TunnelConnections(dialling)
             let transport = TunnelTransport(route.host, connections: connections) { () async throws(TransportError) in
                 let held = await credentials.current()
@@ -207,7 +214,7 @@ struct MCPConnection: Sendable {
             }
         case .stdio(let command, let variables, let messageLimit):
             let server = try StdioServer(command: command, variables: variables)
-            trace.connected()
+            trace?.connected()
             let terminal = Terminal()
             let outcome: Result<Value, MCPError>
             do throws(MCPError) {

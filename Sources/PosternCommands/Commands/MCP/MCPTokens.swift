@@ -24,12 +24,12 @@ struct MCPTokens: Sendable {
     /// Gives `body` a link over `transport` that follows the server's refusals where a client is registered. Where none is, a refusal tells what the server
     /// says of its tokens.
     func link<Value: Sendable>(
-        _ transport: any ClientTransport, _ endpoint: MCPEndpoint, _ settings: HTTPLink.Settings, _ trace: MCPConnection.Trace,
+        _ transport: any ClientTransport, _ endpoint: MCPEndpoint, _ settings: HTTPLink.Settings, _ trace: MCPConnection.Trace?,
         _ body: @Sendable (any MCPLink) async throws(MCPError) -> Value
     ) async throws(MCPError) -> Value {
         let authorities = AuthorityTransports(proxy: proxy, caFile: caFile)
         let asking = OAuthAsking(server: transport) { host throws(TransportError) in try authorities.transport(to: host) }
-        let tokens = client.map { OAuthTokens(server: server, client: $0, asking: asking, onStep: { trace.add(part: $0) }) }
+        let tokens = client.map { OAuthTokens(server: server, client: $0, asking: asking, onStep: { trace?.add(part: $0) }) }
         do throws(MCPError) {
             let value = try await body(HTTPLink(transport, endpoint: endpoint, settings: settings, tokens: tokens))
             await authorities.shutdown()
