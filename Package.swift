@@ -252,7 +252,8 @@ let testTargets: [Target] = [
             "PosternJSON", .logging,
         ]),
     tests(
-        "PosternCommandsTests", ["PosternCommands", "PosternConnector", "PosternMCP", "PosternPolicy", "PosternTunnelWire", "PosternSandboxWire", "PosternJSON"]),
+        "PosternCommandsTests",
+        ["PosternCommands", "PosternConnector", "PosternMCP", "PosternPolicy", "PosternTunnelWire", "PosternSandboxWire", "PosternJSON"]),
 ]
 
 let targets = onlyTests.map { closure(of: $0, in: sources + testTargets) } ?? (sources + testTargets + (fuzzer == nil ? [] : fuzzTargets))

@@ -135,7 +135,8 @@ struct MCPBridgeTests {
         let bridge = MCPBridge(to: MCPClient(link, options: .test), name: "docs", pause: .zero)
         let told = Mutex<[String]>([])
         await #expect(throws: RPCError.self) {
-            try await bridge.listen(to: [.tools], begun: { _ in told.withLock { $0.append("begun") } }) { name, _ in told.withLock { $0.append(name) } }
+            try await bridge.listen(to: [.tools], begun: { _ in told.withLock { $0.append("begun") } }) { name, _ in told.withLock { $0.append(name) }
+            }
         }
         #expect(told.withLock { $0 } == [])
         #expect(link.asked.count { $0 == "initialize" } == 2)
