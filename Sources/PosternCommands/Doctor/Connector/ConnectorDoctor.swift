@@ -52,7 +52,8 @@ struct ConnectorDoctor: Sendable {
             StepFinding(
                 verdict: .good, subject: "connector", step: "route ids",
                 detail: files.configuration.tunnel.routeKeyFile == nil
-                    ? "routes are called by name alone: the tunnel's hide_routes has to be off" : "routes are called by name, and by id by who has the route key"
+                    ? "routes are called by name alone: the tunnel's hide_routes has to be off"
+                    : "routes are called by name, and by id by who has the route key"
             ))
         await edges(files, tell)
         server(files, tell)
