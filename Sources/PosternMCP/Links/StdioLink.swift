@@ -96,7 +96,10 @@ package final class StdioLink: MCPLink {
             for try await buffer in inbound {
                 for line in try lines.read(Array(buffer.readableBytesView)) { await take(line) }
             }
-            finish(.ended("it has closed its output"))
+            // Who was cancelled tells the server so, over an input that still stands.
+            if !Task.isCancelled { finish(.ended("it has closed its output")) }
+        } catch is CancellationError {
+            return
         } catch let error as LineReader.LineTooLong {
             finish(.tooLarge("a message", limit: error.limit))
         } catch {
