@@ -50,10 +50,7 @@ package actor MCPClient {
     private let link: any MCPLink
     package nonisolated let options: Options
     private var state = SessionState()
-    private var opening: Task<Result<SessionState.Open, MCPError>, Never>?
-    /// Who waits for `opening`, by numbers of their own.
-    private var openers: Set<Int> = []
-    private var lastOpener = 0
+    private let opening = SharedWork<Result<SessionState.Open, MCPError>>()
     private var lastID: Int64 = 0
     /// The fields that tools want, by their names, as far as the server has listed them.
     private var toolHeaders: [String: Result<ToolHeaders, ToolHeaders.Invalid>] = [:]
@@ -75,32 +72,16 @@ package actor MCPClient {
     /// Opens the connection where it is not open: what the server says of itself.
     package func open() async throws(MCPError) -> ServerDescription { try await connection().server }
 
-    /// One task opens for all that wait; it is cancelled when none waits any longer.
+    /// Opened once for all that wait.
     private func connection() async throws(MCPError) -> SessionState.Open {
         while true {
             if let open = state.open { return open }
-            let task = opening ?? Task { await self.negotiate() }
-            opening = task
-            lastOpener += 1
-            let opener = lastOpener
-            openers.insert(opener)
-            let result = await withTaskCancellationHandler {
-                await task.value
-            } onCancel: {
-                Task { await self.stopWaiting(opener, task) }
-            }
-            openers.remove(opener)
-            if opening == task { opening = nil }
+            let result = await opening.value { await self.negotiate() }
             if Task.isCancelled { throw .cancelled }
             // Cancelled by those that waited before: this one still wants it.
             if case .failure(.cancelled) = result { continue }
             return try result.get()
         }
-    }
-
-    private func stopWaiting(_ opener: Int, _ task: Task<Result<SessionState.Open, MCPError>, Never>) {
-        openers.remove(opener)
-        if openers.isEmpty { task.cancel() }
     }
 
     private func negotiate() async -> Result<SessionState.Open, MCPError> {

@@ -280,13 +280,7 @@ package struct HTTPLink: MCPLink {
         }
     }
 
-    /// Shorter values are no secrets, and would be found in any text.
-    private static let shortestSecret = 6
-
     private func masked(_ text: String) -> String {
-        let secrets = (settings.bearer.map { [$0.value] } ?? []) + settings.fields.map(\.value.value) + (tokens?.secrets.map(\.value) ?? [])
-        return secrets.reduce(text) { text, secret in
-            secret.utf8.count < Self.shortestSecret ? text : text.replacing(secret, with: "<redacted>")
-        }
+        text.masked((settings.bearer.map { [$0] } ?? []) + settings.fields.map(\.value) + (tokens?.secrets ?? []))
     }
 }

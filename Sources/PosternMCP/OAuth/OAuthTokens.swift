@@ -18,10 +18,7 @@ package actor OAuthTokens {
     private var discovery: OAuthFlow.Discovery?
     /// When was asked, of the last `span`.
     private var askings: [ContinuousClock.Instant] = []
-    /// What is under way, and who waits for it, by numbers of their own.
-    private var fetch: Task<Result<OAuthToken, OAuthProblem>, Never>?
-    private var waiting: Set<Int> = []
-    private var lastWaiter = 0
+    private let fetching = SharedWork<Result<OAuthToken, OAuthProblem>>()
     /// What no error may show, newest last.
     private nonisolated let issued = Mutex<[Secret]>([])
 
@@ -57,30 +54,13 @@ package actor OAuthTokens {
             // Somebody else's request has brought it.
             if let token, token != refused, token.end.map({ $0 > now() }) ?? true { return token }
             if need == .scopes, let refused, let discovery, flow(challenge, need).scopes(of: discovery.resource) == refused.scopes { return nil }
-            let task = fetch ?? Task { await self.ask(challenge, need) }
-            fetch = task
-            lastWaiter += 1
-            let waiter = lastWaiter
-            waiting.insert(waiter)
-            let result = await withTaskCancellationHandler {
-                await task.value
-            } onCancel: {
-                Task { await self.stopWaiting(waiter, task) }
-            }
-            waiting.remove(waiter)
-            if fetch == task { fetch = nil }
+            let result = await fetching.value { await self.ask(challenge, need) }
             if Task.isCancelled { throw .cancelled }
             // Cancelled by those that waited before: this one still wants it.
             if case .failure(.cancelled) = result { continue }
-            let token = try result.get()
-            // It was asked for by another request, for less; what is missing the server will say.
-            return token
+            // Where it was asked for by another request, for less, the server will say what is missing.
+            return try result.get()
         }
-    }
-
-    private func stopWaiting(_ waiter: Int, _ task: Task<Result<OAuthToken, OAuthProblem>, Never>) {
-        waiting.remove(waiter)
-        if waiting.isEmpty { task.cancel() }
     }
 
     private func flow(_ challenge: BearerChallenge?, _ need: OAuthRetry.Need) -> OAuthFlow {
@@ -144,6 +124,6 @@ extension OAuthAsking {
 
 extension OAuthProblem {
     func masked(_ secrets: [Secret]) -> OAuthProblem {
-        OAuthProblem(kind, secrets.reduce(text) { $1.value.utf8.count < 6 ? $0 : $0.replacing($1.value, with: "<redacted>") })
+        OAuthProblem(kind, text.masked(secrets))
     }
 }
